@@ -1,0 +1,152 @@
+"""Every failure that a user can meet, and the exit code that it ends with.
+
+    ReconcilerError            1   anything of ours that is not named below
+    ├── InputError             3   manifests, project file or flags are wrong; carries every problem at once
+    │   └── SecretMissing      3   a `valueFrom` that gives nothing
+    ├── ClusterError           4   the cluster cannot be reached or refuses
+    │   ├── Unreachable        4   no node answered
+    │   ├── Untrusted          4   TLS: unknown CA, wrong name, expired, pin differs
+    │   ├── Unauthorized       4   401; tried once, since five failures lock the account
+    │   ├── Forbidden          4   403, a lapsed licence included
+    │   ├── VersionUnsupported 4   505
+    │   ├── ReadIncomplete     4   a list could not be read whole: no plan is made from it
+    │   ├── Rejected           4   400, 404, 406, 409 …: well understood and refused
+    │   │   └── Busy           4   409 while another change runs; worth another try
+    │   ├── Ambiguous          4   a write whose outcome is unknown
+    │   └── ActionFailed       4   the server accepted a change, worked on it, and failed
+    ├── Refused                5   we decline: unsafe, stale, protected, locked
+    │   ├── PlanStale          5
+    │   ├── PlanTooLarge       5
+    │   ├── DestroyProtected   5
+    │   └── Locked             5
+    ├── AppliedInPart          6   some changes are done, some are not
+    └── Interrupted          130   Ctrl-C or SIGTERM, at a safe boundary
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with the input: where it is, what it is, what to do."""
+
+    file: str
+    line: int  # counted from 1; 0 where a whole file is meant
+    column: int  # counted from 1; 0 where a whole file is meant
+    path: str  # place in the document, such as "spec.memory_size"; "" where it has none
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        path = f" {self.path}:" if self.path else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{place}:{path} {self.message}{hint}"
+
+
+class ReconcilerError(Exception):
+    """The root of everything that we raise on purpose."""
+
+    exit_code = 1
+
+
+class InputError(ReconcilerError):
+    """What the user wrote cannot be used; *problems* has all of it, in reading order."""
+
+    exit_code = 3
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class SecretMissing(InputError):
+    """A `valueFrom` names a source that gives no value."""
+
+
+class ClusterError(ReconcilerError):
+    """The cluster cannot be reached, or does not do what was asked."""
+
+    exit_code = 4
+
+
+class Unreachable(ClusterError):
+    """No configured node gave a usable answer; nothing was sent or nothing took effect."""
+
+
+class Untrusted(ClusterError):
+    """The TLS handshake failed; no credential was sent."""
+
+
+class Unauthorized(ClusterError):
+    """401. Never retried: by default five failed logins in 15 minutes lock the account."""
+
+
+class Forbidden(ClusterError):
+    """403: the account lacks the permission, or the licence has lapsed."""
+
+
+class VersionUnsupported(ClusterError):
+    """505: the server does not speak the version that was asked for."""
+
+
+class ReadIncomplete(ClusterError):
+    """A read gave garbage or only a part, after every retry."""
+
+
+class Rejected(ClusterError):
+    """The server understood the request and refused it."""
+
+    def __init__(self, message: str, *, status: int = 0, error_code: str = "", description: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_code = error_code
+        self.description = description
+
+
+class Busy(Rejected):
+    """409 because another change of the same object is under way."""
+
+
+class Ambiguous(ClusterError):
+    """A write was sent and no clean answer came back: it may have taken effect."""
+
+
+class ActionFailed(ClusterError):
+    """The server accepted a change and later reported that it failed."""
+
+
+class Refused(ReconcilerError):
+    """We decline to go on, because going on could do harm."""
+
+    exit_code = 5
+
+
+class PlanStale(Refused):
+    """The cluster moved after the plan was made."""
+
+
+class PlanTooLarge(Refused):
+    """The plan is over a safety limit."""
+
+
+class DestroyProtected(Refused):
+    """Something protected would be destroyed without consent."""
+
+
+class Locked(Refused):
+    """Somebody else is applying to the same cluster."""
+
+
+class AppliedInPart(ReconcilerError):
+    """Some changes are done and some are not; the report says which."""
+
+    exit_code = 6
+
+
+class Interrupted(ReconcilerError):
+    """Stopped on request, at a boundary from which the next run goes on."""
+
+    exit_code = 130
