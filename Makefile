@@ -1,0 +1,60 @@
+# Every target makes .venv by itself from the lock, once; nothing has to be activated.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+XDIST ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types layers build bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(STAMP) ## the whole story on a simulated cluster, in under a minute
+	@$(BIN)/python -m reconciler demo
+
+test: $(STAMP) ## every test
+	@$(BIN)/python -m pytest -q -n $(XDIST)
+
+lint: $(STAMP) ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(STAMP) ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(STAMP) ## mypy --strict
+	@$(BIN)/mypy --strict reconciler
+
+layers: $(STAMP) ## imports point downwards only
+	@$(BIN)/python -m pytest -q tests/test_layers.py
+
+build: $(STAMP) ## sdist and wheel in dist/
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation --outdir dist .
+
+bench: $(STAMP) ## measure the whole commands against the floor (minutes)
+	@$(BIN)/python -m tests.benchmarks
+
+lock: $(STAMP) ## resolve the dependencies anew and pin them with hashes
+	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra simulator --output-file requirements.lock pyproject.toml
+	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra simulator --extra dev --constraint requirements.lock \
+	  --output-file requirements-dev.lock pyproject.toml
+
+LOCKFLAGS := --quiet --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links \
+  --no-emit-trusted-host --no-header --no-annotate --strip-extras
+
+clean: ## remove what was built and cached, .venv too
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "making .venv from requirements-dev.lock …" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
