@@ -1,9 +1,24 @@
-"""Changes to calls, and live JSON to specs. Pure: flows are generators that yield calls and are sent answers."""
+"""Specs to request bodies, live JSON to specs. Pure.
+
+`live` and the engine call it. It knows how a kind looks on the wire and nothing of sockets, time or order: what is
+sent when is `flows`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler.errors import ReadIncomplete
+from reconciler.hooks import Marks, hook_of
+from reconciler.kinds import MISSING, Field, Kind, Reference
+from reconciler.normalize import canonical_live
+from reconciler.plan import LiveObject
+
+if TYPE_CHECKING:
+    from reconciler.secrets import Secret
 
 
 class Call(NamedTuple):
@@ -20,3 +35,265 @@ class Answer(NamedTuple):
     status: int
     body: Any  # parsed JSON; None where there was none
     headers: Mapping[str, str]
+
+
+Uid = int | str
+Ids = Callable[[str, str], Uid]  # (kind, name) → uid
+Names = Mapping[str, Mapping[Uid, str]]  # kind → uid → name
+Reveal = Callable[[Mapping[str, Any]], "Secret"]  # what `valueFrom` holds → its value
+
+_UNNAMED = re.compile(r"#(\w+)")
+
+
+def unnamed(uid: Uid) -> str:
+    """Return what stands for a referenced object whose name is not known, so that nothing is lost."""
+    return f"#{uid}"
+
+
+def uid_of_unnamed(name: str) -> Uid | None:
+    """Return the uid behind `unnamed`; None for a name."""
+    found = _UNNAMED.fullmatch(name)
+    return (int(found[1]) if found[1].isdigit() else found[1]) if found else None
+
+
+# --- spec → wire ---------------------------------------------------------------------------------------------------
+
+
+def encode(kind: Kind, body: Mapping[str, Any], ids: Ids, reveal: Reveal) -> dict[str, Any]:
+    """Return *body*, in spec form, as the API takes it: uids for names, values for `valueFrom`.
+
+    The result holds secrets in the clear: it goes into one request and nowhere else.
+    """
+    return _encode_object(kind.fields, body, ids, reveal)
+
+
+def _encode_object(fields: Mapping[str, Field], body: Mapping[str, Any], ids: Ids, reveal: Reveal) -> dict[str, Any]:
+    wire: dict[str, Any] = {}
+    for name in sorted(body):
+        field = fields.get(name)
+        if field is None:
+            wire[name] = _encode_plain(body[name], reveal)
+        elif not field.read_only:
+            wire[field.wire] = _encode_value(field, body[name], ids, reveal)
+    return wire
+
+
+def _encode_plain(value: Any, reveal: Reveal) -> Any:
+    return reveal(value["valueFrom"]).reveal() if is_value_from(value) else value
+
+
+def _encode_value(field: Field, value: Any, ids: Ids, reveal: Reveal) -> Any:
+    if is_value_from(value):
+        return reveal(value["valueFrom"]).reveal()
+    if isinstance(value, Mapping) and field.key and field.items is not None:
+        value = [value[key] for key in sorted(value)]
+    if isinstance(value, list | tuple):
+        items = _item_field(field)
+        return [_encode_value(items, item, ids, reveal) if items else item for item in value]
+    if field.reference and isinstance(value, str):
+        return _encode_reference(field.reference, value, ids)
+    if isinstance(value, Mapping):
+        return _encode_object(field.properties, value, ids, reveal)
+    return value
+
+
+def _encode_reference(reference: Reference, name: str, ids: Ids) -> Uid:
+    if name in reference.literals:
+        return name
+    uid = ids(reference.kind, name)
+    return str(uid) if reference.as_string else uid
+
+
+def _item_field(field: Field) -> Field | None:
+    """Return the field of an item; a reference may stand at the array or at its items."""
+    if field.items is None:
+        return field if field.reference else None
+    if field.reference and not field.items.reference and not field.items.properties:
+        return field
+    return field.items
+
+
+def is_value_from(value: Any) -> bool:
+    """Tell whether *value* stands for a secret that is kept elsewhere."""
+    return isinstance(value, Mapping) and len(value) == 1 and "valueFrom" in value
+
+
+def secrets_of(body: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (path, valueFrom) of every secret in a spec, as ("password", {"env": "APP_PASSWORD"})."""
+    for name in sorted(body):
+        yield from _secrets(name, body[name])
+
+
+def _secrets(path: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if is_value_from(value):
+        yield path, value["valueFrom"]
+    elif isinstance(value, Mapping):
+        for name in sorted(value):
+            yield from _secrets(f"{path}.{name}", value[name])
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _secrets(f"{path}[{index}]", item)
+
+
+def readable(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of *body* that can be read back: no secrets, nothing write-only."""
+    return _readable(kind.fields, body)
+
+
+def _readable(fields: Mapping[str, Field], body: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {}
+    for name, value in body.items():
+        field = fields.get(name)
+        if field is not None and (field.write_only or field.read_only or field.secret) or is_value_from(value):
+            continue
+        kept[name] = _readable_value(field, value) if field is not None else value
+    return kept
+
+
+def _readable_value(field: Field, value: Any) -> Any:
+    if isinstance(value, Mapping) and field.properties:
+        return _readable(field.properties, value)
+    if isinstance(value, list | tuple) and field.items is not None and field.items.properties:
+        return [_readable(field.items.properties, item) if isinstance(item, Mapping) else item for item in value]
+    return value
+
+
+# --- wire → spec ---------------------------------------------------------------------------------------------------
+
+_Convert = Callable[[Any, Names], Any]
+
+
+class _Decoder(NamedTuple):
+    """What decoding one kind needs, worked out once."""
+
+    fields: Mapping[str, tuple[str, _Convert | None]]  # wire name → spec name, and what to do with the value
+    status: str | None
+    builtin: tuple[tuple[tuple[str, Any], ...], ...]
+    hook: Callable[[dict[str, Any], Mapping[str, Any]], Marks]
+
+
+def decode(kind: Kind, wire: Mapping[str, Any], names: Names) -> LiveObject:
+    """Return what the API says about one object, in the form of a manifest's spec.
+
+    Only the keys that *wire* has; secrets and read-only fields are dropped; a uid without a known name becomes
+    `unnamed`. Raises ReadIncomplete for an object that makes no sense.
+    """
+    decoder = _decoder(kind.name, _Same(kind))
+    try:
+        return _decode(decoder, kind, wire, names)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        uid = wire.get(kind.id) if isinstance(wire, Mapping) else None
+        raise ReadIncomplete(f"{kind.name} with {kind.id} {uid!r:.80} cannot be understood: {error!s:.200}") from error
+
+
+def _decode(decoder: _Decoder, kind: Kind, wire: Mapping[str, Any], names: Names) -> LiveObject:
+    spec: dict[str, Any] = {}
+    for key, value in wire.items():
+        entry = decoder.fields.get(key)
+        if entry is None:
+            continue
+        name, convert = entry
+        spec[name] = value if convert is None or value is None else convert(value, names)
+    marks = decoder.hook(spec, wire)
+    uid = wire[kind.id]
+    if not isinstance(uid, int | str) or isinstance(uid, bool):
+        raise TypeError(f"{kind.id} is neither a number nor a string")
+    return LiveObject(
+        kind=kind.name,
+        uid=uid,
+        name=natural_key(kind, wire),
+        spec=canonical_live(kind, spec),
+        status=str(wire.get(decoder.status, "")) if decoder.status else "",
+        builtin=any(all(wire.get(key, MISSING) == value for key, value in rule) for rule in decoder.builtin),
+        owner=marks.owner,
+        operation=marks.operation,
+        created=str(wire.get("created_time", "")),
+    )
+
+
+def natural_key(kind: Kind, wire: Mapping[str, Any]) -> str:
+    """Return the name that pairs a live object with a manifest: the first of the kind's key fields that is set."""
+    name = next((value for field in kind.key if (value := wire.get(field))), None)
+    if not isinstance(name, str):
+        raise TypeError(f"it has no {' or '.join(kind.key)}")
+    name.encode()  # a lone surrogate would break every output
+    return name
+
+
+class _Same:
+    """Holds a kind where a cache key is wanted: equal when it is the same object, and never compared field by field."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+
+    def __hash__(self) -> int:
+        return id(self.kind)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.kind is self.kind
+
+
+@functools.lru_cache(maxsize=256)
+def _decoder(name: str, same: _Same) -> _Decoder:
+    kind = same.kind
+    return _Decoder(
+        fields=_wire_fields(kind.fields),
+        status=(kind.wait or {}).get("field"),
+        builtin=tuple(tuple(rule.items()) for rule in kind.builtin),
+        hook=hook_of(kind).decode,
+    )
+
+
+def _wire_fields(fields: Mapping[str, Field]) -> dict[str, tuple[str, _Convert | None]]:
+    """Return what to keep of an object: wire name → spec name and conversion."""
+    kept = (field for field in fields.values() if not (field.read_only or field.secret or field.write_only))
+    return {field.wire: (field.name, _converter(field)) for field in kept}
+
+
+def _converter(field: Field) -> _Convert | None:
+    """Return what makes a wire value a spec value; None where they are the same."""
+    items = _item_field(field)
+    if field.type == "array" or field.items is not None:
+        each = _converter(field.items) if items is field.items and items is not None else None
+        if items is field and field.reference:
+            each = _name_converter(field.reference)
+        return _list_converter(each) if each is not None else None
+    if field.reference:
+        return _name_converter(field.reference)
+    return _object_converter(field.properties) if field.properties else None
+
+
+def _list_converter(each: _Convert) -> _Convert:
+    def convert(value: Any, names: Names) -> Any:
+        if not isinstance(value, list):
+            raise TypeError("a list was expected")
+        return [each(item, names) for item in value]
+
+    return convert
+
+
+def _object_converter(fields: Mapping[str, Field]) -> _Convert:
+    table = _wire_fields(fields)
+
+    def convert(value: Any, names: Names) -> Any:
+        if not isinstance(value, dict):
+            return value
+        found = ((table[key], part) for key, part in value.items() if key in table)
+        return {name: part if turn is None or part is None else turn(part, names) for (name, turn), part in found}
+
+    return convert
+
+
+def _name_converter(reference: Reference) -> _Convert:
+    kind, literals = reference.kind, frozenset(reference.literals)
+
+    def convert(value: Any, names: Names) -> Any:
+        if value in literals:
+            return value
+        known = names.get(kind, {})
+        uid: Uid = int(value) if isinstance(value, str) and value.isdigit() else value
+        return known.get(uid) or known.get(value) or unnamed(value)
+
+    return convert

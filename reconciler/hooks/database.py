@@ -1,0 +1,75 @@
+"""What a database does that data cannot say: ports that the server picks, tags that carry marks, default hashing rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.hooks.base import Hook, Json, Marks
+
+OP_TAG = "reconciler_op"
+OPERATOR_TAGS = ("managed_by", "redb_name")  # set by the vendor's Kubernetes operator
+DEFAULT_RULES = (r".*\{(?P<tag>.*)\}.*", r"(?P<tag>.*)")  # the two standard hashing rules of a sharded database
+
+
+def _tags(wire: Mapping[str, Any]) -> list[Json]:
+    tags = wire.get("tags")
+    return [tag for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
+
+
+def _is_mark(tag: Mapping[str, Any]) -> bool:
+    return tag.get("key") == OP_TAG or tag.get("key") in OPERATOR_TAGS
+
+
+def decode(spec: Json, wire: Mapping[str, Any]) -> Marks:
+    """Put the real port for 0 and take our mark out of the tags.
+
+    A database without a port of its choice reads 0 at the top; the endpoint has the number (REST object `bdb`).
+    """
+    if spec.get("port") == 0:
+        endpoints = wire.get("endpoints")
+        ports = [end["port"] for end in endpoints or () if isinstance(end, dict) and end.get("port")]
+        if ports:
+            spec["port"] = ports[0]
+        else:
+            del spec["port"]
+    tags = _tags(wire)
+    if not any(map(_is_mark, tags)):
+        return Marks()
+    if isinstance(spec.get("tags"), list):
+        spec["tags"] = [tag for tag in spec["tags"] if not _is_mark(tag)]
+    values = {str(tag.get("key")): str(tag.get("value", "")) for tag in tags}
+    owners = [f"{key}={values[key]}" for key in OPERATOR_TAGS if key in values]
+    owner = f"a Kubernetes operator (tag {', '.join(owners)})" if owners else ""
+    return Marks(operation=values.get(OP_TAG, ""), owner=owner)
+
+
+def stamp(body: Mapping[str, Any], operation: str) -> Json:
+    """Return *body* with a tag that tells our create apart from any other."""
+    tags = [tag for tag in _tags(body) if tag.get("key") != OP_TAG]
+    return {**body, "tags": [*tags, {"key": OP_TAG, "value": operation}]}
+
+
+def complete(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
+    """Return *body* with the marks of *live* in its tags: a PUT replaces the whole list."""
+    if "tags" not in body:
+        return dict(body)
+    declared = {tag.get("key") for tag in _tags(body)}
+    kept = [tag for tag in _tags(live) if _is_mark(tag) and tag.get("key") not in declared]
+    return {**body, "tags": [*_tags(body), *kept]}
+
+
+def defaults_on_create(spec: Mapping[str, Any]) -> Json:
+    """Return the hashing rules that `sharding: true` alone stands for."""
+    if spec.get("sharding") is True and "shard_key_regex" not in spec:
+        return {"shard_key_regex": [{"regex": rule} for rule in DEFAULT_RULES]}
+    return {}
+
+
+HOOK = Hook(
+    needs=("endpoints", "tags"),
+    decode=decode,
+    stamp=stamp,
+    complete=complete,
+    defaults_on_create=defaults_on_create,
+)
