@@ -1,0 +1,176 @@
+"""The command `reconciler`: finds the subcommand, turns failures into text and exit codes.
+
+The only place that exits. A subcommand's module is imported when it is used, so that `--help` and a typo cost
+nothing; this module must not import anything heavy, and knows nothing of what the commands do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from reconciler import __version__
+
+TYPE_CHECKING = False  # what type checkers take for True; the module typing alone would double the start-up time
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    import click
+
+# Subcommand → what it does. Its module is reconciler.commands.<name>, its function `command`.
+COMMANDS = {
+    "validate": "Check manifests and the project file, without any network.",
+    "plan": "Show what an apply would do; reads, never writes.",
+    "apply": "Make the clusters equal to the manifests, or do what a saved plan says.",
+    "drift": "Compare the clusters with what was declared and last applied; exit 2 on drift.",
+    "export": "Write manifests for what a cluster holds.",
+    "outputs": "Print what applications need to connect to each database.",
+    "kinds": "List what can be declared, or the fields of one kind.",
+    "history": "List the runs in the ledger.",
+    "simulate": "Serve the embedded API server.",
+    "demo": "Play the whole story on a simulated cluster.",
+}
+
+USAGE_CODE = 3  # a wrong flag is invalid input; click's own 2 means "changes" here
+DEBUG_FLAG = "--debug"
+
+
+def main() -> NoReturn:
+    """Run the command line in `sys.argv` and exit with its code."""
+    arguments = sys.argv[1:]
+    try:
+        code = quick(arguments)
+        if code is None:
+            code = run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code)
+
+
+def quick(arguments: list[str]) -> int | None:
+    """Answer what needs no library at all, and return the exit code; None for everything else."""
+    if arguments == ["--version"]:
+        print(f"reconciler {__version__}")
+    elif not arguments or arguments in (["--help"], ["-h"]):
+        print(help_text())
+    else:
+        return None
+    return 0
+
+
+def help_text() -> str:
+    """Return what `reconciler --help` prints."""
+    rows = "\n".join(f"  {name:<9} {what}" for name, what in COMMANDS.items())
+    return f"""\
+Usage: reconciler COMMAND [OPTIONS] [ARGS]...
+
+  Declarative configuration for Redis Enterprise Software clusters.
+
+Commands:
+{rows}
+
+Options:
+  --version   Print the version.
+  -h, --help  Print this; after a command, print what that command takes.
+
+Exit codes: 0 done or nothing to do, 1 error, 2 changes or drift (where asked for),
+  3 invalid input, 4 cluster unreachable or refusing, 5 refused by us, 6 applied in part,
+  130 interrupted."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line *arguments* and return its exit code; every failure is told on standard error."""
+    import click
+
+    try:
+        result = group().main(args=arguments, prog_name="reconciler", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "reconciler"
+        say(f"error: {error.format_message()}\nFor what can be written here: {where} --help")
+        return USAGE_CODE
+    except click.ClickException as error:
+        say(f"error: {error.format_message()}")
+        return USAGE_CODE
+    except (KeyboardInterrupt, click.Abort):
+        say("interrupted; nothing was left half done")
+        return 130
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return told(error, debug=DEBUG_FLAG in arguments)
+
+
+def told(error: Exception, *, debug: bool) -> int:
+    """Print *error* for people and return its exit code."""
+    from reconciler.errors import InputError, ReconcilerError
+
+    if debug:
+        import traceback
+
+        say("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, InputError):
+        for problem in error.problems:
+            say(f"error: {problem}")
+        if len(error.problems) > 1:
+            say(f"{len(error.problems)} problems; nothing was sent to a cluster.")
+        return error.exit_code
+    if isinstance(error, ReconcilerError):
+        say(f"error: {error}")
+        return error.exit_code
+    if isinstance(error, OSError) and error.filename is not None:
+        say(f"error: {error.filename}: {(error.strerror or str(error)).lower()}")
+        return 1
+    say(f"error: unexpected {type(error).__name__}. This is a bug in reconciler {__version__}: please report it,")
+    say(f"with what `{DEBUG_FLAG}` adds when you run the same command again.")
+    return 1
+
+
+def say(text: str) -> None:
+    """Print *text* on standard error, with control characters made harmless."""
+    clean = "".join(c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in text)
+    print(clean, file=sys.stderr)
+
+
+def group() -> click.Group:
+    """Return the top of the command tree, with subcommands that are imported on use."""
+    import click
+
+    class Lazy(click.Group):
+        """A group that knows its commands by name and imports the one that is used."""
+
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            return list(COMMANDS)
+
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            if cmd_name not in COMMANDS:
+                return None
+            from importlib import import_module
+
+            command: click.Command = import_module(f"reconciler.commands.{cmd_name}").command
+            return command
+
+        def resolve_command(
+            self, ctx: click.Context, args: list[str]
+        ) -> tuple[str | None, click.Command | None, list[str]]:
+            name = args[0]
+            if name not in COMMANDS and not name.startswith("-"):
+                from difflib import get_close_matches
+
+                near = get_close_matches(name, COMMANDS, 1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+                ctx.fail(f"no command {name!r}; {hint}")
+            return super().resolve_command(ctx, args)
+
+        def get_help(self, ctx: click.Context) -> str:
+            return help_text()
+
+    return Lazy(
+        name="reconciler",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
