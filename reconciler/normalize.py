@@ -1,0 +1,331 @@
+"""One form for each value, so that desired and live compare with `==`.
+
+Manifests, live decoding and the planner call this. A `Kind` is compiled once into closures for the few fields that
+need work, since most values are already in canonical form. Nothing here validates: a value of an unexpected type
+comes back untouched, because live data may hold anything and must never stop a plan. It must not know where a spec
+comes from, nor what will be done with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from reconciler.kinds import MISSING, Field, Kind
+from reconciler.quantities import UNITS, quantity, redis_size
+
+Touch = Callable[[Any], Any]
+
+_LABEL_LIMIT = 64
+
+
+class _Shape(NamedTuple):
+    """What is worth knowing of a kind before its first spec comes by."""
+
+    kind: Kind  # keeps the kind alive, so that its id stays its own
+    desired: Mapping[str, Touch]
+    live: Mapping[str, Touch]
+    readable: frozenset[str]  # top-level fields that a read can show
+    hidden: frozenset[str]  # top-level fields with something in them that no read shows
+
+
+_shapes: dict[int, _Shape] = {}
+
+
+def canonical(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a desired *spec* in canonical form; *spec* stays as it is."""
+    return _touched(spec, _shape(kind).desired)
+
+
+def canonical_live(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a live *spec*, already with names for uids, in canonical form.
+
+    What can never be compared or written goes: unknown and read-only fields, and secrets at any depth.
+    """
+    shape = _shape(kind)
+    return _touched({name: value for name, value in spec.items() if name in shape.readable}, shape.live)
+
+
+def project(kind: Kind, desired: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """Cut canonical *live* down to what *desired* declares; both sides then compare with `==`.
+
+    A live item of a keyed list that nobody declared stays (it is a difference), unless the server may add items. A
+    declared default that the server leaves out of its answer counts as there.
+    """
+    fields = kind.fields
+    cut = {}
+    for name, wanted in desired.items():
+        found = live.get(name, MISSING)
+        if found == wanted:
+            cut[name] = found
+        elif name in fields:
+            found = _cut(fields[name], wanted, found)
+            if found is not MISSING:
+                cut[name] = found
+        elif found is not MISSING:
+            cut[name] = found
+    return cut
+
+
+def comparable(kind: Kind, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a desired *spec* without what no read can show: secrets and write-only fields."""
+    hidden = _shape(kind).hidden
+    if hidden.isdisjoint(spec):
+        return spec
+    out = {}
+    for name, value in spec.items():
+        if name in hidden:
+            value = _shown(kind.fields[name], value)
+        if value is not MISSING:
+            out[name] = value
+    return out
+
+
+def hidden_values(kind: Kind, spec: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield (path, value) of each declared secret and write-only value of canonical *spec*, in a stable order.
+
+    The paths count items: `password`, `backup_location.secret_access_key`, `replica_sources[0].uri`.
+    """
+    hidden = _shape(kind).hidden
+    for name in sorted(spec):
+        if name in hidden:
+            yield from _hidden_below(kind.fields[name], name, spec[name])
+
+
+def is_value_from(value: Any) -> bool:
+    """Say whether *value* is a reference to a secret: `{valueFrom: …}`."""
+    return isinstance(value, Mapping) and len(value) == 1 and "valueFrom" in value
+
+
+def label(field: Field, item: Any) -> str:
+    """Name *item* of a keyed list or a set within its list: `[role=app]`, `[a.example.com]`."""
+    if field.key and isinstance(item, Mapping):
+        text = ",".join(f"{part}={_word(item.get(part))}" for part in field.key)
+    else:
+        text = _word(item)
+    return f"[{text}]"
+
+
+def order_key(value: Any) -> str:
+    """Give any JSON value a place in an order that does not depend on where it was read."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+# What follows compiles a kind.
+
+
+def _shape(kind: Kind) -> _Shape:
+    shape = _shapes.get(id(kind))
+    if shape is None:
+        if len(_shapes) > 256:
+            _shapes.clear()
+        shape = _shapes[id(kind)] = _Shape(
+            kind,
+            _touches(kind.fields, kind, live=False),
+            _touches(kind.fields, kind, live=True),
+            frozenset(name for name, field in kind.fields.items() if not _unread(field)),
+            frozenset(name for name, field in kind.fields.items() if _hides(field)),
+        )
+    return shape
+
+
+def _touches(fields: Mapping[str, Field], kind: Kind | None, *, live: bool) -> dict[str, Touch]:
+    touches = {name: touch for name, field in fields.items() if (touch := _touch(field, live=live)) is not None}
+    if kind is not None and "port" in kind.guard and "port" in fields:
+        touches["port"] = lambda value: MISSING if value == 0 else value  # 0 = the server chooses
+    return touches
+
+
+def _touched(spec: Mapping[str, Any], touches: Mapping[str, Touch]) -> dict[str, Any]:
+    out = dict(spec)
+    for name in touches.keys() & out.keys():
+        value = touches[name](out[name])
+        if value is MISSING:
+            del out[name]
+        else:
+            out[name] = value
+    return out
+
+
+def _touch(field: Field, *, live: bool) -> Touch | None:
+    if field.secret:
+        return _nothing if live else None
+    if field.embeds_secret:
+        return _without_userinfo if live else None
+    if field.items is not None or field.key is not None:
+        return _list_touch(field, live=live)
+    if field.properties:
+        return _object_touch(field, live=live)
+    if field.unit in UNITS and (field.type != "string" or field.unit == "bytes"):
+        return _quantity_touch(field)
+    if field.format == "pem":
+        return _pem
+    if field.format == "redis-acl":
+        return lambda value: " ".join(value.split()) if isinstance(value, str) else value
+    if field.type == "integer":
+        return _whole
+    return None
+
+
+def _quantity_touch(field: Field) -> Touch:
+    unit = field.unit or ""
+
+    def number(value: Any) -> Any:
+        if type(value) is str:
+            parsed = quantity(value, unit)
+            return value if parsed is None else parsed
+        return _whole(value)
+
+    def text(value: Any) -> Any:
+        if type(value) is str:
+            return redis_size(value) or value
+        return str(value) if type(value) is int else value
+
+    return text if field.type == "string" else number
+
+
+def _object_touch(field: Field, *, live: bool) -> Touch | None:
+    touches = _touches(field.properties, None, live=live)
+    readable = frozenset(name for name, below in field.properties.items() if not _unread(below))
+
+    def whole(value: Any) -> Any:
+        return _touched(value, touches) if type(value) is dict and not is_value_from(value) else value
+
+    def readable_part(value: Any) -> Any:
+        if type(value) is not dict:
+            return value
+        return _touched({name: below for name, below in value.items() if name in readable}, touches)
+
+    if live:
+        return readable_part
+    return whole if touches else None
+
+
+def _list_touch(field: Field, *, live: bool) -> Touch | None:
+    touch = _touch(field.items, live=live) if field.items is not None else None
+    if touch is None and field.key is None:
+        return None
+    key = field.key
+
+    def ordered(value: Any) -> Any:
+        if type(value) is not list:
+            return value
+        items = value if touch is None else [made for item in value if (made := touch(item)) is not MISSING]
+        if key is None:
+            return items
+        if key:
+            return sorted(items, key=lambda item: _key_of(key, item))
+        return [item for _, item in sorted({order_key(item): item for item in items}.items())]
+
+    return ordered
+
+
+def _key_of(key: Sequence[str], item: Any) -> tuple[tuple[str, ...], str]:
+    named = tuple(order_key(item.get(part)) for part in key) if isinstance(item, Mapping) else ()
+    return named, order_key(item)
+
+
+def _pem(value: Any) -> Any:
+    if type(value) is not str:
+        return value
+    lines = [line for part in value.split("\n") if (line := part.strip())]
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _nothing(value: Any) -> Any:
+    return MISSING
+
+
+def _without_userinfo(value: Any) -> Any:
+    """Keep live text such as a URI unless it may hold a user and a password."""
+    return MISSING if type(value) is not str or "@" in value else value
+
+
+def _unread(field: Field) -> bool:
+    return field.read_only or field.write_only
+
+
+def _hides(field: Field) -> bool:
+    """Say whether *field* or anything below it cannot be read back."""
+    if field.secret or field.embeds_secret or field.write_only or field.holds_secret:
+        return True
+    return any(map(_hides, field.properties.values())) or (field.items is not None and _hides(field.items))
+
+
+def _shown(field: Field, value: Any) -> Any:
+    if field.write_only or is_value_from(value):
+        return MISSING
+    if field.items is not None and type(value) is list:
+        return [shown for item in value if (shown := _shown(field.items, item)) is not MISSING]
+    if field.properties and type(value) is dict:
+        below = field.properties
+        return {
+            name: shown
+            for name, item in value.items()
+            if (shown := _shown(below[name], item) if name in below else item) is not MISSING
+        }
+    return value
+
+
+def _hidden_below(field: Field, path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if field.write_only or is_value_from(value):
+        yield path, value
+    elif field.items is not None and type(value) is list:
+        for index, item in enumerate(value):
+            yield from _hidden_below(field.items, f"{path}[{index}]", item)
+    elif field.properties and type(value) is dict:
+        for name in sorted(value.keys() & field.properties.keys()):
+            yield from _hidden_below(field.properties[name], f"{path}.{name}", value[name])
+
+
+def _word(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    if len(text) <= _LABEL_LIMIT and text.isprintable():
+        return text
+    return "sha256:" + hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:12]
+
+
+def _cut(field: Field, wanted: Any, found: Any) -> Any:
+    if found is MISSING:
+        return wanted if wanted == [] or (field.default is not MISSING and wanted == field.default) else MISSING
+    if type(wanted) is dict and type(found) is dict:
+        return _cut_object(field, wanted, found)
+    if type(wanted) is list and type(found) is list:
+        return _cut_list(field, wanted, found)
+    return found
+
+
+def _cut_object(field: Field, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    out = {}
+    for name, value in wanted.items():
+        below = field.properties.get(name)
+        there = found.get(name, MISSING)
+        if below is not None and there != value:
+            there = _cut(below, value, there)
+        if there is not MISSING:
+            out[name] = there
+    return out
+
+
+def _cut_list(field: Field, wanted: list[Any], found: list[Any]) -> list[Any]:
+    items = field.items
+    if field.key is None:
+        if items is None:
+            return found
+        pairs = [_cut(items, w, f) for w, f in zip(wanted, found, strict=False)]
+        return pairs + found[len(wanted) :]
+    by_label: dict[str, Any] = {label(field, item): item for item in wanted}
+    out = []
+    for item in found:
+        match = by_label.get(label(field, item), MISSING)
+        if match is not MISSING:
+            out.append(item if items is None else _cut(items, match, item))
+        elif not field.server_adds:
+            out.append(item)
+    return out
