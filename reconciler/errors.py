@@ -13,9 +13,14 @@
     │   ├── Rejected           4   400, 404, 406, 409 …: well understood and refused
     │   │   └── Busy           4   409 while another change runs; worth another try
     │   ├── Ambiguous          4   a write whose outcome is unknown
-    │   └── ActionFailed       4   the server accepted a change, worked on it, and failed
+    │   ├── ActionFailed       4   the server accepted a change, worked on it, and failed
+    │   └── Conflict           4   what we were to create is there already, and is not ours
+    ├── LedgerError            1   our local record cannot be used
+    │   ├── LedgerUnwritable   1   disk full, read-only …: no write is sent to a cluster
+    │   └── LedgerCorrupt      1   the record is damaged
     ├── Refused                5   we decline: unsafe, stale, protected, locked
     │   ├── PlanStale          5
+    │   ├── ChangedUnderneath  5   one object moved between the plan and its write
     │   ├── PlanTooLarge       5
     │   ├── DestroyProtected   5
     │   └── Locked             5
@@ -118,6 +123,22 @@ class ActionFailed(ClusterError):
     """The server accepted a change and later reported that it failed."""
 
 
+class Conflict(ClusterError):
+    """What a create was to make exists already, and nothing proves that it is ours."""
+
+
+class LedgerError(ReconcilerError):
+    """Our local record cannot be used."""
+
+
+class LedgerUnwritable(LedgerError):
+    """An intent cannot be made durable, so the write that it announces is not sent."""
+
+
+class LedgerCorrupt(LedgerError):
+    """The record is damaged, or written by a later version."""
+
+
 class Refused(ReconcilerError):
     """We decline to go on, because going on could do harm."""
 
@@ -126,6 +147,10 @@ class Refused(ReconcilerError):
 
 class PlanStale(Refused):
     """The cluster moved after the plan was made."""
+
+
+class ChangedUnderneath(Refused):
+    """One object differs from what its change was decided from; nothing was sent for it."""
 
 
 class PlanTooLarge(Refused):

@@ -144,7 +144,7 @@ def _readable(fields: Mapping[str, Field], body: Mapping[str, Any]) -> dict[str,
     kept = {}
     for name, value in body.items():
         field = fields.get(name)
-        if field is not None and (field.write_only or field.read_only or field.secret) or is_value_from(value):
+        if is_value_from(value) or (field is not None and (field.write_only or field.read_only or field.secret)):
             continue
         kept[name] = _readable_value(field, value) if field is not None else value
     return kept

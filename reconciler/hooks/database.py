@@ -1,4 +1,4 @@
-"""What a database does that data cannot say: ports that the server picks, tags that carry marks, default hashing rules."""
+"""What a database does that data cannot say: ports that the server picks, tags with marks, default hashing rules."""
 
 from __future__ import annotations
 

@@ -1,0 +1,93 @@
+"""What an apply did: one outcome a change, as a value. The engine makes it; renderers and the command line read it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.errors import ReconcilerError
+from reconciler.plan import Action, Change
+
+
+class Status(enum.Enum):
+    """How one change ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"  # something that it needs failed
+    NOT_ATTEMPTED = "not attempted"  # the run ended, or its cluster was given up, before its turn
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one change ended, and why where it did not end well."""
+
+    change: Change
+    status: Status
+    why: str = ""  # for people: no secret, cut and cleaned
+    error: ReconcilerError | None = None
+    because: tuple[int, ...] = ()  # numbers of the failed changes that made this one be skipped
+    uid: int | str | None = None  # of the object afterwards, where it is known
+    operation: str = ""  # op id in the ledger, "" where nothing was to be sent
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How an apply ended: its outcomes in the order of the plan."""
+
+    outcomes: tuple[Outcome, ...]
+    interrupted: bool = False  # stopped on request
+    stopped: Mapping[str, str] | None = None  # cluster → why it was given up
+
+    def with_status(self, status: Status) -> tuple[Outcome, ...]:
+        """Return the outcomes of one status, in the order of the plan."""
+        return tuple(outcome for outcome in self.outcomes if outcome.status is status)
+
+    @property
+    def done(self) -> tuple[Outcome, ...]:
+        return self.with_status(Status.DONE)
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        return self.with_status(Status.FAILED)
+
+    @property
+    def skipped(self) -> tuple[Outcome, ...]:
+        return self.with_status(Status.SKIPPED)
+
+    @property
+    def not_attempted(self) -> tuple[Outcome, ...]:
+        return self.with_status(Status.NOT_ATTEMPTED)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every change is done."""
+        return len(self.done) == len(self.outcomes)
+
+    def count(self, action: Action) -> int:
+        """Return how many changes of this action are done."""
+        return sum(outcome.change.action is action for outcome in self.done)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Return how many changes ended how, as {"done": 3, "failed": 1, …}."""
+        return {status.value: len(self.with_status(status)) for status in Status}
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the outcomes as plain values, for the ledger and for `-o json`."""
+        return [
+            {
+                "number": outcome.change.number,
+                "action": outcome.change.action.name.lower(),
+                "address": str(outcome.change.address),
+                "status": outcome.status.value,
+                "why": outcome.why,
+                "because": list(outcome.because),
+                "uid": outcome.uid,
+                "operation": outcome.operation,
+            }
+            for outcome in self.outcomes
+        ]

@@ -1,0 +1,146 @@
+"""The private folder that the ledger lives in: its checks, its files, its locks.
+
+Only `ledger` calls it. It opens nothing through a symlink, takes over nothing of another user, and leaves nothing that
+others can read, whatever the umask says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from reconciler.errors import LedgerError, LedgerUnwritable, Locked
+
+_POLL = 0.25
+
+
+def prepare(folder: Path) -> None:
+    """Make *folder* ours alone, and invisible to git. Raises LedgerError where that cannot be had."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise LedgerUnwritable(
+            f"the state folder {folder} cannot be used: {error.strerror}; it must be a real folder of this user"
+        ) from error
+    try:
+        _check_owner(os.fstat(handle), folder)
+        if stat.S_IMODE(os.fstat(handle).st_mode) != 0o700:
+            os.fchmod(handle, 0o700)
+    except OSError as error:
+        raise LedgerUnwritable(f"the state folder {folder} cannot be made private: {error.strerror}") from error
+    finally:
+        os.close(handle)
+    if not os.path.lexists(folder / ".gitignore"):
+        write_once(folder / ".gitignore", b"*\n")
+
+
+def _check_owner(found: os.stat_result, path: Path) -> None:
+    if found.st_uid != os.geteuid():
+        raise LedgerError(f"{path} belongs to another user (uid {found.st_uid}); use a state folder of your own")
+
+
+def open_private(path: Path, flags: int = os.O_RDWR) -> int:
+    """Open *path*, creating it, as a plain file that only we can read; return its descriptor."""
+    try:
+        handle = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        hint = "it is a symbolic link" if path.is_symlink() else error.strerror
+        raise LedgerUnwritable(f"{path} cannot be opened: {hint}") from error
+    try:
+        found = os.fstat(handle)
+        _check_owner(found, path)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise LedgerError(f"{path} is not a plain file with one name; remove it")
+        if stat.S_IMODE(found.st_mode) != 0o600:
+            os.fchmod(handle, 0o600)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def check_plain(path: Path) -> None:
+    """Refuse *path* where it exists and is anything but a plain file of ours."""
+    if os.path.lexists(path):
+        os.close(open_private(path))
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Create *path* with *content*, durable, unless somebody was faster."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise LedgerUnwritable(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        os.write(handle, content)
+        os.fsync(handle)
+    except OSError as error:
+        path.unlink()
+        raise LedgerUnwritable(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        os.close(handle)
+
+
+def key(folder: Path, random_bytes: Callable[[int], bytes]) -> bytes:
+    """Return this installation's key for digests of secrets, made on first use."""
+    path = folder / "key"
+    if not os.path.lexists(path):
+        write_once(path, random_bytes(32))
+    handle = open_private(path)
+    try:
+        found = os.read(handle, 64)
+    finally:
+        os.close(handle)
+    if len(found) != 32:
+        raise LedgerError(f"{path} is damaged; remove it, and secrets count as never applied")
+    return found
+
+
+@contextlib.contextmanager
+def lock(
+    folder: Path,
+    cluster: str,
+    *,
+    wait: float = 0.0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """Hold the lock of one cluster; it dies with the process. Raises Locked after *wait* seconds."""
+    readable = re.sub(r"[^A-Za-z0-9.-]", "_", cluster)[:40]
+    path = folder / f"{readable}-{hashlib.sha256(cluster.encode()).hexdigest()[:12]}.lock"
+    handle = open_private(path)
+    deadline = clock() + wait
+    try:
+        while not _try_lock(handle):
+            if clock() >= deadline:
+                holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
+                raise Locked(f"cluster {cluster!r} is being changed by {holder}; wait until it is done")
+            sleep(_POLL)
+        with contextlib.suppress(OSError):  # who holds it is a courtesy: a full disk must not decide about the lock
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
