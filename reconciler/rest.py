@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.errors import ReadIncomplete
 from reconciler.hooks import Marks, hook_of
 from reconciler.kinds import MISSING, Field, Kind, Reference
-from reconciler.normalize import canonical_live
+from reconciler.normalize import canonical_live, is_value_from
 from reconciler.plan import LiveObject
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ def _encode_value(field: Field, value: Any, ids: Ids, reveal: Reveal) -> Any:
     if isinstance(value, Mapping) and field.key and field.items is not None:
         value = [value[key] for key in sorted(value)]
     if isinstance(value, list | tuple):
-        items = _item_field(field)
-        return [_encode_value(items, item, ids, reveal) if items else item for item in value]
+        return [_encode_value(field.items, item, ids, reveal) if field.items else item for item in value]
     if field.reference and isinstance(value, str):
         return _encode_reference(field.reference, value, ids)
     if isinstance(value, Mapping):
@@ -102,60 +101,6 @@ def _encode_reference(reference: Reference, name: str, ids: Ids) -> Uid:
         return name
     uid = ids(reference.kind, name)
     return str(uid) if reference.as_string else uid
-
-
-def _item_field(field: Field) -> Field | None:
-    """Return the field of an item; a reference may stand at the array or at its items."""
-    if field.items is None:
-        return field if field.reference else None
-    if field.reference and not field.items.reference and not field.items.properties:
-        return field
-    return field.items
-
-
-def is_value_from(value: Any) -> bool:
-    """Tell whether *value* stands for a secret that is kept elsewhere."""
-    return isinstance(value, Mapping) and len(value) == 1 and "valueFrom" in value
-
-
-def secrets_of(body: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (path, valueFrom) of every secret in a spec, as ("password", {"env": "APP_PASSWORD"})."""
-    for name in sorted(body):
-        yield from _secrets(name, body[name])
-
-
-def _secrets(path: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if is_value_from(value):
-        yield path, value["valueFrom"]
-    elif isinstance(value, Mapping):
-        for name in sorted(value):
-            yield from _secrets(f"{path}.{name}", value[name])
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _secrets(f"{path}[{index}]", item)
-
-
-def readable(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of *body* that can be read back: no secrets, nothing write-only."""
-    return _readable(kind.fields, body)
-
-
-def _readable(fields: Mapping[str, Field], body: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {}
-    for name, value in body.items():
-        field = fields.get(name)
-        if is_value_from(value) or (field is not None and (field.write_only or field.read_only or field.secret)):
-            continue
-        kept[name] = _readable_value(field, value) if field is not None else value
-    return kept
-
-
-def _readable_value(field: Field, value: Any) -> Any:
-    if isinstance(value, Mapping) and field.properties:
-        return _readable(field.properties, value)
-    if isinstance(value, list | tuple) and field.items is not None and field.items.properties:
-        return [_readable(field.items.properties, item) if isinstance(item, Mapping) else item for item in value]
-    return value
 
 
 # --- wire → spec ---------------------------------------------------------------------------------------------------
@@ -253,16 +198,14 @@ def _wire_fields(fields: Mapping[str, Field]) -> dict[str, tuple[str, _Convert |
 
 
 def _converter(field: Field) -> _Convert | None:
-    """Return what makes a wire value a spec value; None where they are the same."""
-    items = _item_field(field)
-    if field.type == "array" or field.items is not None:
-        each = _converter(field.items) if items is field.items and items is not None else None
-        if items is field and field.reference:
-            each = _name_converter(field.reference)
+    """Return what makes a wire value a spec value; None where no reference is in it."""
+    if field.items is not None:
+        each = _converter(field.items)
         return _list_converter(each) if each is not None else None
     if field.reference:
         return _name_converter(field.reference)
-    return _object_converter(field.properties) if field.properties else None
+    table = {key: entry for key, entry in _wire_fields(field.properties).items() if entry != (key, None)}
+    return _object_converter(table) if table else None
 
 
 def _list_converter(each: _Convert) -> _Convert:
@@ -274,14 +217,15 @@ def _list_converter(each: _Convert) -> _Convert:
     return convert
 
 
-def _object_converter(fields: Mapping[str, Field]) -> _Convert:
-    table = _wire_fields(fields)
-
+def _object_converter(table: Mapping[str, tuple[str, _Convert | None]]) -> _Convert:
     def convert(value: Any, names: Names) -> Any:
         if not isinstance(value, dict):
             return value
-        found = ((table[key], part) for key, part in value.items() if key in table)
-        return {name: part if turn is None or part is None else turn(part, names) for (name, turn), part in found}
+        spec = {}
+        for key, part in value.items():
+            name, turn = table.get(key, (key, None))
+            spec[name] = part if turn is None or part is None else turn(part, names)
+        return spec
 
     return convert
 
