@@ -1,13 +1,21 @@
 """What can be declared: `schemas/*.json` read into `Kind` values.
 
-Home of jsonschema. Everything that differs between kinds is data here or a module in `hooks/`.
+Everything that differs between kinds is data there, or a module in `hooks/`. Called by everybody who needs to know what
+a field is; knows nothing of manifests, clusters or plans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from reconciler import vocabulary
+from reconciler.validation import Validator
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__bool__": lambda self: False})()
 
@@ -33,6 +41,15 @@ class Reference:
     defer: bool = False  # may be set in a second step where references form a ring
 
 
+class Impact(NamedTuple):
+    """What a change of a field does to traffic or data, and under which direction of change."""
+
+    impact: str  # one of vocabulary.IMPACTS
+    why: str = ""
+    when: str = ""  # "increase", "decrease", "" = any change
+    to: tuple[Any, ...] = ()  # only when the new value is one of these; () = any
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One property of a spec, with what the engine must know of it beyond validation."""
@@ -45,7 +62,8 @@ class Field:
     reference: Reference | None = None  # x-ref
     key: tuple[str, ...] | None = None  # x-key: () a set, ("role",) a map by that field, None an ordered list
     server_adds: bool = False  # x-server-adds: live items that nobody declared are no difference
-    secret: bool = False  # x-secret
+    secret: bool = False  # x-secret: always a valueFrom
+    embeds_secret: bool = False  # x-secret "embedded": plain text, or a valueFrom where it holds a password
     write_only: bool = False
     read_only: bool = False
     immutable: bool = False  # x-immutable: a change means replace
@@ -54,6 +72,7 @@ class Field:
     since: str | None = None
     deprecated: bool = False
     usual_minimum: float | None = None  # x-usual-minimum: below it a warning, plainly a mistake
+    impacts: tuple[Impact, ...] = ()  # x-impact
     properties: Mapping[str, Field] = field(default_factory=dict)  # children of an object
     items: Field | None = None  # of an array
     holds_secret: bool = False  # this field or anything below it is secret
@@ -65,19 +84,152 @@ class Kind:
     """A kind of resource: its schema, and how it maps to the API (`x-rest`)."""
 
     name: str
-    schema: Mapping[str, Any]  # JSON Schema of `spec`
+    schema: Mapping[str, Any]  # JSON Schema of `spec`, as manifests may write it
     path: str  # "/v1/bdbs"
     key: tuple[str, ...]  # natural key: the first of these wire fields that is set, as ("name", "email")
     id: str  # "uid"
     verbs: Mapping[str, str]  # {"create": "POST", "update": "PUT", "delete": "DELETE"}; absent = impossible
     fields: Mapping[str, Field]  # top level of spec
     name_schema: Mapping[str, Any]  # JSON Schema of metadata.name
-    wait: Mapping[str, Any] | None  # {"action": "action_uid", "field": "status", "ready": [...], "failed": [...], "seconds": 1800}
+    wait: Mapping[str, Any] | None  # {"action": "action_uid", "field": "status", "ready": [...], "failed": [...], …}
     busy: tuple[Mapping[str, Any], ...]  # answers that mean "later": {"status": 409, "error_code": "db_busy"}
-    guard: tuple[str, ...]  # what makes a repeated create safe: ("name",) or ("port", "tag")
+    guard: tuple[str, ...]  # what makes a repeated create safe: ("name",) or ("tag", "port")
     builtin: tuple[Mapping[str, Any], ...]  # live objects never to be touched: {"uid": 1}, {"name": "Admin"}
     protect: bool  # holds data: delete and replace need consent
     narrows: bool  # the list call takes ?fields=a,b
     dry_run: bool  # create and update take ?dry_run=true
     hook: str | None  # module in reconciler.hooks
     examples: tuple[Mapping[str, Any], ...] = ()
+    required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
+    validator: Validator = field(init=False, repr=False, compare=False)  # of spec
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "validator", Validator(self.schema))
+
+    def missing_on_create(self, spec: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the fields that a *spec* lacks, should its object have to be created."""
+        return tuple(
+            rule["field"]
+            for rule in self.required_on_create
+            if rule["field"] not in spec
+            and not any(spec.get(name) in values for name, values in rule.get("unless", {}).items())
+        )
+
+
+def _impacts(words: Any) -> Iterator[Impact]:
+    for word in words if isinstance(words, list) else [words]:
+        if isinstance(word, str):
+            yield Impact(word)
+        else:
+            yield Impact(word["impact"], word.get("why", ""), word.get("when", ""), tuple(word.get("to", ())))
+
+
+def _children(schema: Mapping[str, Any]) -> dict[str, Field]:
+    """Return the fields of an object; of all its shapes together where `type` picks one."""
+    found: dict[str, Field] = {}
+    for shape in (schema, *schema.get("oneOf", ())):
+        for name, child in shape.get("properties", {}).items():
+            found.setdefault(name, _field(name, child))
+    return found
+
+
+def _field(name: str, schema: Mapping[str, Any]) -> Field:
+    """Read one property of a kind file; its words are in `vocabulary`."""
+    reference = schema.get("x-ref")
+    items = _field("", schema["items"]) if "items" in schema else None
+    children = _children(schema) if schema["type"] == "object" else {}
+    item_reference = schema["items"].get("x-ref", {}) if items else {}
+    key = schema.get("x-key")
+    hides = schema.get("x-secret")
+    below = [*children.values(), *([items] if items else [])]
+    return Field(
+        name=name,
+        wire=(reference or item_reference).get("wire", name),
+        type=schema["type"],
+        unit=schema.get("x-unit"),
+        format=schema.get("format"),
+        reference=Reference(
+            reference["kind"],
+            reference.get("asString", False),
+            tuple(reference.get("literals", ())),
+            reference.get("defer", False),
+        )
+        if reference
+        else None,
+        key=None if key is None else tuple(key),
+        server_adds=schema.get("x-server-adds", False),
+        secret=hides is True,
+        embeds_secret=hides == "embedded",
+        write_only=schema.get("writeOnly", False),
+        read_only=schema.get("readOnly", False),
+        immutable=schema.get("x-immutable", False),
+        extended=schema.get("x-extended", False),
+        default=schema.get("default", MISSING),
+        since=schema.get("x-since"),
+        deprecated=schema.get("deprecated", False),
+        usual_minimum=schema.get("x-usual-minimum"),
+        impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),
+        properties=children,
+        items=items,
+        holds_secret=bool(hides) or any(child.holds_secret for child in below),
+        variants="x-variants" in schema,
+    )
+
+
+def _kind(source: Mapping[str, Any]) -> Kind:
+    rest = source["x-rest"]
+    return Kind(
+        name=source["title"],
+        schema=vocabulary.spec_schema(source),
+        path=rest["path"],
+        key=tuple(rest["key"]),
+        id=rest["id"],
+        verbs=rest["verbs"],
+        fields=_children(source),
+        name_schema=rest["name"],
+        wait=rest.get("wait"),
+        busy=tuple(rest.get("busy", ())),
+        guard=tuple(rest["guard"]),
+        builtin=tuple(rest.get("builtin", ())),
+        protect=rest.get("protect", False),
+        narrows=rest.get("narrows", False),
+        dry_run=rest.get("dryRun", False),
+        hook=rest.get("hook"),
+        examples=tuple(source["examples"]),
+        required_on_create=tuple(source.get("x-required-on-create", ())),
+    )
+
+
+def schema_folder() -> Path:
+    """Return where the kind files are: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "schemas"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "schemas"
+
+
+@functools.cache
+def load_kinds() -> Mapping[str, Kind]:
+    """Return every kind by name, sorted by name."""
+    files = [path for path in schema_folder().glob("*.json") if path.name != vocabulary.MANIFEST_FILE]
+    kinds = [_kind(json.loads(path.read_bytes())) for path in files]
+    return MappingProxyType({kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name)})
+
+
+@functools.cache
+def envelope_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a manifest without its `spec`: apiVersion, kind, metadata."""
+    return vocabulary.envelope({name: kind.name_schema for name, kind in load_kinds().items()})
+
+
+@functools.cache
+def envelope_validator() -> Validator:
+    """Return the validator of `envelope_schema()`; a spec is then for `Kind.validator`."""
+    return Validator(envelope_schema())
+
+
+def manifest_schema() -> dict[str, Any]:
+    """Return one JSON Schema of a whole manifest, for editors; `schemas/manifest.json` holds it."""
+    return vocabulary.manifest(envelope_schema(), {name: kind.schema for name, kind in load_kinds().items()})
+
+
+if __name__ == "__main__":
+    print(json.dumps(manifest_schema(), indent=1, ensure_ascii=False))
