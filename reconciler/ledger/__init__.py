@@ -1,0 +1,229 @@
+"""What we own, what we are about to do, what we did: the local record.
+
+The engine writes an intent here, durable, before each write to a cluster, and closes it afterwards; the plan asks what
+is owned. It holds no secret, only keyed digests. Calls from several threads that meet share one commit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.kinds import Address
+from reconciler.ledger import folder as private
+from reconciler.ledger.database import Database, Row, Statement
+from reconciler.ledger.records import Intent, Record, Run, to_json
+from reconciler.plan import Owned
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from reconciler.secrets import Secret
+
+__all__ = ["Intent", "Ledger", "Record", "Run"]
+
+_RECORD = """
+INSERT INTO owned VALUES (:cluster, :kind, :name, :uid, :created, :fields, :secrets)
+ON CONFLICT DO UPDATE SET uid = excluded.uid, created = excluded.created, fields = excluded.fields,
+                          secrets = json_patch(secrets, excluded.secrets)
+"""
+
+
+class Ledger:
+    """The record in one folder; safe to use from several threads."""
+
+    def __init__(self, folder: Path, database: Database, key: bytes, now: Callable[[], float]) -> None:
+        self._folder = folder
+        self._database = database
+        self._key = key
+        self._now = now
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, now: Callable[[], float] = time.time, random_bytes: Callable[[int], bytes] = os.urandom
+    ) -> Ledger:
+        """Open the record in *folder*, making it where there is none. *now* is only ever shown to people."""
+        private.prepare(folder)
+        key = private.key(folder, random_bytes)
+        return cls(folder, Database(folder), key, now)
+
+    def disconnect(self) -> None:
+        """Let go of the files."""
+        self._database.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.disconnect()
+
+    # --- intents ---------------------------------------------------------------------------------------------------
+
+    def intend(self, intent: Intent) -> None:
+        """Make *intent* durable. Raises LedgerUnwritable; then its write must not be sent."""
+        content = {
+            "action": intent.action,
+            "body": intent.body,
+            "body_hash": intent.body_hash,
+            "uid": intent.uid,
+            "secrets": intent.secrets,
+            "state_id": intent.state_id,
+        }
+        statement = (
+            "INSERT INTO intents VALUES (:op_id, :cluster, :kind, :name, :run, :at, NULL, NULL, :content) "
+            "ON CONFLICT DO UPDATE SET run = excluded.run, content = excluded.content"
+        )
+        values = {"op_id": intent.op_id, "run": intent.run, "at": self._now(), "content": to_json(content)}
+        self._database.write((statement, {**values, **intent.address._asdict()}))
+
+    def close(self, op_id: str, outcome: str, *, record: Record | None = None, forget: Address | None = None) -> None:
+        """Write how an intent ended, and what follows for what we own, in one step. Closing twice changes nothing."""
+        statements: list[Statement] = []
+        if forget is not None:
+            statements.append(_forget(forget))
+        if record is not None:
+            statements.append(_record(record))
+        closing = "UPDATE intents SET outcome = :outcome, closed = :now WHERE op_id = :op_id AND outcome IS NULL"
+        statements.append((closing, {"op_id": op_id, "outcome": outcome, "now": self._now()}))
+        self._database.write(*statements)
+
+    def open_intents(self, cluster: str) -> tuple[Intent, ...]:
+        """Return what was begun on *cluster* and never closed, oldest first."""
+        query = "SELECT * FROM intents WHERE cluster = ? AND outcome IS NULL ORDER BY at, op_id"
+        return tuple(_intent(row) for row in self._database.read(query, cluster))
+
+    def events(self) -> tuple[tuple[Intent, str], ...]:
+        """Return every intent that was closed, with its outcome, oldest first."""
+        query = "SELECT * FROM intents WHERE outcome IS NOT NULL ORDER BY closed, op_id"
+        return tuple((_intent(row), row["outcome"]) for row in self._database.read(query))
+
+    # --- what we own -----------------------------------------------------------------------------------------------
+
+    def owned(self, cluster: str) -> Mapping[Address, Owned]:
+        """Return what we created or adopted on *cluster*."""
+        rows = self._database.read("SELECT * FROM owned WHERE cluster = ? ORDER BY kind, name", cluster)
+        return {
+            Address(row["cluster"], row["kind"], row["name"]): Owned(
+                uid=json.loads(row["uid"]), created=row["created"], fields=json.loads(row["fields"])
+            )
+            for row in rows
+        }
+
+    def record(
+        self,
+        address: Address,
+        uid: int | str,
+        created: str,
+        fields: Mapping[str, Any],
+        secret_digests: Mapping[str, str],
+    ) -> None:
+        """Own one object; digests of paths that are not named stay."""
+        self.record_all([Record(address, uid, created, fields, secret_digests)])
+
+    def record_all(self, records: Iterable[Record]) -> None:
+        """Own many objects, in one step."""
+        self._database.write(*map(_record, records))
+
+    def forget(self, address: Address) -> None:
+        """Own this no longer."""
+        self._database.write(_forget(address))
+
+    def digest(self, address: Address, path: str, secret: Secret) -> str:
+        """Return a keyed digest of a secret at its place: it says same or not, and only on this machine."""
+        place = json.dumps([*address, path, secret.reveal()]).encode()
+        return hmac.new(self._key, place, hashlib.sha256).hexdigest()
+
+    def secret_status(self, address: Address, path: str, secret: Secret) -> str:
+        """Return "same", "changed", or "unknown" for a secret that we never applied there."""
+        query = "SELECT secrets FROM owned WHERE cluster = ? AND kind = ? AND name = ?"
+        rows = self._database.read(query, *address)
+        known = json.loads(rows[0]["secrets"]).get(path) if rows else None
+        if known is None:
+            return "unknown"
+        return "same" if hmac.compare_digest(known, self.digest(address, path, secret)) else "changed"
+
+    # --- clusters and runs -----------------------------------------------------------------------------------------
+
+    def state_id(self, cluster: str) -> int:
+        """Return the highest cluster-state-id that was ever seen: an answer below it is stale."""
+        rows = self._database.read("SELECT state_id FROM clusters WHERE name = ?", cluster)
+        return int(rows[0]["state_id"]) if rows else 0
+
+    def saw_state_id(self, cluster: str, state_id: int) -> None:
+        """Remember a cluster-state-id; a lower one than known changes nothing."""
+        statement = (
+            "INSERT INTO clusters VALUES (:name, :state_id) "
+            "ON CONFLICT DO UPDATE SET state_id = max(state_id, excluded.state_id)"
+        )
+        self._database.write((statement, {"name": cluster, "state_id": state_id}))
+
+    def start_run(self, run: str, *, revision: str = "", digest: str = "") -> None:
+        """Write that a run begins."""
+        statement = "INSERT INTO runs VALUES (:id, :now, NULL, :revision, :digest, '{}', '[]')"
+        self._database.write((statement, {"id": run, "now": self._now(), "revision": revision, "digest": digest}))
+
+    def finish_run(self, run: str, counts: Mapping[str, int], outcomes: Iterable[Mapping[str, Any]]) -> None:
+        """Write how a run ended."""
+        statement = "UPDATE runs SET finished = :now, counts = :counts, outcomes = :outcomes WHERE id = :id"
+        values = {"id": run, "now": self._now(), "counts": to_json(counts), "outcomes": to_json(list(outcomes))}
+        self._database.write((statement, values))
+
+    def runs(self, limit: int = 50) -> tuple[Run, ...]:
+        """Return the latest runs, newest first."""
+        return tuple(map(_run, self._database.read("SELECT * FROM runs ORDER BY started DESC, id LIMIT ?", limit)))
+
+    def run(self, run: str) -> Run | None:
+        """Return one run."""
+        rows = self._database.read("SELECT * FROM runs WHERE id = ?", run)
+        return _run(rows[0]) if rows else None
+
+    def lock(self, cluster: str, *, wait: float = 0.0) -> contextlib.AbstractContextManager[None]:
+        """Hold *cluster* for this process; raises Locked after *wait* seconds."""
+        return private.lock(self._folder, cluster, wait=wait)
+
+
+def _record(record: Record) -> Statement:
+    values = {
+        "uid": to_json(record.uid),
+        "created": record.created,
+        "fields": to_json(record.fields),
+        "secrets": to_json(record.secrets),
+    }
+    return _RECORD, {**values, **record.address._asdict()}
+
+
+def _forget(address: Address) -> Statement:
+    return "DELETE FROM owned WHERE cluster = :cluster AND kind = :kind AND name = :name", address._asdict()
+
+
+def _intent(row: Row) -> Intent:
+    content = json.loads(row["content"])
+    return Intent(
+        op_id=row["op_id"],
+        action=content["action"],
+        address=Address(row["cluster"], row["kind"], row["name"]),
+        body=content["body"],
+        uid=content["uid"],
+        secrets=content["secrets"],
+        state_id=content["state_id"],
+        run=row["run"],
+    )
+
+
+def _run(row: Row) -> Run:
+    return Run(
+        id=row["id"],
+        started=row["started"],
+        finished=row["finished"],
+        revision=row["revision"],
+        digest=row["digest"],
+        counts=json.loads(row["counts"]),
+        outcomes=tuple(json.loads(row["outcomes"])),
+    )

@@ -1,0 +1,156 @@
+"""The file that the ledger is in: opening, checking, and commits that several threads share. Home of sqlite3.
+
+Only `ledger` calls it. It knows nothing of what the tables mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.errors import LedgerCorrupt, LedgerUnwritable
+from reconciler.ledger import folder as private
+
+VERSION = 1
+_NAME = "ledger.sqlite"
+_SCHEMA = """
+CREATE TABLE owned (cluster TEXT, kind TEXT, name TEXT, uid TEXT NOT NULL, created TEXT NOT NULL, fields TEXT NOT NULL,
+                    secrets TEXT NOT NULL, PRIMARY KEY (cluster, kind, name)) WITHOUT ROWID;
+CREATE TABLE intents (op_id TEXT PRIMARY KEY, cluster TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+                      run TEXT NOT NULL, at REAL NOT NULL, outcome TEXT, closed REAL, content TEXT NOT NULL);
+CREATE INDEX open_intents ON intents (cluster) WHERE outcome IS NULL;
+CREATE TABLE runs (id TEXT PRIMARY KEY, started REAL NOT NULL, finished REAL, revision TEXT NOT NULL,
+                   digest TEXT NOT NULL, counts TEXT NOT NULL, outcomes TEXT NOT NULL);
+CREATE TABLE clusters (name TEXT PRIMARY KEY, state_id INTEGER NOT NULL);
+"""
+
+Statement = tuple[str, Mapping[str, Any]]
+Row = Mapping[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """One caller's statements on their way into a commit."""
+
+    statements: tuple[Statement, ...]
+    done: bool = False
+    error: Exception | None = None
+
+
+class Database:
+    """One SQLite file with one connection; safe to use from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / _NAME
+        for suffix in ("-wal", "-shm", "-journal"):
+            private.check_plain(folder / f"{_NAME}{suffix}")
+        os.close(private.open_private(self.path))
+        self._queue: list[_Ticket] = []
+        self._queue_lock = threading.Lock()
+        self._writer = threading.RLock()
+        try:
+            self._connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise self._explained(error) from error
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._writer:
+            self._connection.close()
+
+    def read(self, query: str, *values: Any) -> list[Row]:
+        """Return the rows of *query*."""
+        with self._writer:
+            try:
+                rows = self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._explained(error) from error
+        return [dict(row) for row in rows]
+
+    def write(self, *statements: Statement) -> None:
+        """Commit *statements* as one, durable; who comes while a commit runs goes into the next one together."""
+        ticket = _Ticket(statements)
+        with self._queue_lock:
+            self._queue.append(ticket)
+        with self._writer:
+            if not ticket.done:
+                with self._queue_lock:
+                    batch, self._queue = self._queue, []
+                if ticket not in batch:  # whoever took it along was interrupted
+                    batch.append(ticket)
+                self._commit(batch)
+        if ticket.error is not None:
+            raise self._explained(ticket.error) from ticket.error
+
+    def _commit(self, batch: list[_Ticket]) -> None:
+        try:
+            with self._transaction():
+                for ticket in batch:
+                    for statement, values in ticket.statements:
+                        self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            if len(batch) > 1:
+                for ticket in batch:
+                    self._commit([ticket])
+                return
+            batch[0].error = error
+        for ticket in batch:
+            ticket.done = True
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _prepare(self) -> None:
+        """Check the file and bring it to our schema."""
+        self._connection.row_factory = sqlite3.Row
+        verdict = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise LedgerCorrupt(self._damaged(verdict))
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        if self._version() == 0:
+            with self._transaction():
+                if self._version() == 0:  # nobody was faster
+                    for statement in filter(str.strip, _SCHEMA.split(";")):
+                        self._connection.execute(statement)
+                    self._connection.execute(f"PRAGMA user_version = {VERSION}")
+        elif self._version() != VERSION:
+            raise LedgerCorrupt(
+                f"{self.path} has format {self._version()}, this version knows {VERSION}; use a newer reconciler"
+            )
+
+    def _version(self) -> int:
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def _damaged(self, what: object) -> str:
+        return f"{self.path} is damaged ({what!s:.120}); keep a copy and move it away to start afresh"
+
+    def _explained(self, error: Exception) -> Exception:
+        """Return what an error of the database means to people."""
+        if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+            return LedgerUnwritable(f"{self.path} cannot be used ({error}); without it nothing is sent to a cluster")
+        if type(error) is sqlite3.DatabaseError or isinstance(error, sqlite3.OperationalError):
+            return LedgerCorrupt(self._damaged(error))
+        return error
