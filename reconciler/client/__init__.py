@@ -1,0 +1,18 @@
+"""The only socket to a cluster: nodes, TLS, login, deadlines, retries. Home of httpx.
+
+    calls      Client: one call and all its attempts; what others use
+    exchange   one attempt: a request to one node, its answer understood
+    nodes      which node is asked next
+    retry      what may be sent again, when and how often: pure
+    transport  TLS, certificate pin, the deadline of an attempt
+    safejson   parses whatever a cluster may send
+    words      what is raised, and its text
+
+Importing this costs tens of milliseconds (httpx): callers do so where they need it. Must not know kinds or plans.
+"""
+
+from reconciler.client.calls import PROBE, Client
+from reconciler.client.retry import Policy
+from reconciler.client.safejson import collector_paused, is_sound, parse_json
+
+__all__ = ["PROBE", "Client", "Policy", "collector_paused", "is_sound", "parse_json"]

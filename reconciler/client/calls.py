@@ -1,0 +1,273 @@
+"""One call to a cluster and all its attempts: the client that everybody else uses.
+
+`live` reads through it and `apply` writes; it is safe to use from several threads. What may be sent again is decided
+in `retry`, which node is asked in `nodes`, how one request goes in `exchange`. Raises only classes of `errors`.
+"""
+
+from __future__ import annotations
+
+import random as random_module
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from random import Random
+from typing import Any, Final, Protocol
+
+from reconciler import telemetry
+from reconciler.client.exchange import Basic, Exchange, Result, Revealing, Want, origin_of
+from reconciler.client.nodes import Node, Nodes
+from reconciler.client.retry import Login, Outcome, Policy, Verdict, retry_after, verdict
+from reconciler.client.transport import Transport, Trust, cause_text, httpx
+from reconciler.client.words import given_up, refusal, request_text, unauthorized
+from reconciler.errors import ClusterError, Interrupted, Unauthorized, Untrusted
+from reconciler.rest import Answer, Call
+
+PROBE: Final = "/v1/nodes"  # cheap, and every management role may read it
+STATE_ID: Final = "cluster-state-id"
+CONNECTIONS: Final = 64
+_LOGGED_IN: Final = frozenset(
+    {Outcome.DONE, Outcome.MISSING, Outcome.REJECTED, Outcome.FORBIDDEN, Outcome.BUSY, Outcome.STALE}
+)
+
+
+class Where(Trust, Protocol):
+    """The cluster to talk to; `settings.Target` fits."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def urls(self) -> tuple[str, ...]: ...
+
+
+class Client:
+    """One cluster, reached through any of its nodes."""
+
+    def __init__(
+        self,
+        target: Where,
+        credentials: tuple[str, Revealing],
+        *,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+        random: Random | None = None,
+        observe: telemetry.Observer = telemetry.ignore,
+        policy: Policy | None = None,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        """*sleep* may return True to say that we are asked to stop. *redact* cleans what a server says of secrets.
+
+        Raises Untrusted when the CA file or the pin cannot be used, ClusterError for an address that is not https.
+        """
+        self._label = f"{target.name}: " if target.name else ""
+        self._target = target
+        self._policy = policy or Policy()
+        self._random = random or random_module.Random()  # noqa: S311 - jitter, not cryptography
+        self._clock, self._sleep, self._observe = clock, sleep, observe
+        origins = [origin_of(url) for url in target.urls]
+        if not origins or not all(origins):
+            raise ClusterError(f"{self._label}the address of a node is https://host:port, without a login in it")
+        self._nodes = Nodes(origins, self._policy, self._random)
+        self._login = Login()
+        self._gate = threading.Lock()
+        self._state_id = 0
+        self._state_lock = threading.Lock()
+        try:
+            carrier = transport or Transport(target, CONNECTIONS)
+        except (OSError, ValueError) as error:
+            what = f"the CA file {target.ca_cert}" if target.ca_cert and not target.pin else "the pin"
+            raise Untrusted(f"{self._label}{what} cannot be used: {cause_text(error)}") from None
+        self._exchange = Exchange(carrier, Basic(*credentials), target, self._policy, redact)
+
+    @property
+    def state_id(self) -> int:
+        """The highest cluster-state-id seen."""
+        return self._state_id
+
+    def open(self) -> Answer:
+        """Prove the login with one GET of the nodes before anything goes out in parallel, and return the answer."""
+        if self._target.insecure and not self._target.pin:
+            text = f"{self._label}certificates are not verified: anyone on the way can read and change everything"
+            self._tell("tls.unverified", message=text)
+        if self._login.refused_at is None:
+            self._login = Login()
+        return self.get(PROBE, shape=list)
+
+    def get(self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False) -> Answer:
+        """Read *path*; with *missing_ok* a 404 is an answer too.
+
+        A body of another *shape* (list or dict) counts as broken; *tolerant* is that of `parse_json`. Raises
+        Unreachable, Untrusted, Unauthorized, Forbidden, ReadIncomplete, Rejected, VersionUnsupported.
+        """
+        return self._perform(Call("GET", path), Want(missing_ok, shape, tolerant))
+
+    def send(self, call: Call) -> Answer:
+        """Send a write; sends it again only while it is known that nothing took effect.
+
+        A DELETE of what is gone answers 404. Raises what `get` does, Busy after ten minutes of 409, and Ambiguous
+        where the write may have taken effect: read first, then decide.
+        """
+        if call.method == "GET":
+            return self.get(call.path)
+        return self._perform(call, Want(missing_ok=call.method == "DELETE", shape=dict))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._exchange.close()
+
+    # One call: attempts until a verdict ends it.
+
+    def _perform(self, call: Call, want: Want) -> Answer:
+        start = self._clock()
+        limit = start + self._policy.operation
+        tried: set[str] = set()
+        attempt, stale, pause = 0, 0, self._policy.base
+        while True:
+            self._wait_while_held(call, limit)
+            node = self._node_for(call, tried, limit)
+            result = self._ask(node, call, want, limit)
+            decision = verdict(call.method, result.outcome)
+            if decision is Verdict.RETURN or (result.outcome is Outcome.MISSING and want.missing_ok):
+                return Answer(result.status, result.body, result.headers)
+            if decision in (Verdict.FAIL, Verdict.AMBIGUOUS):
+                raise self._refusal(call, node, result)
+            if decision is Verdict.WAIT:
+                pause = self._policy.busy_pause(pause, self._random)
+                limit = start + self._policy.busy
+                if self._clock() + pause >= limit:
+                    raise self._refusal(call, node, result)
+                attempt, tried = 0, set()
+                self._rest(call, result, pause, limit)
+                continue
+            tried.add(node.url)
+            stale += result.outcome is Outcome.STALE
+            if stale >= self._policy.stale_reads or self._nodes.all_untrusted():
+                raise self._given_up(call, result)
+            if decision is Verdict.ELSEWHERE and self._nodes.any_beside(tried, self._clock()):
+                continue
+            delay = self._policy.backoff(attempt, self._random)
+            attempt += 1
+            if attempt >= self._policy.attempts or not self._nodes.spend(result.outcome):
+                raise self._given_up(call, result)
+            if decision is Verdict.ELSEWHERE:  # every node had its turn: a new round
+                tried.clear()
+            self._rest(call, result, self._asked_for(result, delay), limit)
+
+    def _node_for(self, call: Call, tried: set[str], limit: float) -> Node:
+        """Choose a node; a write is never what finds out whether a failed node is back."""
+        while True:
+            chosen = self._nodes.choose(tried, self._clock())
+            if chosen is None and tried:
+                tried.clear()
+                chosen = self._nodes.choose(tried, self._clock())
+            if chosen is None:
+                raise self._given_up(call, Result(Outcome.NOT_SENT))
+            node, on_trial = chosen
+            if not on_trial or call.method == "GET":
+                return node
+            self._ask(node, Call("GET", PROBE), Want(shape=list), limit)
+
+    def _asked_for(self, result: Result, delay: float) -> float:
+        """Return the pause before the next attempt; what a 429 asks for holds for every thread."""
+        asked = retry_after(result.headers, self._policy.retry_after)
+        if asked:
+            delay = max(delay, asked * self._random.uniform(1.0, 1.1))
+            if result.outcome is Outcome.THROTTLED:
+                self._nodes.hold(self._clock() + delay)
+        return delay
+
+    def _wait_while_held(self, call: Call, limit: float) -> None:
+        delay = self._nodes.held_until() - self._clock()
+        if delay > 0:
+            self._rest(call, Result(Outcome.THROTTLED, "asked to wait"), delay, limit)
+
+    def _rest(self, call: Call, result: Result, delay: float, limit: float) -> None:
+        """Sleep before the next attempt, or give up now if there would be no time for one."""
+        if self._clock() + delay >= limit:
+            raise self._given_up(call, result)
+        self._tell("call.retried", request=request_text(call), why=result.why, delay=round(delay, 3))
+        if self._sleep(delay) is True:
+            raise Interrupted(f"{self._label}stopped before {request_text(call)} was sent again")
+
+    # One attempt.
+
+    def _ask(self, node: Node, call: Call, want: Want, limit: float) -> Result:
+        """Ask *node* once and remember what came of it. Until a login was accepted, one request at a time."""
+        with ExitStack() as stack:
+            if not self._logged_in():
+                stack.enter_context(self._gate)
+                if self._logged_in():
+                    stack.close()
+            now = self._clock()
+            result = Result(Outcome.LOST, "interrupted")
+            try:
+                if not self._login.may_try(now, self._policy.credential):
+                    result = Result(Outcome.UNAUTHORIZED)
+                    raise Unauthorized(self._login.reason)
+                result = self._attempt(node, call, want, limit)
+            finally:
+                opened = self._nodes.record(node, result.outcome, self._clock(), result.why)
+            if result.outcome is Outcome.UNAUTHORIZED:
+                reason = unauthorized(f"{self._label}{node.url}", result.said)
+                self._login = Login(refused_at=self._clock(), reason=reason)
+            elif result.outcome in _LOGGED_IN:
+                self._login = Login(proven=True)
+        self._tell(
+            "call.done",
+            request=request_text(call),
+            node=node.url,
+            outcome=result.outcome.value,
+            status=result.status,
+            seconds=round(self._clock() - now, 4),
+        )
+        if opened:
+            self._tell("breaker.opened", node=node.url, why=result.why)
+        return result
+
+    def _logged_in(self) -> bool:
+        return self._login.proven
+
+    def _attempt(self, node: Node, call: Call, want: Want, limit: float) -> Result:
+        """Send once; 307 and 308 are followed for one hop, to a configured node only, and the path stays ours."""
+        known = self._state_id
+        result = self._exchange.attempt(node.url, call, want, self._seconds(call, limit))
+        if result.outcome is Outcome.REDIRECTED:
+            place = origin_of(result.headers.get("location", ""))
+            to = self._nodes.named(place)
+            if to is None or to is node:
+                return result._replace(
+                    why=f"{result.status}: it redirects to {place or 'nowhere'}, not a configured node"
+                )
+            result = self._exchange.attempt(to.url, call, want, self._seconds(call, limit))
+        return self._checked_state(call, result, known)
+
+    def _seconds(self, call: Call, limit: float) -> float:
+        return min(self._policy.attempt(call.method), max(limit - self._clock(), 0.1))
+
+    def _checked_state(self, call: Call, result: Result, known: int) -> Result:
+        """Refuse a read that is older than what was known when it was sent."""
+        found = result.headers.get(STATE_ID, "")
+        if result.outcome is not Outcome.DONE or not (found.isascii() and found.isdecimal()) or len(found) > 18:
+            return result
+        if call.method == "GET" and int(found) < known:
+            return Result(Outcome.STALE, f"its state {found} is older than {known}, which was seen before")
+        with self._state_lock:
+            self._state_id = max(self._state_id, int(found))
+        return result
+
+    # What is raised and told.
+
+    def _refusal(self, call: Call, node: Node, result: Result) -> ClusterError:
+        if result.outcome is Outcome.UNAUTHORIZED:
+            return Unauthorized(self._login.reason)
+        where = f"{self._label}{request_text(call)} at {node.url}"
+        return refusal(where, result.outcome, result.why, result.status, result.said)
+
+    def _given_up(self, call: Call, result: Result) -> ClusterError:
+        if self._nodes.all_untrusted():
+            return Untrusted("\n".join(f"{self._label}{reason}" for reason in self._nodes.untrusted_reasons()))
+        return given_up(f"{self._label}{request_text(call)}", result.outcome, self._nodes.failures())
+
+    def _tell(self, name: str, **attributes: Any) -> None:
+        self._observe(telemetry.Event(name, {"cluster": self._target.name, **attributes}))

@@ -1,0 +1,169 @@
+"""One attempt: a request to one node and its answer, or the reason why there is none.
+
+Used by `calls`, which decides what follows. Every exception of httpx ends here, as an `Outcome` with a few words.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+from reconciler import __version__
+from reconciler.client.retry import Outcome, Policy, Told, outcome_of, told
+from reconciler.client.safejson import MAX_BYTES, BadJson, parse_json
+from reconciler.client.transport import Trust, attempt_deadline, cause_text, httpx, tls_failure, untrusted_text
+from reconciler.rest import Call
+
+for _name in ("httpx", "httpcore"):  # their logs hold addresses and headers; what is worth telling goes to `observe`
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+
+_HEADERS: Final = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",  # a packed answer could unpack to any size
+    "User-Agent": f"reconciler/{__version__}",
+}
+
+
+class Revealing(Protocol):
+    """A secret that gives its value when asked; `secrets.Secret` fits."""
+
+    def reveal(self) -> str: ...
+
+
+class Result(NamedTuple):
+    """What one attempt brought."""
+
+    outcome: Outcome
+    why: str = ""
+    status: int = 0
+    body: Any = None
+    headers: Mapping[str, str] = {}
+    said: Told = Told("", "")
+
+
+class Want(NamedTuple):
+    """What the caller takes for an answer."""
+
+    missing_ok: bool = False
+    shape: type | None = None
+    tolerant: bool = False
+
+
+class Basic(httpx.Auth):
+    """Writes the login into a request at the last moment, so that it is kept nowhere in clear."""
+
+    def __init__(self, user: str, secret: Revealing) -> None:
+        self._user = user
+        self._secret = secret
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = "Basic " + self._encoded()
+        yield request
+
+    def hide(self, text: str) -> str:
+        """Return *text* without the password, should a server repeat it."""
+        for part in (self._secret.reveal(), self._encoded()):
+            text = text.replace(part, "(secret)") if part else text
+        return text
+
+    def _encoded(self) -> str:
+        return base64.b64encode(f"{self._user}:{self._secret.reveal()}".encode()).decode("ascii")
+
+
+class Exchange:
+    """Sends single requests over one pool of connections."""
+
+    def __init__(
+        self, transport: httpx.BaseTransport, auth: Basic, trust: Trust, policy: Policy, redact: Callable[[str], str]
+    ) -> None:
+        self._auth, self._trust, self._policy, self._redact = auth, trust, policy, redact
+        self._http = httpx.Client(transport=transport, trust_env=False, follow_redirects=False, headers=_HEADERS)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def attempt(self, origin: str, call: Call, want: Want, seconds: float) -> Result:
+        """Send *call* to the node at *origin* once; takes no longer than *seconds*."""
+        content = None if call.body is None else json.dumps(call.body, separators=(",", ":")).encode()
+        read = seconds if call.method == "POST" else min(self._policy.read, seconds)
+        request = self._http.build_request(
+            call.method,
+            origin + call.path,
+            content=content,
+            headers=None if content is None else {"Content-Type": "application/json"},
+            timeout=httpx.Timeout(read, connect=min(self._policy.connect, seconds), pool=seconds),
+        )
+        try:
+            with attempt_deadline(seconds):
+                response = self._http.send(request, auth=self._auth, stream=True)
+                try:
+                    data = _bounded(response)
+                finally:
+                    response.close()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            distrust = tls_failure(error)
+            if distrust is not None:
+                return Result(Outcome.UNTRUSTED, untrusted_text(origin, distrust, self._trust))
+            return Result(Outcome.NOT_SENT, cause_text(error))
+        except httpx.RemoteProtocolError:
+            return Result(Outcome.LOST, "the answer broke off or is not HTTP")
+        except httpx.TransportError as error:
+            return Result(Outcome.LOST, cause_text(error))
+        return self._understood(response, data, call, want)
+
+    def _understood(self, response: httpx.Response, data: bytes | None, call: Call, want: Want) -> Result:
+        status, headers = response.status_code, dict(response.headers)
+        if not 200 <= status < 300:
+            said = self._said(data)
+            words = ": ".join(filter(None, said)) or response.reason_phrase
+            outcome = outcome_of(status, said.error_code, said.text)
+            return Result(outcome, f"{status} {words}".strip(), status, None, headers, said)
+        if data is None or headers.get("content-encoding", "identity") != "identity":
+            return Result(Outcome.GARBLED, f"{status}, but larger than {MAX_BYTES >> 20} MiB or packed", status)
+        if not data.strip() and call.method != "GET":
+            return Result(Outcome.DONE, "", status, None, headers)
+        try:
+            body = parse_json(data, tolerant=want.tolerant)
+        except BadJson as error:
+            return Result(Outcome.GARBLED, f"{status}, but the body is unusable: {error}", status)
+        if want.shape is not None and not isinstance(body, want.shape):
+            return Result(Outcome.GARBLED, f"{status}, but the body is not a JSON {_SHAPES[want.shape]}", status)
+        return Result(Outcome.DONE, "", status, body, headers)
+
+    def _said(self, data: bytes | None) -> Told:
+        try:
+            said = told(parse_json(data or b"null"))
+        except BadJson:
+            return Told("", "")
+        return Told(*(self._redact(self._auth.hide(part)) for part in said))
+
+
+_SHAPES: Final[Mapping[type, str]] = {dict: "object", list: "array"}
+
+
+def _bounded(response: httpx.Response) -> bytes | None:
+    """Read the body; None as soon as it is larger than we take."""
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in response.iter_raw():
+        size += len(chunk)
+        if size > MAX_BYTES:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def origin_of(url: str) -> str:
+    """Return `https://host:port` of *url*, or "" when it is not an https address or carries a login."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return ""
+    if parsed.scheme != "https" or not parsed.host or parsed.userinfo:
+        return ""
+    host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
+    return f"https://{host}:{parsed.port or 443}"
