@@ -1,0 +1,59 @@
+"""`reconciler history`: the runs in the ledger, newest first."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.commands.common import WHERE, console, format_option, load_settings, options
+
+if TYPE_CHECKING:
+    from reconciler.ledger import Run
+
+
+@click.command("history")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most this many runs.")
+@format_option("text", "json")
+@options(*WHERE)
+def command(limit: int, output: str, **flags: Any) -> int:
+    """List the runs in the ledger: when, how long, what came of them."""
+    screen = console(flags)
+    settings = load_settings(flags)
+    runs: tuple[Run, ...] = ()
+    if settings.state_dir.is_dir():
+        from reconciler.ledger import Ledger
+
+        with Ledger.open(settings.state_dir) as ledger:
+            runs = ledger.runs(limit)
+    if output == "json":
+        screen.out(json.dumps([_plain(run) for run in runs], indent=2))
+    else:
+        screen.out("\n".join(map(_line, runs)) if runs else "No runs yet.")
+    return 0
+
+
+def _plain(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "started": _when(run.started),
+        "finished": _when(run.finished) if run.finished is not None else None,
+        "plan": run.digest,
+        "counts": dict(run.counts),
+        "outcomes": list(run.outcomes),
+    }
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _line(run: Run) -> str:
+    if run.finished is None:
+        came = "did not finish: the next apply goes on from there"
+    else:
+        counts = ", ".join(f"{number} {word}" for word, number in sorted(run.counts.items()) if number)
+        came = f"{run.finished - run.started:.1f} s   {counts or 'nothing to do'}"
+    return f"{_when(run.started)}   {run.id}   {came}"

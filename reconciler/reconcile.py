@@ -1,0 +1,269 @@
+"""The use case: the order of the steps of a plan, an apply, a drift report and an export, and nothing inside them.
+
+The commands call it with settings and what the user chose. It opens clients and the ledger when a step first needs
+them and closes them at the end; it prints nothing and decides nothing that plan or apply decide.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler import drift, normalize, telemetry
+from reconciler.errors import PlanStale, SecretMissing
+from reconciler.kinds import Address, Field, Kind, load_kinds
+from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
+from reconciler.secrets import Secret, resolve
+
+if TYPE_CHECKING:
+    from reconciler.client import Client
+    from reconciler.ledger import Ledger
+    from reconciler.manifests import Manifests, Resource
+    from reconciler.report import Report
+    from reconciler.settings import Settings, Target
+
+Wanted = dict[str, frozenset[str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan and what it was made from."""
+
+    plan: Plan
+    live: Mapping[str, LiveState]
+    owned: Mapping[Address, Owned]
+
+
+class Session:
+    """The clusters that one command works on; a context manager that closes what it opened."""
+
+    def __init__(
+        self, settings: Settings, targets: Sequence[Target], *, observe: telemetry.Observer = telemetry.ignore
+    ) -> None:
+        self.settings = settings
+        self.targets = tuple(targets)
+        self.observe = observe
+        self.kinds = load_kinds()
+        self._clients: dict[str, Client] = {}
+        self._ledger: Ledger | None = None
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def reveal(self, value_from: Mapping[str, Any]) -> Secret:
+        """Return the secret that `{valueFrom: …}` or what stands in it names."""
+        return resolve(value_from.get("valueFrom", value_from), self.settings.sources)
+
+    def clients(self) -> Mapping[str, Client]:
+        """Return a client for each cluster; credentials are looked up now, nothing is sent yet."""
+        from reconciler.client import Client
+
+        for target in self.targets:
+            if target.name not in self._clients:
+                client = Client(target, self.settings.credentials(target), observe=self.observe)
+                self._open.callback(client.close)
+                self._clients[target.name] = client
+        return self._clients
+
+    def ledger(self) -> Ledger:
+        """Return the ledger, made where there is none yet."""
+        from reconciler.ledger import Ledger
+
+        if self._ledger is None:
+            self._ledger = self._open.enter_context(Ledger.open(self.settings.state_dir))
+        return self._ledger
+
+    def known_ledger(self) -> Ledger | None:
+        """Return the ledger if there is one: reading must leave no trace."""
+        return self.ledger() if self._ledger is not None or self.settings.state_dir.is_dir() else None
+
+    def owned(self) -> Mapping[Address, Owned]:
+        """Return what we own on these clusters."""
+        ledger = self.known_ledger()
+        return {k: v for target in self.targets for k, v in ledger.owned(target.name).items()} if ledger else {}
+
+    @contextlib.contextmanager
+    def locked(self, clusters: Iterable[str]) -> Iterator[None]:
+        """Hold the lock of each cluster, always in the same order."""
+        with contextlib.ExitStack() as stack:
+            for name in sorted(clusters):
+                stack.enter_context(self.ledger().lock(name))
+            yield
+
+
+def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]:
+    """Read what is *wanted* of each cluster, all of them at once."""
+    from reconciler import live
+
+    clients, ledger = session.clients(), session.known_ledger()
+
+    def one(name: str) -> LiveState:
+        return live.read(clients[name], session.kinds, wanted[name], name)
+
+    if len(wanted) == 1:
+        states = [one(name) for name in wanted]
+    else:
+        with ThreadPoolExecutor(max_workers=min(8, len(wanted)) or 1) as pool:
+            states = list(pool.map(one, wanted))
+    if ledger:
+        for state in states:
+            ledger.saw_state_id(state.cluster, state.state_id)
+    return {state.cluster: state for state in states}
+
+
+def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
+    """Compare *manifests* with the clusters; reads, and writes nothing."""
+    owned = session.owned()
+    resources = manifests.resources
+    by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
+    for resource in resources:
+        by_cluster[resource.address.cluster].append(resource)
+    states = read(
+        session,
+        {
+            name: wanted_for(session.kinds, mine, [a for a in owned if a.cluster == name] if options.prune else [])
+            for name, mine in by_cluster.items()
+        },
+    )
+    for name, mine in by_cluster.items():
+        if _needs_port(session.kinds, mine, states[name]):
+            from reconciler.live import read_ports
+
+            states[name] = replace(states[name], taken_ports=read_ports(session.clients()[name]))
+    statuses = _secret_statuses(session, resources)
+    return Planned(make_plan(session.kinds, resources, states, owned, options, statuses), states, owned)
+
+
+def still_true(before: Planned, now: Planned) -> None:
+    """Raise PlanStale unless the plan made *now* is the one made *before*, to the byte."""
+    if digest(before.plan) == digest(now.plan):
+        return
+    refuse_if_moved(before.plan, now.live)
+    raise PlanStale("the manifests or the ledger changed since the plan was shown; nothing was written; run it again")
+
+
+def refuse_if_moved(approved: Plan, live: Mapping[str, LiveState]) -> None:
+    """Raise PlanStale, naming each value, where the live state is not what *approved* was decided from."""
+    differences = moved(approved, live)
+    if differences:
+        lines = [
+            f"  {address} {field}: was {_shown(was)}, is {_shown(now)}" for address, field, was, now in differences
+        ]
+        raise PlanStale("\n".join(["the cluster moved since this plan was made; nothing was written", *lines]))
+
+
+def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
+    """Read again what *approved* was decided from."""
+    wanted: dict[str, Wanted] = {target.name: {} for target in session.targets}
+    for change in approved.changes:
+        mine = wanted[change.address.cluster]
+        _want(session.kinds, mine, change.address.kind, {*(change.rests_on or {}), *change.body})
+    return read(session, wanted)
+
+
+def execute(
+    session: Session, approved: Plan, *, parallelism: int, stop: threading.Event, run: str | None = None
+) -> Report:
+    """Do what *approved* says; the caller holds the locks and has made sure that it still holds."""
+    from reconciler.apply import apply
+
+    return apply(
+        approved,
+        session.kinds,
+        session.clients(),
+        session.ledger(),
+        session.reveal,
+        parallelism=parallelism,
+        observe=session.observe,
+        stop=stop,
+    )
+
+
+def find_drift(session: Session, planned: Planned) -> tuple[drift.Drift, ...]:
+    """Say for each difference in *planned* who is ahead."""
+    return drift.find(session.kinds, planned.plan, planned.live, planned.owned)
+
+
+def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: Iterable[Address]) -> Wanted:
+    """Return what must be read to plan *resources*: declared fields, names of what they refer to, and who refers to
+    what may go.
+    """
+    fields: dict[str, set[str]] = {}
+    leaving: set[str] = {address.kind for address in owned}
+    for resource in resources:
+        fields.setdefault(resource.address.kind, set()).update(resource.spec)
+        if resource.absent:
+            leaving.add(resource.address.kind)
+    wanted: Wanted = {}
+    for name in sorted({*fields, *leaving}):
+        _want(kinds, wanted, name, fields.get(name, set()))
+    for kind in kinds.values() if leaving else ():
+        _want_referrers(wanted, kind, leaving)
+    return wanted
+
+
+def _want(kinds: Mapping[str, Kind], wanted: Wanted, name: str, fields: set[str]) -> None:
+    kind = kinds[name]
+    known = wanted.get(name) or frozenset()
+    wanted[name] = known | fields
+    for field in fields:
+        for target in _targets(kind.fields[field]) if field in kind.fields else ():
+            wanted.setdefault(target, frozenset())
+
+
+def _want_referrers(wanted: Wanted, kind: Kind, leaving: set[str]) -> None:
+    referring = {name for name, field in kind.fields.items() if leaving.intersection(_targets(field))}
+    if referring:
+        wanted[kind.name] = (wanted.get(kind.name) or frozenset()) | referring
+
+
+def _targets(field: Field) -> Iterator[str]:
+    """Yield the kinds that *field* refers to, at any depth."""
+    if field.reference:
+        yield field.reference.kind
+    if field.items:
+        yield from _targets(field.items)
+    for child in field.properties.values():
+        yield from _targets(child)
+
+
+def _needs_port(kinds: Mapping[str, Kind], resources: Iterable[Resource], state: LiveState) -> bool:
+    """Say whether a create is coming whose guard is a port that nobody declared."""
+    names: dict[str, set[str]] = {kind: {item.name for item in items} for kind, items in state.objects.items()}
+    return any(
+        "port" in kinds[resource.address.kind].guard
+        and not resource.absent
+        and not resource.spec.get("port")
+        and resource.address.name not in names.get(resource.address.kind, ())
+        for resource in resources
+    )
+
+
+def _secret_statuses(session: Session, resources: Iterable[Resource]) -> dict[tuple[Address, str], str]:
+    """Compare each declared secret with the ledger's digest of what was last sent."""
+    ledger = session.known_ledger()
+    statuses = {}
+    for resource in resources:
+        for path, value in normalize.hidden_values(session.kinds[resource.address.kind], resource.spec):
+            if not normalize.is_value_from(value):
+                continue
+            try:
+                secret = session.reveal(value)
+            except SecretMissing:
+                statuses[resource.address, path] = "missing"
+                continue
+            status = ledger.secret_status(resource.address, path, secret) if ledger else "unknown"
+            statuses[resource.address, path] = status
+    return statuses
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) and value else repr(value)
