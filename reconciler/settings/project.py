@@ -1,0 +1,160 @@
+"""`reconciler.yaml` and the environment variables of a single cluster, read and checked.
+
+Called by `settings` alone, which puts flags on top. Everything wrong is added to a list of problems with its place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reconciler import strictyaml
+from reconciler.errors import Problem
+from reconciler.quantities import quantity
+from reconciler.settings.target import Complain, Limits, Target, node_url, pin
+from reconciler.validation import Validator
+
+LARGEST = 1024 * 1024
+
+URL, USER, PASSWORD = "REDIS_ENTERPRISE_URL", "REDIS_ENTERPRISE_USER", "REDIS_ENTERPRISE_PASSWORD"
+CA_CERT, INSECURE = "REDIS_ENTERPRISE_CA_CERT", "REDIS_ENTERPRISE_INSECURE"
+
+
+class Parsed(NamedTuple):
+    """What a project file or the environment says."""
+
+    targets: tuple[Target, ...]
+    limits: Limits = Limits()
+    state: Path | None = None
+    secret_env: tuple[str, ...] | None = None
+    secret_files: Path | None = None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a project file."""
+    package = Path(__file__).parent.parent
+    inside = package / "schemas"
+    folder = inside if inside.is_dir() else package.parent / "schemas"
+    loaded: dict[str, Any] = json.loads((folder / "meta" / "project.json").read_bytes())
+    return loaded
+
+
+def read(path: Path, problems: list[Problem]) -> Parsed:
+    """Read the project file at *path*."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        reason = (error.strerror or "error").lower()
+        problems.append(Problem(str(path), 0, 0, "", f"cannot be read: {reason}", "check --project"))
+        return Parsed(())
+    documents, found = strictyaml.parse(data, str(path), strictyaml.Bounds(size=LARGEST))
+    documents = [document for document in documents if document.value is not None]
+    if len(documents) != 1 and not found:
+        found.append(Problem(str(path), 0, 0, "", f"a project file is one document, this has {len(documents)}"))
+    for document in documents[:1]:
+        for finding in Validator(schema()).findings(document.value):
+            where = strictyaml.path_text(finding.path)
+            found.append(Problem(*document.locate(finding.path), where, finding.message, finding.hint))
+    if found:
+        problems.extend(found)
+        return Parsed(())
+    return _Reader(documents[0], path.parent, problems).parsed()
+
+
+class _Reader:
+    """Turns a document that fits the schema into values."""
+
+    def __init__(self, document: strictyaml.Document, root: Path, problems: list[Problem]) -> None:
+        self.document = document
+        self.root = root
+        self.problems = problems
+
+    def complain(self, path: strictyaml.Path, message: str, hint: str = "") -> None:
+        where = strictyaml.path_text(path)
+        self.problems.append(Problem(*self.document.locate(path), where, message, hint))
+
+    def at(self, path: strictyaml.Path) -> Complain:
+        return lambda message, hint: self.complain(path, message, hint)
+
+    def parsed(self) -> Parsed:
+        value: Mapping[str, Any] = self.document.value
+        targets = [self.target(index, cluster) for index, cluster in enumerate(value["clusters"])]
+        seen: dict[str, int] = {}
+        for index, target in enumerate(targets):
+            if target.name in seen:
+                line, _ = self.document.place(("clusters", seen[target.name]))
+                message = f"cluster {target.name} is given twice"
+                self.complain(("clusters", index, "name"), message, f"the first is in line {line}")
+            seen.setdefault(target.name, index)
+        secrets = value.get("secrets", {})
+        return Parsed(
+            tuple(targets),
+            self.limits(value.get("limits", {})),
+            self.root / value["state"] if "state" in value else None,
+            tuple(secrets["env"]) if "env" in secrets else None,
+            self.root / secrets["files"] if "files" in secrets else None,
+        )
+
+    def target(self, index: int, cluster: Mapping[str, Any]) -> Target:
+        here: strictyaml.Path = ("clusters", index)
+        urls = [node_url(url, self.at((*here, "urls", place))) for place, url in enumerate(cluster["urls"])]
+        if "pin" in cluster and cluster.get("insecure"):
+            self.complain((*here, "insecure"), "a pin is checked, so insecure has no meaning", "remove one of the two")
+        return Target(
+            name=cluster["name"],
+            urls=tuple(url for url in urls if url),
+            username=cluster["username"],
+            password=cluster["password"],
+            ca_cert=self.root / cluster["caCert"] if "caCert" in cluster else None,
+            pin=pin(cluster["pin"], self.at((*here, "pin"))) if "pin" in cluster else None,
+            insecure=cluster.get("insecure", False),
+            labels=cluster.get("labels", {}),
+            manifests=tuple(self.root / folder for folder in cluster["manifests"]),
+        )
+
+    def limits(self, value: Mapping[str, Any]) -> Limits:
+        names = {"".join(f"_{c.lower()}" if c.isupper() else c for c in name): name for name in value}
+        numbers: dict[str, int] = {}
+        for name, written in names.items():
+            size = value[written]
+            number = quantity(size.replace(" ", ""), "bytes") if isinstance(size, str) else size
+            if number is None:
+                self.complain(("limits", written), f"{size} is no size", "write 4MiB, or a number of bytes")
+            else:
+                numbers[name] = number
+        return Limits(**numbers)
+
+
+_KNOWN = frozenset((URL, USER, PASSWORD, CA_CERT, INSECURE))
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> Parsed:
+    """Return the one cluster that the environment names; none where it names none."""
+
+    def complain(name: str) -> Complain:
+        return lambda message, hint: problems.append(Problem("environment", 0, 0, name, message, hint))
+
+    for name in sorted(environ):
+        near = get_close_matches(name, _KNOWN, 1, 0.9) if name not in _KNOWN and name.startswith("REDIS_ENT") else []
+        if near and near[0] not in environ:
+            complain(name)("is not a variable that is read", f"did you mean {near[0]}?")
+    if not environ.get(URL):
+        return Parsed(())
+    urls = [node_url(url.strip(), complain(URL)) for url in environ[URL].split(",")]
+    word = environ.get(INSECURE, "").strip().lower()
+    if word and word not in _BOOLEANS:
+        complain(INSECURE)(f"is {strictyaml.shown(word)}", "write true or false")
+    target = Target(
+        name="",
+        urls=tuple(url for url in urls if url),
+        username={"valueFrom": {"env": USER}},
+        password={"valueFrom": {"env": PASSWORD}},
+        ca_cert=Path(environ[CA_CERT]).expanduser() if environ.get(CA_CERT) else None,
+        insecure=_BOOLEANS.get(word, False),
+    )
+    return Parsed((target,))
