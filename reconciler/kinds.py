@@ -72,6 +72,7 @@ class Field:
     since: str | None = None
     deprecated: bool = False
     usual_minimum: float | None = None  # x-usual-minimum: below it a warning, plainly a mistake
+    create_default: Mapping[str, Any] | None = None  # x-create-default: {"when": {field: value}, "value": …}
     impacts: tuple[Impact, ...] = ()  # x-impact
     properties: Mapping[str, Field] = field(default_factory=dict)  # children of an object
     items: Field | None = None  # of an array
@@ -168,6 +169,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         since=schema.get("x-since"),
         deprecated=schema.get("deprecated", False),
         usual_minimum=schema.get("x-usual-minimum"),
+        create_default=schema.get("x-create-default"),
         impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),
         properties=children,
         items=items,
