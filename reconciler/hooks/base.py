@@ -24,10 +24,6 @@ def _as_it_is(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
     return dict(body)
 
 
-def _no_defaults(spec: Mapping[str, Any]) -> Json:
-    return {}
-
-
 @dataclass(frozen=True, slots=True)
 class Hook:
     """One kind's peculiarities; each default is the behaviour of a plain kind."""
@@ -36,7 +32,6 @@ class Hook:
     decode: Callable[[Json, Mapping[str, Any]], Marks] = _no_marks  # (spec, wire): may correct *spec* in place
     stamp: Callable[[Mapping[str, Any], str], Json] | None = None  # (wire body, op id) → body that carries the op id
     complete: Callable[[Mapping[str, Any], Mapping[str, Any]], Json] = _as_it_is  # (PUT body, live wire) → PUT body
-    defaults_on_create: Callable[[Mapping[str, Any]], Json] = _no_defaults  # declared spec → fields to add
     secret_is_so: frozenset[str] = frozenset()  # error codes that say: this secret already has that value
 
 

@@ -1,4 +1,4 @@
-"""What a database does that data cannot say: ports that the server picks, tags with marks, default hashing rules."""
+"""What a database does that data cannot say: ports that the server picks, and tags that carry marks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from reconciler.hooks.base import Hook, Json, Marks
 
 OP_TAG = "reconciler_op"
 OPERATOR_TAGS = ("managed_by", "redb_name")  # set by the vendor's Kubernetes operator
-DEFAULT_RULES = (r".*\{(?P<tag>.*)\}.*", r"(?P<tag>.*)")  # the two standard hashing rules of a sharded database
 
 
 def _tags(wire: Mapping[str, Any]) -> list[Json]:
@@ -59,17 +58,9 @@ def complete(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
     return {**body, "tags": [*_tags(body), *kept]}
 
 
-def defaults_on_create(spec: Mapping[str, Any]) -> Json:
-    """Return the hashing rules that `sharding: true` alone stands for."""
-    if spec.get("sharding") is True and "shard_key_regex" not in spec:
-        return {"shard_key_regex": [{"regex": rule} for rule in DEFAULT_RULES]}
-    return {}
-
-
 HOOK = Hook(
     needs=("endpoints", "tags"),
     decode=decode,
     stamp=stamp,
     complete=complete,
-    defaults_on_create=defaults_on_create,
 )

@@ -1,0 +1,13 @@
+"""What is sent for one change, and in which order: generators that yield calls and pauses and are sent answers.
+
+The engine drives them. They hold no clock, socket or random number: a pause is a wish, and comes back with the time.
+An error of a call is raised at the `yield` that asked for it, so that a flow reads as the procedure that it is.
+"""
+
+from __future__ import annotations
+
+from reconciler.flows.create import create
+from reconciler.flows.steps import Ended, Flow, Found, Passed, Task, Wait
+from reconciler.flows.write import Expected, delete, update
+
+__all__ = ["Ended", "Expected", "Flow", "Found", "Passed", "Task", "Wait", "create", "delete", "update"]

@@ -1,0 +1,159 @@
+"""Writes to an object that exists: look first, write only what was meant to that object and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from reconciler.diff import changes
+from reconciler.errors import ActionFailed, Ambiguous, Busy, ChangedUnderneath, Rejected
+from reconciler.flows.settle import settled, verified
+from reconciler.flows.steps import SENDS, Ended, Flow, Found, Pace, Task, ask, clock_time, look, pause, running_action
+from reconciler.kinds import Kind
+from reconciler.normalize import hidden_values
+from reconciler.rest import Uid
+
+BUSY_SECONDS = 600.0
+
+
+class Expected(NamedTuple):
+    """What an object has to be for a write to it to be right."""
+
+    uid: Uid
+    name: str
+    created: str = ""
+    rests_on: Mapping[str, Any] | None = None  # canonical values, as they were when the plan was made
+    broken_too: bool = False  # a delete takes an object that failed, too
+
+
+def update(task: Task, expected: Expected) -> Flow[Ended]:
+    """Write the body to the object that the plan was about, and to no other."""
+    found = yield from _before_write(task, expected)
+    wire, path = dict(task.wire), task.path(expected.uid).partition("?")[0]
+    until = (yield from clock_time()) + BUSY_SECONDS
+    pace, lost = Pace(), 0
+    while lost < SENDS:
+        try:
+            answer = yield from ask("PUT", path, task.hook.complete(wire, found.wire))
+        except Ambiguous:
+            task.unclear, lost = True, lost + 1
+            yield from pause(pace, "the answer was lost")
+            found = yield from _again(task, expected)
+            if not changes(task.kind, task.body, found.object.spec) and not _sends_secrets(task):
+                return (yield from verified(task, (yield from settled(task, expected.uid, running_action(found)))))
+        except Rejected as error:
+            if error.error_code in task.hook.secret_is_so:
+                wire = _without_secrets(task, wire)
+                if not wire:
+                    return (yield from verified(task, Ended(found)))
+            else:
+                found = yield from _after_busy(task, expected, error, pace, until)
+        else:
+            task.accepted = True
+            action = answer.body.get("action_uid") if isinstance(answer.body, Mapping) else None
+            return (yield from verified(task, (yield from settled(task, expected.uid, str(action or "")))))
+    raise Ambiguous(f"sent {SENDS} times without an answer, and it still differs; the next run looks again")
+
+
+def _after_busy(task: Task, expected: Expected, error: Rejected, pace: Pace, until: float) -> Flow[Found]:
+    """Wait where *error* only means "later"; the client has waited already where it is a Busy."""
+    if isinstance(error, Busy) or not _is_busy(task.kind, error) or (yield from pause(pace, "busy")) > until:
+        raise error
+    return (yield from _before_write(task, expected))
+
+
+def _sends_secrets(task: Task) -> bool:
+    return next(iter(hidden_values(task.kind, task.body)), None) is not None
+
+
+def _without_secrets(task: Task, wire: Mapping[str, Any]) -> dict[str, Any]:
+    hidden = {path.partition(".")[0].partition("[")[0] for path, _ in hidden_values(task.kind, task.body)}
+    gone = {task.kind.fields[name].wire for name in hidden}
+    return {name: value for name, value in wire.items() if name not in gone}
+
+
+def _is_busy(kind: Kind, error: Rejected) -> bool:
+    said = {"status": error.status, "error_code": error.error_code}
+    return any(all(said.get(key) == value for key, value in rule.items()) for rule in kind.busy)
+
+
+def _before_write(task: Task, expected: Expected) -> Flow[Found]:
+    """Read the object, wait until it takes changes, and make sure that it is what the plan was made from."""
+    found = _same(expected, (yield from look(task, expected.uid)))
+    wait = task.kind.wait or {}
+    calm = (*wait.get("ready", ()), *(wait.get("failed", ()) if expected.broken_too else ()))
+    until = (yield from clock_time()) + BUSY_SECONDS
+    pace = Pace()
+    while "field" in wait and found.object.status not in calm:
+        if found.object.status in wait.get("failed", ()):
+            raise ActionFailed(f"the cluster reports {found.object.status}; delete it, or have it repaired, first")
+        if (yield from pause(pace, f"busy: {found.object.status}")) > until:
+            raise Busy(f"still {found.object.status} after {BUSY_SECONDS:.0f} s", status=409)
+        found = _same(expected, (yield from look(task, expected.uid)))
+    moved = changes(task.kind, expected.rests_on, found.object.spec) if expected.rests_on else ()
+    if moved:
+        text = "; ".join(f"{field.path} is {field.before!r:.80} and was {field.after!r:.80}" for field in moved[:5])
+        raise ChangedUnderneath(f"it changed after the plan was made: {text}; nothing was sent; plan again")
+    return found
+
+
+def _again(task: Task, expected: Expected) -> Flow[Found]:
+    return _same(expected, (yield from look(task, expected.uid)))
+
+
+def _same(expected: Expected, found: Found | None) -> Found:
+    """Raise ChangedUnderneath unless this is the object that was meant: a uid may have been given away again."""
+    if found is None:
+        raise ChangedUnderneath("it is gone since the plan was made; nothing was sent; plan again")
+    live = found.object
+    if live.name != expected.name:
+        raise ChangedUnderneath(f"{expected.uid} is now called {live.name!r:.80}; nothing was sent; plan again")
+    if expected.created and live.created and live.created != expected.created:
+        raise ChangedUnderneath(
+            f"{expected.uid} is another object, made {live.created:.40}; nothing was sent; plan again"
+        )
+    return found
+
+
+def delete(task: Task, expected: Expected) -> Flow[Ended]:
+    """Delete the object that the plan was about, and wait until it is gone."""
+    found = yield from look(task, expected.uid)
+    if found is None:
+        return Ended(None)
+    path = task.path(expected.uid).partition("?")[0]
+    until = (yield from clock_time()) + BUSY_SECONDS
+    pace, lost = Pace(), 0
+    if _is_going(found):
+        return (yield from _gone(task, expected))
+    yield from _before_write(task, expected)
+    while lost < SENDS:
+        try:
+            yield from ask("DELETE", path)
+        except Ambiguous:
+            task.unclear, lost = True, lost + 1
+            yield from pause(pace, "the answer was lost")
+            found = yield from look(task, expected.uid)
+            if found is None or _is_going(found):
+                return (yield from _gone(task, expected))
+            _same(expected, found)
+        except Rejected as error:
+            yield from _after_busy(task, expected, error, pace, until)
+        else:
+            return (yield from _gone(task, expected))
+    raise Ambiguous(f"sent {SENDS} times without an answer, and it is still there; the next run looks again")
+
+
+def _is_going(found: Found) -> bool:
+    return "delete" in found.object.status
+
+
+def _gone(task: Task, expected: Expected) -> Flow[Ended]:
+    task.accepted = True
+    until = (yield from clock_time()) + task.seconds()
+    pace = Pace()
+    while True:
+        found = yield from look(task, expected.uid)
+        if found is None or (expected.created and found.object.created != expected.created):
+            return Ended(None)
+        if (yield from pause(pace, found.object.status or "going")) > until:
+            return Ended(found, ActionFailed(f"still there after {task.seconds():.0f} s; the next run looks again"))
