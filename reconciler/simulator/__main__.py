@@ -1,0 +1,103 @@
+"""`python -m reconciler.simulator`: the embedded API server as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .core import Core
+from .data import table
+from .server import Server
+from .settings import SWITCHES, Settings
+from .tls import HOSTS, files_in
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = [f"  {name}={'|'.join(item.choices)}  ({item.default}: {item.reason})" for name, item in SWITCHES.items()]
+    parser = argparse.ArgumentParser(
+        prog="simulate",
+        description="Serve the Redis Enterprise REST API of a simulated cluster over TLS.",
+        epilog="switches, each with its default and the reason for it:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on")
+    add("--port", type=int, default=9443, help="port of the first node, the others follow; 0 picks free ones")
+    add("--nodes", type=int, default=1, help="nodes of the cluster")
+    add("--outside", type=int, default=0, help="further nodes that belong to no cluster and answer 503")
+    add("--username", default="admin@example.com")
+    add("--password", default=None, help="password of the account (or SIMULATOR_PASSWORD)")
+    add("--server-version", choices=sorted(table("versions")), default="8.2")
+    add("--snapshot", type=Path, help='file of {"GET path": body} to start from')
+    add("--save", type=Path, help="file to write such a snapshot to at the end")
+    add("--faults", type=Path, help="file with a list of fault rules")
+    add("--latency", type=float, default=0, metavar="MS", help="added to each answer")
+    add("--tls-dir", type=Path, help="where CA and certificate are kept; made if missing")
+    add("--time-scale", type=float, default=1, help="how much faster than a real cluster changes are made")
+    add("--seed", type=int, help="makes ports, passwords and ids repeat")
+    add("--switch", action="append", default=[], metavar="NAME=CHOICE", help="see below")
+    add("--quiet", action="store_true", help="log no calls")
+    return parser
+
+
+def _read(path: Path | None) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path else None
+
+
+def _core(options: argparse.Namespace) -> Core:
+    settings = Settings(
+        nodes=options.nodes,
+        outside=options.outside,
+        username=options.username,
+        password=options.password or os.environ.get("SIMULATOR_PASSWORD") or Settings.password,
+        server_version=options.server_version,
+        time_scale=options.time_scale,
+        switches=dict(item.partition("=")[::2] for item in options.switch),
+    )
+    core = Core(settings, seed=options.seed, snapshot=_read(options.snapshot))
+    core.faults.load(_read(options.faults) or [])
+    return core
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM. Prints one JSON line once it answers, then logs to standard error."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING if options.quiet else logging.INFO, format="%(message)s"
+    )
+    try:
+        core = _core(options)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"simulate: {error}", file=sys.stderr)
+        return 3
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
+        files = files_in(options.tls_dir or Path(folder), (*dict.fromkeys((*HOSTS, options.host)),))
+        server = Server(core, files.context(), host=options.host, port=options.port, latency=options.latency / 1000)
+        try:
+            server.start()
+        except OSError as error:
+            print(f"simulate: cannot listen: {error}", file=sys.stderr)
+            return 1
+        about = {"urls": server.urls, "username": core.settings.username, "ca_file": str(files.ca.resolve())}
+        print(json.dumps(about), flush=True)
+        stop.wait()
+        server.stop()
+        if options.save:
+            options.save.write_text(json.dumps(core.snapshot(), indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

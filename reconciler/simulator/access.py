@@ -1,0 +1,285 @@
+"""Users, roles and Redis ACLs: plain objects with unique names, guards for built-ins, and for the last admin."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from . import actions
+from .messages import ApiError, Json, Request, Response, answer
+from .shapes import accept
+from .state import Record, State, Table
+
+Checks = Callable[[State, dict[str, Json], "Record | None"], None]
+
+
+class Family(NamedTuple):
+    """What differs between the three kinds."""
+
+    kind: str
+    word: str
+    missing: str
+    table: Callable[[State], Table]
+    check: Checks
+    required: tuple[str, ...]
+
+
+def _users(state: State) -> Table:
+    return state.users
+
+
+def _roles(state: State) -> Table:
+    return state.roles
+
+
+def _acls(state: State) -> Table:
+    return state.acls
+
+
+def digest(password: str) -> str:
+    """Return what is kept of a password."""
+    return hashlib.sha256(password.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _unique(table: Table, field: str, value: Json, record: Record | None, refusal: ApiError) -> None:
+    other = table.named(field, value) if value else None
+    if other is not None and other is not record:
+        raise refusal
+
+
+def _check_name(state: State, table: Table, sent: Mapping[str, Json], record: Record | None) -> None:
+    if "name" in sent:
+        _unique(table, "name", sent["name"], record, ApiError(409, "name_already_exists", "the name is taken"))
+
+
+def _check_role(state: State, sent: dict[str, Json], record: Record | None) -> None:
+    _check_name(state, state.roles, sent, record)
+    if record is None:
+        return
+    if "resources" not in sent and "resources" in record.fields and state.settings.on("role_put_resources", "clears"):
+        sent["resources"] = []
+    if record.fields["management"] == "admin" and sent.get("management", "admin") != "admin":
+        others = {
+            uid for uid, role in state.roles.items() if role is not record and role.fields["management"] == "admin"
+        }
+        if not any(others & set(user.fields["role_uids"]) for user in state.users.values()):
+            raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
+
+
+def _check_acl(state: State, sent: dict[str, Json], record: Record | None) -> None:
+    _check_name(state, state.acls, sent, record)
+    if "acl" in sent and not _plausible(sent["acl"]):
+        raise ApiError(400, "invalid_param", "acl is no list of ACL rules")
+
+
+def _plausible(acl: str) -> bool:
+    """Say whether each word could be an ACL rule; braces of selectors may hold blanks."""
+    starts = ("+", "-", "~", "%", "&", "(", "allkeys", "resetkeys", "allchannels", "resetchannels", "allcommands")
+    words = acl.replace("(", " ( ").replace(")", " ").split()
+    return bool(words) and all(word.startswith((*starts, "nocommands", "reset", "clearselectors")) for word in words)
+
+
+def _admins(state: State) -> list[int]:
+    admin = {uid for uid, role in state.roles.items() if role.fields["management"] == "admin"}
+    return [uid for uid, user in state.users.items() if admin & set(user.fields["role_uids"])]
+
+
+def _check_user(state: State, sent: dict[str, Json], record: Record | None) -> None:
+    _check_name(state, state.users, sent, record)
+    if "email" in sent:
+        status = 409 if record is None else int(state.settings.switches["user_put_email_status"])
+        refusal = ApiError(status, "email_already_exists", "the e-mail address is taken")
+        _unique(state.users, "email", sent["email"], record, refusal)
+    if "role" in sent and "role_uids" not in sent:
+        roles = [uid for uid, role in state.roles.items() if role.fields["management"] == sent["role"]]
+        sent["role_uids"] = roles[:1]
+    sent.pop("role", None)
+    if not set(sent.get("role_uids", ())) <= set(state.roles):
+        raise ApiError(400, "invalid_param", "role_uids has a role that does not exist")
+    _check_password(state, sent, record)
+    if record is not None and "role_uids" in sent and _admins(state) == [record.fields["uid"]]:
+        if not any(state.roles[uid].fields["management"] == "admin" for uid in sent["role_uids"]):
+            raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
+
+
+def _check_password(state: State, sent: Mapping[str, Json], record: Record | None) -> None:
+    if record is None and sent.get("auth_method", "regular") == "regular" and not sent.get("password"):
+        raise ApiError(400, "missing_field", "password is needed")
+    if "password" not in sent:
+        return
+    password, cluster = sent["password"], state.cluster.fields
+    if cluster.get("password_complexity"):
+        classes = (str.islower, str.isupper, str.isdigit, lambda letter: not letter.isalnum())
+        long = len(password) >= cluster.get("password_min_length", 8)
+        if not long or not all(any(map(test, password)) for test in classes):
+            raise ApiError(400, "password_not_complex", "the password is too simple")
+    if record is not None and record.hidden.get("password") == digest(password):
+        if state.settings.on("same_password", "refuse"):
+            raise ApiError(400, "new_password_same_as_current", "the password is in use already")
+
+
+USERS = Family("user", "user", "user_not_exist", _users, _check_user, ("role_uids",))
+ROLES = Family("role", "role", "role_not_exist", _roles, _check_role, ("name", "management"))
+ACLS = Family("redis_acl", "ACL", "redis_acl_not_exist", _acls, _check_acl, ("name", "acl"))
+
+
+def shown(state: State, family: Family, record: Record) -> Json:
+    """Return what a read of *record* shows."""
+    if family is USERS and state.settings.on("user_role_field", "both"):
+        roles = [state.roles[uid] for uid in record.fields["role_uids"] if uid in state.roles]
+        if roles:
+            return {**record.fields, "role": roles[0].fields["management"]}
+    return record.fields
+
+
+def list_all(family: Family, state: State, request: Request) -> Response:
+    """GET of a collection."""
+    return answer([shown(state, family, record) for record in family.table(state).values()])
+
+
+def _found(family: Family, state: State, uid: str) -> Record:
+    table = family.table(state)
+    if not uid.isdecimal() or int(uid) not in table:
+        raise ApiError(404, family.missing, f"no {family.word} with uid {uid}")
+    return table[int(uid)]
+
+
+def get(family: Family, state: State, request: Request, uid: str) -> Response:
+    """GET of one object."""
+    return answer(shown(state, family, _found(family, state, uid)))
+
+
+def _accepted(family: Family, state: State, body: Json) -> dict[str, Json]:
+    strict = state.settings.on("unknown_fields", "refuse")
+    return accept(family.kind, body, strict=strict, refuse_read_only=state.settings.on("read_only_fields", "refuse"))
+
+
+def _dry(request: Request) -> bool:
+    return request.query.get("dry_run", "false").lower() not in ("false", "0", "no")
+
+
+def _keep(state: State, record: Record, sent: dict[str, Json]) -> None:
+    """Put *sent* into *record*; a password goes where no read finds it."""
+    if "password" in sent:
+        record.hidden["password"] = digest(sent["password"])
+        record.hidden.pop("locked_until", None)
+        record.hidden["failures"] = []
+        sent = {**sent, "password_issue_date": state.stamp(), "status": "active"}
+    visible = {name: value for name, value in sent.items() if name not in ("password", "password_hash_method")}
+    record.set(**visible)
+    record.fields = dict(sorted(record.fields.items()))
+
+
+def create(family: Family, state: State, request: Request, body: Json) -> Response:
+    """POST to a collection."""
+    sent = _accepted(family, state, body)
+    if family is USERS and "role" in sent:
+        sent.setdefault("role_uids", [])
+        if not sent["role_uids"]:
+            del sent["role_uids"]
+    needed = [name for name in family.required if name not in sent and not (name == "role_uids" and "role" in sent)]
+    if needed:
+        raise ApiError(400, "missing_field", f"{needed[0]} is needed")
+    table = family.table(state)
+    if sent.get("uid") in table:
+        raise ApiError(409, "uid_exists", f"uid {sent['uid']} is taken")
+    family.check(state, sent, None)
+    uid = sent.get("uid", table.next_uid)
+    record = Record({**_first(family, state), "uid": uid})
+    _keep(state, record, sent)
+    if _dry(request):
+        return answer(shown(state, family, record))
+    table[table.claim(uid)] = record
+    state.changed(table)
+    return answer({**shown(state, family, record), **_action(family, state, "Create", uid)})
+
+
+def _first(family: Family, state: State) -> dict[str, Json]:
+    if family is USERS:
+        fields = {"auth_method": "regular", "certificate_subject_line": "", "email_alerts": True}
+        return {**fields, "email": "", "password_issue_date": state.stamp(), "status": "active"}
+    return {"min_version": "6.2", "max_version": "9999"} if family is ACLS else {}
+
+
+def _action(family: Family, state: State, verb: str, uid: int) -> dict[str, Json]:
+    if state.settings.on("access_actions", "off"):
+        return {}
+    action = actions.begin(state, f"SM{verb}{family.word.title()}", family.kind, uid)
+    actions.finish(state, action)
+    return {"action_uid": action.fields["action_uid"]}
+
+
+def _guard(family: Family, state: State, record: Record) -> None:
+    if not record.hidden.get("builtin"):
+        return
+    if family is ACLS:
+        raise ApiError(409, "read_only_object", "a predefined ACL cannot change")
+    if family is ROLES and state.settings.on("builtin_roles", "guarded"):
+        raise ApiError(406, "read_only_object", "a built-in role cannot change")
+
+
+def update(family: Family, state: State, request: Request, uid: str, body: Json) -> Response:
+    """PUT of one object: partial."""
+    record = _found(family, state, uid)
+    _guard(family, state, record)
+    sent = _accepted(family, state, body)
+    if sent.pop("uid", record.fields["uid"]) != record.fields["uid"]:
+        raise ApiError(400, "invalid_param", "uid is fixed")
+    family.check(state, sent, record)
+    if _dry(request):
+        copy = Record(record.fields, dict(record.hidden))
+        _keep(state, copy, sent)
+        return answer(shown(state, family, copy))
+    _keep(state, record, sent)
+    state.changed(family.table(state))
+    return answer({**shown(state, family, record), **_action(family, state, "Update", record.fields["uid"])})
+
+
+def delete(family: Family, state: State, request: Request, uid: str) -> Response:
+    """DELETE of one object: it lingers for a moment and is gone."""
+    record = _found(family, state, uid)
+    _guard(family, state, record)
+    if family is USERS:
+        _guard_user(state, request, record)
+    _release(family, state, record)
+    if _dry(request):
+        return answer(None)
+    action = actions.begin(state, f"SMDelete{family.word.title()}", family.kind, record.fields["uid"])
+    table = family.table(state)
+
+    def finish() -> None:
+        actions.finish(state, action)
+        if table.get(record.fields["uid"]) is record:
+            del table[record.fields["uid"]]
+            table.version += 1
+
+    record.hidden["gone"] = True
+    state.changed(table)
+    state.later(state.settings.access_delete_seconds, finish)
+    return answer({"action_uid": action.fields["action_uid"]})
+
+
+def _guard_user(state: State, request: Request, record: Record) -> None:
+    if _admins(state) == [record.fields["uid"]]:
+        raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
+    if state.caller is record and state.settings.on("delete_self", "refuse"):
+        raise ApiError(406, "unauthorized_action", "the account in use cannot be deleted")
+
+
+def _release(family: Family, state: State, record: Record) -> None:
+    """Refuse to delete what is in use, or take it out of what uses it, as the switches say."""
+    uid = record.fields["uid"]
+    if family is USERS:
+        return
+    field, switch = ("role_uid", "role_in_bdbs") if family is ROLES else ("redis_acl_uid", "acl_in_use")
+    bound = [bdb for bdb in state.bdbs.values() if any(item[field] == uid for item in bdb.fields["roles_permissions"])]
+    holders = [user for user in state.users.values() if uid in user.fields["role_uids"]] if family is ROLES else []
+    if (bound and state.settings.on(switch, "refuse")) or (holders and state.settings.on("role_with_users", "refuse")):
+        raise ApiError(406, "in_use", f"the {family.word} is in use")
+    for bdb in bound:
+        bdb.set(roles_permissions=[item for item in bdb.fields["roles_permissions"] if item[field] != uid])
+    for user in holders:
+        user.set(role_uids=[other for other in user.fields["role_uids"] if other != uid])
+    if bound:
+        state.changed(state.bdbs)

@@ -1,0 +1,419 @@
+"""Databases: reading them, and the state machine of create, change and delete with its windows of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+
+from . import actions
+from .bdb_rules import PORTS, Draft, check, closed_ports, shard_total
+from .cluster import module_uid
+from .data import table
+from .messages import ApiError, Json, Request, Response, answer
+from .shapes import accept, bad, defaults, pruned, rows
+from .state import Record, State
+
+_BUSY = frozenset({"pending", "active-change-pending", "import-pending", "delete-pending", "recovery"})
+_EXTENDED = tuple(name for name, row in rows("bdb").items() if row.get("extended"))
+_NEVER_SHOWN = frozenset(name for name, row in rows("bdb").items() if row.get("write_only"))
+_CREATE_ONLY = tuple(name for name, row in rows("bdb").items() if row.get("create_only"))
+_MERGED = ("audit_settings", "gradual_sync_policy_parameters", *_EXTENDED)
+_MODULE_SETTINGS = {"search": "search", "timeseries": "timeseries", "bf": "probabilistic"}
+_SECRETS = frozenset({"account_key", "client_key", "key", "private_key", "sas_token", "secret_access_key"})
+_MASK = "********"
+
+
+# Reading
+
+
+def _wanted(request: Request) -> tuple[tuple[str, ...] | None, bool]:
+    fields = request.query.get("fields")
+    names = tuple(dict.fromkeys(name.strip() for name in fields.split(","))) if fields else None
+    return names, request.query.get("extended", "false").lower() in ("true", "1", "yes", "")
+
+
+def _view(state: State, names: tuple[str, ...] | None, extended: bool) -> Callable[[Record], Json]:
+    hidden = frozenset() if extended else frozenset(_EXTENDED)
+    system = {"key": "cluster", "value": state.cluster.fields.get("name", ""), "isSystem": True}
+    with_system = state.settings.on("system_tags", "on")
+
+    def view(record: Record) -> Json:
+        fields = record.fields
+        if with_system:
+            fields = {**fields, "tags": [*fields.get("tags", ()), system]}
+        if names is None:
+            return {name: value for name, value in fields.items() if name not in hidden}
+        return {name: fields[name] for name in names if name in fields and name not in hidden}
+
+    return view
+
+
+def _state_id(state: State) -> Mapping[str, str]:
+    return {"cluster-state-id": str(state.state_id)}
+
+
+def list_all(state: State, request: Request) -> Response:
+    """GET /v1/bdbs"""
+    key = _wanted(request)
+    known = state.lists.get(key)
+    if known is None or known[0] != state.bdbs.version:
+        view = _view(state, *key)
+        text = ",".join(record.text(key, view) for record in state.bdbs.values() if not record.fields.get("internal"))
+        if len(state.lists) > 3:
+            state.lists.clear()
+        known = state.lists[key] = (state.bdbs.version, f"[{text}]".encode())
+    return Response(200, {"content-type": "application/json", **_state_id(state)}, known[1])
+
+
+def _found(state: State, uid: str) -> Record:
+    if not uid.isdecimal() or int(uid) not in state.bdbs:
+        raise ApiError(404, "db_not_found", f"no database with uid {uid}", _state_id(state))
+    return state.bdbs[int(uid)]
+
+
+def get(state: State, request: Request, uid: str) -> Response:
+    """GET /v1/bdbs/{uid}"""
+    record, key = _found(state, uid), _wanted(request)
+    body = record.text(key, _view(state, *key)).encode()
+    return Response(200, {"content-type": "application/json", **_state_id(state)}, body)
+
+
+def _reply(state: State, fields: Mapping[str, Json], sent: Mapping[str, Json] | None = None) -> Response:
+    if sent is not None and state.settings.on("put_echo", "sent"):
+        always = ("uid", "status", "action_uid")
+        shown = {name: value for name, value in fields.items() if name in sent or name in always}
+    else:
+        shown = {name: value for name, value in fields.items() if name not in _EXTENDED or name in (sent or ())}
+    return answer(shown, 200, _state_id(state))
+
+
+# What the server makes of what was sent
+
+
+@cache
+def _base() -> Mapping[str, Json]:
+    return {name: row["default"] for name, row in rows("bdb").items() if "default" in row and not row.get("extended")}
+
+
+def _policy(fields: Mapping[str, Json]) -> str:
+    return "all-master-shards" if fields.get("sharding") or fields.get("oss_cluster") else "single"
+
+
+def _fresh(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the fields of a new database: server defaults, then what was *sent*."""
+    memcached = sent.get("type") == "memcached"
+    fields = {
+        **_base(),
+        "audit_settings": defaults("bdb.audit_settings"),
+        "gradual_sync_policy_parameters": defaults("bdb.gradual_sync_policy_parameters"),
+        "created_time": state.stamp(),
+        "last_changed_time": state.stamp(),
+        "eviction_policy": "allkeys-lru" if memcached else "volatile-lru",
+        "max_aof_file_size": 161061273600 if sent.get("bigstore") else 322122547200,
+        "port": 0,
+        "proxy_policy": _policy(sent),
+        "redis_version": "1.4" if memcached else state.version["default_redis_version"],
+        "slave_ha": bool(sent.get("replication")) and bool(state.cluster.fields.get("slave_ha")),
+        "endpoints": [],
+        "shard_list": [],
+        "uid": uid,
+    }
+    fields.update(_stored(state, fields, sent))
+    versions = [item for item in state.version["databases"] if item.get("redis_version") == fields["redis_version"]]
+    fields["version"] = versions[0]["version"] if versions else "1.4.17" if memcached else fields["redis_version"]
+    _add_modules(fields, sent)
+    return dict(sorted(fields.items()))
+
+
+def _add_modules(fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
+    redis, wanted = fields["redis_version"], {item["module_name"]: item for item in sent.get("module_list") or ()}
+    bundled = fields["type"] == "redis" and redis.split(".")[0].isdecimal() and int(redis.split(".")[0]) >= 8
+    fields["module_list"] = []
+    for row in table("modules"):
+        name, version = row["module_name"], row["versions"].get(redis, "")
+        if not version or not (bundled or name in wanted):
+            continue
+        args = wanted.get(name, {}).get("module_args", "")
+        item = {"module_args": args, "module_id": module_uid(name, version), "module_name": name}
+        fields["module_list"].append({**item, "semantic_version": version})
+        if bundled and (settings := _MODULE_SETTINGS.get(name)):
+            fields[settings] = {**defaults(f"bdb.{settings}"), **fields.get(settings, {})}
+    if bundled:
+        setting = "query_performance_factor"
+        fields[setting] = {**defaults(f"bdb.{setting}"), **fields.get(setting, {})}
+
+
+def _stored(state: State, old: Mapping[str, Json], sent: Mapping[str, Json]) -> dict[str, Json]:
+    """Return *sent* in the form in which the server keeps and shows it."""
+    kept: dict[str, Json] = {}
+    for name, value in sent.items():
+        row = rows("bdb")[name]
+        if row.get("write_only") or name in ("uid", "module_list"):
+            continue
+        if name in _MERGED:
+            over = old.get(name, {}) if state.settings.on("nested_settings", "merge") else defaults(row["ref"])
+            kept[name] = _overlaid(over, value)
+        elif "items_ref" in row:
+            kept[name] = [pruned(row["items_ref"], item) for item in value]
+        else:
+            kept[name] = value
+    _normalise(state, old, kept)
+    return kept
+
+
+def _overlaid(old: Json, new: Json) -> Json:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{name: _overlaid(old.get(name), value) for name, value in new.items()}}
+    return new
+
+
+def _normalise(state: State, old: Mapping[str, Json], kept: dict[str, Json]) -> None:
+    settings = state.settings
+    if "active_defrag_ignore_bytes" in kept:
+        kept["active_defrag_ignore_bytes"] = _bytes(kept["active_defrag_ignore_bytes"])
+    if "authentication_redis_pass" in kept and settings.on("default_password_reads", "empty"):
+        kept["authentication_redis_pass"] = ""
+    for name in ("replica_sources", "crdt_sources", "sync_sources"):
+        if name in kept:
+            kept[name] = [_source(state, old.get(name, ()), item) for item in kept[name]]
+    if settings.on("placement_hints", "one-shot"):
+        kept.pop("avoid_nodes", None)
+        kept.pop("use_nodes", None)
+    if "backup_location" in kept and settings.on("secrets_on_read", "masked"):
+        place = kept["backup_location"]
+        kept["backup_location"] = {name: _MASK if name in _SECRETS else value for name, value in place.items()}
+    policy = kept.get("gradual_sync_policy", old.get("gradual_sync_policy"))
+    if policy != "custom" and ("gradual_sync_policy" in kept or "gradual_sync_policy_parameters" in kept):
+        kept["gradual_sync_policy_parameters"] = defaults("bdb.gradual_sync_policy_parameters")
+
+
+_UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
+
+
+def _bytes(text: str) -> str:
+    number, unit = text[:-2], text[-2:].lower()
+    return str(int(number) * _UNITS[unit]) if unit in _UNITS and number.isdecimal() else text
+
+
+def _source(state: State, before: Json, item: Json) -> Json:
+    """Return a replica source as it is shown: with the server's uid and its own view of the link."""
+    known = next((one for one in before if one["uri"] == item["uri"]), None)
+    if known is None:
+        known = {"uid": state.next_source, "lag": 0, "last_error": "", "last_update": state.stamp()}
+        known.update({"rdb_size": 0, "rdb_transferred": 0, "status": "in-sync"})
+        state.next_source += 1
+    return dict(sorted({**known, **item}.items()))
+
+
+# Writing
+
+
+def _dry(request: Request) -> bool:
+    return request.query.get("dry_run", "false").lower() not in ("false", "0", "no")
+
+
+def _licensed(state: State) -> None:
+    if state.license.fields.get("expired"):
+        raise ApiError(403, "license_expired", "the licence is no longer valid")
+
+
+def _guard_state_id(state: State, request: Request, body: Json) -> None:
+    given = request.headers.get("cluster-state-id")
+    guarded = state.settings.on("state_id_guard", "all") or (isinstance(body, dict) and "shards_blueprint" in body)
+    if guarded and given is not None and given != str(state.state_id):
+        raise ApiError(406, "wrong_cluster_state_id", "the cluster has moved on", _state_id(state))
+
+
+def _accepted(state: State, body: Json) -> dict[str, Json]:
+    strict = state.settings.on("unknown_fields", "refuse")
+    return accept("bdb", body, strict=strict, refuse_read_only=state.settings.on("read_only_fields", "refuse"))
+
+
+def create(state: State, request: Request, body: Json) -> Response:
+    """POST /v1/bdbs"""
+    _licensed(state)
+    _guard_state_id(state, request, body)
+    for name, code in (("name", "missing_db_name"), ("memory_size", "missing_memory_size")):
+        if isinstance(body, dict) and name not in body:
+            raise ApiError(406, code, f"{name} is needed")
+    sent = _accepted(state, body)
+    if sent.get("uid") in state.bdbs:
+        raise ApiError(409, "uid_exists", f"uid {sent['uid']} is taken")
+    if state.settings.on("duplicate_bdb_names", "refuse") and state.bdbs.named("name", sent["name"]):
+        raise ApiError(409, "name_already_exists", f"the name {sent['name']} is taken")
+    uid = sent.get("uid", state.bdbs.next_uid)
+    fields = _fresh(state, uid, sent)
+    check(Draft(state, fields, sent, None))
+    if _dry(request):
+        return _reply(state, {**fields, "status": "pending"})
+    state.bdbs.claim(uid)
+    port = fields["port"] or _free_port(state)
+    state.ports[port] = uid
+    action = actions.begin(state, "SMCreateBDB", "bdb", uid)
+    password = "".join(state.random.choices("abcdefghijkmnpqrstuvwxyz23456789", k=32))
+    fields.update(authentication_admin_pass=password, status="pending", action_uid=action.fields["action_uid"])
+    record = state.bdbs[uid] = Record(dict(sorted(fields.items())), _hidden(sent))
+    record.hidden["port"] = port
+    state.changed(state.bdbs)
+    _finish_later(state, state.settings.create_seconds, record, action, {**record.fields, "status": "creation-failed"})
+    return _reply(state, record.fields)
+
+
+def create_v2(state: State, request: Request, body: Json) -> Response:
+    """POST /v2/bdbs: the database is wrapped; a recovery plan is taken and has nothing to recover."""
+    if not isinstance(body, dict) or not isinstance(body.get("bdb"), dict) or not set(body) <= {"bdb", "recovery_plan"}:
+        raise bad("body", "expected an object with bdb and, at most, recovery_plan")
+    return create(state, request, body["bdb"])
+
+
+def _hidden(sent: Mapping[str, Json]) -> dict[str, Json]:
+    names = {*_NEVER_SHOWN, "authentication_redis_pass", "backup_location", "replica_sources"}
+    return {name: sent[name] for name in names if name in sent}
+
+
+def _free_port(state: State) -> int:
+    closed, first = closed_ports(state), state.random.randrange(len(PORTS))
+    for step in range(len(PORTS)):
+        port = PORTS[(first + step) % len(PORTS)]
+        if port not in state.ports and port not in closed:
+            return port
+    raise ApiError(406, "insufficient_resources", "no free port is left")
+
+
+def _endpoints(state: State, record: Record) -> Json:
+    fields, port = record.fields, record.hidden["port"]
+    nodes = list(state.members()) or list(state.nodes.values())
+    wide = fields["proxy_policy"] != "single"
+    addresses = [node.fields["addr"] for node in nodes] if wide else [nodes[fields["uid"] % len(nodes)].fields["addr"]]
+    return [
+        {
+            "addr": addresses,
+            "addr_type": "external",
+            "dns_name": f"redis-{port}.{state.cluster.fields['name']}",
+            "oss_cluster_api_preferred_endpoint_type": fields["oss_cluster_api_preferred_endpoint_type"],
+            "oss_cluster_api_preferred_ip_type": fields["oss_cluster_api_preferred_ip_type"],
+            "port": port,
+            "proxy_policy": fields["proxy_policy"],
+            "uid": f"{fields['uid']}:1",
+        }
+    ]
+
+
+def _finish_later(state: State, seconds: float, record: Record, action: Record, failed: dict[str, Json]) -> None:
+    """Let the change of *record* end: well, or with the fields *failed*, or never, as `state.fate` says now."""
+    fate = state.fate
+    if fate == "stuck":
+        return
+
+    def finish() -> None:
+        actions.finish(state, action, "the change could not be made" if fate == "fail" else "")
+        if state.bdbs.get(record.fields["uid"]) is not record:
+            return
+        if fate == "fail":
+            record.fields = failed
+        else:
+            settle(state, record)
+        record.drop("action_uid")
+        state.bdbs.version += 1
+        state.state_id += 1
+
+    state.later(seconds, finish)
+
+
+def settle(state: State, record: Record) -> None:
+    """Make *record* active with the shards and endpoints that its settings ask for."""
+    waiting = record.hidden.pop("waiting", {})
+    record.set(status="active", **waiting)
+    shards = list(record.fields.get("shard_list", ()))
+    total = shard_total(record.fields)
+    while len(shards) < total:
+        shards.append(state.next_shard)
+        state.next_shard += 1
+    bound = record.fields.get("endpoints")
+    if not bound or state.settings.on("rebind_on_policy", "yes"):
+        bound = _endpoints(state, record)
+    record.set(shard_list=shards[:total], endpoints=bound)
+
+
+def _busy(state: State, record: Record) -> None:
+    if record.fields["status"] in _BUSY:
+        raise ApiError(409, state.settings.switches["busy_code"], "another change of this database is in progress")
+
+
+def _unmovable(state: State, record: Record, sent: dict[str, Json]) -> None:
+    """Refuse a change of what is fixed at creation; drop it where it says what holds already."""
+    for name in _CREATE_ONLY:
+        if name not in sent:
+            continue
+        if name == "port" and state.settings.on("put_port", "ignore"):
+            same = True
+        elif name == "port":
+            same = sent[name] in (record.fields["port"], record.hidden.get("port"))
+        elif name == "module_list":
+            held = {item["module_name"] for item in record.fields["module_list"]}
+            same = bool(sent[name]) and {item["module_name"] for item in sent[name]} <= held
+        else:
+            same = sent[name] == record.fields.get(name)
+        if not same:
+            raise ApiError(406, "invalid_param", f"{name} is fixed when a database is created")
+        del sent[name]
+
+
+def update(state: State, request: Request, uid: str, body: Json) -> Response:
+    """PUT /v1/bdbs/{uid}: partial; lists are replaced whole."""
+    record = _found(state, uid)
+    _licensed(state)
+    _guard_state_id(state, request, body)
+    sent = _accepted(state, body)
+    _busy(state, record)
+    _unmovable(state, record, sent)
+    old = record.fields
+    if sent.get("name", old["name"]) != old["name"] and state.settings.on("duplicate_bdb_names", "refuse"):
+        if state.bdbs.named("name", sent["name"]):
+            raise ApiError(409, "name_already_exists", f"the name {sent['name']} is taken")
+    kept = _stored(state, old, sent)
+    check(Draft(state, {**old, **kept}, sent, old))
+    if _dry(request):
+        return _reply(state, {**old, **kept}, sent)
+    action = actions.begin(state, "SMUpdateBDB", "bdb", record.fields["uid"])
+    marks = {"status": "active-change-pending", "action_uid": action.fields["action_uid"]}
+    marks["last_changed_time"] = state.stamp()
+    record.hidden.update(_hidden(sent))
+    if state.settings.on("put_values", "at-once"):
+        record.set(**kept)
+    else:
+        record.hidden["waiting"] = kept
+    record.set(**marks)
+    record.fields = dict(sorted(record.fields.items()))
+    state.changed(state.bdbs)
+    _finish_later(state, state.settings.change_seconds, record, action, {**old, "status": "active"})
+    return _reply(state, {**record.fields, **kept}, sent)
+
+
+def delete(state: State, request: Request, uid: str) -> Response:
+    """DELETE /v1/bdbs/{uid}: delete-pending, then gone."""
+    record = _found(state, uid)
+    if record.fields.get("internal"):
+        raise ApiError(403, "internal_db", "an internal database cannot be deleted")
+    _busy(state, record)
+    action = actions.begin(state, "SMDeleteBDB", "bdb", record.fields["uid"])
+    record.set(status="delete-pending", action_uid=action.fields["action_uid"])
+    state.changed(state.bdbs)
+    fate = state.fate
+
+    def finish() -> None:
+        actions.finish(state, action, "the database could not be deleted" if fate == "fail" else "")
+        if state.bdbs.get(record.fields["uid"]) is not record:
+            return
+        if fate == "fail":
+            record.drop("action_uid")
+            record.set(status="active")
+        else:
+            del state.bdbs[record.fields["uid"]]
+            state.ports.pop(record.hidden.get("port", 0), None)
+        state.bdbs.version += 1
+        state.state_id += 1
+
+    if fate != "stuck":
+        state.later(state.settings.delete_seconds, finish)
+    return answer({"action_uid": action.fields["action_uid"]}, 200, _state_id(state))

@@ -1,0 +1,288 @@
+"""The server without HTTP: one call in, one answer out. Used by `server`, and in process by tests with a virtual clock.
+
+`handle` does, in this order: faults, node, version, route, login, permission, body, handler; and writes the request log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from . import access, actions, auth, bdbs, cluster, snapshots
+from .data import table
+from .faults import NOT_MEMBER, Faults, Rule, instead, spoiled
+from .messages import ApiError, Json, Request, Response, answer, encode
+from .safejson import parse
+from .settings import Settings
+from .state import Clock, State
+
+Handler = Callable[..., Response]
+
+HANDLERS: Mapping[str, Handler] = {
+    "actions.list_v1": actions.list_v1,
+    "actions.get_v1": actions.get_v1,
+    "actions.of_bdb": actions.of_bdb,
+    "actions.list_v2": actions.list_v2,
+    "actions.get_v2": actions.get_v2,
+    "bdbs.list": bdbs.list_all,
+    "bdbs.get": bdbs.get,
+    "bdbs.create": bdbs.create,
+    "bdbs.create_v2": bdbs.create_v2,
+    "bdbs.update": bdbs.update,
+    "bdbs.delete": bdbs.delete,
+    "bootstrap.get": cluster.bootstrap,
+    "cluster.get": cluster.get,
+    "cluster.update": cluster.update,
+    "license.get": cluster.get_license,
+    "modules.list": cluster.list_modules,
+    "nodes.list": cluster.list_nodes,
+    "nodes.get": cluster.get_node,
+    "nodes.status": cluster.nodes_status,
+    **{
+        f"{name}.{verb}": partial(handler, family)
+        for name, family in (("users", access.USERS), ("roles", access.ROLES), ("redis_acls", access.ACLS))
+        for verb, handler in (
+            ("list", access.list_all),
+            ("get", access.get),
+            ("create", access.create),
+            ("update", access.update),
+            ("delete", access.delete),
+        )
+    },
+}
+
+
+class Endpoint(NamedTuple):
+    """One operation: its row and what serves it."""
+
+    path: str
+    permission: str | None
+    handler: Handler
+
+
+class Entry(NamedTuple):
+    """One call in the request log."""
+
+    number: int  # from 1
+    time: float
+    node: int
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: bytes
+    sha256: str
+    status: int  # what was answered; 0 where nothing was
+    effect: bool  # whether it changed what the cluster holds
+    fault: str  # the fault that befell it
+    user: str  # who called, "" where nobody logged in
+
+
+class Routes:
+    """Finds endpoints: a tree of path segments, where `{…}` takes any segment."""
+
+    def __init__(self) -> None:
+        self._root: dict[str, Any] = {}
+        for row in table("endpoints"):
+            branch = self._root
+            for part in row["path"].strip("/").split("/"):
+                branch = branch.setdefault("{}" if part.startswith("{") else part, {})
+            endpoint = Endpoint(row["path"], row["permission"], HANDLERS[row["handler"]])
+            branch.setdefault("", {})[row["method"]] = endpoint
+
+    def find(self, path: str) -> tuple[Mapping[str, Endpoint], list[str]]:
+        """Return the operations at *path* by method, and the segments that stand for parameters."""
+        branch, values = self._root, []
+        for part in path.strip("/").split("/"):
+            if part in branch and part:
+                branch = branch[part]
+            elif "{}" in branch and part:
+                branch = branch["{}"]
+                values.append(part)
+            else:
+                return {}, []
+        return branch.get("", {}), values
+
+
+_ROUTES = Routes()
+_VERSIONS = frozenset({"1", "2", "v1", "v2", "1.0", "2.0"})
+
+
+class Core:
+    """One simulated cluster with its nodes, faults and request log."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Clock = time.time,
+        seed: int | None = None,
+        snapshot: Mapping[str, Json] | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.state = State(self.settings, clock, seed)
+        cluster.found(self.state)
+        snapshots.operator(self.state)
+        if snapshot:
+            snapshots.load(self.state, snapshot)
+        members = sorted(self.state.nodes)
+        self.node_uids = [*members, *range(members[-1] + 1, members[-1] + 1 + self.settings.outside)]
+        self.urls: dict[int, str] = {uid: f"https://10.20.0.{10 + uid}:9443" for uid in self.node_uids}
+        self.faults = Faults()
+        self.log: deque[Entry] = deque(maxlen=self.settings.log_limit)
+        self.calls = 0
+        self.down: set[int] = set()
+        self.watchers: list[Callable[[int, bool], None]] = []  # told when a node goes down or comes up
+        self._late: list[tuple[int, Request]] = []
+
+    # The one way in
+
+    def handle(self, request: Request) -> Response:
+        """Answer *request*; a fault that cuts the connection is raised as the error that a client would meet."""
+        response = self.exchange(request)
+        if response.wire.cut == "refuse":
+            raise ConnectionRefusedError(f"node {request.node} refused the connection")
+        if response.wire.cut in ("drop", "reset"):
+            raise ConnectionResetError(f"node {request.node} closed the connection without an answer")
+        if response.wire.cut == "truncate":
+            return response._replace(body=response.body[: len(response.body) // 2])
+        return response
+
+    def exchange(self, request: Request) -> Response:
+        """Answer *request*; `Response.wire` says how the transport must spoil the answer."""
+        with self.state.lock:
+            self.state.advance()
+            self.calls += 1
+            self._land()
+            index, before = self.calls, self.state.effects
+            rule = self.faults.on(request, index)
+            self.state.caller = None
+            response = self._with_fault(request, rule, index)
+            effect = self.state.effects != before
+            fault = rule.action if rule else ""
+            self._note(request, response, index, (effect, fault))
+            return response
+
+    def _note(self, request: Request, response: Response, index: int, what: tuple[bool, str]) -> None:
+        caller = self.state.caller
+        user = (caller.fields.get("email") or caller.fields.get("name", "")) if caller else ""
+        sha256 = hashlib.sha256(request.body).hexdigest() if request.body else ""
+        head = (index, self.state.now, request.node, request.method, request.path, request.query)
+        self.log.append(Entry(*head, request.body, sha256, response.status, *what, user))
+
+    def _with_fault(self, request: Request, rule: Rule | None, index: int) -> Response:
+        if request.node in self.down:
+            return Response(0, {}, b"", instead(Rule("refuse")).wire)  # type: ignore[union-attr]
+        if rule is None:
+            return self._answer(request)
+        if rule.action == "late":
+            self._late.append((index + int(rule.options.get("calls", 1)), request))
+        replaced = instead(rule)
+        if replaced is not None:
+            return replaced
+        self.state.fate = rule.action if rule.action in ("fail", "stuck") else ""
+        try:
+            return spoiled(rule, self._answer(request))
+        finally:
+            self.state.fate = ""
+
+    def _land(self) -> None:
+        """Let the effects of late calls come that are due now."""
+        due = [request for index, request in self._late if index <= self.calls]
+        self._late = [item for item in self._late if item[0] > self.calls]
+        for request in due:
+            self._answer(request)
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            return self._serve(request)
+        except ApiError as error:
+            return error.response()
+
+    def _serve(self, request: Request) -> Response:
+        if request.node not in self.state.nodes and request.path != "/v1/bootstrap":
+            raise ApiError(int(self.settings.switches["no_cluster_status"]), "no_cluster", NOT_MEMBER)
+        version = request.headers.get("x-api-version")
+        if version is not None and version not in _VERSIONS:
+            raise ApiError(505, "unsupported_api_version", f"API version {version[:20]} is not supported")
+        operations, values = _ROUTES.find(request.path)
+        if not operations:
+            raise ApiError(404, "not_found", "no such path")
+        allow = {"allow": ", ".join(sorted({*operations, "OPTIONS"}))}
+        endpoint = operations.get(request.method)
+        if endpoint is None and request.method != "OPTIONS":
+            raise ApiError(405, "method_not_allowed", f"{request.method} is not possible here", allow)
+        if request.node in self.state.nodes:
+            user = self.state.caller = auth.login(self.state, request)
+            own = endpoint is not None and endpoint.path == "/v1/users/{uid}" and values == [str(user.fields["uid"])]
+            auth.permit(self.state, user, endpoint.permission if endpoint else None, own and request.method != "DELETE")
+        if endpoint is None:
+            return answer(None, 200, allow)
+        if (away := self._elsewhere(request)) is not None:
+            return away
+        if request.method in ("POST", "PUT", "PATCH"):
+            return endpoint.handler(self.state, request, *values, self._body(request))
+        return endpoint.handler(self.state, request, *values)
+
+    def _elsewhere(self, request: Request) -> Response | None:
+        """Return the redirect of a secondary, where it does not pass calls on by itself."""
+        if self.settings.handle_redirects or request.node in (self.state.primary, *self.outsiders()):
+            return None
+        if request.path == "/v1/bootstrap" or (request.method == "GET" and self.settings.on("redirect_reads", "no")):
+            return None
+        return answer(None, 307, {"location": self.urls[self.state.primary] + target(request)})
+
+    def _body(self, request: Request) -> Json:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and (kind or self.settings.on("content_type", "require")):
+            raise ApiError(400, "invalid_content_type", "Content-Type must be application/json")
+        return parse(request.body)
+
+    # The hands of a test or an operator
+
+    def outsiders(self) -> list[int]:
+        """Return the uids of the nodes that belong to no cluster."""
+        return [uid for uid in self.node_uids if uid not in self.state.nodes]
+
+    def set_node(self, uid: int, *, up: bool) -> None:
+        """Take a node down, so that it refuses connections, or bring it up again; another member becomes primary."""
+        with self.state.lock:
+            (self.down.discard if up else self.down.add)(uid)
+            if uid in self.state.nodes:
+                self.state.nodes[uid].set(status="active" if up else "down")
+                alive = [node for node in sorted(self.state.nodes) if node not in self.down]
+                if alive and self.state.primary in self.down:
+                    self.state.primary = alive[0]
+        for watcher in self.watchers:
+            watcher(uid, up)
+
+    def call(self, method: str, path: str, body: Json = None, *, query: Mapping[str, str] | None = None) -> Response:
+        """Do as another person would, over the API as the operator's account, past the faults and the log."""
+        with self.state.lock:
+            self.state.advance()
+            self.state.caller = next(user for user in self.state.users.values() if user.hidden.get("operator"))
+            operations, values = _ROUTES.find(path)
+            request = Request(method, path, query or {}, {}, encode(body).encode() if body is not None else b"")
+            arguments = [*values, body] if method in ("POST", "PUT", "PATCH") else values
+            try:
+                return operations[method].handler(self.state, request, *arguments)
+            except ApiError as error:
+                return error.response()
+
+    def snapshot(self) -> dict[str, Json]:
+        """Return the content of the cluster as a snapshot."""
+        with self.state.lock:
+            self.state.advance()
+            return snapshots.save(self.state)
+
+
+def target(request: Request) -> str:
+    """Return path and query of *request*."""
+    return request.path + (f"?{urlencode(request.query)}" if request.query else "")
+
+
+__all__ = ["Core", "Entry", "Request", "Response", "Settings"]

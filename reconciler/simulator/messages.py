@@ -1,0 +1,75 @@
+"""Requests and answers as values, apart from any socket. Everything in this package speaks these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Json = Any
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+
+
+class Request(NamedTuple):
+    """One call to one node. Header names are in lower case; *node* is the uid of the node that was addressed."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    node: int = 1
+
+
+class Wire(NamedTuple):
+    """What is wrong with the way an answer travels; the default is nothing."""
+
+    cut: str = ""  # "refuse" and "drop": no answer; "reset": none, with a TCP reset; "truncate": half of the body
+    delay: float = 0.0  # seconds before the first byte
+    drip: float = 0.0  # seconds between small pieces of the body
+
+
+SOUND = Wire()
+
+
+class Response(NamedTuple):
+    """An answer; *wire* tells the transport how to spoil it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    wire: Wire = SOUND
+
+    def json(self) -> Json:
+        """Return the decoded body, None when there is none."""
+        return json.loads(self.body) if self.body else None
+
+
+class ApiError(Exception):
+    """An answer that refuses: status, error_code and description as the API sends them."""
+
+    def __init__(self, status: int, code: str, description: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{status} {code}: {description}")
+        self.status = status
+        self.code = code
+        self.description = description
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """Return the error as an answer."""
+        return answer({"error_code": self.code, "description": self.description}, self.status, self.headers)
+
+
+JSON_TYPE = {"content-type": "application/json"}
+
+
+def encode(value: Json) -> str:
+    """Return *value* as compact JSON text."""
+    return _encode(value)
+
+
+def answer(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return *value* as a JSON answer; None gives an empty body."""
+    body = b"" if value is None else _encode(value).encode()
+    return Response(status, {**JSON_TYPE, **headers} if headers else JSON_TYPE, body)

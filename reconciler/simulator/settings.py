@@ -1,0 +1,103 @@
+"""How one simulated cluster is set up: its size, its speed, and a named switch for everything that the facts leave open.
+
+`SWITCHES` says of each switch what may be chosen, what is the default and why; `Settings` holds the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Switch(NamedTuple):
+    """One open question about the real API: the readings, the one that is taken by default, and the reason."""
+
+    choices: tuple[str, ...]
+    default: str
+    reason: str
+
+
+SWITCHES: Mapping[str, Switch] = {
+    "duplicate_bdb_names": Switch(("allow", "refuse"), "allow", "no documented code forbids them; the harder reading"),
+    "unknown_fields": Switch(("refuse", "ignore"), "refuse", "schema rejection is likely for most kinds"),
+    "read_only_fields": Switch(("ignore", "refuse"), "ignore", "clients send whole objects back"),
+    "content_type": Switch(("require", "lenient"), "require", "the header is documented as needed for PUT and POST"),
+    "no_cluster_status": Switch(("503", "404", "400"), "503", "the generic status table says 503 for a non-member"),
+    "redirect_reads": Switch(
+        ("yes", "no"), "yes", "with handle_redirects off, reads at a secondary may redirect as well"
+    ),
+    "busy_code": Switch(("db_busy", "busy"), "db_busy", "both are listed for an occupied database"),
+    "put_echo": Switch(("all", "sent"), "all", "what a PUT of a database returns; a whole object was captured"),
+    "put_values": Switch(("at-once", "when-done"), "at-once", "requested values are shown while the change is pending"),
+    "put_port": Switch(("refuse", "ignore"), "refuse", "a port is fixed at creation; the answer to a PUT is unknown"),
+    "rebind_on_policy": Switch(("yes", "no"), "yes", "whether proxy_policy without `endpoint` moves the endpoints"),
+    "placement_hints": Switch(("stored", "one-shot"), "stored", "avoid_nodes and use_nodes may be forgotten after use"),
+    "nested_settings": Switch(("merge", "replace"), "merge", "maps of named settings merge by name elsewhere"),
+    "default_password_reads": Switch(("empty", "value"), "empty", "authentication_redis_pass was captured as empty"),
+    "secrets_on_read": Switch(
+        ("value", "masked"), "value", "backup and replica credentials; masking is off by default"
+    ),
+    "system_tags": Switch(("off", "on"), "off", "reads may add tags marked isSystem"),
+    "state_id_guard": Switch(("blueprint", "all"), "blueprint", "documented for shard placement only"),
+    "same_password": Switch(("accept", "refuse"), "accept", "resending a password works since 8.0.16"),
+    "user_role_field": Switch(("both", "uids"), "both", "captured users show `role` beside `role_uids`"),
+    "role_with_users": Switch(("refuse", "cascade"), "refuse", "a 406 without a cause is listed for DELETE"),
+    "role_in_bdbs": Switch(
+        ("cascade", "refuse"), "cascade", "a known client relies on entries vanishing with the role"
+    ),
+    "acl_in_use": Switch(("refuse", "cascade"), "refuse", "a 406 without a cause is listed for DELETE"),
+    "builtin_roles": Switch(("guarded", "open"), "guarded", "nothing says that they can be changed"),
+    "older_acls": Switch(("absent", "present"), "absent", "older clusters also have Not Dangerous and Read Only"),
+    "user_manager_builtin": Switch(("absent", "present"), "absent", "own roles start at uid 7 in every sample"),
+    "role_put_resources": Switch(("clears", "keeps"), "clears", "prose: a PUT of a role without resources clears them"),
+    "access_actions": Switch(("off", "on"), "off", "users, roles and ACLs may answer with an action_uid"),
+    "delete_self": Switch(("refuse", "allow"), "refuse", "deleting the account in use is undocumented"),
+    "user_put_email_status": Switch(("400", "406", "409"), "400", "PUT of a user lists no 409 for a taken address"),
+    "sharding_single": Switch(("allow", "refuse"), "allow", "a clustered database with one shard is seen in the field"),
+}
+
+
+def _defaults() -> dict[str, str]:
+    return {name: switch.default for name, switch in SWITCHES.items()}
+
+
+@dataclass
+class Settings:
+    """One cluster's setup. Times are seconds of the real thing; they are divided by *time_scale*."""
+
+    nodes: int = 3
+    outside: int = 0  # further nodes that listen but belong to no cluster
+    username: str = "admin@example.com"
+    password: str = "simulator"
+    server_version: str = "8.2"
+    cluster_name: str = "cluster.local"
+    handle_redirects: bool = True  # a secondary passes calls on by itself; off: it answers 307
+    node_memory: int = 1 << 46
+    shards_limit: int = 1_000_000
+    license_expired: bool = False
+    create_seconds: float = 2.0
+    change_seconds: float = 2.0
+    delete_seconds: float = 2.0
+    access_delete_seconds: float = 1.0  # users, roles and ACLs linger this long after DELETE
+    action_seconds: float = 600.0  # how long a finished action can be asked for
+    time_scale: float = 1.0
+    login_attempts: int = 5
+    login_window: float = 900.0
+    lockout_seconds: float = 1800.0
+    log_limit: int = 200_000
+    switches: dict[str, str] = field(default_factory=_defaults)
+
+    def __post_init__(self) -> None:
+        for name, value in self.switches.items():
+            if name not in SWITCHES or value not in SWITCHES[name].choices:
+                raise ValueError(f"no such switch or choice: {name}={value}")
+        self.switches = {**_defaults(), **self.switches}
+
+    def on(self, switch: str, choice: str) -> bool:
+        """Say whether *switch* stands at *choice*."""
+        return self.switches[switch] == choice
+
+    def scaled(self, seconds: float) -> float:
+        """Return *seconds* of the real thing in seconds of this server."""
+        return seconds / self.time_scale

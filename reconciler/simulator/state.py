@@ -1,0 +1,130 @@
+"""What one simulated cluster holds: objects, counters, actions, and the events that time brings.
+
+Handlers change it; nothing here knows HTTP. Stored values are never changed in place, only replaced, so that answers and
+copies may share them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .data import table
+from .messages import Json, encode
+from .settings import Settings
+
+Clock = Callable[[], float]
+_VIEWS = 8  # how many differently narrowed texts of one object are kept
+
+
+class Record:
+    """One stored object: what a read shows, what it hides, and the texts that reads have made of it."""
+
+    __slots__ = ("fields", "hidden", "texts")
+
+    def __init__(self, fields: dict[str, Json], hidden: dict[str, Json] | None = None) -> None:
+        self.fields = fields
+        self.hidden = hidden or {}
+        self.texts: dict[Any, str] = {}
+
+    def set(self, **values: Json) -> None:
+        """Replace *values* and forget the texts."""
+        self.fields = {**self.fields, **values}
+        self.texts = {}
+
+    def drop(self, name: str) -> None:
+        """Take the field *name* away."""
+        self.fields = {key: value for key, value in self.fields.items() if key != name}
+        self.texts = {}
+
+    def text(self, key: Any, view: Callable[[Record], Json]) -> str:
+        """Return the JSON text of *view*, made once for each *key* until the record changes."""
+        found = self.texts.get(key)
+        if found is None:
+            if len(self.texts) >= _VIEWS:
+                self.texts = {}
+            found = self.texts[key] = encode(view(self))
+        return found
+
+
+class Table(dict[int, Record]):
+    """The objects of one kind by uid, and the next uid."""
+
+    def __init__(self, first: int = 1) -> None:
+        super().__init__()
+        self.next_uid = first
+        self.version = 0
+
+    def claim(self, uid: int | None = None) -> int:
+        """Return *uid*, or the next one, and count on from it. Freed uids are never given again."""
+        uid = self.next_uid if uid is None else uid
+        self.next_uid = max(self.next_uid, uid + 1)
+        return uid
+
+    def named(self, field: str, value: str) -> Record | None:
+        """Return the first object whose *field* is *value*."""
+        return next((record for record in self.values() if record.fields.get(field) == value), None)
+
+
+class State:
+    """A cluster's content. Use it under `lock`; `now` is the clock of the last `advance`."""
+
+    def __init__(self, settings: Settings, clock: Clock = time.time, seed: int | None = None) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.random = random.Random(seed)  # noqa: S311 - a simulation that must repeat
+        self.lock = threading.RLock()
+        self.now = clock()
+        self.version = table("versions")[settings.server_version]
+        self.bdbs, self.roles, self.users, self.acls = Table(), Table(), Table(), Table()
+        self.nodes, self.actions = Table(), {}  # type: tuple[Table, dict[str, Record]]
+        self.cluster = Record({})
+        self.license = Record({})
+        self.extra: dict[str, Json] = {}  # parts of a snapshot that this server does not serve
+        self.ports: dict[int, int] = {}  # taken port -> uid of the database
+        self.state_id = 1
+        self.effects = 0
+        self.next_shard = 1
+        self.next_source = 1
+        self.primary = 1
+        self.logins: dict[str, tuple[int, Record]] = {}  # Authorization header -> user version, user
+        self.caller: Record | None = None  # the user of the call that is being handled
+        self.fate = ""  # how the work that a call begins will end: well, "fail", or "stuck"
+        self.lists: dict[Any, tuple[int, bytes]] = {}  # whole answers of the database list, by what was asked
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._sequence = 0
+
+    def advance(self) -> None:
+        """Let everything happen that is due by now."""
+        self.now = self.clock()
+        while self._events and self._events[0][0] <= self.now:
+            heapq.heappop(self._events)[2]()
+
+    def later(self, seconds: float, event: Callable[[], None]) -> None:
+        """Let *event* happen in *seconds* of the real thing."""
+        self._sequence += 1
+        heapq.heappush(self._events, (self.now + self.settings.scaled(seconds), self._sequence, event))
+
+    def changed(self, *tables: Table) -> None:
+        """Note an effect: the state id moves on, cached answers of *tables* are void."""
+        self.effects += 1
+        self.state_id += 1
+        for item in tables:
+            item.version += 1
+
+    def stamp(self) -> str:
+        """Return now as the API writes it."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.now))
+
+    def new_id(self) -> str:
+        """Return a fresh uuid, from the seeded generator."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def members(self) -> Iterable[Record]:
+        """Return the nodes that belong to the cluster and are up."""
+        return [node for node in self.nodes.values() if node.fields["status"] == "active"]
