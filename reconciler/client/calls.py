@@ -63,7 +63,7 @@ class Client:
         self._label = f"{target.name}: " if target.name else ""
         self._target = target
         self._policy = policy or Policy()
-        self._random = random or random_module.Random()  # noqa: S311 - jitter, not cryptography
+        self._random = random or random_module.Random()
         self._clock, self._sleep, self._observe = clock, sleep, observe
         origins = [origin_of(url) for url in target.urls]
         if not origins or not all(origins):

@@ -1,0 +1,190 @@
+"""Reads a cluster: one list call a kind, concurrently, and only the fields that somebody asked for.
+
+`reconcile` calls `read` before each plan. A list that cannot be read whole stops everything, since what is missing from
+it would look as if it were gone; a single object that makes no sense is held, and costs nothing but itself. Knows
+nothing of manifests and plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from reconciler.errors import ReadIncomplete, Refused
+from reconciler.hooks import hook_of
+from reconciler.kinds import Field, Kind
+from reconciler.plan import LiveObject, LiveState
+from reconciler.rest import Answer, decode, natural_key, unnamed
+
+Wanted = Mapping[str, frozenset[str] | None]  # kind → spec fields; None = all of them
+_PARALLEL = 4
+
+
+class Reader(Protocol):
+    """What is needed of `client.Client`."""
+
+    @property
+    def state_id(self) -> int: ...
+
+    def open(self) -> Answer: ...
+
+    def get(
+        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
+    ) -> Answer: ...
+
+
+def read(client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, cluster: str) -> LiveState:
+    """Return the objects of each *wanted* kind, and of the kinds that they refer to: those with their names only.
+
+    Raises ReadIncomplete when any list is not whole, Refused while the cluster is being upgraded, and what the
+    client raises.
+    """
+    probe(client, cluster)
+    complete = _with_referenced(kinds, wanted)
+    lists = dict(
+        zip(complete, _in_parallel(client, [(kinds[name], fields) for name, fields in complete.items()]), strict=True)
+    )
+    names = {name: _names(kinds[name], lists[name]) for name in complete}
+    objects = {name: _decoded(kinds[name], lists.pop(name), names) for name in complete}
+    return LiveState(cluster=cluster, objects=objects, state_id=client.state_id)
+
+
+def probe(client: Reader, cluster: str) -> None:
+    """Prove the login with a single GET, and refuse while nodes differ in version: an upgrade is under way then.
+
+    The vendor advises against configuration changes during an upgrade, and parts of the API answer as unsupported.
+    """
+    nodes = [node for node in client.open().body if isinstance(node, dict)]
+    versions = sorted({node["software_version"] for node in nodes if isinstance(node.get("software_version"), str)})
+    if len(versions) > 1:
+        label = f"{cluster}: " if cluster else ""
+        raise Refused(f"{label}an upgrade is in progress (nodes run {', '.join(versions)}); try again when it is done")
+
+
+def read_object(
+    client: Reader, kind: Kind, uid: int | str, names: Mapping[str, Mapping[int | str, str]]
+) -> LiveObject | None:
+    """Return one object with all its fields; None when it is gone."""
+    extended = "?extended=true" if any(field.extended for field in kind.fields.values()) else ""
+    answer = client.get(f"{kind.path}/{uid}{extended}", missing_ok=True, shape=dict, tolerant=True)
+    return None if answer.status == 404 else _object(kind, answer.body, names)
+
+
+def read_ports(client: Reader) -> frozenset[int]:
+    """Return the ports that no new database may take: those in use and those that the cluster reserves."""
+    cluster = client.get("/v1/cluster", shape=dict).body
+    ports = {port for item in _listed(cluster, "reserved_ports") for port in _port_range(item)}
+    ports.update(port for item in _listed(cluster, "system_reserved_ports") for port in _port_range(item))
+    for database in client.get("/v1/bdbs?fields=endpoints,port,uid", shape=list).body:
+        if not isinstance(database, dict):
+            raise ReadIncomplete("GET /v1/bdbs: an element of the list is not an object")
+        ends = [database, *(end for end in _listed(database, "endpoints") if isinstance(end, dict))]
+        ports.update(port for end in ends if isinstance(port := end.get("port"), int))
+    return frozenset(ports - {0})
+
+
+def list_path(kind: Kind, fields: frozenset[str] | None) -> str:
+    """Return the path and query that list *kind* with *fields* (None: all)."""
+    wanted = [field for name, field in kind.fields.items() if fields is None or name in fields]
+    query = []
+    if kind.narrows and fields is not None:
+        names = {kind.id, *kind.key, "created_time", *hook_of(kind).needs}
+        names.update(field.wire for field in wanted if not (field.write_only or field.secret))
+        names.update(key for rule in kind.builtin for key in rule)
+        if kind.wait and "field" in kind.wait:
+            names.add(kind.wait["field"])
+        query.append("fields=" + ",".join(sorted(names)))
+    if any(field.extended for field in wanted):
+        query.append("extended=true")
+    return kind.path + ("?" + "&".join(query) if query else "")
+
+
+def _in_parallel(client: Reader, queries: list[tuple[Kind, frozenset[str] | None]]) -> list[list[Any]]:
+    if not queries:
+        return []
+    with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(queries)), thread_name_prefix="read") as pool:
+        return list(pool.map(lambda query: _list(client, *query), queries))
+
+
+def _list(client: Reader, kind: Kind, fields: frozenset[str] | None) -> list[Any]:
+    objects = client.get(list_path(kind, fields), shape=list, tolerant=True).body
+    if not all(type(item) is dict and _usable_uid(item.get(kind.id)) for item in objects):
+        raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object with a {kind.id}")
+    return list(objects)
+
+
+def _usable_uid(uid: Any) -> bool:
+    return (isinstance(uid, int) and not isinstance(uid, bool)) or (
+        isinstance(uid, str) and uid.isascii() and bool(uid)
+    )
+
+
+def _decoded(kind: Kind, wires: list[Any], names: Mapping[str, Mapping[int | str, str]]) -> tuple[LiveObject, ...]:
+    """Decode one by one and let go of each wire object: two copies of a large cluster never stand side by side."""
+    from reconciler.client import collector_paused
+
+    wires.sort(key=lambda wire: (isinstance(wire[kind.id], str), wire[kind.id]), reverse=True)
+    objects = []
+    with collector_paused():
+        while wires:
+            objects.append(_object(kind, wires.pop(), names))
+    return tuple(objects)
+
+
+def _object(kind: Kind, wire: dict[str, Any], names: Mapping[str, Mapping[int | str, str]]) -> LiveObject:
+    """Return the decoded object; one that cannot be read stands there as somebody else's, so that nobody touches it."""
+    from reconciler.client import is_sound
+
+    try:
+        if is_sound(wire):
+            return decode(kind, wire, names)
+        reason = "it holds a number or a text that JSON cannot carry"
+    except ReadIncomplete as error:
+        reason = str(error)
+    uid = wire[kind.id]
+    owner = f"something unreadable ({reason})"
+    return LiveObject(kind.name, uid, _name(kind, wire) or unnamed(uid), spec={}, owner=owner)
+
+
+def _name(kind: Kind, wire: Mapping[str, Any]) -> str:
+    try:
+        return natural_key(kind, wire)
+    except (TypeError, ValueError):
+        return ""
+
+
+def _names(kind: Kind, wires: Iterable[Mapping[str, Any]]) -> dict[int | str, str]:
+    return {wire[kind.id]: name for wire in wires if (name := _name(kind, wire))}
+
+
+def _with_referenced(kinds: Mapping[str, Kind], wanted: Wanted) -> dict[str, frozenset[str] | None]:
+    """Return *wanted* with each kind that a wanted field refers to, by name order: same input, same requests."""
+    complete: dict[str, frozenset[str] | None] = dict(wanted)
+    for name, fields in wanted.items():
+        for field_name, field in kinds[name].fields.items():
+            if fields is None or field_name in fields:
+                for kind in _referenced(field):
+                    if kind in kinds:
+                        complete.setdefault(kind, frozenset())
+    return dict(sorted(complete.items()))
+
+
+def _referenced(field: Field) -> Iterator[str]:
+    if field.reference is not None:
+        yield field.reference.kind
+    for child in (*field.properties.values(), *((field.items,) if field.items else ())):
+        yield from _referenced(child)
+
+
+def _listed(owner: Mapping[str, Any], name: str) -> list[Any]:
+    value = owner.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _port_range(item: Any) -> range:
+    """Return the ports of 8001, "8001" or "8001-8010"; none for anything else."""
+    first, _, last = str(item).partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal() and len(first) <= 5 and len(last) <= 5):
+        return range(0)
+    return range(int(first), min(int(last or first), 65535) + 1)
