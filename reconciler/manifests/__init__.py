@@ -1,0 +1,213 @@
+"""YAML to resources: what is declared for each cluster, checked, in canonical form, with places.
+
+Called by the use cases of `reconcile` and by `validate`. Reads files and nothing else of the world; knows nothing of
+live state. Everything that is wrong is collected and raised once, in reading order.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from reconciler import normalize, strictyaml
+from reconciler.errors import InputError, Problem
+from reconciler.kinds import Address, Kind, envelope_validator
+from reconciler.manifests import references, rules
+from reconciler.manifests.files import Files, Full
+from reconciler.manifests.layers import Draft, Key, check_clusters, stack
+from reconciler.settings import Limits, Target
+from reconciler.strictyaml import Document, Place
+
+__all__ = ["Manifests", "Resource", "load"]
+
+_ANYWHERE = Target(name="", urls=(), username="", password={})  # where no cluster is configured: enough to validate
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One object that is declared for one cluster."""
+
+    address: Address
+    spec: Mapping[str, Any]  # canonical; shared between clusters: not to be changed
+    absent: bool  # a tombstone
+    protect: bool | None  # None = as the kind has it
+    renamed_from: str | None
+    ignore: tuple[str, ...]
+    labels: Mapping[str, str]
+    place: Callable[[strictyaml.Path], Place]  # of a path in the manifest, such as ("spec", "memory_size")
+
+
+class Manifests(NamedTuple):
+    """What was declared, and what the reader should know of it."""
+
+    resources: tuple[Resource, ...]  # by cluster as configured, then in reading order
+    unresolved: tuple[Problem, ...] = ()  # references that only the cluster can satisfy
+    warnings: tuple[Problem, ...] = ()
+
+
+class _Checked(NamedTuple):
+    """What is the same for every cluster that a draft goes to."""
+
+    spec: Mapping[str, Any]
+    warnings: tuple[Problem, ...]
+
+
+def load(
+    paths: Sequence[Path | str],
+    kinds: Mapping[str, Kind],
+    *,
+    clusters: Sequence[Target] = (),
+    limits: Limits | None = None,
+    stdin: BinaryIO | None = None,
+) -> Manifests:
+    """Return what is declared for *clusters* (all that are configured).
+
+    *paths* are files, folders, or `-` for standard input; together they are one layer of every cluster. Without any,
+    each cluster has the layers of its own configuration. Raises InputError with every problem.
+    """
+    collecting = gc.isenabled()
+    gc.disable()  # nothing of the many small values made here is garbage
+    try:
+        return _Loader(kinds, clusters or (_ANYWHERE,), limits or Limits(), stdin).load(paths)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+class _Loader:
+    def __init__(
+        self, kinds: Mapping[str, Kind], clusters: Sequence[Target], limits: Limits, stdin: BinaryIO | None
+    ) -> None:
+        self.kinds = kinds
+        self.clusters = clusters
+        self.limits = limits
+        self.problems: list[Problem] = []
+        self.unresolved: list[tuple[Problem, bool]] = []  # and whether a name nearly matches
+        self.files = Files(limits, self.problems, stdin)
+        self.layers: dict[str, list[Draft]] = {}
+        self.checked: dict[tuple[int, ...], _Checked] = {}
+        self.envelope = envelope_validator()
+
+    def load(self, paths: Sequence[Path | str]) -> Manifests:
+        resources: list[Resource] = []
+        try:
+            for cluster in self.clusters:
+                resources += self.cluster(cluster, paths)
+        except Full:
+            pass
+        if self.problems:
+            nearly = [problem for problem, near in self.unresolved if near]
+            raise InputError(self.sorted([*self.problems, *nearly]))
+        warnings = [warning for checked in self.checked.values() for warning in checked.warnings]
+        unresolved = self.sorted(problem for problem, _ in self.unresolved)
+        return Manifests(tuple(resources), tuple(unresolved), tuple(self.sorted(warnings)))
+
+    def sorted(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Return *problems* in reading order, each once."""
+        order = self.files.order
+        return sorted(dict.fromkeys(problems), key=lambda p: (order.get(p.file, -1), p.file, p.line, p.column))
+
+    def cluster(self, cluster: Target, paths: Sequence[Path | str]) -> list[Resource]:
+        """Return what is declared for *cluster*."""
+        if paths:
+            layers = [[draft for path in paths for draft in self.layer(path)]]
+        else:
+            layers = [self.layer(path) for path in cluster.manifests]
+        if not layers:
+            where = f"cluster {cluster.title}" if cluster.name else "manifests"
+            self.problems.append(Problem(where, 0, 0, "", "no manifests are given", "name files or folders with -f"))
+        drafts = stack(layers, cluster, self.problems)
+        rules.check_renames(drafts, self.problems)
+        declared = references.Declared(cluster.name, drafts, self.kinds)
+        resources = []
+        for key, draft in drafts.items():
+            checked = self.check(draft)
+            if checked is not None:
+                declared.check(draft, self.problems, self.unresolved)
+                resources.append(_resource(cluster.name, key, draft, checked.spec))
+        return resources
+
+    def layer(self, path: Path | str) -> list[Draft]:
+        """Return the manifests at *path*; read once, however many clusters take it."""
+        name = str(path)
+        if name not in self.layers:
+            drafts = self.layers[name] = []
+            for text in self.files.under(path):
+                documents, problems = strictyaml.parse(text.data, text.file, self.limits.bounds)
+                self.problems += problems
+                drafts += [draft for document in documents if (draft := self.draft(document)) is not None]
+        return self.layers[name]
+
+    def draft(self, document: Document) -> Draft | None:
+        """Return the manifest that *document* is; None where it cannot even be told apart from others."""
+        value = document.value
+        if value is None:  # nothing between two lines of ---
+            return None
+        draft = Draft(value, (document,))
+        if not self.envelope.check(value):
+            self.note(draft, self.envelope.explain(value), ())
+            identity = _identity(value, self.kinds)
+            if identity is None:
+                return None
+            draft = Draft(identity, (document,))
+        if len(value["metadata"]) > 1:
+            check_clusters(draft, self.clusters, self.problems)
+        return draft
+
+    def note(self, draft: Draft, findings: Iterable[Any], prefix: strictyaml.Path) -> None:
+        """Add *findings* of a validator, unless YAML itself was at fault there already."""
+        faults = [fault for document in draft.documents for fault in document.faults]
+        for finding in findings:
+            path = prefix + finding.path
+            if not any(path[: len(fault)] == fault or fault[: len(path)] == path for fault in faults):
+                self.problems.append(draft.problem(path, finding.message, finding.hint))
+
+    def check(self, draft: Draft) -> _Checked | None:
+        """Hold *draft* against its kind; None where something is wrong. Clusters that share it share the work."""
+        key = tuple(map(id, draft.documents))
+        if key in self.checked:
+            return self.checked[key]
+        kind = self.kinds[draft.value["kind"]]
+        spec = draft.value.get("spec", {})
+        before = len(self.problems)
+        if not kind.validator.check(spec):
+            self.note(draft, kind.validator.explain(spec), ("spec",))
+        if len(draft.value["metadata"]) > 1:
+            rules.check(draft, kind, self.problems)
+        if len(self.problems) > before or any(document.faults for document in draft.documents):
+            return None
+        canonical = normalize.canonical(kind, spec)
+        checked = self.checked[key] = _Checked(canonical, tuple(rules.warnings(draft, kind, canonical)))
+        return checked
+
+
+def _identity(value: Any, kinds: Mapping[str, Kind]) -> dict[str, Any] | None:
+    """Return what can be trusted of a manifest with a broken envelope; None where it has no kind, name or spec."""
+    if not isinstance(value, dict) or not isinstance(value.get("metadata"), dict):
+        return None
+    kind, metadata, spec = value.get("kind"), value["metadata"], value.get("spec", {})
+    if not isinstance(kind, str) or kind not in kinds or not isinstance(spec, dict):
+        return None
+    if not isinstance(metadata.get("name"), str):
+        return None
+    kept = {"name": metadata["name"]}
+    if isinstance(metadata.get("cluster"), str):
+        kept["cluster"] = metadata["cluster"]
+    return {"kind": kind, "metadata": kept, "spec": spec}
+
+
+def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> Resource:
+    metadata = draft.value["metadata"]
+    return Resource(
+        Address(cluster, *key),
+        spec,
+        metadata.get("state") == "absent",
+        metadata.get("protect"),
+        metadata.get("renamedFrom"),
+        tuple(metadata.get("ignore", ())),
+        metadata.get("labels", {}),
+        draft.locate,
+    )

@@ -1,0 +1,99 @@
+"""Manifest files: found, bounded, read. Called by the package alone; knows nothing of YAML.
+
+Folders are walked without following symbolic links, so that a link in a repository cannot show us anything outside it.
+What a person names on the command line is opened as it is, a link or a pipe included.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from reconciler.errors import Problem
+from reconciler.settings import PROJECT_FILE, Limits
+
+STDIN = "-"
+STDIN_NAME = "<stdin>"
+ENDINGS = (".yaml", ".yml")
+
+
+class Text(NamedTuple):
+    """One file's name for people, and its bytes."""
+
+    file: str
+    data: bytes
+
+
+class Full(Exception):
+    """A bound on the whole input was passed; the problem is noted already."""
+
+
+class Files:
+    """Reads files for one run, within bounds that hold for all of them together."""
+
+    def __init__(self, limits: Limits, problems: list[Problem], stdin: BinaryIO | None = None) -> None:
+        self.limits = limits
+        self.problems = problems
+        self.stdin = stdin
+        self.order: dict[str, int] = {}  # in which files were read
+        self._total = 0
+
+    def under(self, path: Path | str) -> list[Text]:
+        """Return the manifest files at *path*: a folder, a file, or `-` for standard input."""
+        if path == STDIN:
+            stream = self.stdin or sys.stdin.buffer
+            return [self._counted(STDIN_NAME, stream.read(self.limits.file_size + 1))]
+        name = os.fspath(path)
+        try:
+            is_folder = stat.S_ISDIR(os.stat(name).st_mode)
+            texts = list(self._walked(name)) if is_folder else [self._read(name, os.O_RDONLY)]
+        except OSError as error:
+            self._complain(error.filename or name, (error.strerror or str(error)).lower(), "check the path")
+            return []
+        if is_folder and not texts:
+            hint = f"they are files that end in {' or '.join(ENDINGS)}; symbolic links and hidden files are not read"
+            self._complain(name, "no manifests found", hint)
+        return texts
+
+    def _walked(self, folder: str) -> Iterator[Text]:
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walked(entry.path)
+            elif (
+                entry.name.endswith(ENDINGS)
+                and entry.name != PROJECT_FILE
+                and entry.is_file(follow_symlinks=False)
+            ):
+                yield self._read(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+    def _read(self, name: str, flags: int) -> Text:
+        handle = os.open(name, flags | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb", buffering=0) as file:
+            data = file.read(self.limits.file_size + 1) or b""
+            while len(data) <= self.limits.file_size and (more := file.read(self.limits.file_size + 1 - len(data))):
+                data += more
+        return self._counted(name, data)
+
+    def _counted(self, name: str, data: bytes) -> Text:
+        self.order.setdefault(name, len(self.order))
+        self._total += len(data)
+        if len(self.order) > self.limits.files:
+            hint = "put several documents in a file, or raise limits.files in the project file"
+            self._complain(name, f"more than {self.limits.files:,} files", hint)
+            raise Full
+        if self._total > self.limits.total_size:
+            message = f"the manifests together are over the limit of {self.limits.total_size:,} bytes"
+            self._complain(name, message, "raise limits.totalSize in the project file")
+            raise Full
+        return Text(name, data)
+
+    def _complain(self, name: str, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(name, 0, 0, "", message, hint))

@@ -1,0 +1,98 @@
+"""References between manifests: what a spec names, and whether somebody declares it. Pure; called by the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from reconciler.errors import Problem
+from reconciler.kinds import Address, Field, Kind
+from reconciler.manifests.layers import Draft, Key
+from reconciler.strictyaml import Path
+
+
+class Named(NamedTuple):
+    """A name in a spec that stands for another object."""
+
+    path: Path
+    kind: str
+    name: str
+
+
+def named(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Named]:
+    """Yield every reference in *spec* as it was written."""
+    for name in spec.keys() & _referring(kind):
+        yield from _below(kind.fields[name], spec[name], ("spec", name))
+
+
+_referring_fields: dict[int, tuple[Kind, frozenset[str]]] = {}
+
+
+def _referring(kind: Kind) -> frozenset[str]:
+    """Return the top-level fields of *kind* with a reference in them; worked out once a kind."""
+    known = _referring_fields.get(id(kind))
+    if known is None or known[0] is not kind:
+        names = frozenset(name for name, field in kind.fields.items() if _refers(field))
+        known = _referring_fields[id(kind)] = (kind, names)
+    return known[1]
+
+
+def _refers(field: Field) -> bool:
+    below = [*field.properties.values(), *([field.items] if field.items else [])]
+    return field.reference is not None or any(map(_refers, below))
+
+
+def _below(field: Field, value: Any, path: Path) -> Iterator[Named]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            inner = field.items
+            # The reference of a list of names can stand on the list or on its items.
+            carrier = inner if inner is not None and _refers(inner) else field
+            yield from _below(carrier, item, (*path, index))
+    elif isinstance(value, dict):
+        for name, child in field.properties.items():
+            if name in value:
+                yield from _below(child, value[name], (*path, name))
+    elif field.reference and isinstance(value, str) and value not in field.reference.literals:
+        yield Named(path, field.reference.kind, value)
+
+
+class Declared:
+    """What one cluster's manifests declare, to hold references against."""
+
+    def __init__(self, cluster: str, drafts: Mapping[Key, Draft], kinds: Mapping[str, Kind]) -> None:
+        self.cluster = cluster
+        self.drafts = drafts
+        self.kinds = kinds
+
+    def check(self, draft: Draft, wrong: list[Problem], unresolved: list[tuple[Problem, bool]]) -> None:
+        """Add what *draft* refers to and nobody declares; a reference to a tombstone is *wrong* for sure."""
+        kind = self.kinds[draft.value["kind"]]
+        metadata = draft.value["metadata"]
+        if metadata.get("state") == "absent":
+            return
+        for reference in named(kind, draft.value.get("spec", {})):
+            target = self.drafts.get((reference.kind, reference.name))
+            address = Address(self.cluster, reference.kind, reference.name)
+            if target is not None and target.value["metadata"].get("state") == "absent":
+                place = target.locate(("metadata", "state"))
+                hint = f"state: absent at {place.file}:{place.line}:{place.column}"
+                wrong.append(draft.problem(reference.path, f"{address} is declared absent", hint))
+            elif target is None and not self._builtin(reference):
+                hint, near = self._hint(reference)
+                unresolved.append((draft.problem(reference.path, f"{address} is not declared", hint), near))
+
+    def _builtin(self, reference: Named) -> bool:
+        kind = self.kinds.get(reference.kind)
+        return kind is not None and {"name": reference.name} in [dict(entry) for entry in kind.builtin]
+
+    def _hint(self, reference: Named) -> tuple[str, bool]:
+        names = []
+        for (kind, name), draft in self.drafts.items():
+            if kind == reference.kind:
+                names.append(name)
+                if draft.value["metadata"].get("renamedFrom") == reference.name:
+                    return f"it is now called {name}", True
+        near = get_close_matches(reference.name, names, 1, 0.75) if len(names) <= 2_000 else []
+        return (f"did you mean {near[0]}?", True) if near else ("it must exist in the cluster", False)

@@ -1,0 +1,89 @@
+"""What a schema cannot say of a manifest: rules of its metadata, and values that are allowed but hardly meant.
+
+Pure; called by the package for manifests that fit their schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from reconciler.errors import Problem
+from reconciler.kinds import Field, Kind
+from reconciler.manifests.layers import Draft, Key
+from reconciler.strictyaml import Path
+
+
+def check(draft: Draft, kind: Kind, problems: list[Problem]) -> None:
+    """Add what is wrong with the metadata of *draft* by itself."""
+    metadata = draft.value["metadata"]
+    for index, name in enumerate(metadata.get("ignore", ())):
+        if name not in kind.fields:
+            near = get_close_matches(name, kind.fields, 1)
+            hint = f"did you mean {near[0]}?" if near else f"`reconciler kinds {kind.name}` lists them"
+            problems.append(draft.problem(("metadata", "ignore", index), f"{kind.name} has no field {name}", hint))
+    old = metadata.get("renamedFrom")
+    if old is not None and old == metadata["name"]:
+        problems.append(draft.problem(("metadata", "renamedFrom"), "is the present name", "remove it"))
+    if old is not None and metadata.get("state") == "absent":
+        message = "cannot stand beside state: absent"
+        problems.append(draft.problem(("metadata", "renamedFrom"), message, "name the object as it is in the cluster"))
+
+
+def check_renames(drafts: Mapping[Key, Draft], problems: list[Problem]) -> None:
+    """Add renames within one cluster that contradict each other."""
+    taken: dict[Key, Draft] = {}
+    path: Path = ("metadata", "renamedFrom")
+    for (kind, name), draft in drafts.items():
+        old = draft.value["metadata"].get("renamedFrom")
+        if old is None or old == name:
+            continue
+        other = drafts.get((kind, old)) or taken.get((kind, old))
+        if other is not None:
+            place = other.locate(("metadata", "name") if (kind, old) in drafts else path)
+            what = "is still declared" if (kind, old) in drafts else "is claimed by another manifest as well"
+            problems.append(draft.problem(path, f"{kind}/{old} {what}", f"at {place.file}:{place.line}:{place.column}"))
+        taken[kind, old] = draft
+
+
+_watched_fields: dict[int, tuple[Kind, frozenset[str]]] = {}
+
+
+def warnings(draft: Draft, kind: Kind, spec: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what a person should look at in canonical *spec*: deprecated fields, sizes that are plainly mistakes."""
+    known = _watched_fields.get(id(kind))
+    if known is None or known[0] is not kind:
+        names = frozenset(name for name, field in kind.fields.items() if _is_watched(field))
+        known = _watched_fields[id(kind)] = (kind, names)
+    for name in sorted(spec.keys() & known[1]):
+        yield from _warnings(draft, kind.fields[name], spec[name], ("spec", name))
+
+
+def _is_watched(field: Field) -> bool:
+    below = [*field.properties.values(), *([field.items] if field.items else [])]
+    return field.deprecated or field.usual_minimum is not None or any(map(_is_watched, below))
+
+
+def _warnings(draft: Draft, field: Field, value: Any, path: Path) -> Iterator[Problem]:
+    if field.deprecated:
+        yield draft.problem(path, "is deprecated", "the server may ignore it or take it away")
+    minimum = field.usual_minimum
+    if minimum is not None and isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < minimum:
+        hint = f"{_amount(minimum, field.unit)} and more is usual"
+        yield draft.problem(path, f"{_amount(value, field.unit)} is plainly small", hint)
+    if isinstance(value, dict):
+        for name in sorted(value.keys() & field.properties.keys()):
+            yield from _warnings(draft, field.properties[name], value[name], (*path, name))
+    elif isinstance(value, list) and field.items:
+        for index, item in enumerate(value):
+            yield from _warnings(draft, field.items, item, (*path, index))
+
+
+def _amount(value: float, unit: str | None) -> str:
+    if unit != "bytes":
+        return f"{value:g} {unit}" if unit else f"{value:g}"
+    for factor, name in ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB")):
+        if value >= factor:
+            return f"{value / factor:.4g} {name}"
+    return f"{value:g} bytes"
