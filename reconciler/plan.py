@@ -1,82 +1,245 @@
-"""Pair desired with live, decide, order, limit: a `Plan` is a value, made by pure code."""
+"""Pair desired with live, decide, order: a `Plan` is a value, made by pure code.
+
+The use case calls `make_plan` with everything that was read; the same input gives the same plan, to the byte. It must
+not know how manifests or live objects were read, nor how a change is carried out. The values that a plan is made of
+are in `changes`, and are taken from here.
+"""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from reconciler.diff import FieldChange
-from reconciler.kinds import Address
+from reconciler.changes import (
+    Action,
+    Change,
+    Consent,
+    Limits,
+    LiveObject,
+    LiveState,
+    Note,
+    Options,
+    Owned,
+    Plan,
+    UsualLimits,
+)
+from reconciler.decide import decide, leave
+from reconciler.desk import Desk
+from reconciler.errors import InputError, Problem, Refused, SecretMissing
+from reconciler.graph import WRITES, Draft, break_rings, live_references, order, references
+from reconciler.kinds import Address, Kind
+from reconciler.limits import check
+from reconciler.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json
+from reconciler.selection import select
 
+if TYPE_CHECKING:
+    from reconciler.manifests import Resource
 
-class Action(enum.Enum):
-    """What a change does; the value is the mark shown to the user."""
-
-    CREATE = "+"
-    UPDATE = "~"
-    REPLACE = "-/+"
-    DELETE = "-"
-    FORGET = "."
-
-
-@dataclass(frozen=True, slots=True)
-class LiveObject:
-    """One object read from a cluster, in the form of a manifest's spec."""
-
-    kind: str
-    uid: int | str
-    name: str
-    spec: Mapping[str, Any]  # canonical; names instead of uids; secrets left out; only the fields that were read
-    status: str = ""  # the kind's wait field, as "active"; "" for kinds without one
-    builtin: bool = False
-    owner: str = ""  # who else manages it, such as "a Kubernetes operator"; "" = nobody that we know of
-    operation: str = ""  # op id that our create put on it, "" = none
-    created: str = ""  # the server's created_time; part of its identity
-
-
-@dataclass(frozen=True, slots=True)
-class LiveState:
-    """Everything that one plan needs of one cluster."""
-
-    cluster: str
-    objects: Mapping[str, tuple[LiveObject, ...]]  # by kind name, ordered by uid
-    taken_ports: frozenset[int] = frozenset()  # only where ports had to be read: used and reserved ones
-    state_id: int = 0  # highest cluster-state-id seen
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something the reader of a plan must know; *level* is "held" (never touched, with the reason) or "warning"."""
-
-    level: str
-    address: Address
-    message: str
+__all__ = [
+    "FORMAT",
+    "Action",
+    "Change",
+    "Consent",
+    "Limits",
+    "LiveObject",
+    "LiveState",
+    "Note",
+    "Options",
+    "Owned",
+    "Plan",
+    "UsualLimits",
+    "check",
+    "digest",
+    "from_json",
+    "make_plan",
+    "moved",
+    "to_json",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One step of a plan."""
+def make_plan(
+    kinds: Mapping[str, Kind],
+    desired: Sequence[Resource],
+    live: Mapping[str, LiveState],
+    owned: Mapping[Address, Owned],
+    options: Options,
+    secrets: Mapping[tuple[Address, str], str],
+) -> Plan:
+    """Return what has to be done so that *live* becomes what is *desired*, over all clusters.
 
-    number: int  # 1, 2, … in the order of execution
-    action: Action
-    address: Address
-    fields: tuple[FieldChange, ...]  # what the user is shown
-    body: Mapping[str, Any]  # exactly what will be sent, in spec form: names for uids, valueFrom for secrets
-    after: tuple[int, ...] = ()  # numbers of the changes that must be done first
-    uid: int | str | None = None  # of the live object; None for a create
-    rests_on: Mapping[str, Any] | None = None  # the live values (canonical, secrets left out) it was decided from
-    fingerprint: str = ""  # of uid and rests_on
-    why: str = ""  # where the fields alone do not say: "owned and no longer declared", "type cannot be changed"
-    renamed_from: str = ""
+    *secrets* says for each (address, path) of a `valueFrom` whether its value is "same", "changed", "unknown" (never
+    recorded) or "missing". Raises InputError with every problem that the manifests have against these clusters, and
+    Refused when an empty input together with prune would delete everything.
+    """
+    _refuse_empty(desired, live, owned, options)
+    desk = Desk(kinds, live, owned, options, secrets)
+    resources = _once(desk, desired)
+    desk.declare_ports(resources)
+    chosen = select(
+        {*resources, *(owned if options.prune else ())},
+        options.targets,
+        options.excludes,
+        lambda address: _needs(kinds, resources, address),
+    )
+    mine = [resources[address] for address in sorted(resources) if chosen is None or address in chosen]
+    drafts = [draft for resource in mine if (draft := decide(desk, resource)) is not None]
+    drafts += [draft for draft in leave(desk, resources) if chosen is None or draft.address in chosen]
+    drafts = _check_references(desk, drafts, mine, resources)
+    drafts = _hold_referred(desk, drafts)
+    for ring in break_rings(drafts):
+        names = " → ".join(str(draft.address) for draft in (*ring, ring[0]))
+        desk.problem(ring[0].resource, ("metadata", "name"), f"these refer to each other in a ring: {names}")
+    _raise(desk)
+    return _plan(desk, drafts)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What an apply would do: a value with stable bytes."""
+def _refuse_empty(
+    desired: Sequence[Resource], live: Mapping[str, LiveState], owned: Mapping[Address, Owned], options: Options
+) -> None:
+    if not options.prune:
+        return
+    declared = {resource.address.cluster for resource in desired}
+    bare = sorted({a.cluster for a in owned if a.cluster in live} - declared)
+    if not desired or bare:
+        where = f" for {', '.join(filter(None, bare))}" if any(bare) else ""
+        raise Refused(
+            f"nothing is declared{where}, and prune would delete everything that we own there; nothing was done"
+        )
 
-    changes: tuple[Change, ...]
-    notes: tuple[Note, ...] = ()
-    unchanged: int = 0  # declared objects that are already right
-    clusters: tuple[str, ...] = ()
+
+def _once(desk: Desk, desired: Sequence[Resource]) -> dict[Address, Resource]:
+    counts = Counter(resource.address for resource in desired)
+    for address in sorted(address for address, count in counts.items() if count > 1):
+        desk.hold(address, f"declared {counts[address]} times; it stays as it is")
+    known = {resource.address: resource for resource in desired}
+    for address in desk.held:
+        known.pop(address, None)
+    for address in sorted(address for address in known if address.cluster not in desk.live):
+        desk.hold(address, "its cluster was not read")
+        del known[address]
+    return known
+
+
+def _needs(kinds: Mapping[str, Kind], resources: Mapping[Address, Resource], address: Address) -> Iterator[Address]:
+    resource = resources.get(address)
+    if resource is not None and not resource.absent:
+        for ref in references(kinds[address.kind], resource.spec):
+            yield Address(address.cluster, ref.kind, ref.name)
+
+
+def _check_references(
+    desk: Desk, drafts: list[Draft], mine: Iterable[Resource], resources: Mapping[Address, Resource]
+) -> list[Draft]:
+    """Report references to nothing; hold what refers to something that cannot be named or will not be made."""
+    makers = {draft.address for draft in drafts if draft.makes}
+    gone = {draft.address for draft in drafts if draft.action is Action.DELETE}
+    by_address = {draft.address: draft for draft in drafts}
+    blocked: dict[Address, str] = {}
+    for resource in mine:
+        draft = by_address.get(resource.address)
+        if resource.absent or resource.address in desk.held or (draft is None and not gone):
+            continue
+        for ref in references(desk.kinds[resource.address.kind], desk.spec(resource)):
+            target = Address(resource.address.cluster, ref.kind, ref.name)
+            found = desk.named(target)
+            other = resources.get(target)
+            if (other is not None and other.absent) or target in gone:
+                desk.problem(resource, ("spec", ref.field), f"{ref.kind}/{ref.name} is declared absent")
+            elif len(found) > 1:
+                blocked[resource.address] = f"{len(found)} live objects are called {ref.kind}/{ref.name}"
+            elif not found and target not in makers:
+                if other is None:
+                    desk.no_such_reference(resource, ref, resources)
+                else:
+                    blocked[resource.address] = (
+                        f"it needs {ref.kind}/{ref.name}, which is neither there nor in this plan"
+                    )
+    return _without_blocked(desk, drafts, blocked)
+
+
+def _without_blocked(desk: Desk, drafts: list[Draft], blocked: dict[Address, str]) -> list[Draft]:
+    """Hold what is *blocked* and what would refer to a create that is thereby gone."""
+    while True:
+        drafts = [draft for draft in drafts if draft.address not in blocked]
+        for address, reason in sorted(blocked.items()):
+            desk.hold(address, reason)
+        makers = {draft.address for draft in drafts if draft.makes}
+        more = {
+            draft.address: f"it needs {ref.kind}/{ref.name}, which is held"
+            for draft in drafts
+            if draft.action in WRITES
+            for ref in references(draft.kind, draft.body)
+            if (target := Address(draft.address.cluster, ref.kind, ref.name)) in desk.held
+            and not desk.named(target)
+            and target not in makers
+        }
+        if not more:
+            return drafts
+        blocked = more
+
+
+def _hold_referred(desk: Desk, drafts: list[Draft]) -> list[Draft]:
+    """Hold each delete of something that a live object will still refer to."""
+    deletes = {draft.address: draft for draft in drafts if draft.action is Action.DELETE}
+    while deletes:
+        leaving = {(d.address.cluster, d.address.kind, d.live.uid) for d in deletes.values() if d.live is not None}
+        written = {
+            (d.address.cluster, d.address.kind, d.live.uid): d
+            for d in drafts
+            if d.live is not None and d.action in WRITES
+        }
+        blocked: dict[Address, list[str]] = {}
+        for cluster, ref, holder in live_references(desk.everything(), desk.kinds):
+            identity = (cluster, holder.kind, holder.uid)
+            target = Address(cluster, ref.kind, ref.name)
+            writes = written.get(identity)
+            rewritten = writes is not None and (writes.action is Action.REPLACE or ref.field in writes.body)
+            if target in deletes and identity not in leaving and not rewritten:
+                blocked.setdefault(target, []).append(f"{holder.kind}/{holder.name} ({ref.field})")
+        if not blocked:
+            break
+        for address in sorted(blocked):
+            desk.hold(address, f"not deleted: {', '.join(sorted(set(blocked[address]))[:5])} still refers to it")
+            del deletes[address]
+    return [draft for draft in drafts if draft.action is not Action.DELETE or draft.address in deletes]
+
+
+def _raise(desk: Desk) -> None:
+    if desk.problems or desk.secret_problems:
+        problems: list[Problem] = sorted({*desk.problems, *desk.secret_problems})
+        raise InputError(problems) if desk.problems else SecretMissing(problems)
+
+
+def _plan(desk: Desk, drafts: list[Draft]) -> Plan:
+    ordered = order(drafts, desk.everything(), desk.kinds)
+    changes = tuple(
+        _numbered(place + 1, draft, tuple(sorted(before + 1 for before in earlier)))
+        for place, (draft, earlier) in enumerate(ordered)
+    )
+    return Plan(
+        changes=changes,
+        notes=tuple(sorted({*desk.notes}, key=lambda note: (note.address, note.level, note.message))),
+        unchanged=desk.unchanged,
+        clusters=tuple(sorted(desk.live)),
+        present={cluster: desk.present[cluster] for cluster in sorted(desk.present)},
+    )
+
+
+def _numbered(number: int, draft: Draft, after: tuple[int, ...]) -> Change:
+    live = draft.live
+    return Change(
+        number=number,
+        action=draft.action,
+        address=draft.address,
+        fields=draft.fields,
+        body=draft.body,
+        after=after,
+        uid=live.uid if live is not None else None,
+        rests_on=draft.rests_on,
+        fingerprint=fingerprint(live, draft.rests_on or {}) if live is not None else "",
+        why=draft.why,
+        renamed_from=draft.renamed_from,
+        created=live.created if live is not None else "",
+        consent=draft.consent,
+    )

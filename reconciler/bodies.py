@@ -1,0 +1,169 @@
+"""What a change sends, and what it shows of that. The planner calls this; it must not know how an object was paired.
+
+A body is in spec form: names for uids, `{valueFrom: …}` for secrets, no name (the address has it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from reconciler.diff import SECRET, FieldChange, masked
+from reconciler.kinds import MISSING, Field, Impact, Kind
+from reconciler.normalize import canonical, hidden_values, is_value_from, label
+
+Spec = Mapping[str, Any]
+
+_IMPACT_WORDS = {
+    "new-connections": "new connections behave differently; clients must follow",
+    "drops-clients": "connected clients are dropped",
+    "restart": "takes effect with a restart",
+    "resharding": "data moves between shards; it takes long and cannot be stopped",
+    "failover": "causes a failover",
+    "may-lose-data": "data may be lost",
+    "loses-data": "data is lost",
+    "irreversible": "cannot be undone",
+    "may-cut-off": "may cut off this tool's own access",
+}
+
+
+def without_ignored(spec: Spec, ignore: tuple[str, ...]) -> Spec:
+    """Return *spec* without the fields of `metadata.ignore`, such as `tags` or `backup_location.subdir`."""
+    if not ignore:
+        return spec
+    out = dict(spec)
+    for path in ignore:
+        name, _, rest = path.partition(".")
+        if not rest:
+            out.pop(name, None)
+        elif isinstance(out.get(name), Mapping) and not is_value_from(out[name]):
+            out[name] = without_ignored(out[name], (rest,))
+    return out
+
+
+def create_body(kind: Kind, spec: Spec, port: int | None) -> dict[str, Any]:
+    """Return what a create sends: what is declared, the kind's own defaults for it, and the pinned *port*."""
+    body = {**create_defaults(kind, spec), **spec}
+    if port is not None:
+        body["port"] = port
+    return dict(sorted(body.items()))
+
+
+def create_defaults(kind: Kind, spec: Spec) -> dict[str, Any]:
+    """Return the fields that *spec* implies without naming them: `sharding: true` alone takes the standard rules."""
+    implied = {
+        name: field.create_default["value"]
+        for name, field in kind.fields.items()
+        if field.create_default is not None
+        and name not in spec
+        and all(spec.get(other) == value for other, value in field.create_default["when"].items())
+    }
+    return canonical(kind, implied) if implied else {}
+
+
+def create_fields(body: Spec) -> tuple[FieldChange, ...]:
+    """Return what a create shows: each field that it sends."""
+    return tuple(FieldChange(name, MISSING, masked(body[name])) for name in sorted(body))
+
+
+def update_body(kind: Kind, spec: Spec, live: Spec, names: set[str]) -> dict[str, Any]:
+    """Return what an update sends: the changed top-level fields *names*, each in full.
+
+    The API replaces a field whole, so what is live and undeclared inside it is kept by sending it along; not where
+    the field holds secrets or its shape follows its type, since what a read shows is then no whole value.
+    """
+    return {name: _overlaid(kind.fields[name], spec[name], live.get(name, MISSING)) for name in sorted(names)}
+
+
+def _overlaid(field: Field, wanted: Any, found: Any) -> Any:
+    if found is MISSING or is_value_from(wanted):
+        return wanted
+    if type(wanted) is list and type(found) is list:
+        return _overlaid_list(field, wanted, found)
+    if not field.properties or field.variants or field.holds_secret or not _both(dict, wanted, found):
+        return wanted
+    below = field.properties
+    return {
+        **found,
+        **{n: _overlaid(below[n], w, found.get(n, MISSING)) if n in below else w for n, w in wanted.items()},
+    }
+
+
+def _overlaid_list(field: Field, wanted: list[Any], found: list[Any]) -> list[Any]:
+    if field.key is None:
+        return wanted
+    there = {label(field, item): item for item in found}
+    items = field.items
+    out = {
+        name: item if items is None else _overlaid(items, item, there.get(name, MISSING))
+        for name, item in ((label(field, item), item) for item in wanted)
+    }
+    if field.server_adds:
+        out = {**there, **out}
+    return [out[name] for name in sorted(out)]
+
+
+def _both(shape: type, *values: Any) -> bool:
+    return all(type(value) is shape for value in values)
+
+
+def top(path: str) -> str:
+    """Return the top-level field of the *path* of a field change."""
+    return path.partition(".")[0].partition("[")[0]
+
+
+def fields_along(kind: Kind, path: str) -> Iterator[Field]:
+    """Yield the fields that *path* goes through, from the top, as far as objects reach."""
+    fields = kind.fields
+    for name in path.partition("[")[0].split("."):
+        if name not in fields:
+            return
+        yield fields[name]
+        fields = fields[name].properties
+
+
+def immutable_field(kind: Kind, change: FieldChange) -> str:
+    """Return the name of the field that *change* would have to change and that cannot be, "" for none."""
+    return next((field.name for field in fields_along(kind, change.path) if field.immutable), "")
+
+
+def secrets_sent(kind: Kind, body: Spec, shown: set[str]) -> Iterator[FieldChange]:
+    """Yield a change for each secret that *body* sends along and that is not *shown* yet."""
+    for path, value in hidden_values(kind, body):
+        if path not in shown and is_value_from(value):
+            yield FieldChange(path, SECRET, SECRET)
+
+
+def impacts_of(kind: Kind, change: FieldChange) -> Iterator[str]:
+    """Yield what *change* does to traffic or data beyond its value, in words."""
+    for field in fields_along(kind, change.path):
+        for impact in field.impacts:
+            if impact.impact in _IMPACT_WORDS and _happens(impact, change):
+                words = _IMPACT_WORDS[impact.impact]
+                yield f"{change.path}: {words}" + (f" ({impact.why})" if impact.why else "")
+
+
+def _happens(impact: Impact, change: FieldChange) -> bool:
+    if impact.to and change.after not in impact.to:
+        return False
+    if not impact.when:
+        return True
+    try:
+        grows = change.after > change.before
+    except TypeError:
+        return True  # not comparable: better one warning too many
+    return bool(grows == (impact.when == "increase"))
+
+
+def warnings_of(kind: Kind, body: Spec) -> Iterator[str]:
+    """Yield what is allowed and plainly unusual about the values of *body*."""
+    for name in sorted(body):
+        field, value = kind.fields.get(name), body[name]
+        if field is None:
+            continue
+        if field.usual_minimum is not None and type(value) in (int, float) and 0 < value < field.usual_minimum:
+            unit = f" {field.unit}" if field.unit else ""
+            usual = int(field.usual_minimum)
+            yield f"{name} is only {value}{unit}: less than {usual} is plainly unusual, is the unit right?"
+        if field.deprecated:
+            yield f"{name} is deprecated"

@@ -1,0 +1,135 @@
+"""What a plan is made of: values only. The planner makes them; the engine, the ledger and all renderers read them.
+
+Everything here is re-exported by `reconciler.plan`, which is where other modules take it from.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from reconciler.diff import FieldChange
+from reconciler.kinds import Address
+
+
+class Action(enum.Enum):
+    """What a change does; the value is the mark shown to the user."""
+
+    CREATE = "+"
+    UPDATE = "~"
+    REPLACE = "-/+"
+    DELETE = "-"
+    FORGET = "."
+
+
+class Consent(enum.Enum):
+    """What a change that destroys something still needs before it may be applied."""
+
+    NOTHING = "nothing"
+    ALLOW_DESTROY = "allow-destroy"  # protected: its address must be allowed, or a tombstone written
+    CONTRADICTION = "contradiction"  # a tombstone that also says `protect: true`
+
+
+@dataclass(frozen=True, slots=True)
+class LiveObject:
+    """One object read from a cluster, in the form of a manifest's spec."""
+
+    kind: str
+    uid: int | str
+    name: str
+    spec: Mapping[str, Any]  # canonical; names instead of uids; secrets left out; only the fields that were read
+    status: str = ""  # the kind's wait field, as "active"; "" for kinds without one
+    builtin: bool = False
+    owner: str = ""  # who else manages it, such as "a Kubernetes operator"; "" = nobody that we know of
+    operation: str = ""  # op id that our create put on it, "" = none
+    created: str = ""  # the server's created_time; part of its identity
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the reader of a plan must know; *level* is "held" (never touched, with the reason) or "warning"."""
+
+    level: str
+    address: Address
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """Everything that one plan needs of one cluster."""
+
+    cluster: str
+    objects: Mapping[str, tuple[LiveObject, ...]]  # by kind name, ordered by uid
+    taken_ports: frozenset[int] = frozenset()  # only where ports had to be read: used and reserved ones
+    state_id: int = 0  # highest cluster-state-id seen
+    notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
+
+
+class Owned(NamedTuple):
+    """What the ledger knows of an object that we created or adopted."""
+
+    uid: int | str
+    created: str  # the server's created_time, "" where it gives none
+    fields: Mapping[str, Any]  # last applied spec, canonical, without secrets
+
+
+class Limits(Protocol):
+    """How much one plan may change."""
+
+    @property
+    def update_percent(self) -> int: ...
+
+    @property
+    def update_floor(self) -> int: ...
+
+
+class UsualLimits(NamedTuple):
+    """At most 30 % of the declared objects of a cluster, where there are at least 10 of them."""
+
+    update_percent: int = 30
+    update_floor: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asks of a plan beside the manifests."""
+
+    prune: bool = False  # delete what we own and nobody declares any more
+    allow_destroy: frozenset[str] = frozenset()  # addresses whose delete or replacement is agreed to
+    targets: tuple[str, ...] = ()  # only these and what they need; names may hold * and ?
+    excludes: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=UsualLimits)
+    resend_secrets: frozenset[str] = frozenset()  # addresses whose secrets are sent although they seem unchanged
+    pinned_ports: Mapping[Address, int] = field(default_factory=dict)  # chosen earlier, for creates still under way
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of a plan."""
+
+    number: int  # 1, 2, … in the order of execution
+    action: Action
+    address: Address
+    fields: tuple[FieldChange, ...]  # what the user is shown
+    body: Mapping[str, Any]  # exactly what will be sent, in spec form: names for uids, valueFrom for secrets
+    after: tuple[int, ...] = ()  # numbers of the changes that must be done first
+    uid: int | str | None = None  # of the live object; None for a create, and for an update of what the plan creates
+    rests_on: Mapping[str, Any] | None = None  # the live values (canonical, secrets left out) it was decided from
+    fingerprint: str = ""  # of uid, created_time and rests_on
+    why: str = ""  # where the fields alone do not say: "owned and no longer declared", "type cannot be changed"
+    renamed_from: str = ""  # the live name; the body has no name, the address has the new one
+    created: str = ""  # the live object's created_time; with its uid, its identity
+    consent: Consent = Consent.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an apply would do: a value with stable bytes."""
+
+    changes: tuple[Change, ...]
+    notes: tuple[Note, ...] = ()
+    unchanged: int = 0  # declared objects that are already right
+    clusters: tuple[str, ...] = ()
+    present: Mapping[str, int] = field(default_factory=dict)  # by cluster: declared objects that exist there

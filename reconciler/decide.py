@@ -1,0 +1,275 @@
+"""What has to happen to one object. The planner calls this for each resource and for what is owned and undeclared.
+
+It must not know how changes are ordered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from reconciler.bodies import (
+    create_body,
+    create_defaults,
+    create_fields,
+    immutable_field,
+    impacts_of,
+    secrets_sent,
+    top,
+    update_body,
+    warnings_of,
+)
+from reconciler.changes import Action, Consent, LiveObject, Owned
+from reconciler.desk import Desk
+from reconciler.diff import SECRET, FieldChange, changes, masked
+from reconciler.graph import Draft
+from reconciler.kinds import MISSING, Address, Kind
+from reconciler.normalize import hidden_values, is_value_from
+
+if TYPE_CHECKING:
+    from reconciler.manifests import Resource
+
+
+def decide(desk: Desk, resource: Resource) -> Draft | None:
+    """Return what has to be done for *resource*, None for nothing (it is right, or held with a note)."""
+    address = resource.address
+    if address in desk.held or (address._replace(name="") in desk.held and not desk.named(address)):
+        if address not in desk.held:
+            desk.hold(address, "an object of this kind could not be read: it might be this one")
+        return None
+    found, renamed_from = desk.named(address), ""
+    if resource.renamed_from:
+        old = desk.named(address._replace(name=resource.renamed_from))
+        if old and not found:
+            found, renamed_from = old, resource.renamed_from
+        elif old:
+            desk.warn(address, f"{resource.renamed_from} is there too, so renamedFrom is not followed")
+    if len(found) > 1:
+        uids = ", ".join(str(one.uid) for one in found)
+        desk.hold(address, f"{len(found)} live objects have this name (uid {uids}); rename or remove all but one")
+        return None
+    live = found[0] if found else None
+    if live is not None and (reason := _untouchable(live)):
+        desk.hold(address, reason)
+        return None
+    if resource.absent:
+        return _tombstone(desk, resource, live)
+    if live is None:
+        return _create(desk, resource)
+    desk.present[address.cluster] += 1
+    return _update(desk, resource, live, renamed_from)
+
+
+def _untouchable(live: LiveObject) -> str:
+    if live.builtin:
+        return "built into the cluster; never touched"
+    return f"managed by {live.owner}; never touched" if live.owner else ""
+
+
+def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft | None:
+    address, kind = resource.address, desk.kinds[resource.address.kind]
+    owned = address in desk.owned
+    if live is None:
+        return Draft(Action.FORGET, address, kind, why="declared absent, and gone already") if owned else None
+    if "delete" not in kind.verbs:
+        if not owned:
+            desk.warn(address, f"declared absent, but the API cannot delete a {kind.name}")
+            return None
+        return Draft(Action.FORGET, address, kind, live=live, why=f"the API cannot delete a {kind.name}")
+    consent = Consent.CONTRADICTION if resource.protect else Consent.NOTHING
+    return _delete(address, kind, live, "declared absent", consent)
+
+
+def _delete(address: Address, kind: Kind, live: LiveObject, why: str, consent: Consent) -> Draft:
+    return Draft(Action.DELETE, address, kind, live=live, rests_on=dict(live.spec), why=why, consent=consent)
+
+
+def leave(desk: Desk, resources: Mapping[Address, Resource]) -> Iterator[Draft]:
+    """Yield what has to be done about what we own and nobody declares any more."""
+    followed = {r.address._replace(name=r.renamed_from): r.address for r in resources.values() if r.renamed_from}
+    for address in sorted(desk.owned):
+        state, kind = desk.live.get(address.cluster), desk.kinds.get(address.kind)
+        if address in resources or address in desk.held or state is None or kind is None:
+            continue
+        if address.kind not in state.objects:
+            continue  # not read: nothing can be said of it
+        owned = desk.owned[address]
+        new_name = followed.get(address)
+        if new_name is not None and (not desk.named(new_name) or desk.named(new_name)[0].uid == owned.uid):
+            continue
+        draft = _left(desk, address, kind, owned)
+        if draft is not None:
+            yield draft
+
+
+def _left(desk: Desk, address: Address, kind: Kind, owned: Owned) -> Draft | None:
+    found = desk.named(address)
+    live = next((one for one in found if str(one.uid) == str(owned.uid)), None)
+    if live is None or (owned.created and live.created and owned.created != live.created):
+        why = "no longer declared, and another object has its name now" if found else "no longer declared, and gone"
+        return Draft(Action.FORGET, address, kind, why=why)
+    if reason := _untouchable(live):
+        return Draft(Action.FORGET, address, kind, live=live, why=f"no longer declared, and {reason}")
+    if not desk.options.prune:
+        desk.warn(address, "owned and no longer declared; --prune would delete it")
+        return None
+    if "delete" not in kind.verbs:
+        return Draft(Action.FORGET, address, kind, live=live, why=f"the API cannot delete a {kind.name}")
+    consent = Consent.ALLOW_DESTROY if kind.protect else Consent.NOTHING
+    return _delete(address, kind, live, "owned and no longer declared", consent)
+
+
+def _create(desk: Desk, resource: Resource) -> Draft | None:
+    address, kind, spec = resource.address, desk.kinds[resource.address.kind], desk.spec(resource)
+    if "create" not in kind.verbs:
+        desk.hold(address, f"it is not there, and the API cannot create a {kind.name}")
+        return None
+    body = _full_body(desk, resource, kind, spec)
+    if body is None:
+        return None
+    return Draft(Action.CREATE, address, kind, fields=create_fields(body), body=body, resource=resource)
+
+
+def _full_body(desk: Desk, resource: Resource, kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    address = resource.address
+    for name in kind.missing_on_create(spec):
+        desk.problem(resource, ("spec",), f"{name} is required to create a {kind.name}", f"add spec.{name}")
+    for path, value in hidden_values(kind, spec):
+        if is_value_from(value) and desk.secrets.get((address, path)) == "missing":
+            desk.secret_problem(resource, path, value)
+    port = None
+    if "port" in kind.guard and "port" in kind.fields and "port" not in spec:
+        port = desk.free_port(address)
+        if port is None:
+            return None
+    body = create_body(kind, spec, port)
+    for text in warnings_of(kind, body):
+        desk.warn(address, text)
+    return body
+
+
+def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str) -> Draft | None:
+    address, kind, spec = resource.address, desk.kinds[live.kind], desk.spec(resource)
+    fields = [*changes(kind, spec, live.spec), *_hidden_changes(desk, resource, kind, spec)]
+    if not fields and not renamed_from:
+        desk.unchanged += 1
+        return None
+    fixed = {name: change for change in fields if (name := immutable_field(kind, change))}
+    for name in sorted(fixed):
+        if fixed[name].before is MISSING:
+            desk.warn(address, f"{name} cannot be changed, and the cluster does not say what it is; left alone")
+            fields = [change for change in fields if top(change.path) != top(fixed[name].path)]
+            del fixed[name]
+    if fixed:
+        return _replace(desk, resource, live, fields, sorted(fixed))
+    if "update" not in kind.verbs:
+        desk.hold(address, f"it differs, and the API cannot change a {kind.name}")
+        return None
+    names = {top(change.path) for change in fields}
+    fields += _implied(kind, spec, live, names)
+    names |= {change.path for change in fields if change.path not in spec and change.path in kind.fields}
+    body = update_body(kind, {**create_defaults(kind, spec), **spec}, live.spec, names)
+    fields += secrets_sent(kind, body, {change.path for change in fields})
+    _warn_of_update(desk, resource, kind, body, fields)
+    if renamed_from:
+        fields.append(FieldChange("name", renamed_from, address.name))
+    elif not fields:
+        desk.unchanged += 1
+        return None
+    shown = tuple(sorted(fields, key=lambda change: change.path))
+    return Draft(
+        Action.UPDATE,
+        address,
+        kind,
+        fields=shown,
+        body=body,
+        live=live,
+        resource=resource,
+        rests_on={name: live.spec[name] for name in sorted(body) if name in live.spec},
+        renamed_from=renamed_from,
+    )
+
+
+def _implied(kind: Kind, spec: Mapping[str, Any], live: LiveObject, names: set[str]) -> list[FieldChange]:
+    """Return the defaults that become due because a field that implies them changes."""
+    return [
+        FieldChange(name, live.spec.get(name, MISSING), value)
+        for name, value in create_defaults(kind, spec).items()
+        if names.intersection((kind.fields[name].create_default or {})["when"]) and not live.spec.get(name)
+    ]
+
+
+def _warn_of_update(
+    desk: Desk, resource: Resource, kind: Kind, body: Mapping[str, Any], fields: list[FieldChange]
+) -> None:
+    address = resource.address
+    for change in fields:
+        for text in impacts_of(kind, change):
+            desk.warn(address, text)
+    for text in warnings_of(kind, body):
+        desk.warn(address, text)
+    for path, value in hidden_values(kind, body):
+        if is_value_from(value) and desk.secrets.get((address, path)) == "missing":
+            desk.secret_problem(resource, path, value)
+
+
+def _hidden_changes(desk: Desk, resource: Resource, kind: Kind, spec: Mapping[str, Any]) -> Iterator[FieldChange]:
+    """Yield changes of what cannot be read back: secrets by the ledger's digest, the rest by what was last applied."""
+    address = resource.address
+    resend = bool({str(address), str(address._replace(cluster=""))} & desk.options.resend_secrets)
+    applied: dict[str, Any] | None = None
+    for path, value in hidden_values(kind, spec):
+        if is_value_from(value):
+            status = desk.secrets.get((address, path), "unknown")
+            if status == "changed" or (resend and status != "missing"):
+                yield FieldChange(path, SECRET, SECRET)
+            elif status == "unknown":
+                desk.warn(
+                    address, f"{path}: whether it is the same is not known; not sent unless --resend-secrets {address}"
+                )
+            elif status == "missing":
+                desk.warn(address, f"{path}: its source gives no value here, so it is not compared")
+            continue
+        if applied is None:
+            last = desk.owned.get(address)
+            applied = dict(hidden_values(kind, last.fields)) if last is not None else {}
+        before = applied.get(path, MISSING)
+        if before is MISSING and not resend:
+            desk.warn(
+                address,
+                f"{path}: cannot be read back and was never applied by us; not sent unless --resend-secrets {address}",
+            )
+        elif before != value or resend:
+            yield FieldChange(path, before, masked(value))
+
+
+def _replace(
+    desk: Desk, resource: Resource, live: LiveObject, fields: list[FieldChange], fixed: list[str]
+) -> Draft | None:
+    address, kind, spec = resource.address, desk.kinds[live.kind], desk.spec(resource)
+    if not {"create", "delete"} <= set(kind.verbs):
+        desk.hold(address, f"{', '.join(fixed)} cannot be changed, and a {kind.name} cannot be replaced")
+        return None
+    body = _full_body(desk, resource, kind, spec)
+    if body is None:
+        return None
+    before = {change.path for change in fields}
+    fields += [
+        FieldChange(name, live.spec.get(name, MISSING), masked(body[name]))
+        for name in sorted(body.keys() - spec.keys())
+        if live.spec.get(name, MISSING) != body[name]
+    ]
+    fields += secrets_sent(kind, body, before)
+    protected = resource.protect if resource.protect is not None else kind.protect
+    return Draft(
+        Action.REPLACE,
+        address,
+        kind,
+        fields=tuple(sorted(fields, key=lambda change: change.path)),
+        body=body,
+        live=live,
+        resource=resource,
+        rests_on=dict(live.spec),
+        why=f"{', '.join(fixed)} cannot be changed",
+        consent=Consent.ALLOW_DESTROY if protected else Consent.NOTHING,
+    )

@@ -1,0 +1,131 @@
+"""Everything that one plan is made from, in the shape in which it is asked for, and what comes up on the way.
+
+The planner's modules share one `Desk`. It decides nothing about objects; it finds, counts, notes and gives out ports.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from reconciler.bodies import top, without_ignored
+from reconciler.changes import LiveObject, LiveState, Note, Options, Owned
+from reconciler.errors import Problem
+from reconciler.graph import Ref
+from reconciler.kinds import Address, Kind
+
+if TYPE_CHECKING:
+    from reconciler.manifests import Resource
+
+_FIRST_PORT, _LAST_PORT, _RESERVED_PORT = 10000, 19999, 10050  # ports that databases may have (REST object `bdb`)
+
+
+class Desk:
+    """Everything that one plan is made from, and what comes up on the way."""
+
+    def __init__(
+        self,
+        kinds: Mapping[str, Kind],
+        live: Mapping[str, LiveState],
+        owned: Mapping[Address, Owned],
+        options: Options,
+        secrets: Mapping[tuple[Address, str], str],
+    ) -> None:
+        self.kinds, self.live, self.owned, self.options, self.secrets = kinds, live, owned, options, secrets
+        self.notes: list[Note] = [note for state in live.values() for note in state.notes]
+        self.problems: list[Problem] = []
+        self.secret_problems: list[Problem] = []
+        self.held = {note.address for note in self.notes if note.level == "held"}
+        self.unchanged = 0
+        self.present: Counter[str] = Counter()
+        self._names: dict[tuple[str, str], dict[str, list[LiveObject]]] = {}
+        self._ports: dict[str, set[int]] = {}
+
+    def named(self, address: Address) -> list[LiveObject]:
+        """Return the live objects that carry the name of *address*."""
+        place = address.cluster, address.kind
+        names = self._names.get(place)
+        if names is None:
+            names = self._names[place] = {}
+            state = self.live.get(address.cluster)
+            for found in state.objects.get(address.kind, ()) if state is not None else ():
+                names.setdefault(found.name, []).append(found)
+        return names.get(address.name, [])
+
+    def everything(self) -> Iterator[tuple[str, LiveObject]]:
+        """Yield (cluster, object) of all that was read, in a stable order."""
+        for cluster in sorted(self.live):
+            objects = self.live[cluster].objects
+            for kind in sorted(objects):
+                for found in objects[kind]:
+                    yield cluster, found
+
+    def spec(self, resource: Resource) -> Mapping[str, Any]:
+        """Return what *resource* declares and does not ignore."""
+        return without_ignored(resource.spec, resource.ignore) if resource.ignore else resource.spec
+
+    def hold(self, address: Address, reason: str) -> None:
+        """Note that *address* is left alone, and why."""
+        self.held.add(address)
+        self.notes.append(Note("held", address, reason))
+
+    def warn(self, address: Address, message: str) -> None:
+        """Note something to think about."""
+        self.notes.append(Note("warning", address, message))
+
+    def problem(self, resource: Resource | None, path: tuple[str | int, ...], message: str, hint: str = "") -> None:
+        """Note something that the manifests must change."""
+        self.problems.append(_problem(resource, path, message, hint))
+
+    def secret_problem(self, resource: Resource, path: str, value: Mapping[str, Any]) -> None:
+        """Note that a value is needed now and its source gives none."""
+        source = ", ".join(f"{kind} {name}" for kind, name in sorted(value["valueFrom"].items()))
+        message = f"{path} is needed to apply this and {source} gives no value"
+        self.secret_problems.append(_problem(resource, ("spec", top(path)), message, "set it where this runs"))
+
+    def no_such_reference(self, resource: Resource, ref: Ref, declared: Mapping[Address, Resource]) -> None:
+        """Note a reference to something that is neither declared nor live."""
+        cluster = resource.address.cluster
+        state = self.live[cluster]
+        names = {found.name for found in state.objects.get(ref.kind, ())}
+        names |= {a.name for a, other in declared.items() if a[:2] == (cluster, ref.kind) and not other.absent}
+        near = difflib.get_close_matches(ref.name, sorted(names), n=1)
+        where = f"on cluster {cluster}" if cluster else "on the cluster"
+        message = f"{ref.kind} {ref.name!r} is neither declared nor {where}"
+        self.problem(resource, ("spec", ref.field), message, f"did you mean {near[0]!r}?" if near else "")
+
+    def free_port(self, address: Address) -> int | None:
+        """Return a port for a create that names none: the server refuses a second create with it."""
+        pinned = self.options.pinned_ports.get(address)
+        if pinned is not None:
+            return pinned
+        taken = self._ports.get(address.cluster)
+        if taken is None:
+            taken = self._ports[address.cluster] = self._taken_ports(address.cluster)
+        port = next((p for p in range(_FIRST_PORT, _LAST_PORT + 1) if p not in taken), None)
+        if port is None:
+            self.hold(address, f"no port from {_FIRST_PORT} to {_LAST_PORT} is free")
+        else:
+            taken.add(port)
+        return port
+
+    def declare_ports(self, resources: Mapping[Address, Resource]) -> None:
+        """Keep the ports that manifests name out of those that are given away."""
+        for address, resource in resources.items():
+            if address.cluster in self.live and "port" in resource.spec:
+                self._ports.setdefault(address.cluster, self._taken_ports(address.cluster)).add(resource.spec["port"])
+
+    def _taken_ports(self, cluster: str) -> set[int]:
+        state = self.live[cluster]
+        live = {found.spec["port"] for _, found in self.everything() if _ == cluster and "port" in found.spec}
+        pinned = {port for address, port in self.options.pinned_ports.items() if address.cluster == cluster}
+        return {_RESERVED_PORT, *state.taken_ports, *live, *pinned}
+
+
+def _problem(resource: Resource | None, path: tuple[str | int, ...], message: str, hint: str) -> Problem:
+    if resource is None:
+        return Problem("the manifests", 0, 0, "", message, hint)
+    file, line, column = resource.place(path)
+    return Problem(file, line, column, ".".join(map(str, path)), f"{resource.address}: {message}", hint)

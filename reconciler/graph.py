@@ -1,0 +1,339 @@
+"""Which change comes before which: from references between objects. The planner calls this with its drafts.
+
+Creates and updates come after what they refer to; deletes after everything that refers to what they delete. Where
+objects refer to each other in a ring, a field that is marked for it is set in a second step.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler.changes import Action, Consent, LiveObject
+from reconciler.diff import FieldChange
+from reconciler.kinds import Address, Field, Kind
+
+if TYPE_CHECKING:
+    from reconciler.manifests import Resource
+
+MAKES = frozenset({Action.CREATE, Action.REPLACE})
+WRITES = MAKES | {Action.UPDATE}
+
+
+class Ref(NamedTuple):
+    """One reference that a spec holds."""
+
+    field: str  # top-level field of spec
+    kind: str
+    name: str
+    defer: bool
+
+
+@dataclass(eq=False, slots=True)
+class Draft:
+    """A change that has no number yet."""
+
+    action: Action
+    address: Address
+    kind: Kind
+    fields: tuple[FieldChange, ...] = ()
+    body: dict[str, Any] = field(default_factory=dict)
+    live: LiveObject | None = None
+    resource: Resource | None = None
+    rests_on: Mapping[str, Any] | None = None
+    why: str = ""
+    renamed_from: str = ""
+    consent: Consent = Consent.NOTHING
+    first: Draft | None = None  # where this is the second step of another draft
+
+    @property
+    def makes(self) -> bool:
+        """Whether the name of *address* leads to a new object, or to any at all, only once this is done."""
+        return self.action in MAKES or bool(self.renamed_from)
+
+
+Edges = dict[int, set[int]]  # index of a draft → indexes of the drafts before it
+
+
+def references(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Ref]:
+    """Yield what *spec* refers to, in a stable order; the same reference may come twice."""
+    for name, field_ in kind.fields.items():
+        if name in spec and _refers(field_):
+            for reference, target in _targets(field_, spec[name]):
+                yield Ref(name, reference[0], target, reference[1])
+
+
+def _refers(field_: Field) -> bool:
+    if field_.reference is not None or any(map(_refers, field_.properties.values())):
+        return True
+    return field_.items is not None and _refers(field_.items)
+
+
+def _targets(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]]:
+    if isinstance(value, list):
+        items = field_.items
+        if items is not None and _refers(items):
+            for item in value:
+                yield from _targets(items, item)
+        elif field_.reference is not None:
+            for item in value:
+                yield from _name(field_, item)
+    elif isinstance(value, dict):
+        for name, below in field_.properties.items():
+            if name in value and _refers(below):
+                yield from _targets(below, value[name])
+    else:
+        yield from _name(field_, value)
+
+
+def _name(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]]:
+    reference = field_.reference
+    if reference is not None and isinstance(value, str) and value not in reference.literals:
+        yield (reference.kind, reference.defer), value
+
+
+def kind_ranks(kinds: Mapping[str, Kind]) -> dict[str, int]:
+    """Return the place of each kind in a list where what is referred to comes first."""
+    names = sorted(kinds)
+    edges: Edges = {
+        place: {
+            names.index(reference.kind)
+            for reference in _kind_references(kinds[name].fields.values())
+            if not reference.defer and reference.kind in kinds and reference.kind != name
+        }
+        for place, name in enumerate(names)
+    }
+    for ring in rings(edges):
+        for place in ring:
+            edges[place] -= set(ring)
+    return {names[place]: rank for rank, place in enumerate(sort(edges, names))}
+
+
+def _kind_references(fields: Iterable[Field]) -> Iterator[Any]:
+    for field_ in fields:
+        if field_.reference is not None:
+            yield field_.reference
+        yield from _kind_references(field_.properties.values())
+        if field_.items is not None:
+            yield from _kind_references((field_.items,))
+
+
+def break_rings(drafts: list[Draft]) -> list[list[Draft]]:
+    """Add a second step where that opens a ring of creates; return the rings that stay."""
+    splits: list[Draft] = []
+    for ring in rings(_hard_edges(drafts)):
+        inside = {drafts[place].address for place in ring}
+        for place in sorted(ring, key=lambda place: drafts[place].address):
+            second = _split(drafts[place], inside)
+            if second is not None:
+                splits.append(second)
+    drafts.extend(splits)
+    return [[drafts[place] for place in ring] for ring in rings(_hard_edges(drafts))]
+
+
+def _split(draft: Draft, inside: set[Address]) -> Draft | None:
+    """Take the deferrable fields that close a ring out of *draft*; return the step that sets them."""
+    cluster = draft.address.cluster
+    loops = [ref for ref in references(draft.kind, draft.body) if Address(cluster, ref.kind, ref.name) in inside]
+    names = {ref.field for ref in loops if ref.defer}
+    required = {rule["field"] for rule in draft.kind.required_on_create}
+    if draft.action not in MAKES or not names or names & required:
+        return None
+    later = {name: draft.body.pop(name) for name in sorted(names)}
+    shown = tuple(change for change in draft.fields if change.path.partition("[")[0].partition(".")[0] in names)
+    draft.fields = tuple(change for change in draft.fields if change not in shown)
+    others = ", ".join(sorted({f"{ref.kind}/{ref.name}" for ref in loops if ref.defer}))
+    return Draft(
+        Action.UPDATE,
+        draft.address,
+        draft.kind,
+        fields=shown,
+        body=later,
+        resource=draft.resource,
+        why=f"second step: it and {others} refer to each other",
+        first=draft,
+    )
+
+
+def order(
+    drafts: Sequence[Draft], live: Iterable[tuple[str, LiveObject]], kinds: Mapping[str, Kind]
+) -> list[tuple[Draft, set[int]]]:
+    """Return *drafts* in the order of execution, each with the places (from 0) of those that must be done before.
+
+    *live* gives (cluster, object) of everything that may refer to what is deleted.
+    """
+    hard = _hard_edges(drafts)
+    _add(hard, _delete_edges(drafts, live, kinds, defer=False))
+    soft = _soft_edges(drafts)
+    _add(soft, _delete_edges(drafts, live, kinds, defer=True))
+    both = {place: hard[place] | soft.get(place, set()) for place in hard}
+    for ring in rings(both):
+        for place in ring:
+            both[place] = hard[place] | (both[place] - set(ring))
+    ranks = kind_ranks(kinds)
+    keys = [_rank(draft, ranks) for draft in drafts]
+    places = sort(both, keys)
+    new = {place: number for number, place in enumerate(places)}
+    return [(drafts[place], {new[before] for before in both[place]}) for place in places]
+
+
+def _rank(draft: Draft, ranks: Mapping[str, int]) -> tuple[Any, ...]:
+    goes = draft.action in (Action.DELETE, Action.FORGET)
+    rank = ranks.get(draft.address.kind, 0)
+    return goes, draft.address.cluster, -rank if goes else rank, draft.address.name, draft.first is not None
+
+
+def _add(edges: Edges, more: Edges) -> None:
+    for place, before in more.items():
+        edges.setdefault(place, set()).update(before)
+
+
+def _hard_edges(drafts: Sequence[Draft]) -> Edges:
+    makers = {draft.address: place for place, draft in enumerate(drafts) if draft.makes}
+    edges: Edges = {}
+    for place, draft in enumerate(drafts):
+        before = edges[place] = set()
+        if draft.first is not None:
+            before.add(makers[draft.first.address])
+        if draft.action in WRITES:
+            for address in _referred(draft):
+                if address in makers and not (draft.first is not None and address == draft.address):
+                    before.add(makers[address])
+    return edges
+
+
+def _soft_edges(drafts: Sequence[Draft]) -> Edges:
+    """Updates after the updates that they refer to: good manners, dropped where it would make a ring."""
+    updates = {d.address: place for place, d in enumerate(drafts) if d.action is Action.UPDATE and d.first is None}
+    return {
+        place: {
+            updates[address] for address in _referred(draft, deferred=False) if updates.get(address, place) != place
+        }
+        for place, draft in enumerate(drafts)
+        if draft.action in WRITES
+    }
+
+
+def _referred(draft: Draft, *, deferred: bool = True) -> Iterator[Address]:
+    for ref in references(draft.kind, draft.body):
+        if deferred or not ref.defer:
+            yield Address(draft.address.cluster, ref.kind, ref.name)
+
+
+def _delete_edges(
+    drafts: Sequence[Draft], live: Iterable[tuple[str, LiveObject]], kinds: Mapping[str, Kind], *, defer: bool
+) -> Edges:
+    gone = {draft.address: place for place, draft in enumerate(drafts) if draft.action is Action.DELETE}
+    if not gone:
+        return {}
+    by_uid = {
+        (draft.address.cluster, draft.address.kind, draft.live.uid): place
+        for place, draft in enumerate(drafts)
+        if draft.live is not None and draft.action is not Action.FORGET
+    }
+    edges: Edges = {}
+    for cluster, ref, referrer in live_references(live, kinds):
+        place = gone.get(Address(cluster, ref.kind, ref.name))
+        before = by_uid.get((cluster, referrer.kind, referrer.uid))
+        if place is None or before is None or before == place:
+            continue
+        soft = ref.defer and drafts[before].action is Action.DELETE
+        if soft == defer:
+            edges.setdefault(place, set()).add(before)
+    return edges
+
+
+def live_references(
+    live: Iterable[tuple[str, LiveObject]], kinds: Mapping[str, Kind]
+) -> Iterator[tuple[str, Ref, LiveObject]]:
+    """Yield (cluster, reference, object that holds it) of everything live that was read."""
+    for cluster, found in live:
+        kind = kinds.get(found.kind)
+        if kind is not None:
+            for ref in references(kind, found.spec):
+                yield cluster, ref, found
+
+
+def sort(edges: Edges, keys: Sequence[Any]) -> list[int]:
+    """Return the places of *edges* in an order that keeps them, the smallest key first where it is free."""
+    waiting = {place: len(before) for place, before in edges.items()}
+    followers: dict[int, list[int]] = {}
+    for place, before in edges.items():
+        for earlier in before:
+            followers.setdefault(earlier, []).append(place)
+    ready = [(keys[place], place) for place, count in waiting.items() if not count]
+    heapq.heapify(ready)
+    done = []
+    while ready:
+        _, place = heapq.heappop(ready)
+        done.append(place)
+        for follower in followers.get(place, ()):
+            waiting[follower] -= 1
+            if not waiting[follower]:
+                heapq.heappush(ready, (keys[follower], follower))
+    return done
+
+
+def rings(edges: Edges) -> list[list[int]]:
+    """Return the groups of places that wait for each other (strongly connected), each sorted.
+
+    Works off what is free from both ends, then looks at the rest with Tarjan's algorithm.
+    """
+    rest = set(edges) - set(sort(edges, list(range(len(edges)))))
+    if not rest:
+        return []
+    return _Tarjan({place: sorted(edges[place] & rest) for place in sorted(rest)}).run()
+
+
+class _Tarjan:
+    """Strongly connected components without recursion, so that a long chain cannot exhaust the stack."""
+
+    def __init__(self, edges: Mapping[int, list[int]]) -> None:
+        self.edges = edges
+        self.index: dict[int, int] = {}
+        self.low: dict[int, int] = {}
+        self.stack: list[int] = []
+        self.on_stack: set[int] = set()
+        self.found: list[list[int]] = []
+
+    def run(self) -> list[list[int]]:
+        for place in self.edges:
+            if place not in self.index:
+                self._visit(place)
+        return sorted(self.found)
+
+    def _enter(self, place: int) -> tuple[int, Iterator[int]]:
+        self.index[place] = self.low[place] = len(self.index)
+        self.stack.append(place)
+        self.on_stack.add(place)
+        return place, iter(self.edges[place])
+
+    def _visit(self, start: int) -> None:
+        work = [self._enter(start)]
+        while work:
+            place, rest = work[-1]
+            for other in rest:
+                if other not in self.index:
+                    work.append(self._enter(other))
+                    break
+                if other in self.on_stack:
+                    self.low[place] = min(self.low[place], self.index[other])
+            else:
+                work.pop()
+                if work:
+                    self.low[work[-1][0]] = min(self.low[work[-1][0]], self.low[place])
+                if self.low[place] == self.index[place]:
+                    self._close(place)
+
+    def _close(self, place: int) -> None:
+        ring = []
+        while True:
+            other = self.stack.pop()
+            self.on_stack.discard(other)
+            ring.append(other)
+            if other == place:
+                break
+        if len(ring) > 1 or place in self.edges[place]:
+            self.found.append(sorted(ring))
