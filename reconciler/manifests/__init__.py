@@ -15,14 +15,16 @@ from typing import Any, BinaryIO, NamedTuple
 from reconciler import normalize, strictyaml
 from reconciler.errors import InputError, Problem
 from reconciler.kinds import Address, Kind, envelope_validator
-from reconciler.manifests import references, rules
 from reconciler.manifests.files import Files, Full
 from reconciler.manifests.layers import Draft, Key, check_clusters, stack
+from reconciler.manifests.references import Declared
+from reconciler.manifests.rules import check_metadata, check_renames, warnings_of
 from reconciler.settings import Limits, Target
 from reconciler.strictyaml import Document, Place
 
 __all__ = ["Manifests", "Resource", "load"]
 
+_MOST_PROBLEMS = 1_000
 _ANYWHERE = Target(name="", urls=(), username="", password={})  # where no cluster is configured: enough to validate
 
 
@@ -85,6 +87,8 @@ class _Loader:
         self.clusters = clusters
         self.limits = limits
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.used: set[int] = set()  # ids of documents that some cluster took
         self.unresolved: list[tuple[Problem, bool]] = []  # and whether a name nearly matches
         self.files = Files(limits, self.problems, stdin)
         self.layers: dict[str, list[Draft]] = {}
@@ -98,12 +102,28 @@ class _Loader:
                 resources += self.cluster(cluster, paths)
         except Full:
             pass
+        self.check_unused()
         if self.problems:
-            nearly = [problem for problem, near in self.unresolved if near]
-            raise InputError(self.sorted([*self.problems, *nearly]))
-        warnings = [warning for checked in self.checked.values() for warning in checked.warnings]
+            raise InputError(self.refusal())
+        self.warnings += [warning for checked in self.checked.values() for warning in checked.warnings]
         unresolved = self.sorted(problem for problem, _ in self.unresolved)
-        return Manifests(tuple(resources), tuple(unresolved), tuple(self.sorted(warnings)))
+        return Manifests(tuple(resources), tuple(unresolved), tuple(self.sorted(self.warnings)))
+
+    def check_unused(self) -> None:
+        """Look at manifests that no cluster took: they can be wrong too, and somebody wrote them for a reason."""
+        for draft in (draft for layer in self.layers.values() for draft in layer):
+            if id(draft.documents[0]) not in self.used:
+                self.check(draft)
+                message = "is for no cluster that has this layer of manifests"
+                self.warnings.append(draft.problem(("metadata",), message, "compare with the project file"))
+
+    def refusal(self) -> list[Problem]:
+        """Return the problems to raise: also names that nobody declares, where a declared one is nearly the same."""
+        problems = self.sorted([*self.problems, *(problem for problem, near in self.unresolved if near)])
+        if len(problems) > _MOST_PROBLEMS:
+            more = Problem("manifests", 0, 0, "", f"{len(problems) - _MOST_PROBLEMS:,} more problems are not shown")
+            problems[_MOST_PROBLEMS:] = [more]
+        return problems
 
     def sorted(self, problems: Iterable[Problem]) -> list[Problem]:
         """Return *problems* in reading order, each once."""
@@ -120,10 +140,11 @@ class _Loader:
             where = f"cluster {cluster.title}" if cluster.name else "manifests"
             self.problems.append(Problem(where, 0, 0, "", "no manifests are given", "name files or folders with -f"))
         drafts = stack(layers, cluster, self.problems)
-        rules.check_renames(drafts, self.problems)
-        declared = references.Declared(cluster.name, drafts, self.kinds)
+        check_renames(drafts, self.problems)
+        declared = Declared(cluster.name, drafts, self.kinds)
         resources = []
         for key, draft in drafts.items():
+            self.used.update(map(id, draft.documents))
             checked = self.check(draft)
             if checked is not None:
                 declared.check(draft, self.problems, self.unresolved)
@@ -176,11 +197,11 @@ class _Loader:
         if not kind.validator.check(spec):
             self.note(draft, kind.validator.explain(spec), ("spec",))
         if len(draft.value["metadata"]) > 1:
-            rules.check(draft, kind, self.problems)
+            check_metadata(draft, kind, self.problems)
         if len(self.problems) > before or any(document.faults for document in draft.documents):
             return None
         canonical = normalize.canonical(kind, spec)
-        checked = self.checked[key] = _Checked(canonical, tuple(rules.warnings(draft, kind, canonical)))
+        checked = self.checked[key] = _Checked(canonical, tuple(warnings_of(draft, kind, canonical)))
         return checked
 
 

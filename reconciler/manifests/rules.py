@@ -15,7 +15,7 @@ from reconciler.manifests.layers import Draft, Key
 from reconciler.strictyaml import Path
 
 
-def check(draft: Draft, kind: Kind, problems: list[Problem]) -> None:
+def check_metadata(draft: Draft, kind: Kind, problems: list[Problem]) -> None:
     """Add what is wrong with the metadata of *draft* by itself."""
     metadata = draft.value["metadata"]
     for index, name in enumerate(metadata.get("ignore", ())):
@@ -50,7 +50,7 @@ def check_renames(drafts: Mapping[Key, Draft], problems: list[Problem]) -> None:
 _watched_fields: dict[int, tuple[Kind, frozenset[str]]] = {}
 
 
-def warnings(draft: Draft, kind: Kind, spec: Mapping[str, Any]) -> Iterator[Problem]:
+def warnings_of(draft: Draft, kind: Kind, spec: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what a person should look at in canonical *spec*: deprecated fields, sizes that are plainly mistakes."""
     known = _watched_fields.get(id(kind))
     if known is None or known[0] is not kind:

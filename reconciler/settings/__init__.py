@@ -12,9 +12,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import Redactor, Secret, Sources, resolve
-from reconciler.settings import project as project_file
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 
 __all__ = ["PROJECT_FILE", "Limits", "Settings", "Target", "find_project", "load"]

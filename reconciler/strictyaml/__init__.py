@@ -1,9 +1,9 @@
 """YAML text to plain values, strictly and within bounds. The home of PyYAML.
 
 Called by `manifests` and `settings`. Two builders stand on the events of the parser, before anything is composed. The
-*quick* one keeps no positions and gives up at the first thing out of the ordinary. The *careful* one then reads the same
-text again, knows places, anchors and merge keys, and collects every problem; it also answers `Document.place`, so text
-that is in order is never read with positions at all. Knows nothing of manifests, schemas or where a text came from.
+*quick* one keeps no positions and gives up at the first thing out of the ordinary. The *careful* one then reads the
+same text again, knows places, anchors and merge keys, and collects every problem; it also answers `Document.place`, so
+text that is in order is never read with positions at all. Knows nothing of manifests, schemas or where a text is from.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from reconciler.errors import InputError, Problem
-from reconciler.strictyaml import careful, quick
+from reconciler.strictyaml.careful import Tree, findings
 from reconciler.strictyaml.events import SyntaxProblem
+from reconciler.strictyaml.quick import Odd, values
 from reconciler.strictyaml.text import BOUNDS, Bounds, Path, path_text, shown, unreadable
 
 __all__ = ["BOUNDS", "Bounds", "Document", "Path", "Place", "Reading", "parse", "path_text", "read", "shown"]
@@ -35,10 +36,10 @@ class _Source:
         self.file = file
         self.data = data
         self.bounds = bounds
-        self._trees: list[careful.Tree] | None = None
+        self._trees: list[Tree] | None = None
 
     def carefully(self) -> Reading:
-        found = careful.findings(self.data, self.file, self.bounds)
+        found = findings(self.data, self.file, self.bounds)
         self._trees = found.trees
         documents = [
             Document(tree.value, self, index, faults)
@@ -46,9 +47,9 @@ class _Source:
         ]
         return Reading(documents, found.problems)
 
-    def tree(self, index: int) -> careful.Tree:
+    def tree(self, index: int) -> Tree:
         if self._trees is None:
-            self._trees = careful.findings(self.data, self.file, self.bounds).trees
+            self._trees = findings(self.data, self.file, self.bounds).trees
         return self._trees[index]
 
 
@@ -107,7 +108,7 @@ def parse(text: bytes | str, file: str, bounds: Bounds = BOUNDS) -> Reading:
         return Reading([], [problem])
     source = _Source(file, data, bounds)
     try:
-        values = list(quick.values(data, bounds))
-    except (quick.Odd, SyntaxProblem):
+        read_quickly = list(values(data, bounds))
+    except (Odd, SyntaxProblem):
         return source.carefully()
-    return Reading([Document(value, source, index) for index, value in enumerate(values)], [])
+    return Reading([Document(value, source, index) for index, value in enumerate(read_quickly)], [])
