@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stop.wait()
         server.stop()
         if options.save:
-            options.save.write_text(json.dumps(core.snapshot(), indent=1), encoding="utf-8")
+            options.save.write_text(json.dumps(core.snapshot()), encoding="utf-8")
     return 0
 
 

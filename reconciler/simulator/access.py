@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from . import actions
-from .messages import ApiError, Json, Request, Response, answer
+from . import actions, auth
+from .messages import ApiError, Json, Request, Response, answer, is_dry_run
 from .shapes import accept
-from .state import Record, State, Table
+from .state import Record, State, Table, digest
 
 Checks = Callable[[State, dict[str, Json], "Record | None"], None]
 
@@ -37,11 +36,6 @@ def _acls(state: State) -> Table:
     return state.acls
 
 
-def digest(password: str) -> str:
-    """Return what is kept of a password."""
-    return hashlib.sha256(password.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def _unique(table: Table, field: str, value: Json, record: Record | None, refusal: ApiError) -> None:
     other = table.named(field, value) if value else None
     if other is not None and other is not record:
@@ -63,7 +57,7 @@ def _check_role(state: State, sent: dict[str, Json], record: Record | None) -> N
         others = {
             uid for uid, role in state.roles.items() if role is not record and role.fields["management"] == "admin"
         }
-        if not any(others & set(user.fields["role_uids"]) for user in state.users.values()):
+        if not any(others & set(user.fields["role_uids"]) for user in state.users.alive().values()):
             raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
 
 
@@ -82,7 +76,7 @@ def _plausible(acl: str) -> bool:
 
 def _admins(state: State) -> list[int]:
     admin = {uid for uid, role in state.roles.items() if role.fields["management"] == "admin"}
-    return [uid for uid, user in state.users.items() if admin & set(user.fields["role_uids"])]
+    return [uid for uid, user in state.users.alive().items() if admin & set(user.fields["role_uids"])]
 
 
 def _check_user(state: State, sent: dict[str, Json], record: Record | None) -> None:
@@ -95,11 +89,12 @@ def _check_user(state: State, sent: dict[str, Json], record: Record | None) -> N
         roles = [uid for uid, role in state.roles.items() if role.fields["management"] == sent["role"]]
         sent["role_uids"] = roles[:1]
     sent.pop("role", None)
-    if not set(sent.get("role_uids", ())) <= set(state.roles):
+    if not set(sent.get("role_uids", ())) <= set(state.roles.alive()):
         raise ApiError(400, "invalid_param", "role_uids has a role that does not exist")
     _check_password(state, sent, record)
     if record is not None and "role_uids" in sent and _admins(state) == [record.fields["uid"]]:
-        if not any(state.roles[uid].fields["management"] == "admin" for uid in sent["role_uids"]):
+        kept = any(state.roles[uid].fields["management"] == "admin" for uid in sent["role_uids"])
+        if not kept:
             raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
 
 
@@ -114,9 +109,9 @@ def _check_password(state: State, sent: Mapping[str, Json], record: Record | Non
         long = len(password) >= cluster.get("password_min_length", 8)
         if not long or not all(any(map(test, password)) for test in classes):
             raise ApiError(400, "password_not_complex", "the password is too simple")
-    if record is not None and record.hidden.get("password") == digest(password):
-        if state.settings.on("same_password", "refuse"):
-            raise ApiError(400, "new_password_same_as_current", "the password is in use already")
+    same = record is not None and record.hidden.get("password") == digest(password)
+    if same and state.settings.on("same_password", "refuse"):
+        raise ApiError(400, "new_password_same_as_current", "the password is in use already")
 
 
 USERS = Family("user", "user", "user_not_exist", _users, _check_user, ("role_uids",))
@@ -155,10 +150,6 @@ def _accepted(family: Family, state: State, body: Json) -> dict[str, Json]:
     return accept(family.kind, body, strict=strict, refuse_read_only=state.settings.on("read_only_fields", "refuse"))
 
 
-def _dry(request: Request) -> bool:
-    return request.query.get("dry_run", "false").lower() not in ("false", "0", "no")
-
-
 def _keep(state: State, record: Record, sent: dict[str, Json]) -> None:
     """Put *sent* into *record*; a password goes where no read finds it."""
     if "password" in sent:
@@ -188,7 +179,7 @@ def create(family: Family, state: State, request: Request, body: Json) -> Respon
     uid = sent.get("uid", table.next_uid)
     record = Record({**_first(family, state), "uid": uid})
     _keep(state, record, sent)
-    if _dry(request):
+    if is_dry_run(request):
         return answer(shown(state, family, record))
     table[table.claim(uid)] = record
     state.changed(table)
@@ -219,6 +210,9 @@ def _guard(family: Family, state: State, record: Record) -> None:
         raise ApiError(406, "read_only_object", "a built-in role cannot change")
 
 
+_OWN = frozenset({"name", "email", "password", "email_alerts", "bdbs_email_alerts", "cluster_email_alerts"})
+
+
 def update(family: Family, state: State, request: Request, uid: str, body: Json) -> Response:
     """PUT of one object: partial."""
     record = _found(family, state, uid)
@@ -226,8 +220,10 @@ def update(family: Family, state: State, request: Request, uid: str, body: Json)
     sent = _accepted(family, state, body)
     if sent.pop("uid", record.fields["uid"]) != record.fields["uid"]:
         raise ApiError(400, "invalid_param", "uid is fixed")
+    if state.caller is record and not set(sent) <= _OWN:
+        auth.permit(state, record, "update_user")
     family.check(state, sent, record)
-    if _dry(request):
+    if is_dry_run(request):
         copy = Record(record.fields, dict(record.hidden))
         _keep(state, copy, sent)
         return answer(shown(state, family, copy))
@@ -243,7 +239,7 @@ def delete(family: Family, state: State, request: Request, uid: str) -> Response
     if family is USERS:
         _guard_user(state, request, record)
     _release(family, state, record)
-    if _dry(request):
+    if is_dry_run(request):
         return answer(None)
     action = actions.begin(state, f"SMDelete{family.word.title()}", family.kind, record.fields["uid"])
     table = family.table(state)

@@ -6,10 +6,9 @@ import base64
 import binascii
 from collections.abc import Mapping
 
-from .access import digest
 from .data import table
 from .messages import ApiError, Request
-from .state import Record, State
+from .state import Record, State, digest
 
 _CHALLENGE = {"www-authenticate": 'Basic realm="simulator"'}
 

@@ -118,9 +118,10 @@ def _proxies(draft: Draft) -> None:
     new = draft.new
     if new["proxy_policy"] not in _POLICIES:
         raise _refuse("invalid_proxy_policy", "proxy_policy is none of " + ", ".join(sorted(_POLICIES)))
-    if new["oss_cluster"] and draft.sent_any("oss_cluster", "proxy_policy", "hash_slots_policy"):
-        if new["proxy_policy"] == "single" or new["hash_slots_policy"] == "legacy":
-            raise _refuse("invalid_oss_cluster_configuration", "oss_cluster needs a multi-proxy policy and 16k slots")
+    touched = draft.sent_any("oss_cluster", "proxy_policy", "hash_slots_policy")
+    narrow = new["proxy_policy"] == "single" or new["hash_slots_policy"] == "legacy"
+    if new["oss_cluster"] and touched and narrow:
+        raise _refuse("invalid_oss_cluster_configuration", "oss_cluster needs a multi-proxy policy and 16k slots")
 
 
 def _certificates(draft: Draft) -> None:
@@ -147,10 +148,12 @@ def _tags(draft: Draft) -> None:
 
 
 def _permissions(draft: Draft) -> None:
-    for item in draft.sent.get("roles_permissions", ()):
-        if item["role_uid"] not in draft.state.roles:
+    wanted = draft.sent.get("roles_permissions", ())
+    roles, acls = (draft.state.roles.alive(), draft.state.acls.alive()) if wanted else ({}, {})
+    for item in wanted:
+        if item["role_uid"] not in roles:
             raise _refuse("invalid_param", f"no role with uid {item['role_uid']}")
-        if item["redis_acl_uid"] not in draft.state.acls:
+        if item["redis_acl_uid"] not in acls:
             raise _refuse("invalid_param", f"no ACL with uid {item['redis_acl_uid']}")
 
 

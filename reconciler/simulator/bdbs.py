@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 
 from . import actions
+from .bdb_make import EXTENDED, complete, fresh, stored
 from .bdb_rules import PORTS, Draft, check, closed_ports, shard_total
-from .cluster import module_uid
-from .data import table
-from .messages import ApiError, Json, Request, Response, answer
-from .shapes import accept, bad, defaults, pruned, rows
+from .messages import ApiError, Json, Request, Response, answer, is_dry_run
+from .shapes import accept, bad, rows
 from .state import Record, State
 
-_BUSY = frozenset({"pending", "active-change-pending", "import-pending", "delete-pending", "recovery"})
-_EXTENDED = tuple(name for name, row in rows("bdb").items() if row.get("extended"))
 _NEVER_SHOWN = frozenset(name for name, row in rows("bdb").items() if row.get("write_only"))
 _CREATE_ONLY = tuple(name for name, row in rows("bdb").items() if row.get("create_only"))
-_MERGED = ("audit_settings", "gradual_sync_policy_parameters", *_EXTENDED)
-_MODULE_SETTINGS = {"search": "search", "timeseries": "timeseries", "bf": "probabilistic"}
-_SECRETS = frozenset({"account_key", "client_key", "key", "private_key", "sas_token", "secret_access_key"})
-_MASK = "********"
 
 
 # Reading
@@ -33,7 +25,7 @@ def _wanted(request: Request) -> tuple[tuple[str, ...] | None, bool]:
 
 
 def _view(state: State, names: tuple[str, ...] | None, extended: bool) -> Callable[[Record], Json]:
-    hidden = frozenset() if extended else frozenset(_EXTENDED)
+    hidden = frozenset() if extended else frozenset(EXTENDED)
     system = {"key": "cluster", "value": state.cluster.fields.get("name", ""), "isSystem": True}
     with_system = state.settings.on("system_tags", "on")
 
@@ -83,133 +75,11 @@ def _reply(state: State, fields: Mapping[str, Json], sent: Mapping[str, Json] | 
         always = ("uid", "status", "action_uid")
         shown = {name: value for name, value in fields.items() if name in sent or name in always}
     else:
-        shown = {name: value for name, value in fields.items() if name not in _EXTENDED or name in (sent or ())}
+        shown = {name: value for name, value in fields.items() if name not in EXTENDED or name in (sent or ())}
     return answer(shown, 200, _state_id(state))
 
 
-# What the server makes of what was sent
-
-
-@cache
-def _base() -> Mapping[str, Json]:
-    return {name: row["default"] for name, row in rows("bdb").items() if "default" in row and not row.get("extended")}
-
-
-def _policy(fields: Mapping[str, Json]) -> str:
-    return "all-master-shards" if fields.get("sharding") or fields.get("oss_cluster") else "single"
-
-
-def _fresh(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the fields of a new database: server defaults, then what was *sent*."""
-    memcached = sent.get("type") == "memcached"
-    fields = {
-        **_base(),
-        "audit_settings": defaults("bdb.audit_settings"),
-        "gradual_sync_policy_parameters": defaults("bdb.gradual_sync_policy_parameters"),
-        "created_time": state.stamp(),
-        "last_changed_time": state.stamp(),
-        "eviction_policy": "allkeys-lru" if memcached else "volatile-lru",
-        "max_aof_file_size": 161061273600 if sent.get("bigstore") else 322122547200,
-        "port": 0,
-        "proxy_policy": _policy(sent),
-        "redis_version": "1.4" if memcached else state.version["default_redis_version"],
-        "slave_ha": bool(sent.get("replication")) and bool(state.cluster.fields.get("slave_ha")),
-        "endpoints": [],
-        "shard_list": [],
-        "uid": uid,
-    }
-    fields.update(_stored(state, fields, sent))
-    versions = [item for item in state.version["databases"] if item.get("redis_version") == fields["redis_version"]]
-    fields["version"] = versions[0]["version"] if versions else "1.4.17" if memcached else fields["redis_version"]
-    _add_modules(fields, sent)
-    return dict(sorted(fields.items()))
-
-
-def _add_modules(fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
-    redis, wanted = fields["redis_version"], {item["module_name"]: item for item in sent.get("module_list") or ()}
-    bundled = fields["type"] == "redis" and redis.split(".")[0].isdecimal() and int(redis.split(".")[0]) >= 8
-    fields["module_list"] = []
-    for row in table("modules"):
-        name, version = row["module_name"], row["versions"].get(redis, "")
-        if not version or not (bundled or name in wanted):
-            continue
-        args = wanted.get(name, {}).get("module_args", "")
-        item = {"module_args": args, "module_id": module_uid(name, version), "module_name": name}
-        fields["module_list"].append({**item, "semantic_version": version})
-        if bundled and (settings := _MODULE_SETTINGS.get(name)):
-            fields[settings] = {**defaults(f"bdb.{settings}"), **fields.get(settings, {})}
-    if bundled:
-        setting = "query_performance_factor"
-        fields[setting] = {**defaults(f"bdb.{setting}"), **fields.get(setting, {})}
-
-
-def _stored(state: State, old: Mapping[str, Json], sent: Mapping[str, Json]) -> dict[str, Json]:
-    """Return *sent* in the form in which the server keeps and shows it."""
-    kept: dict[str, Json] = {}
-    for name, value in sent.items():
-        row = rows("bdb")[name]
-        if row.get("write_only") or name in ("uid", "module_list"):
-            continue
-        if name in _MERGED:
-            over = old.get(name, {}) if state.settings.on("nested_settings", "merge") else defaults(row["ref"])
-            kept[name] = _overlaid(over, value)
-        elif "items_ref" in row:
-            kept[name] = [pruned(row["items_ref"], item) for item in value]
-        else:
-            kept[name] = value
-    _normalise(state, old, kept)
-    return kept
-
-
-def _overlaid(old: Json, new: Json) -> Json:
-    if isinstance(old, dict) and isinstance(new, dict):
-        return {**old, **{name: _overlaid(old.get(name), value) for name, value in new.items()}}
-    return new
-
-
-def _normalise(state: State, old: Mapping[str, Json], kept: dict[str, Json]) -> None:
-    settings = state.settings
-    if "active_defrag_ignore_bytes" in kept:
-        kept["active_defrag_ignore_bytes"] = _bytes(kept["active_defrag_ignore_bytes"])
-    if "authentication_redis_pass" in kept and settings.on("default_password_reads", "empty"):
-        kept["authentication_redis_pass"] = ""
-    for name in ("replica_sources", "crdt_sources", "sync_sources"):
-        if name in kept:
-            kept[name] = [_source(state, old.get(name, ()), item) for item in kept[name]]
-    if settings.on("placement_hints", "one-shot"):
-        kept.pop("avoid_nodes", None)
-        kept.pop("use_nodes", None)
-    if "backup_location" in kept and settings.on("secrets_on_read", "masked"):
-        place = kept["backup_location"]
-        kept["backup_location"] = {name: _MASK if name in _SECRETS else value for name, value in place.items()}
-    policy = kept.get("gradual_sync_policy", old.get("gradual_sync_policy"))
-    if policy != "custom" and ("gradual_sync_policy" in kept or "gradual_sync_policy_parameters" in kept):
-        kept["gradual_sync_policy_parameters"] = defaults("bdb.gradual_sync_policy_parameters")
-
-
-_UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
-
-
-def _bytes(text: str) -> str:
-    number, unit = text[:-2], text[-2:].lower()
-    return str(int(number) * _UNITS[unit]) if unit in _UNITS and number.isdecimal() else text
-
-
-def _source(state: State, before: Json, item: Json) -> Json:
-    """Return a replica source as it is shown: with the server's uid and its own view of the link."""
-    known = next((one for one in before if one["uri"] == item["uri"]), None)
-    if known is None:
-        known = {"uid": state.next_source, "lag": 0, "last_error": "", "last_update": state.stamp()}
-        known.update({"rdb_size": 0, "rdb_transferred": 0, "status": "in-sync"})
-        state.next_source += 1
-    return dict(sorted({**known, **item}.items()))
-
-
 # Writing
-
-
-def _dry(request: Request) -> bool:
-    return request.query.get("dry_run", "false").lower() not in ("false", "0", "no")
 
 
 def _licensed(state: State) -> None:
@@ -226,7 +96,15 @@ def _guard_state_id(state: State, request: Request, body: Json) -> None:
 
 def _accepted(state: State, body: Json) -> dict[str, Json]:
     strict = state.settings.on("unknown_fields", "refuse")
-    return accept("bdb", body, strict=strict, refuse_read_only=state.settings.on("read_only_fields", "refuse"))
+    sent = accept("bdb", body, strict=strict, refuse_read_only=state.settings.on("read_only_fields", "refuse"))
+    if "tags" in sent:
+        sent["tags"] = [item for item in sent["tags"] if not item.get("isSystem")]
+    return sent
+
+
+def _unique_name(state: State, name: str) -> None:
+    if state.settings.on("duplicate_bdb_names", "refuse") and state.bdbs.named("name", name):
+        raise ApiError(409, "name_already_exists", f"the name {name} is taken")
 
 
 def create(state: State, request: Request, body: Json) -> Response:
@@ -239,12 +117,11 @@ def create(state: State, request: Request, body: Json) -> Response:
     sent = _accepted(state, body)
     if sent.get("uid") in state.bdbs:
         raise ApiError(409, "uid_exists", f"uid {sent['uid']} is taken")
-    if state.settings.on("duplicate_bdb_names", "refuse") and state.bdbs.named("name", sent["name"]):
-        raise ApiError(409, "name_already_exists", f"the name {sent['name']} is taken")
+    _unique_name(state, sent["name"])
     uid = sent.get("uid", state.bdbs.next_uid)
-    fields = _fresh(state, uid, sent)
+    fields = fresh(state, uid, sent)
     check(Draft(state, fields, sent, None))
-    if _dry(request):
+    if is_dry_run(request):
         return _reply(state, {**fields, "status": "pending"})
     state.bdbs.claim(uid)
     port = fields["port"] or _free_port(state)
@@ -281,7 +158,7 @@ def _free_port(state: State) -> int:
 
 
 def _endpoints(state: State, record: Record) -> Json:
-    fields, port = record.fields, record.hidden["port"]
+    fields, port = complete(record.fields), record.hidden["port"]
     nodes = list(state.members()) or list(state.nodes.values())
     wide = fields["proxy_policy"] != "single"
     addresses = [node.fields["addr"] for node in nodes] if wide else [nodes[fields["uid"] % len(nodes)].fields["addr"]]
@@ -325,7 +202,7 @@ def settle(state: State, record: Record) -> None:
     waiting = record.hidden.pop("waiting", {})
     record.set(status="active", **waiting)
     shards = list(record.fields.get("shard_list", ()))
-    total = shard_total(record.fields)
+    total = shard_total(complete(record.fields))
     while len(shards) < total:
         shards.append(state.next_shard)
         state.next_shard += 1
@@ -335,8 +212,8 @@ def settle(state: State, record: Record) -> None:
     record.set(shard_list=shards[:total], endpoints=bound)
 
 
-def _busy(state: State, record: Record) -> None:
-    if record.fields["status"] in _BUSY:
+def _idle(state: State, record: Record, *also: str) -> None:
+    if record.fields["status"] not in ("active", *also):
         raise ApiError(409, state.settings.switches["busy_code"], "another change of this database is in progress")
 
 
@@ -350,7 +227,7 @@ def _unmovable(state: State, record: Record, sent: dict[str, Json]) -> None:
         elif name == "port":
             same = sent[name] in (record.fields["port"], record.hidden.get("port"))
         elif name == "module_list":
-            held = {item["module_name"] for item in record.fields["module_list"]}
+            held = {item["module_name"] for item in record.fields.get("module_list", ())}
             same = bool(sent[name]) and {item["module_name"] for item in sent[name]} <= held
         else:
             same = sent[name] == record.fields.get(name)
@@ -365,15 +242,14 @@ def update(state: State, request: Request, uid: str, body: Json) -> Response:
     _licensed(state)
     _guard_state_id(state, request, body)
     sent = _accepted(state, body)
-    _busy(state, record)
+    _idle(state, record)
     _unmovable(state, record, sent)
     old = record.fields
-    if sent.get("name", old["name"]) != old["name"] and state.settings.on("duplicate_bdb_names", "refuse"):
-        if state.bdbs.named("name", sent["name"]):
-            raise ApiError(409, "name_already_exists", f"the name {sent['name']} is taken")
-    kept = _stored(state, old, sent)
-    check(Draft(state, {**old, **kept}, sent, old))
-    if _dry(request):
+    if sent.get("name", old["name"]) != old["name"]:
+        _unique_name(state, sent["name"])
+    kept = stored(state, old, sent)
+    check(Draft(state, complete({**old, **kept}), sent, complete(old)))
+    if is_dry_run(request):
         return _reply(state, {**old, **kept}, sent)
     action = actions.begin(state, "SMUpdateBDB", "bdb", record.fields["uid"])
     marks = {"status": "active-change-pending", "action_uid": action.fields["action_uid"]}
@@ -395,7 +271,7 @@ def delete(state: State, request: Request, uid: str) -> Response:
     record = _found(state, uid)
     if record.fields.get("internal"):
         raise ApiError(403, "internal_db", "an internal database cannot be deleted")
-    _busy(state, record)
+    _idle(state, record, "creation-failed")
     action = actions.begin(state, "SMDeleteBDB", "bdb", record.fields["uid"])
     record.set(status="delete-pending", action_uid=action.fields["action_uid"])
     state.changed(state.bdbs)

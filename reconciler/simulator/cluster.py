@@ -6,7 +6,7 @@ import hashlib
 import math
 
 from .data import table
-from .messages import ApiError, Json, Request, Response, answer
+from .messages import ApiError, Json, Request, Response, answer, is_dry_run
 from .shapes import bad
 from .state import Record, State
 
@@ -93,7 +93,7 @@ def update(state: State, request: Request, body: Json) -> Response:
         if isinstance(old, bool) != isinstance(value, bool) or not isinstance(value, type(old)):
             raise bad(name, "wrong type")
         values[name] = {**old, **value} if isinstance(old, dict) else value
-    if request.query.get("dry_run", "false") == "false":
+    if not is_dry_run(request):
         state.cluster.set(**values)
         state.settings.handle_redirects = bool(state.cluster.fields["handle_redirects"])
         state.changed()

@@ -1,6 +1,7 @@
-"""The server without HTTP: one call in, one answer out. Used by `server`, and in process by tests with a virtual clock.
+"""The server without HTTP: one call in, one answer out.
 
-`handle` does, in this order: faults, node, version, route, login, permission, body, handler; and writes the request log.
+`server` calls it, and tests in process, with a virtual clock. What happens to a call, in this order: faults, node,
+version, route, login, permission, body, handler; then it is written to the request log.
 """
 
 from __future__ import annotations
@@ -195,7 +196,9 @@ class Core:
         due = [request for index, request in self._late if index <= self.calls]
         self._late = [item for item in self._late if item[0] > self.calls]
         for request in due:
-            self._answer(request)
+            before = self.state.effects
+            response = self._answer(request)
+            self._note(request, response, self.calls, (self.state.effects != before, "landed"))
 
     def _answer(self, request: Request) -> Response:
         try:

@@ -73,3 +73,8 @@ def answer(value: Json, status: int = 200, headers: Mapping[str, str] | None = N
     """Return *value* as a JSON answer; None gives an empty body."""
     body = b"" if value is None else _encode(value).encode()
     return Response(status, {**JSON_TYPE, **headers} if headers else JSON_TYPE, body)
+
+
+def is_dry_run(request: Request) -> bool:
+    """Say whether *request* only asks what would happen; the flag may stand alone."""
+    return request.query.get("dry_run", "false").lower() not in ("false", "0", "no")

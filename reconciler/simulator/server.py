@@ -133,7 +133,14 @@ class _Listener:
         self._tls = tls
         app = NodeApp(core, uid, latency)
         self._config = uvicorn.Config(
-            app, http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False, timeout_keep_alive=75
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
         )
         self._config.load()
         self._state = ServerState()

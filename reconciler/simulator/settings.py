@@ -1,4 +1,4 @@
-"""How one simulated cluster is set up: its size, its speed, and a named switch for everything that the facts leave open.
+"""How one simulated cluster is set up: size, speed, and a named switch for everything that the facts leave open.
 
 `SWITCHES` says of each switch what may be chosen, what is the default and why; `Settings` holds the choice.
 """

@@ -120,7 +120,7 @@ def _check_list(row: Row, value: list[Json], where: str, *, strict: bool) -> Non
 
 
 def accept(kind: str, body: Json, *, strict: bool, refuse_read_only: bool) -> dict[str, Json]:
-    """Return the fields of *body* that a request may set on the object *kind*, checked; raise `ApiError` for the rest."""
+    """Return the fields of *body* that a request may set on the object *kind*, or raise `ApiError`."""
     if not isinstance(body, dict):
         raise bad("body", "expected an object")
     fields = rows(kind)
@@ -135,7 +135,7 @@ def accept(kind: str, body: Json, *, strict: bool, refuse_read_only: bool) -> di
                 raise bad(name, "is read-only")
         else:
             check(row, value, name, strict=strict)
-            taken[name] = value
+            taken[name] = int(value) if row["type"] == "integer" else value
     return taken
 
 

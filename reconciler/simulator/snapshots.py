@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .access import digest
+from .access import ACLS, ROLES, USERS, shown
 from .messages import Json
-from .state import Record, State, Table
+from .state import Record, State, Table, digest
 
 _TABLES = ("/v1/bdbs", "/v1/roles", "/v1/users", "/v1/redis_acls")
 
@@ -98,8 +98,9 @@ def _new_admin(state: State) -> Record:
 def save(state: State) -> dict[str, Json]:
     """Return the content of *state*, each part under the path that reads it."""
     parts: dict[str, Json] = dict(state.extra)
-    for path, table in _tables(state).items():
-        parts[path] = [record.fields for record in table.values()]
+    parts["/v1/bdbs"] = [record.fields for record in state.bdbs.values()]
+    for path, family in (("/v1/roles", ROLES), ("/v1/users", USERS), ("/v1/redis_acls", ACLS)):
+        parts[path] = [shown(state, family, record) for record in family.table(state).values()]
     parts["/v1/nodes"] = [record.fields for record in state.nodes.values()]
     parts["/v1/cluster"] = state.cluster.fields
     parts["/v1/license"] = state.license.fields

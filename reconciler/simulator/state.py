@@ -1,11 +1,12 @@
 """What one simulated cluster holds: objects, counters, actions, and the events that time brings.
 
-Handlers change it; nothing here knows HTTP. Stored values are never changed in place, only replaced, so that answers and
-copies may share them.
+Handlers change it; nothing here knows HTTP. Stored values are never changed in place, only replaced, so that answers
+and copies may share them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import random
 import threading
@@ -20,6 +21,11 @@ from .settings import Settings
 
 Clock = Callable[[], float]
 _VIEWS = 8  # how many differently narrowed texts of one object are kept
+
+
+def digest(password: str) -> str:
+    """Return what is kept of a password."""
+    return hashlib.sha256(password.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Record:
@@ -66,6 +72,10 @@ class Table(dict[int, Record]):
         self.next_uid = max(self.next_uid, uid + 1)
         return uid
 
+    def alive(self) -> dict[int, Record]:
+        """Return the objects that are not on their way out."""
+        return {uid: record for uid, record in self.items() if "gone" not in record.hidden}
+
     def named(self, field: str, value: str) -> Record | None:
         """Return the first object whose *field* is *value*."""
         return next((record for record in self.values() if record.fields.get(field) == value), None)
@@ -77,7 +87,7 @@ class State:
     def __init__(self, settings: Settings, clock: Clock = time.time, seed: int | None = None) -> None:
         self.settings = settings
         self.clock = clock
-        self.random = random.Random(seed)  # noqa: S311 - a simulation that must repeat
+        self.random = random.Random(seed)
         self.lock = threading.RLock()
         self.now = clock()
         self.version = table("versions")[settings.server_version]

@@ -85,8 +85,8 @@ def running(
 ) -> Iterator[Running]:
     """Serve a cluster on loopback for as long as the context lasts.
 
-    *settings* are fields of `Settings` (`nodes`, `outside`, `username`, `password`, `time_scale`, `switches` …). *hosts* and
-    *certificate_days* are for certificates with the wrong name or past their time.
+    *settings* are fields of `Settings` (`nodes`, `outside`, `username`, `password`, `time_scale`, `switches` …).
+    *hosts* and *certificate_days* are for certificates with the wrong name or past their time.
     """
     settings.setdefault("time_scale", TEST_SCALE)
     core = Core(Settings(**settings), clock=clock, seed=seed, snapshot=snapshot)

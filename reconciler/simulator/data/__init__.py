@@ -4,7 +4,9 @@ Code in the parent package reads these tables and decides nothing by the name of
 
 Columns of a field in `objects.json` (a missing column means no, or no limit):
 
-    name type items items_ref ref enum min max not pattern items_pattern min_length max_length min_items max_items unique
+    name type items items_ref ref enum min max not pattern items_pattern
+    min_length max_length min_items max_items unique
+    rule          a pattern that the rules of databases check, not the shape
     default       what a read shows when nobody set it (in nested objects: the documented default)
     read_only     the server's own; never taken from a request
     write_only    taken, never shown

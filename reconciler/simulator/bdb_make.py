@@ -1,0 +1,139 @@
+"""What the server makes of a database request: defaults, normalised values, modules. Decides nothing about time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from .cluster import module_uid
+from .data import table
+from .messages import Json
+from .shapes import defaults, pruned, rows
+from .state import State
+
+EXTENDED = tuple(name for name, row in rows("bdb").items() if row.get("extended"))
+_MERGED = ("audit_settings", "gradual_sync_policy_parameters", *EXTENDED)
+_MODULE_SETTINGS = {"search": "search", "timeseries": "timeseries", "bf": "probabilistic"}
+_SECRETS = frozenset({"account_key", "client_key", "key", "private_key", "sas_token", "secret_access_key"})
+_MASK = "********"
+
+
+@cache
+def _base() -> Mapping[str, Json]:
+    return {name: row["default"] for name, row in rows("bdb").items() if "default" in row and not row.get("extended")}
+
+
+def complete(fields: Mapping[str, Json]) -> dict[str, Json]:
+    """Return *fields* with defaults for what an object from elsewhere may lack."""
+    rest = {"memory_size": 0, "redis_version": "", "proxy_policy": "single", "port": 0, "module_list": []}
+    return {**_base(), **rest, **fields}
+
+
+def _policy(fields: Mapping[str, Json]) -> str:
+    return "all-master-shards" if fields.get("sharding") or fields.get("oss_cluster") else "single"
+
+
+def fresh(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the fields of a new database: server defaults, then what was *sent*."""
+    memcached = sent.get("type") == "memcached"
+    fields = {
+        **_base(),
+        "audit_settings": defaults("bdb.audit_settings"),
+        "gradual_sync_policy_parameters": defaults("bdb.gradual_sync_policy_parameters"),
+        "created_time": state.stamp(),
+        "last_changed_time": state.stamp(),
+        "eviction_policy": "allkeys-lru" if memcached else "volatile-lru",
+        "max_aof_file_size": 161061273600 if sent.get("bigstore") else 322122547200,
+        "port": 0,
+        "proxy_policy": _policy(sent),
+        "redis_version": "1.4" if memcached else state.version["default_redis_version"],
+        "slave_ha": bool(sent.get("replication")) and bool(state.cluster.fields.get("slave_ha")),
+        "endpoints": [],
+        "shard_list": [],
+        "uid": uid,
+    }
+    fields.update(stored(state, fields, sent))
+    versions = [item for item in state.version["databases"] if item.get("redis_version") == fields["redis_version"]]
+    fields["version"] = versions[0]["version"] if versions else "1.4.17" if memcached else fields["redis_version"]
+    _add_modules(fields, sent)
+    return dict(sorted(fields.items()))
+
+
+def _add_modules(fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
+    redis, wanted = fields["redis_version"], {item["module_name"]: item for item in sent.get("module_list") or ()}
+    bundled = fields["type"] == "redis" and redis.split(".")[0].isdecimal() and int(redis.split(".")[0]) >= 8
+    fields["module_list"] = []
+    for row in table("modules"):
+        name, version = row["module_name"], row["versions"].get(redis, "")
+        if not version or not (bundled or name in wanted):
+            continue
+        args = wanted.get(name, {}).get("module_args", "")
+        item = {"module_args": args, "module_id": module_uid(name, version), "module_name": name}
+        fields["module_list"].append({**item, "semantic_version": version})
+        if bundled and (settings := _MODULE_SETTINGS.get(name)):
+            fields[settings] = {**defaults(f"bdb.{settings}"), **fields.get(settings, {})}
+    if bundled:
+        setting = "query_performance_factor"
+        fields[setting] = {**defaults(f"bdb.{setting}"), **fields.get(setting, {})}
+
+
+def stored(state: State, old: Mapping[str, Json], sent: Mapping[str, Json]) -> dict[str, Json]:
+    """Return *sent* in the form in which the server keeps and shows it."""
+    kept: dict[str, Json] = {}
+    for name, value in sent.items():
+        row = rows("bdb")[name]
+        if row.get("write_only") or name in ("uid", "module_list"):
+            continue
+        if name in _MERGED:
+            over = old.get(name, {}) if state.settings.on("nested_settings", "merge") else defaults(row["ref"])
+            kept[name] = _overlaid(over, value)
+        elif "items_ref" in row:
+            kept[name] = [pruned(row["items_ref"], item) for item in value]
+        else:
+            kept[name] = value
+    _normalise(state, old, kept)
+    return kept
+
+
+def _overlaid(old: Json, new: Json) -> Json:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{name: _overlaid(old.get(name), value) for name, value in new.items()}}
+    return new
+
+
+def _normalise(state: State, old: Mapping[str, Json], kept: dict[str, Json]) -> None:
+    settings = state.settings
+    if "active_defrag_ignore_bytes" in kept:
+        kept["active_defrag_ignore_bytes"] = _bytes(kept["active_defrag_ignore_bytes"])
+    if "authentication_redis_pass" in kept and settings.on("default_password_reads", "empty"):
+        kept["authentication_redis_pass"] = ""
+    for name in ("replica_sources", "crdt_sources", "sync_sources"):
+        if name in kept:
+            kept[name] = [_source(state, old.get(name, ()), item) for item in kept[name]]
+    if settings.on("placement_hints", "one-shot"):
+        kept.pop("avoid_nodes", None)
+        kept.pop("use_nodes", None)
+    if "backup_location" in kept and settings.on("secrets_on_read", "masked"):
+        place = kept["backup_location"]
+        kept["backup_location"] = {name: _MASK if name in _SECRETS else value for name, value in place.items()}
+    policy = kept.get("gradual_sync_policy", old.get("gradual_sync_policy"))
+    if policy != "custom" and ("gradual_sync_policy" in kept or "gradual_sync_policy_parameters" in kept):
+        kept["gradual_sync_policy_parameters"] = defaults("bdb.gradual_sync_policy_parameters")
+
+
+_UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
+
+
+def _bytes(text: str) -> str:
+    number, unit = text[:-2], text[-2:].lower()
+    return str(int(number) * _UNITS[unit]) if unit in _UNITS and number.isdecimal() else text
+
+
+def _source(state: State, before: Json, item: Json) -> Json:
+    """Return a replica source as it is shown: with the server's uid and its own view of the link."""
+    known = next((one for one in before if one["uri"] == item["uri"]), None)
+    if known is None:
+        known = {"uid": state.next_source, "lag": 0, "last_error": "", "last_update": state.stamp()}
+        known.update({"rdb_size": 0, "rdb_transferred": 0, "status": "in-sync"})
+        state.next_source += 1
+    return dict(sorted({**known, **item}.items()))
