@@ -39,6 +39,7 @@ class Report:
     """How an apply ended: its outcomes in the order of the plan."""
 
     outcomes: tuple[Outcome, ...]
+    run: str = ""  # its id in the ledger
     interrupted: bool = False  # stopped on request
     stopped: Mapping[str, str] | None = None  # cluster → why it was given up
 

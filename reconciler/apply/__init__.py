@@ -1,0 +1,84 @@
+"""Walks the graph of a plan and does what is ready: the only place that writes to clusters.
+
+`reconcile` calls `apply` under the locks of the clusters, and `recover` before it plans. One change that fails skips
+what needs it and nothing else; an error that speaks for a whole cluster ends the work there and nowhere else. Must not
+know manifests, files or terminals.
+"""
+
+from __future__ import annotations
+
+import os
+import random as random_module
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from reconciler import telemetry
+from reconciler.apply.directory import Directory
+from reconciler.apply.means import Connection, Means
+from reconciler.apply.perform import Site
+from reconciler.apply.recovery import recover, unfinished_creates
+from reconciler.apply.schedule import Schedule
+from reconciler.kinds import Kind
+from reconciler.ledger import Ledger
+from reconciler.plan import LiveState, Plan, digest
+from reconciler.report import Report
+from reconciler.rest import Reveal
+
+__all__ = ["SETTLE_WINDOW", "Connection", "apply", "recover", "unfinished_creates"]
+
+SETTLE_WINDOW = 120.0  # seconds: twice the longest request
+
+
+def apply(
+    plan: Plan,
+    kinds: Mapping[str, Kind],
+    clients: Mapping[str, Connection],
+    ledger: Ledger,
+    reveal: Reveal,
+    *,
+    live: Mapping[str, LiveState] | None = None,
+    parallelism: int = 4,
+    settle_window: float = SETTLE_WINDOW,
+    revision: str = "",
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+    random: random_module.Random | None = None,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+    observe: telemetry.Observer = telemetry.ignore,
+    stop: threading.Event | None = None,
+) -> Report:
+    """Do what *plan* says, and report on every change of it. A failing change is in the report and raises nothing.
+
+    *live* is what the plan was made from, by cluster: it saves listing the kinds that are referred to. *parallelism*
+    is the number of writes at a time for each cluster; with 1 everything happens in the calling thread, in the order
+    of the plan. *revision* goes into the record of the run. After *stop* is set, calls in flight are finished and
+    none is begun.
+    """
+    means = Means(clock, sleep, random or random_module.Random(), observe, stop or threading.Event())
+
+    def new_id() -> str:
+        return random_bytes(16).hex()
+
+    run = new_id()
+    sites = {}
+    for name in sorted({change.address.cluster for change in plan.changes}):
+        state = (live or {}).get(name)
+        sites[name] = Site(
+            name=name,
+            client=clients[name],
+            kinds=kinds,
+            directory=Directory(kinds, clients[name], state),
+            ledger=ledger,
+            owned=ledger.owned(name),
+            unfinished=unfinished_creates(ledger, name),
+            reveal=reveal,
+            new_id=new_id,
+            window=settle_window,
+            run=run,
+            means=means,
+        )
+    ledger.start_run(run, revision=revision, digest=digest(plan))
+    report = Schedule(plan, sites, means, parallelism).walk(run)
+    ledger.finish_run(run, report.counts, report.to_json())
+    return report

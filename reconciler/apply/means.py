@@ -1,0 +1,84 @@
+"""What the engine works with: time, chance, someone who listens, a way to be stopped; and how it drives a flow."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Protocol, TypeVar
+
+from reconciler import telemetry
+from reconciler.errors import Interrupted, ReconcilerError
+from reconciler.flows import Flow, Passed, Wait
+from reconciler.rest import Answer, Call
+
+T = TypeVar("T")
+
+_SLICE = 0.25  # seconds; so soon a pause ends when we are asked to stop
+
+
+class Connection(Protocol):
+    """What the engine needs of a client."""
+
+    def get(self, path: str, *, missing_ok: bool = False) -> Answer: ...
+
+    def send(self, call: Call) -> Answer: ...
+
+
+@dataclass(slots=True)
+class Means:
+    """The outside of one apply, all of it replaceable."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] = time.sleep
+    random: Random = field(default_factory=Random)
+    observe: telemetry.Observer = telemetry.ignore
+    stop: threading.Event = field(default_factory=threading.Event)
+    _gate: threading.Lock = field(default_factory=threading.Lock)
+
+    def tell(self, name: str, attributes: Mapping[str, Any]) -> None:
+        """Tell the observer, one event at a time whatever the number of threads."""
+        with self._gate:
+            self.observe(telemetry.Event(name, attributes))
+
+    def drive(self, client: Connection, flow: Flow[T], waiting: Callable[[str], None]) -> T:
+        """Do what *flow* asks for until it ends, and return what it ends with.
+
+        Raises what the flow raises, and Interrupted in a pause once we are asked to stop.
+        """
+        answer: Answer | Passed | None = None
+        error: ReconcilerError | None = None
+        try:
+            while True:
+                step = flow.throw(error) if error is not None else flow.send(answer)
+                answer = error = None
+                try:
+                    answer = self._pause(step, waiting) if isinstance(step, Wait) else _call(client, step)
+                except ReconcilerError as refusal:
+                    error = refusal
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        finally:
+            flow.close()
+
+    def _pause(self, wait: Wait, waiting: Callable[[str], None]) -> Passed:
+        if wait.most <= 0:
+            return Passed(self.clock(), 0.0)
+        if wait.why:
+            waiting(wait.why)
+        with self._gate:
+            seconds = self.random.uniform(wait.least, wait.most)
+        left = seconds
+        while left > 0:
+            if self.stop.is_set():
+                raise Interrupted("stopped while the cluster was still at work; the next run looks at it again")
+            self.sleep(min(left, _SLICE))
+            left -= _SLICE
+        return Passed(self.clock(), seconds)
+
+
+def _call(client: Connection, call: Call) -> Answer:
+    return client.get(call.path, missing_ok=True) if call.method == "GET" else client.send(call)

@@ -1,0 +1,70 @@
+"""What a killed run left open, settled from a fresh read: each effect gets into the record once, and only once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.diff import changes
+from reconciler.hooks import hook_of
+from reconciler.kinds import Address, Kind
+from reconciler.ledger import Intent, Ledger, Record
+from reconciler.normalize import comparable
+from reconciler.plan import LiveObject, LiveState
+
+
+def recover(ledger: Ledger, kinds: Mapping[str, Kind], live: LiveState) -> tuple[Address, ...]:
+    """Close the intents of one cluster that *live* settles; return the addresses that are recorded by it.
+
+    A create that *live* does not show stays open: its effect may still come, and the next create of that address
+    starts by looking for it. Kinds that *live* does not cover stay as they are. Call it before planning, under the
+    cluster's lock.
+    """
+    recorded = []
+    for intent in ledger.open_intents(live.cluster):
+        kind = kinds.get(intent.address.kind)
+        if kind is None or intent.address.kind not in live.objects:
+            continue
+        outcome, record, forget = _judged(kind, intent, live.objects[kind.name], ledger)
+        if outcome:
+            ledger.close(intent.op_id, outcome, record=record, forget=forget)
+        if record is not None:
+            recorded.append(intent.address)
+    return tuple(recorded)
+
+
+def unfinished_creates(ledger: Ledger, cluster: str) -> Mapping[Address, Intent]:
+    """Return the creates whose outcome is still unknown; their bodies hold the ports that were pinned for them."""
+    return {intent.address: intent for intent in ledger.open_intents(cluster) if intent.action == "create"}
+
+
+def _judged(
+    kind: Kind, intent: Intent, objects: tuple[LiveObject, ...], ledger: Ledger
+) -> tuple[str, Record | None, Address | None]:
+    if intent.action == "create":
+        made = _made(kind, intent, objects)
+        return (
+            ("done, found later", _record(kind, intent, made, {}, intent.secrets), None) if made else ("", None, None)
+        )
+    there = next((one for one in objects if one.uid == intent.uid), None)
+    if intent.action == "delete":
+        return ("done, found later", None, intent.address) if there is None else ("superseded", None, None)
+    if there is None or changes(kind, intent.body, there.spec):
+        return "superseded", None, None
+    mine = ledger.owned(intent.address.cluster).get(intent.address)
+    return "done, found later", _record(kind, intent, there, mine.fields if mine else {}, {}), None
+
+
+def _made(kind: Kind, intent: Intent, objects: tuple[LiveObject, ...]) -> LiveObject | None:
+    """Return the one object that this create provably made."""
+    marked = [one for one in objects if one.operation == intent.op_id]
+    if marked or hook_of(kind).stamp is not None:
+        return marked[0] if len(marked) == 1 else None
+    named = [one for one in objects if one.name == intent.address.name]
+    same = [one for one in named if not changes(kind, intent.body, one.spec)]
+    return same[0] if len(same) == 1 else None
+
+
+def _record(
+    kind: Kind, intent: Intent, live: LiveObject, before: Mapping[str, object], secrets: Mapping[str, str]
+) -> Record:
+    return Record(intent.address, live.uid, live.created, {**before, **comparable(kind, intent.body)}, secrets)
