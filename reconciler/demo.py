@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 WIDTH = 100
 CLUSTER = "staging"
-PLACES = ("redis-1.staging.shop.example:9443", "redis-2.staging.shop.example:9443", "redis-3.staging.shop.example:9443")
+PLACES = tuple(f"redis-{number}.staging.shop.example:9443" for number in (1, 2, 3))
 SECRETS = ("SHOP_CHECKOUT_PASSWORD", "SHOP_CATALOGUE_PASSWORD", "SHOP_ANA_PASSWORD", "SHOP_ONCALL_PASSWORD")
 
 
@@ -105,11 +105,13 @@ def _story(folder: Path) -> None:
 @contextmanager
 def _simulator(folder: Path) -> Iterator[Simulator]:
     """Run a simulator in a process of its own; stop it at the end whatever happens."""
-    command = ["simulate", "--port", "0", "--nodes", "2", "--outside", "1", "--tls-dir", str(folder / "tls")]
+    command = ["simulate", "--nodes", "2", "--outside", "1", "--port", "0", "--time-scale", "5"]
     _say(f"$ reconciler {' '.join(command)} &")
+    password = secrets.token_urlsafe(16)
     log = (folder / "simulator.log").open("wb")
     process = subprocess.Popen(  # noqa: S603: our own interpreter and our own words
-        [sys.executable, "-m", "reconciler", *command],
+        [sys.executable, "-m", "reconciler", *command, "--tls-dir", str(folder / "tls")],
+        env={**_python(), "SIMULATOR_PASSWORD": password},
         stdout=subprocess.PIPE,
         stderr=log,
         start_new_session=True,  # Ctrl-C is for the story, which then stops it in good order
@@ -121,7 +123,8 @@ def _simulator(folder: Path) -> Iterator[Simulator]:
             raise StoryError(f"the simulator did not start:\n{(folder / 'simulator.log').read_text()[-2000:]}")
         said = json.loads(line)
         _say(line.decode().strip())
-        yield Simulator(tuple(said["urls"]), Path(said["ca_file"]), said["username"], said["password"])
+        members, outside = said["urls"][:2], said["urls"][2:]
+        yield Simulator((*outside, *members), Path(said["ca_file"]), said["username"], password)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -202,9 +205,14 @@ def _environment(simulator: Simulator) -> dict[str, str]:
     made_up = {name: f"Demo-{secrets.token_urlsafe(12)}1!" for name in SECRETS}
     login = {"REDIS_ENTERPRISE_USER": simulator.username, "REDIS_ENTERPRISE_PASSWORD": simulator.password}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REDIS_ENTERPRISE_")}
+    return {**kept, "PYTHONPATH": _python()["PYTHONPATH"], **login, **made_up}
+
+
+def _python() -> dict[str, str]:
+    """Return the environment in which Python finds this very package from any folder."""
     here = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(part for part in (here, os.environ.get("PYTHONPATH", "")) if part)
-    return {**kept, **login, **made_up, "PYTHONPATH": path}
+    return {**os.environ, "PYTHONPATH": path}
 
 
 # --- telling -----------------------------------------------------------------------------------------------------------

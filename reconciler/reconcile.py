@@ -11,10 +11,11 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from reconciler import drift, normalize, telemetry
-from reconciler.errors import PlanStale, SecretMissing
+from reconciler.errors import InputError, PlanStale, Problem, SecretMissing
 from reconciler.kinds import Address, Field, Kind, load_kinds
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
 from reconciler.secrets import Secret, resolve
@@ -42,11 +43,17 @@ class Session:
     """The clusters that one command works on; a context manager that closes what it opened."""
 
     def __init__(
-        self, settings: Settings, targets: Sequence[Target], *, observe: telemetry.Observer = telemetry.ignore
+        self,
+        settings: Settings,
+        targets: Sequence[Target],
+        *,
+        observe: telemetry.Observer = telemetry.ignore,
+        stop: threading.Event | None = None,
     ) -> None:
         self.settings = settings
         self.targets = tuple(targets)
         self.observe = observe
+        self.stop = stop or threading.Event()
         self.kinds = load_kinds()
         self._clients: dict[str, Client] = {}
         self._ledger: Ledger | None = None
@@ -55,12 +62,24 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._open.close()
+
+    def only(self, names: Iterable[str]) -> None:
+        """Work on these clusters alone; raises InputError where one is not configured."""
+        known = {target.name: target for target in self.targets}
+        unknown = [
+            Problem("plan", 0, 0, "", f"cluster {name or 'default'} is not configured here")
+            for name in names
+            if name not in known
+        ]
+        if unknown:
+            raise InputError(Problem("plan", 0, 0, "", f"cluster {name} is not configured here") for name in unknown)
+        self.targets = tuple(known[name] for name in names)
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         """Return the secret that `{valueFrom: …}` or what stands in it names."""
-        return resolve(value_from.get("valueFrom", value_from), self.settings.sources)
+        return resolve(value_from, self.settings.sources)
 
     def clients(self) -> Mapping[str, Client]:
         """Return a client for each cluster; credentials are looked up now, nothing is sent yet."""
@@ -68,7 +87,13 @@ class Session:
 
         for target in self.targets:
             if target.name not in self._clients:
-                client = Client(target, self.settings.credentials(target), observe=self.observe)
+                client = Client(
+                    target,
+                    self.settings.credentials(target),
+                    sleep=self.stop.wait,
+                    observe=self.observe,
+                    redact=self.settings.redactor.redact,
+                )
                 self._open.callback(client.close)
                 self._clients[target.name] = client
         return self._clients
@@ -89,6 +114,11 @@ class Session:
         """Return what we own on these clusters."""
         ledger = self.known_ledger()
         return {k: v for target in self.targets for k, v in ledger.owned(target.name).items()} if ledger else {}
+
+    def unfinished(self) -> bool:
+        """Say whether an earlier run left something begun."""
+        ledger = self.known_ledger()
+        return ledger is not None and any(ledger.open_intents(target.name) for target in self.targets)
 
     @contextlib.contextmanager
     def locked(self, clusters: Iterable[str]) -> Iterator[None]:
@@ -150,6 +180,12 @@ def still_true(before: Planned, now: Planned) -> None:
     raise PlanStale("the manifests or the ledger changed since the plan was shown; nothing was written; run it again")
 
 
+def same_ports(options: Options, approved: Plan) -> Options:
+    """Return *options* with the ports that *approved* chose, so that planning again can give the same plan."""
+    ports = {change.address: change.body["port"] for change in approved.changes if change.body.get("port")}
+    return replace(options, pinned_ports={**options.pinned_ports, **ports})
+
+
 def refuse_if_moved(approved: Plan, live: Mapping[str, LiveState]) -> None:
     """Raise PlanStale, naming each value, where the live state is not what *approved* was decided from."""
     differences = moved(approved, live)
@@ -165,13 +201,12 @@ def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
     wanted: dict[str, Wanted] = {target.name: {} for target in session.targets}
     for change in approved.changes:
         mine = wanted[change.address.cluster]
-        _want(session.kinds, mine, change.address.kind, {*(change.rests_on or {}), *change.body})
+        known = mine.get(change.address.kind) or frozenset()
+        mine[change.address.kind] = known.union(change.rests_on or (), change.body)
     return read(session, wanted)
 
 
-def execute(
-    session: Session, approved: Plan, *, parallelism: int, stop: threading.Event, run: str | None = None
-) -> Report:
+def execute(session: Session, approved: Plan, *, parallelism: int) -> Report:
     """Do what *approved* says; the caller holds the locks and has made sure that it still holds."""
     from reconciler.apply import apply
 
@@ -183,8 +218,30 @@ def execute(
         session.reveal,
         parallelism=parallelism,
         observe=session.observe,
-        stop=stop,
+        stop=session.stop,
     )
+
+
+def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (file name, YAML) for each kind that has something to export, a folder for each of several clusters."""
+    from reconciler import export as exporting
+
+    names = dict.fromkeys(kinds or session.kinds)
+    unknown = [
+        Problem("KIND", 0, 0, "", f"there is no kind {name}", f"there are {', '.join(session.kinds)}")
+        for name in names
+        if name not in session.kinds
+    ]
+    if unknown:
+        raise InputError(unknown)
+    pages = []
+    for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
+        for name in names:
+            text = exporting.manifests_of(session.kinds[name], state.objects[name])
+            if text:
+                file = f"{name.lower()}.yaml"
+                pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))
+    return pages
 
 
 def find_drift(session: Session, planned: Planned) -> tuple[drift.Drift, ...]:
@@ -193,45 +250,25 @@ def find_drift(session: Session, planned: Planned) -> tuple[drift.Drift, ...]:
 
 
 def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: Iterable[Address]) -> Wanted:
-    """Return what must be read to plan *resources*: declared fields, names of what they refer to, and who refers to
-    what may go.
-    """
+    """Return what must be read to plan *resources*: what they declare, and who refers to what may go."""
     fields: dict[str, set[str]] = {}
-    leaving: set[str] = {address.kind for address in owned}
+    leaving = {address.kind for address in owned}
     for resource in resources:
         fields.setdefault(resource.address.kind, set()).update(resource.spec)
         if resource.absent:
             leaving.add(resource.address.kind)
-    wanted: Wanted = {}
-    for name in sorted({*fields, *leaving}):
-        _want(kinds, wanted, name, fields.get(name, set()))
     for kind in kinds.values() if leaving else ():
-        _want_referrers(wanted, kind, leaving)
-    return wanted
-
-
-def _want(kinds: Mapping[str, Kind], wanted: Wanted, name: str, fields: set[str]) -> None:
-    kind = kinds[name]
-    known = wanted.get(name) or frozenset()
-    wanted[name] = known | fields
-    for field in fields:
-        for target in _targets(kind.fields[field]) if field in kind.fields else ():
-            wanted.setdefault(target, frozenset())
-
-
-def _want_referrers(wanted: Wanted, kind: Kind, leaving: set[str]) -> None:
-    referring = {name for name, field in kind.fields.items() if leaving.intersection(_targets(field))}
-    if referring:
-        wanted[kind.name] = (wanted.get(kind.name) or frozenset()) | referring
+        referring = {name for name, field in kind.fields.items() if leaving.intersection(_targets(field))}
+        if referring or kind.name in leaving:
+            fields.setdefault(kind.name, set()).update(referring)
+    return {name: frozenset(names) for name, names in sorted(fields.items())}
 
 
 def _targets(field: Field) -> Iterator[str]:
     """Yield the kinds that *field* refers to, at any depth."""
     if field.reference:
         yield field.reference.kind
-    if field.items:
-        yield from _targets(field.items)
-    for child in field.properties.values():
+    for child in (*field.properties.values(), *((field.items,) if field.items else ())):
         yield from _targets(child)
 
 

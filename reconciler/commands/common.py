@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 import click
 
 from reconciler.cli import say
+from reconciler.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from reconciler.manifests import Manifests
+    from reconciler.plan import Options
+    from reconciler.reconcile import Session
     from reconciler.secrets import Redactor
     from reconciler.settings import Settings
+    from reconciler.telemetry import Event, Observer
 
 Decorator = Callable[[Callable[..., int]], Callable[..., int]]
 
@@ -95,8 +102,13 @@ class Console(NamedTuple):
     def warn(self, text: str) -> None:
         say(f"warning: {text}")
 
+    def observe(self, event: Event) -> None:
+        """Tell each event of the engine, where the user asked to hear it."""
+        if self.verbose:
+            say(" ".join([event.name, *(f"{name}={value}" for name, value in sorted(event.attributes.items()))]))
 
-class _Redacting:
+
+class Redacting:
     """A text stream that masks every known secret on its way out."""
 
     def __init__(self, stream: Any, redactor: Redactor) -> None:
@@ -125,13 +137,65 @@ def console(flags: Mapping[str, Any]) -> Console:
     )
 
 
-def load_settings(flags: Mapping[str, Any]) -> Settings:
+def load_settings(flags: Mapping[str, Any], screen: Console) -> Settings:
     """Read the project file, the environment and the flags; from here on no secret reaches the terminal."""
     from reconciler import settings
     from reconciler.secrets import Redactor
 
     redactor = Redactor()
-    sys.stdout = _Redacting(sys.stdout, redactor)  # type: ignore[assignment]
-    sys.stderr = _Redacting(sys.stderr, redactor)  # type: ignore[assignment]
-    project = flags.get("project")
-    return settings.load(Path(project) if project else None, os.environ, flags)
+    sys.stdout = cast("TextIO", Redacting(sys.stdout, redactor))
+    sys.stderr = cast("TextIO", Redacting(sys.stderr, redactor))
+    project = Path(flags["project"]) if flags.get("project") else None
+    loaded = settings.load(project, os.environ, flags, redactor=redactor, warn=screen.warn)
+    for warning in loaded.warnings:
+        screen.warn(warning)
+    return loaded
+
+
+def declared(settings: Settings, files: Sequence[str], screen: Console) -> Manifests:
+    """Return what is declared for the selected clusters, and say what is odd in it; raises InputError."""
+    from reconciler.kinds import load_kinds
+    from reconciler.manifests import load
+
+    manifests = load(files, load_kinds(), clusters=settings.targets, limits=settings.limits)
+    for problem in manifests.warnings:
+        screen.warn(str(problem))
+    if len(settings.selected) == len(settings.targets):
+        return manifests
+    names = {target.name for target in settings.selected}
+    return manifests._replace(resources=tuple(item for item in manifests.resources if item.address.cluster in names))
+
+
+@contextmanager
+def opening(
+    flags: Mapping[str, Any], screen: Console, observe: Observer | None = None, stop: threading.Event | None = None
+) -> Iterator[Session]:
+    """Open a session on the chosen clusters; raises InputError where there is none."""
+    from reconciler.reconcile import Session
+
+    loaded = load_settings(flags, screen)
+    if not loaded.selected:
+        message, hint = (
+            "no cluster is configured",
+            "write a reconciler.yaml, or set REDIS_ENTERPRISE_URL, _USER and _PASSWORD",
+        )
+        raise InputError([Problem("settings", 0, 0, "", message, hint)])
+    with Session(loaded, loaded.selected, observe=observe or screen.observe, stop=stop) as session:
+        yield session
+
+
+def choice(flags: Mapping[str, Any], settings: Settings) -> Options:
+    """Return what the flags say about a plan."""
+    from reconciler.plan import Options
+
+    limits = settings.limits
+    if flags["max_update_percent"] is not None:
+        limits = limits._replace(update_percent=flags["max_update_percent"])
+    return Options(
+        prune=flags["prune"],
+        allow_destroy=frozenset(flags["allow_destroy"]),
+        targets=tuple(flags["targets"]),
+        excludes=tuple(flags["excludes"]),
+        limits=limits,
+        resend_secrets=frozenset(flags["resend"]),
+    )

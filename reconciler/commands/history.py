@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def command(limit: int, output: str, **flags: Any) -> int:
     """List the runs in the ledger: when, how long, what came of them."""
     screen = console(flags)
-    settings = load_settings(flags)
+    settings = load_settings(flags, screen)
     runs: tuple[Run, ...] = ()
     if settings.state_dir.is_dir():
         from reconciler.ledger import Ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command("simulate", context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.command("simulate", context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(arguments: tuple[str, ...]) -> int:
     """Serve the embedded API server; `reconciler simulate --help` has its options."""

@@ -1,0 +1,172 @@
+"""`reconciler apply`: shows a plan, asks, does it, and reports. The only command that writes to a cluster."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler import reconcile
+from reconciler.commands import savedplan
+from reconciler.commands.common import (
+    CHOICE,
+    FILES,
+    REACH,
+    WHERE,
+    Console,
+    choice,
+    console,
+    declared,
+    format_option,
+    opening,
+    options,
+)
+from reconciler.commands.show import show_plan, show_report
+from reconciler.errors import AppliedInPart, Interrupted, Refused
+
+if TYPE_CHECKING:
+    from reconciler.plan import Options, Plan
+    from reconciler.report import Report
+
+
+@click.command("apply")
+@click.argument("saved", required=False, metavar="[PLANFILE]")
+@options(*FILES)
+@click.option("--yes", "--auto-approve", "yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--parallelism", type=click.IntRange(1, 32), default=4, show_default=True, help="Writes a cluster at once."
+)
+@format_option("text", "json")
+@options(*CHOICE, *REACH, *WHERE)
+def command(saved: str | None, files: tuple[str, ...], yes: bool, parallelism: int, output: str, **flags: Any) -> int:
+    """Make the clusters equal to the manifests, or do exactly what a saved plan says."""
+    if saved and files:
+        raise click.UsageError("give a saved plan or manifests (-f), not both")
+    screen = console(flags)
+    stop = threading.Event()
+    with _progress(screen, output) as observe, opening(flags, screen, observe, stop) as session:
+        run = _Apply(session, screen, output, yes, parallelism, stop)
+        report = run.saved(Path(saved), flags) if saved else run.manifests(files, flags)
+    return 0 if report is None else _code(report)
+
+
+class _Apply:
+    """One run of the command: what it works with, and its two ways to begin."""
+
+    def __init__(
+        self,
+        session: reconcile.Session,
+        screen: Console,
+        output: str,
+        yes: bool,
+        parallelism: int,
+        stop: threading.Event,
+    ) -> None:
+        self.session = session
+        self.screen = screen
+        self.output = output
+        self.yes = yes
+        self.parallelism = parallelism
+        self.stop = stop
+
+    def manifests(self, files: tuple[str, ...], flags: Mapping[str, Any]) -> Report | None:
+        """Plan what the manifests say, and do it; None where there was nothing to do."""
+        session = self.session
+        manifests = declared(session.settings, files, self.screen)
+        wishes = choice(flags, session.settings)
+        planned = reconcile.plan(session, manifests, wishes)
+        if not self.approved(planned.plan, wishes):
+            return None
+        with session.locked(planned.plan.clusters):
+            now = reconcile.plan(session, manifests, reconcile.same_ports(wishes, planned.plan))
+            reconcile.still_true(planned, now)
+            return self.execute(planned.plan)
+
+    def saved(self, path: Path, flags: Mapping[str, Any]) -> Report | None:
+        """Do what a saved plan says, if it still holds."""
+        from reconciler.plan import from_json
+
+        plan = from_json(savedplan.read(path))
+        self.session.only(plan.clusters)
+        reconcile.refuse_if_moved(plan, reconcile.reread(self.session, plan))
+        if not self.approved(plan, choice(flags, self.session.settings)):
+            return None
+        with self.session.locked(plan.clusters):
+            reconcile.refuse_if_moved(plan, reconcile.reread(self.session, plan))
+            return self.execute(plan)
+
+    def approved(self, plan: Plan, wishes: Options) -> bool:
+        """Show *plan*; return whether it is to be done. Raises Refused where it must not."""
+        from reconciler.plan import check
+
+        if self.output == "text":
+            show_plan(plan, "text", self.screen)
+        check(plan, wishes)
+        if not plan.changes and not self.session.unfinished():
+            if self.output == "json":
+                show_plan(plan, "json", self.screen)
+            return False
+        if not self.yes and plan.changes:
+            self.ask()
+        return True
+
+    def ask(self) -> None:
+        """Ask for a yes; raises Refused without one, or without somebody to ask."""
+        if not sys.stdin.isatty() or self.output == "json":
+            raise Refused("apply asks before it writes, and nobody is there to answer; read the plan, then add --yes")
+        sys.stderr.write("\nDo this? Only `yes` is taken for an answer: ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip() != "yes":
+            raise Refused("not approved; nothing was written")
+
+    def execute(self, plan: Plan) -> Report:
+        with stopping(self.stop, self.screen):
+            report = reconcile.execute(self.session, plan, parallelism=self.parallelism)
+        show_report(report, self.output, self.screen, "reconciler apply")
+        return report
+
+
+@contextmanager
+def stopping(stop: threading.Event, screen: Console) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a wish: the call in flight is finished, and no other is begun."""
+
+    def wish(number: int, _frame: object) -> None:
+        stop.set()
+        screen.note(f"\n{signal.Signals(number).name}: finishing what is under way, starting nothing new …")
+
+    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _code(report: Report) -> int:
+    """Return the exit code of a report."""
+    if report.interrupted:
+        return Interrupted.exit_code
+    if report.complete:
+        return 0
+    if report.done:
+        return AppliedInPart.exit_code
+    codes = [outcome.error.exit_code for outcome in report.failed if outcome.error is not None]
+    return max(codes, default=AppliedInPart.exit_code)
+
+
+@contextmanager
+def _progress(screen: Console, output: str) -> Iterator[Any]:
+    """Give an observer that draws the progress, where somebody may be watching."""
+    if screen.quiet or screen.verbose:
+        yield screen.observe
+        return
+    from reconciler.render.progress import progress
+
+    with progress(sys.stderr, color=screen.color) as observe:
+        yield observe
