@@ -1,0 +1,75 @@
+"""A plan as markdown, for a comment on a pull request: what happens at a glance, the details folded away."""
+
+from __future__ import annotations
+
+from reconciler.plan import Action, Change, Consent, Plan, digest
+from reconciler.render.escape import clean, fence, markdown, shorten
+from reconciler.render.text import counts, field_lines, name_of, summary
+
+_LIMIT = 60_000  # a comment on the usual forges may have 65,536 characters
+_WIDTH = 110
+_MARKS = {Action.CREATE: "+", Action.UPDATE: "!", Action.REPLACE: "-", Action.DELETE: "-", Action.FORGET: "#"}
+
+
+def plan_markdown(plan: Plan) -> str:
+    """Return *plan* as markdown that ends with its digest."""
+    parts = [f"### {summary(plan)}"]
+    several = len(plan.clusters) > 1
+    clusters = sorted({change.address.cluster for change in plan.changes})
+    room = _LIMIT
+    for cluster in clusters:
+        changes = [change for change in plan.changes if change.address.cluster == cluster]
+        block = _block(changes, room)
+        room -= len(block)
+        title = f"{markdown(cluster)}: " if several else ""
+        opened = " open" if len(plan.changes) <= 10 else ""
+        parts.append(f"<details{opened}><summary>{title}{_title(changes)}</summary>\n\n{block}\n\n</details>")
+    consents = [change for change in plan.changes if change.consent is not Consent.NOTHING]
+    if consents:
+        names = ", ".join(markdown(str(change.address)) for change in consents)
+        parts.append(f"**Destroys what is protected** and is refused without consent: {names}")
+    if plan.notes:
+        lines = [f"- {markdown(str(n.address))} ({n.level}): {markdown(n.message)}" for n in plan.notes]
+        shown = lines[:50]
+        if len(lines) > len(shown):
+            shown.append(f"- … and {len(lines) - len(shown)} more")
+        parts.append("\n".join(shown))
+    parts.append(f"<sub>{plan.unchanged} unchanged · plan {digest(plan)}</sub>")
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(changes: list[Change]) -> str:
+    count = counts(changes)
+    return ", ".join(f"{number} to {action.name.lower()}" for action, number in count.items() if number) or "details"
+
+
+def _block(changes: list[Change], room: int) -> str:
+    lines: list[str] = []
+    used = 0
+    for place, change in enumerate(changes):
+        new = list(_lines(change))
+        used += sum(len(line) + 1 for line in new)
+        if used > room:
+            lines.append(f"# … and {len(changes) - place} more changes")
+            break
+        lines += new
+    return fence("\n".join(lines), "diff")
+
+
+def _lines(change: Change) -> list[str]:
+    why = f"  # {change.why}" if change.why else ""
+    was = f" (was {change.renamed_from})" if change.renamed_from else ""
+    color, mark = _MARKS[change.action], change.action.value
+    head = f"{color} {name_of(change.address)}" if color == mark else f"{color} {mark} {name_of(change.address)}"
+    return [
+        shorten(head + clean(was + why), 2 * _WIDTH),
+        *(_marked(line) for line in field_lines(change, _WIDTH, False)),
+    ]
+
+
+def _marked(line: str) -> str:
+    """Put the mark of a field first, where a diff block takes its colour from."""
+    mark = line[4:5]
+    if mark in "+-":
+        return f"{mark}    {line[5:]}"
+    return f"!{line[1:]}" if mark == "~" else line

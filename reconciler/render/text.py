@@ -1,0 +1,139 @@
+"""A plan as text for a terminal of 100 columns. The commands print what comes back; nothing is printed here."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from reconciler.diff import FieldChange
+from reconciler.kinds import MISSING, Address
+from reconciler.plan import Action, Change, Consent, Note, Plan
+from reconciler.render.escape import clean, shorten
+from reconciler.render.values import change_text, shown
+
+COLORS = {"+": "32", "~": "33", "-/+": "35", "-": "31", ".": "2", "!": "33", "bold": "1", "dim": "2"}
+_WIDEST_PATH = 36
+
+
+def paint(text: str, style: str, color: bool) -> str:
+    """Return *text* in the colour of a mark, or as it is."""
+    return f"\x1b[{COLORS[style]}m{text}\x1b[0m" if color and style in COLORS else text
+
+
+def counts(changes: Iterable[Change]) -> dict[Action, int]:
+    """Count changes by action; a second step of a create is no change of its own."""
+    found = dict.fromkeys(Action, 0)
+    for change in changes:
+        if change.action is not Action.UPDATE or change.uid is not None:
+            found[change.action] += 1
+    return found
+
+
+def summary(plan: Plan) -> str:
+    """Return the line that people and CI bots look for."""
+    if not plan.changes:
+        return "No changes."
+    count = counts(plan.changes)
+    parts = [
+        f"{count[Action.CREATE]} to create",
+        f"{count[Action.UPDATE]} to update",
+        f"{count[Action.DELETE]} to delete",
+    ]
+    parts += [
+        f"{count[action]} to {action.name.lower()}" for action in (Action.REPLACE, Action.FORGET) if count[action]
+    ]
+    return f"Plan: {', '.join(parts)}."
+
+
+def plan_text(plan: Plan, width: int = 100, color: bool = False) -> str:
+    """Return *plan* as text that ends with its summary line."""
+    several = len(plan.clusters) > 1
+    blocks: list[str] = []
+    for cluster in _clusters(plan):
+        lines = [
+            line
+            for change in plan.changes
+            if change.address.cluster == cluster
+            for line in _change(change, width, color)
+        ]
+        notes = [note for note in plan.notes if note.address.cluster == cluster]
+        if several and (lines or notes):
+            blocks.append(paint(f"Cluster {clean(cluster)}", "bold", color))
+        if lines:
+            blocks.append("\n".join(lines))
+        if notes:
+            blocks.append("\n".join(line for note in notes for line in _note(note, width, color)))
+    blocks.append(paint(summary(plan), "bold", color))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _clusters(plan: Plan) -> list[str]:
+    return sorted(
+        {*plan.clusters, *(c.address.cluster for c in plan.changes), *(n.address.cluster for n in plan.notes)}
+    )
+
+
+def name_of(address: Address) -> str:
+    """Return an address without its cluster, harmless."""
+    return clean(f"{address.kind}/{address.name}")
+
+
+def _change(change: Change, width: int, color: bool) -> Iterator[str]:
+    mark = change.action.value
+    head = f"{mark:>3} {name_of(change.address)}"
+    if change.renamed_from:
+        head += f" (was {clean(change.renamed_from)})"
+    reason = f"  # {clean(change.why)}" if change.why else ""
+    if len(head + reason) > width:
+        yield paint(head, mark, color)
+        yield from (paint(line, "dim", color) for line in _wrapped(reason.strip(), "      ", width))
+    else:
+        yield paint(head, mark, color) + paint(reason, "dim", color)
+    if change.consent is Consent.ALLOW_DESTROY:
+        yield paint(f"      ! protected: needs --allow-destroy {clean(str(change.address))}", "-", color)
+    elif change.consent is Consent.CONTRADICTION:
+        yield paint("      ! declared absent and protected at once: refused", "-", color)
+    yield from field_lines(change, width, color)
+
+
+def field_lines(change: Change, width: int, color: bool) -> Iterator[str]:
+    """Yield a line for each field of *change*, paths aligned; more than one where a list is too long for a line."""
+    creates = change.action is Action.CREATE
+    column = min(max((len(clean(field.path)) for field in change.fields), default=0), _WIDEST_PATH)
+    for field in change.fields:
+        mark = " " if creates else "+" if field.before is MISSING else "-" if field.after is MISSING else "~"
+        path = clean(field.path)
+        lead = f"    {mark} {path:<{column}}  "
+        text = change_text(change.address.kind, field)
+        if len(lead) + len(text) <= width:
+            yield paint(f"    {mark}", mark, color) + f" {path:<{column}}  {text}"
+            continue
+        yield paint(f"    {mark}", mark, color) + f" {path}"
+        yield from (f"{'':10}{line}" for line in _long(field, text, width - 10))
+
+
+def _long(field: FieldChange, text: str, width: int) -> Iterator[str]:
+    one_sided = field.before is MISSING or field.after is MISSING
+    value: Any = field.after if field.before is MISSING else field.before
+    if one_sided and isinstance(value, list):
+        yield from (shorten(f"- {shown(item)}", width) for item in value)
+    elif one_sided and isinstance(value, dict):
+        yield from (shorten(f"{clean(name)}: {shown(item)}", width) for name, item in value.items())
+    elif one_sided or len(text) <= width:
+        yield shorten(text, width)
+    else:
+        yield shorten(shown(field.before), width)
+        yield shorten("→ " + shown(field.after), width)
+
+
+def _note(note: Note, width: int, color: bool) -> Iterator[str]:
+    held = " (held)" if note.level == "held" else ""
+    lines = _wrapped(f"! {name_of(note.address)}{held}: {clean(note.message)}", "  ", width)
+    return (paint(line, "!", color) for line in lines)
+
+
+def _wrapped(text: str, indent: str, width: int) -> Sequence[str]:
+    return textwrap.wrap(
+        text, width, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False
+    ) or [indent]

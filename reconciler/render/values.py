@@ -1,0 +1,97 @@
+"""One value of a spec as text for people: short, safe, exact where it matters. All plan renderers use this."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from reconciler.diff import SECRET, FieldChange
+from reconciler.kinds import MISSING, Field, load_kinds
+from reconciler.render.escape import clean, shorten
+
+ARROW = " → "
+_PLAIN = re.compile(r"[A-Za-z_*~+@/.-][A-Za-z0-9_*~+@/.,=%-]*")
+_LOOKS_OTHERWISE = frozenset({"true", "false", "null", "yes", "no", "on", "off", "~", "-"})
+_TEXT_LIMIT = 200
+_STEPS = {
+    "bytes": (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)),
+    "seconds": (("d", 86400), ("h", 3600), ("m", 60)),
+    "milliseconds": (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)),
+}
+
+
+def field_at(kind: str, path: str) -> Field | None:
+    """Return what is known of the field at the *path* of a field change, None where that is nothing."""
+    known = load_kinds().get(kind)
+    fields = known.fields if known is not None else {}
+    found: Field | None = None
+    for name in re.sub(r"\[[^\]]*\]", "", path).split("."):
+        found = fields.get(name)
+        if found is None:
+            return None
+        inner = found if found.items is None else found.items
+        fields = inner.properties
+    return found
+
+
+def human(value: Any, unit: str | None) -> str:
+    """Return a quantity as people say it, "2 GiB"; "" for what is none, or is as short as it is."""
+    if type(value) is str and value.isdigit() and len(value) < 20 and unit == "bytes":
+        value = int(value)
+    if type(value) is not int:
+        return ""
+    for name, size in _STEPS.get(unit or "", ()):
+        if value >= size:
+            amount = f"{value / size:.2f}".rstrip("0").rstrip(".")
+            exact = value % size == 0 or unit == "bytes"
+            return f"{amount} {name}" if unit == "bytes" else (f"{amount}{name}" if exact else "")
+    return ""
+
+
+def shown(value: Any) -> str:
+    """Return *value* on one line."""
+    if value is MISSING:
+        return "(not set)"
+    if value is SECRET:
+        return "(secret)"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{clean(str(name))}: {shown(item)}" for name, item in value.items()) + "}"
+    return json.dumps(value, default=repr)
+
+
+def _text(value: str) -> str:
+    if len(value) > _TEXT_LIMIT or value.count("\n") > 1:
+        digest = hashlib.sha256(value.encode(errors="backslashreplace")).hexdigest()[:12]
+        first = clean(value.strip().split("\n")[0])
+        return f'"{shorten(first, 40)}" ({len(value)} characters, sha256 {digest})'
+    if _PLAIN.fullmatch(value) and value.lower() not in _LOOKS_OTHERWISE:
+        return value
+    escaped = clean(value).replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def quantity(value: Any, unit: str | None) -> str:
+    """Return *value* with its human form beside it: `2 GiB (2147483648)`."""
+    said = human(value, unit)
+    return f"{said} ({shown(value)})" if said else shown(value)
+
+
+def change_text(kind: str, change: FieldChange) -> str:
+    """Return the values of *change* on one line: before → after, or the only one there is."""
+    field = field_at(kind, change.path)
+    unit = field.unit if field is not None else None
+    if change.before is MISSING:
+        return quantity(change.after, unit)
+    if change.after is MISSING:
+        return quantity(change.before, unit)
+    before, after = human(change.before, unit), human(change.after, unit)
+    exact = shown(change.before) + ARROW + shown(change.after)
+    if before or after:
+        return f"{before or shown(change.before)}{ARROW}{after or shown(change.after)} ({exact})"
+    return exact
