@@ -146,8 +146,8 @@ class _Loader:
         for key, draft in drafts.items():
             self.used.update(map(id, draft.documents))
             checked = self.check(draft)
+            declared.check(draft, self.problems, self.unresolved)
             if checked is not None:
-                declared.check(draft, self.problems, self.unresolved)
                 resources.append(_resource(cluster.name, key, draft, checked.spec))
         return resources
 

@@ -106,8 +106,8 @@ def check_clusters(draft: Draft, clusters: Sequence[Target], problems: list[Prob
     for path, name in named:
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"the project file has: {', '.join(known)}"
-            problems.append(draft.problem(path, f"there is no cluster {name}", hint))
+            hint = f'did you mean "{near[0]}"?' if near else f"the project file has: {', '.join(known)}"
+            problems.append(draft.problem(path, f'there is no cluster "{name}"', hint))
     if "clusterSelector" in metadata and not any(is_for(draft, cluster) for cluster in clusters):
         hint = "compare with labels in the project file"
         problems.append(draft.problem(("metadata", "clusterSelector"), "no cluster has these labels", hint))

@@ -93,6 +93,6 @@ class Declared:
             if kind == reference.kind:
                 names.append(name)
                 if draft.value["metadata"].get("renamedFrom") == reference.name:
-                    return f"it is now called {name}", True
+                    return f'it is now called "{name}"', True
         near = get_close_matches(reference.name, names, 1, 0.75) if len(names) <= 2_000 else []
-        return (f"did you mean {near[0]}?", True) if near else ("it must exist in the cluster", False)
+        return (f'did you mean "{near[0]}"?', True) if near else ("it must exist in the cluster", False)

@@ -12,7 +12,7 @@ from typing import Any
 from reconciler.errors import Problem
 from reconciler.kinds import Field, Kind
 from reconciler.manifests.layers import Draft, Key
-from reconciler.strictyaml import Path
+from reconciler.strictyaml import Path, shown
 
 
 def check_metadata(draft: Draft, kind: Kind, problems: list[Problem]) -> None:
@@ -21,8 +21,8 @@ def check_metadata(draft: Draft, kind: Kind, problems: list[Problem]) -> None:
     for index, name in enumerate(metadata.get("ignore", ())):
         if name not in kind.fields:
             near = get_close_matches(name, kind.fields, 1)
-            hint = f"did you mean {near[0]}?" if near else f"`reconciler kinds {kind.name}` lists them"
-            problems.append(draft.problem(("metadata", "ignore", index), f"{kind.name} has no field {name}", hint))
+            hint = f'did you mean "{near[0]}"?' if near else f"`reconciler kinds {kind.name}` lists them"
+            problems.append(draft.problem(("metadata", "ignore", index), f"{kind.name} has no field {shown(name)}", hint))
     old = metadata.get("renamedFrom")
     if old is not None and old == metadata["name"]:
         problems.append(draft.problem(("metadata", "renamedFrom"), "is the present name", "remove it"))

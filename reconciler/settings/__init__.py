@@ -120,8 +120,8 @@ def _select(targets: tuple[Target, ...], names: tuple[str, ...], problems: list[
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
-            problems.append(Problem("--cluster", 0, 0, "", f"there is no cluster {name}", hint))
+            hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(known) or 'none'}"
+            problems.append(Problem("--cluster", 0, 0, "", f'there is no cluster "{name}"', hint))
     return tuple(target for target in targets if not names or target.title in names)
 
 

@@ -60,7 +60,7 @@ def read(path: Path, problems: list[Problem]) -> Parsed:
             where = strictyaml.path_text(finding.path)
             found.append(Problem(*document.locate(finding.path), where, finding.message, finding.hint))
     if found:
-        problems.extend(found)
+        problems.extend(sorted(found, key=lambda problem: (problem.line, problem.column)))
         return Parsed(())
     return _Reader(documents[0], path.parent, problems).parsed()
 
@@ -87,7 +87,7 @@ class _Reader:
         for index, target in enumerate(targets):
             if target.name in seen:
                 line, _ = self.document.place(("clusters", seen[target.name]))
-                message = f"cluster {target.name} is given twice"
+                message = f'cluster "{target.name}" is given twice'
                 self.complain(("clusters", index, "name"), message, f"the first is in line {line}")
             seen.setdefault(target.name, index)
         secrets = value.get("secrets", {})
@@ -142,7 +142,7 @@ def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> Par
     for name in sorted(environ):
         near = get_close_matches(name, _KNOWN, 1, 0.9) if name not in _KNOWN and name.startswith("REDIS_ENT") else []
         if near and near[0] not in environ:
-            complain(name)("is not a variable that is read", f"did you mean {near[0]}?")
+            complain(name)("is not a variable that is read", f'did you mean "{near[0]}"?')
     if not environ.get(URL):
         return Parsed(())
     urls = [node_url(url.strip(), complain(URL)) for url in environ[URL].split(",")]

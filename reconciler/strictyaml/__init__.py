@@ -15,8 +15,9 @@ from reconciler.strictyaml.careful import Tree, findings
 from reconciler.strictyaml.events import SyntaxProblem
 from reconciler.strictyaml.quick import Odd, values
 from reconciler.strictyaml.text import BOUNDS, Bounds, Path, path_text, shown, unreadable
+from reconciler.strictyaml.writing import write
 
-__all__ = ["BOUNDS", "Bounds", "Document", "Path", "Place", "Reading", "parse", "path_text", "read", "shown"]
+__all__ = ["BOUNDS", "Bounds", "Document", "Path", "Place", "Reading", "parse", "path_text", "read", "shown", "write"]
 
 
 class Place(NamedTuple):

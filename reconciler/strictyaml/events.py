@@ -64,12 +64,15 @@ class _Words(NamedTuple):
 
 _COLON = _Words("this is no key: value pair", "add the colon, or check the indentation and quotes of the line before")
 _END = _Words("the text ends before this is closed", "add the closing quote or bracket", at_start=True)
+_VALUE = _Words("a value or a closing bracket is missing here", "check commas and brackets")
 _START = _Words("a plain value cannot begin with {}", "put it in quotes")
 _TAB = _Words("a tab cannot indent or begin a value", "use spaces")
 _INDENT = _Words("this line does not fit the lines above it", "check the indentation, and brackets left open")
 
 # What the two parsers say, in the order to look for it, and what we say instead.
 _SYNTAX = (
+    ("did not find expected node content", _VALUE),
+    ("expected the node content", _VALUE),
     ("found unexpected end of stream", _END),
     ("but got '<stream end>'", _END),
     ("found unexpected document indicator", _END),
