@@ -52,7 +52,7 @@ class Session:
     ) -> None:
         self.settings = settings
         self.targets = tuple(targets)
-        self.observe = observe
+        self.observe = observe  # may be exchanged while the session lasts
         self.stop = stop or threading.Event()
         self.kinds = load_kinds()
         self._clients: dict[str, Client] = {}
@@ -91,7 +91,7 @@ class Session:
                     target,
                     self.settings.credentials(target),
                     sleep=self.stop.wait,
-                    observe=self.observe,
+                    observe=lambda event: self.observe(event),
                     redact=self.settings.redactor.redact,
                 )
                 self._open.callback(client.close)
@@ -115,10 +115,11 @@ class Session:
         ledger = self.known_ledger()
         return {k: v for target in self.targets for k, v in ledger.owned(target.name).items()} if ledger else {}
 
-    def unfinished(self) -> bool:
-        """Say whether an earlier run left something begun."""
+    def begun_ports(self) -> Mapping[Address, int]:
+        """Return the ports that were chosen for creates whose outcome is still unknown."""
         ledger = self.known_ledger()
-        return ledger is not None and any(ledger.open_intents(target.name) for target in self.targets)
+        intents = [intent for target in self.targets for intent in ledger.open_intents(target.name)] if ledger else []
+        return {one.address: one.body["port"] for one in intents if one.action == "create" and one.body.get("port")}
 
     @contextlib.contextmanager
     def locked(self, clusters: Iterable[str]) -> Iterator[None]:
@@ -152,6 +153,7 @@ def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
     owned = session.owned()
+    options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
     resources = manifests.resources
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
     for resource in resources:
@@ -206,8 +208,30 @@ def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
     return read(session, wanted)
 
 
-def execute(session: Session, approved: Plan, *, parallelism: int) -> Report:
-    """Do what *approved* says; the caller holds the locks and has made sure that it still holds."""
+def settle(session: Session) -> None:
+    """Close in the ledger what an earlier run left open and the clusters show by now."""
+    from reconciler.apply import recover
+
+    ledger = session.known_ledger()
+    begun = {target.name: ledger.open_intents(target.name) for target in session.targets} if ledger else {}
+    for name, intents in begun.items():
+        fields: dict[str, set[str]] = {}
+        for intent in intents:
+            fields.setdefault(intent.address.kind, set()).update(intent.body)
+        if ledger and fields:
+            with session.locked([name]):
+                wanted: Wanted = {kind: frozenset(names) for kind, names in fields.items() if kind in session.kinds}
+                recover(ledger, session.kinds, read(session, {name: wanted})[name])
+
+
+def execute(
+    session: Session,
+    approved: Plan,
+    live: Mapping[str, LiveState],
+    *,
+    parallelism: int,
+) -> Report:
+    """Do what *approved* says; the caller holds the locks and has made sure that it still holds on *live*."""
     from reconciler.apply import apply
 
     return apply(
@@ -216,6 +240,7 @@ def execute(session: Session, approved: Plan, *, parallelism: int) -> Report:
         session.clients(),
         session.ledger(),
         session.reveal,
+        live=live,
         parallelism=parallelism,
         observe=session.observe,
         stop=session.stop,

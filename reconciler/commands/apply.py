@@ -31,7 +31,7 @@ from reconciler.commands.show import show_plan, show_report
 from reconciler.errors import AppliedInPart, Interrupted, Refused
 
 if TYPE_CHECKING:
-    from reconciler.plan import Options, Plan
+    from reconciler.plan import LiveState, Options, Plan
     from reconciler.report import Report
 
 
@@ -50,8 +50,8 @@ def command(saved: str | None, files: tuple[str, ...], yes: bool, parallelism: i
         raise click.UsageError("give a saved plan or manifests (-f), not both")
     screen = console(flags)
     stop = threading.Event()
-    with _progress(screen, output) as observe, opening(flags, screen, observe, stop) as session:
-        run = _Apply(session, screen, output, yes, parallelism, stop)
+    with opening(flags, screen, stop=stop) as session:
+        run = _Apply(session, screen, output, yes, parallelism)
         report = run.saved(Path(saved), flags) if saved else run.manifests(files, flags)
     return 0 if report is None else _code(report)
 
@@ -66,18 +66,17 @@ class _Apply:
         output: str,
         yes: bool,
         parallelism: int,
-        stop: threading.Event,
     ) -> None:
         self.session = session
         self.screen = screen
         self.output = output
         self.yes = yes
         self.parallelism = parallelism
-        self.stop = stop
 
     def manifests(self, files: tuple[str, ...], flags: Mapping[str, Any]) -> Report | None:
         """Plan what the manifests say, and do it; None where there was nothing to do."""
         session = self.session
+        reconcile.settle(session)
         manifests = declared(session.settings, files, self.screen)
         wishes = choice(flags, session.settings)
         planned = reconcile.plan(session, manifests, wishes)
@@ -86,7 +85,7 @@ class _Apply:
         with session.locked(planned.plan.clusters):
             now = reconcile.plan(session, manifests, reconcile.same_ports(wishes, planned.plan))
             reconcile.still_true(planned, now)
-            return self.execute(planned.plan)
+            return self.execute(planned.plan, now.live)
 
     def saved(self, path: Path, flags: Mapping[str, Any]) -> Report | None:
         """Do what a saved plan says, if it still holds."""
@@ -98,8 +97,9 @@ class _Apply:
         if not self.approved(plan, choice(flags, self.session.settings)):
             return None
         with self.session.locked(plan.clusters):
-            reconcile.refuse_if_moved(plan, reconcile.reread(self.session, plan))
-            return self.execute(plan)
+            live = reconcile.reread(self.session, plan)
+            reconcile.refuse_if_moved(plan, live)
+            return self.execute(plan, live)
 
     def approved(self, plan: Plan, wishes: Options) -> bool:
         """Show *plan*; return whether it is to be done. Raises Refused where it must not."""
@@ -108,11 +108,11 @@ class _Apply:
         if self.output == "text":
             show_plan(plan, "text", self.screen)
         check(plan, wishes)
-        if not plan.changes and not self.session.unfinished():
+        if not plan.changes:
             if self.output == "json":
                 show_plan(plan, "json", self.screen)
             return False
-        if not self.yes and plan.changes:
+        if not self.yes:
             self.ask()
         return True
 
@@ -125,9 +125,19 @@ class _Apply:
         if sys.stdin.readline().strip() != "yes":
             raise Refused("not approved; nothing was written")
 
-    def execute(self, plan: Plan) -> Report:
-        with stopping(self.stop, self.screen):
-            report = reconcile.execute(self.session, plan, parallelism=self.parallelism)
+    def execute(self, plan: Plan, live: Mapping[str, LiveState]) -> Report:
+        """Do *plan* while its progress is shown, and print the report."""
+        from reconciler.render.progress import Progress
+
+        shown = not (self.screen.quiet or self.screen.verbose)
+        with (
+            Progress(sys.stderr, live=shown and sys.stderr.isatty()) as progress,
+            stopping(self.session.stop, self.screen),
+        ):
+            progress.expect(len(plan.changes))
+            if shown:
+                self.session.observe = progress
+            report = reconcile.execute(self.session, plan, live, parallelism=self.parallelism)
         show_report(report, self.output, self.screen, "reconciler apply")
         return report
 
@@ -158,15 +168,3 @@ def _code(report: Report) -> int:
         return AppliedInPart.exit_code
     codes = [outcome.error.exit_code for outcome in report.failed if outcome.error is not None]
     return max(codes, default=AppliedInPart.exit_code)
-
-
-@contextmanager
-def _progress(screen: Console, output: str) -> Iterator[Any]:
-    """Give an observer that draws the progress, where somebody may be watching."""
-    if screen.quiet or screen.verbose:
-        yield screen.observe
-        return
-    from reconciler.render.progress import progress
-
-    with progress(sys.stderr, color=screen.color) as observe:
-        yield observe
