@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from reconciler.apply.means import Connection
 from reconciler.errors import Conflict, ReadIncomplete
@@ -21,13 +21,19 @@ class Directory:
         self._lock = threading.RLock()
         self._names: dict[str, dict[Uid, str]] = {}
         self._uids: dict[str, dict[str, set[Uid]]] = {}
+        self._before: dict[str, dict[Uid, str]] = {}  # what was renamed or deleted meanwhile, by its first name
         for kind, objects in (live.objects if live else {}).items():
             self._fill(kind, ((one.uid, one.name) for one in objects))
 
     @property
     def names(self) -> Mapping[str, Mapping[Uid, str]]:
         """By kind: uid → name; kinds are listed when they are first asked for."""
-        return _Listing(self)
+        return _Listing(self, self.of)
+
+    @property
+    def names_before(self) -> Mapping[str, Mapping[Uid, str]]:
+        """The same with the names from before this run renamed anything: a plan speaks in those."""
+        return _Listing(self, self._of_before)
 
     @property
     def kinds(self) -> Mapping[str, Kind]:
@@ -39,6 +45,11 @@ class Directory:
             if kind not in self._names:
                 self._fill(kind, self._list(kind))
             return self._names[kind]
+
+    def _of_before(self, kind: str) -> Mapping[Uid, str]:
+        with self._lock:
+            names = self.of(kind)
+            return {**names, **self._before[kind]} if kind in self._before else names
 
     def uid(self, kind: str, name: str) -> Uid:
         """Return the uid of what a manifest refers to by *name*."""
@@ -55,6 +66,8 @@ class Directory:
     def learn(self, address: Address, uid: Uid) -> None:
         """Remember what was just created or renamed."""
         with self._lock:
+            if self.of(address.kind).get(uid) == address.name:
+                return
             self.drop(address.kind, uid)
             self._names[address.kind][uid] = address.name
             self._uids[address.kind].setdefault(address.name, set()).add(uid)
@@ -66,6 +79,7 @@ class Directory:
             name = self._names[kind].pop(uid, None)
             if name is not None:
                 self._uids[kind][name].discard(uid)
+                self._before.setdefault(kind, {}).setdefault(uid, name)
 
     def _fill(self, kind: str, pairs: Iterable[tuple[Uid, str]]) -> None:
         names = dict(pairs)
@@ -89,11 +103,12 @@ class Directory:
 class _Listing(Mapping[str, Mapping[Uid, str]]):
     """A view of a directory as decoding wants it."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, of: Callable[[str], Mapping[Uid, str]]) -> None:
         self._directory = directory
+        self._of = of
 
     def __getitem__(self, kind: str) -> Mapping[Uid, str]:
-        return self._directory.of(kind)
+        return self._of(kind)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._directory.kinds)

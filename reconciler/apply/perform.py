@@ -119,14 +119,18 @@ def _expected(site: Site, change: Change, done: Done) -> Expected:
 
 
 def _task(site: Site, change: Change, wire: Mapping[str, Any], operation: str) -> Task:
+    kind = site.kinds[change.address.kind]
+    asked = {*change.body, *(change.rests_on or ())}
     return Task(
-        kind=site.kinds[change.address.kind],
+        kind=kind,
         address=change.address,
         body=change.body,
         wire=wire,
         names=site.directory.names,
+        names_before=site.directory.names_before,
         operation=operation,
         window=site.window,
+        extended=any(kind.fields[name].extended for name in asked if name in kind.fields),
     )
 
 

@@ -61,8 +61,10 @@ class Task:
     body: Mapping[str, Any]  # spec form
     wire: Mapping[str, Any]  # what is sent; holds secrets in the clear
     names: Names
+    names_before: Names  # as they were when the plan was made
     operation: str = ""
     window: float = 120.0  # an effect may come as late as this after a lost answer
+    extended: bool = False  # some field in question is only read back with ?extended=true
     earlier: Sequence[Mapping[str, Any]] = ()  # bodies that a create of the same operation has sent before
     accepted: bool = False  # a write was answered with success
     unclear: bool = False  # a write was sent, and nobody knows
@@ -75,8 +77,7 @@ class Task:
         """Return where one object is read."""
         if not _UID.fullmatch(str(uid)):
             raise ReadIncomplete(f"{self.address} has an unusable {self.kind.id}: {uid!r:.80}")
-        extended = any(self.kind.fields[name].extended for name in self.body if name in self.kind.fields)
-        return f"{self.kind.path}/{uid}{'?extended=true' if extended else ''}"
+        return f"{self.kind.path}/{uid}{'?extended=true' if self.extended else ''}"
 
     def seconds(self) -> float:
         """Return how long the server may work on one write."""

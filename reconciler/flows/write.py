@@ -11,7 +11,7 @@ from reconciler.flows.settle import settled, verified
 from reconciler.flows.steps import SENDS, Ended, Flow, Found, Pace, Task, ask, clock_time, look, pause, running_action
 from reconciler.kinds import Kind
 from reconciler.normalize import hidden_values
-from reconciler.rest import Uid
+from reconciler.rest import Uid, decode
 
 BUSY_SECONDS = 600.0
 
@@ -90,11 +90,25 @@ def _before_write(task: Task, expected: Expected) -> Flow[Found]:
         if (yield from pause(pace, f"busy: {found.object.status}")) > until:
             raise Busy(f"still {found.object.status} after {BUSY_SECONDS:.0f} s", status=409)
         found = _same(expected, (yield from look(task, expected.uid)))
-    moved = changes(task.kind, expected.rests_on, found.object.spec) if expected.rests_on else ()
+    moved = _moved(task, expected, found)
     if moved:
-        text = "; ".join(f"{field.path} is {field.before!r:.80} and was {field.after!r:.80}" for field in moved[:5])
-        raise ChangedUnderneath(f"it changed after the plan was made: {text}; nothing was sent; plan again")
+        raise ChangedUnderneath(f"it changed after the plan was made: {'; '.join(moved)}; nothing was sent; plan again")
     return found
+
+
+def _moved(task: Task, expected: Expected, found: Found) -> list[str]:
+    """Say which values are no longer those that the plan was made from; not for what this run itself has made."""
+    if expected.rests_on is None:
+        return []
+    live = decode(task.kind, found.wire, task.names_before).spec
+    new = sorted(name for name in task.body.keys() - expected.rests_on.keys() if live.get(name))
+    return [
+        *(
+            f"{field.path} is {field.before!r:.80} and was {field.after!r:.80}"
+            for field in changes(task.kind, expected.rests_on, live)[:5]
+        ),
+        *(f"{name} is {live[name]!r:.80} and was not set" for name in new),
+    ]
 
 
 def _again(task: Task, expected: Expected) -> Flow[Found]:

@@ -1,0 +1,190 @@
+"""One simulated cluster, a ledger and the engine, in one process and in virtual time."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reconciler.apply import apply, recover, unfinished_creates
+from reconciler.kinds import Address, load_kinds
+from reconciler.ledger import Ledger
+from reconciler.normalize import canonical, hidden_values
+from reconciler.plan import LiveObject, LiveState, Options, Plan, make_plan
+from reconciler.report import Report
+from reconciler.rest import decode, natural_key
+from reconciler.secrets import Secret
+from reconciler.simulator.core import Entry
+from reconciler.simulator.testing import Caller
+from reconciler.telemetry import Event
+from tests.support.inprocess import World
+
+KINDS = load_kinds()
+CANARY = "canary-5Yq8vTz2-password"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A resource as the planner takes it."""
+
+    address: Address
+    spec: Mapping[str, Any]
+    absent: bool = False
+    protect: bool | None = None
+    renamed_from: str | None = None
+    ignore: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    place: Callable[..., Any] = lambda *_: None
+
+
+def declared(kind: str, name: str, spec: Mapping[str, Any], **metadata: Any) -> Declared:
+    return Declared(Address("dc1", kind, name), canonical(KINDS[kind], spec), **metadata)
+
+
+def shop() -> list[Declared]:
+    """Ten objects of all kinds that refer to each other."""
+    databases = [
+        declared(
+            "Database",
+            f"db-{number}",
+            {
+                "memory_size": "100MiB",
+                "tags": [{"key": "team", "value": f"t{number}"}],
+                "roles_permissions": [{"role": "app", "redis_acl": "app-keys"}],
+            },
+        )
+        for number in range(4)
+    ]
+    return [
+        declared("RedisACL", "app-keys", {"acl": "+@read ~app:*"}),
+        declared("RedisACL", "ops-keys", {"acl": "+@all ~*"}),
+        declared("Role", "app", {"management": "none"}),
+        declared("Role", "ops", {"management": "db_viewer"}),
+        declared("User", "anna", user_spec("anna", ["app"])),
+        declared("User", "omar", user_spec("omar", ["ops"])),
+        *databases,
+    ]
+
+
+def user_spec(name: str, roles: Sequence[str]) -> dict[str, Any]:
+    return {
+        "email": f"{name}@example.com",
+        "roles": list(roles),
+        "password": {"valueFrom": {"env": f"{name.upper()}_PASSWORD"}},
+    }
+
+
+class Rig:
+    """Everything that one scenario needs."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        settings.setdefault("nodes", 3)
+        self.world = World(**settings)
+        self.client = self.world.client()
+        self.folder = folder
+        self.random = random.Random(7)
+        self.ledger = self.open_ledger()
+        self.events: list[Event] = []
+        self.stop = threading.Event()
+        self.passwords: dict[str, str] = {}
+
+    def open_ledger(self) -> Ledger:
+        return Ledger.open(self.folder, now=self.world.clock, random_bytes=self.random.randbytes)
+
+    def reopen(self) -> None:
+        """Do what a new process does: a new ledger, a new client."""
+        self.ledger.disconnect()
+        self.ledger = self.open_ledger()
+        self.client = self.world.client()
+        self.stop = threading.Event()
+
+    def reveal(self, value_from: Mapping[str, Any]) -> Secret:
+        name = value_from["env"]
+        return Secret(self.passwords.get(name, f"{CANARY}-{name}"))
+
+    def read(self) -> LiveState:
+        """Read the cluster whole."""
+        lists = {
+            name: self.client.get(f"{kind.path}?extended=true" if name == "Database" else kind.path).body
+            for name, kind in KINDS.items()
+        }
+        names = {
+            name: {wire[KINDS[name].id]: natural_key(KINDS[name], wire) for wire in found}
+            for name, found in lists.items()
+        }
+        objects = {
+            name: tuple(decode(KINDS[name], wire, names) for wire in sorted(found, key=lambda one: one["uid"]))
+            for name, found in lists.items()
+        }
+        ports = frozenset(one.spec["port"] for one in objects["Database"] if "port" in one.spec)
+        return LiveState("dc1", objects, ports, self.client.state_id)
+
+    def plan(self, resources: Sequence[Declared], live: LiveState | None = None, **options: Any) -> Plan:
+        state = live or self.read()
+        pinned = {
+            address: intent.body["port"]
+            for address, intent in unfinished_creates(self.ledger, "dc1").items()
+            if "port" in intent.body
+        }
+        return make_plan(
+            KINDS,
+            resources,
+            {"dc1": state},
+            self.ledger.owned("dc1"),
+            Options(pinned_ports=pinned, **options),
+            self.secrets(resources),
+        )
+
+    def secrets(self, resources: Sequence[Declared]) -> dict[tuple[Address, str], str]:
+        return {
+            (one.address, path): self.ledger.secret_status(one.address, path, self.reveal(value["valueFrom"]))
+            for one in resources
+            for path, value in hidden_values(KINDS[one.address.kind], one.spec)
+        }
+
+    def apply(self, plan: Plan, *, parallelism: int = 1, **more: Any) -> Report:
+        means: dict[str, Any] = {
+            "clock": self.world.clock,
+            "sleep": self.world.sleep,
+            "random": random.Random(11),
+            "random_bytes": self.random.randbytes,
+            "observe": self.events.append,
+            "stop": self.stop,
+        }
+        clients = more.pop("clients", {"dc1": self.client})
+        ledger = more.pop("ledger", self.ledger)
+        return apply(plan, KINDS, clients, ledger, self.reveal, parallelism=parallelism, **{**means, **more})
+
+    def converge(self, resources: Sequence[Declared], **more: Any) -> Report:
+        """Do one whole pass: read, recover, plan, apply."""
+        live = self.read()
+        recover(self.ledger, KINDS, live)
+        return self.apply(self.plan(resources, live), live={"dc1": live}, **more)
+
+    # --- what the cluster says --------------------------------------------------------------------------------------
+
+    @property
+    def writes(self) -> list[Entry]:
+        """The calls that changed what the cluster holds."""
+        return [entry for entry in self.world.log if entry.effect]
+
+    @property
+    def sent(self) -> list[Entry]:
+        """The writes that reached the cluster, whatever became of them."""
+        return [entry for entry in self.world.log if entry.method != "GET"]
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Be somebody else who works on the same cluster."""
+        return Caller(self.world.core)(method, path, body)
+
+    def wire(self, kind: str, name: str) -> dict[str, Any]:
+        """Return one object as the API gives it."""
+        found = [one for one in self.call("GET", KINDS[kind].path).json() if one["name"] == name]
+        assert len(found) == 1, f"{len(found)} {kind} called {name}"
+        return dict(found[0])
+
+    def object(self, kind: str, name: str) -> LiveObject:
+        return next(one for one in self.read().objects[kind] if one.name == name)
