@@ -52,7 +52,7 @@ def closed_ports(state: State) -> frozenset[int]:
 
 def _version(draft: Draft) -> None:
     offered = {item.get("redis_version") for item in draft.state.version["databases"]}
-    if draft.new["type"] == "redis" and draft.new["redis_version"] not in offered:
+    if draft.old is None and draft.new["type"] == "redis" and draft.new["redis_version"] not in offered:
         raise _refuse("invalid_version", f"redis version {draft.new['redis_version']} is not offered")
     if draft.old is not None and draft.new["redis_version"] != draft.old["redis_version"]:
         raise _refuse("invalid_version", "the version of a database moves by an upgrade")

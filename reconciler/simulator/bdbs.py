@@ -158,7 +158,9 @@ def _free_port(state: State) -> int:
 
 
 def _endpoints(state: State, record: Record) -> Json:
-    fields, port = complete(record.fields), record.hidden["port"]
+    fields, port = complete(record.fields), record.hidden.get("port") or _free_port(state)
+    record.hidden["port"] = port
+    state.ports[port] = fields["uid"]
     nodes = list(state.members()) or list(state.nodes.values())
     wide = fields["proxy_policy"] != "single"
     addresses = [node.fields["addr"] for node in nodes] if wide else [nodes[fields["uid"] % len(nodes)].fields["addr"]]

@@ -1,9 +1,9 @@
 """Faults on purpose: rules that say which calls go wrong, and how. The core asks; nothing here touches a socket.
 
-A rule matches calls by method, path (a regular expression that is searched), node, and by the number of the call: `call`
-is its place among all calls that the server ever got, `nth` its place among those that this rule matches; both count from
-1. It fires `times` times. On a socket, `refuse` resets a connection that was made; only a node that is down (see
-`Core.set_node`) refuses the connection itself. Actions:
+A rule matches calls by method, path (a regular expression that is searched), node, and by the number of the call:
+`call` is its place among all calls that the server ever got, `nth` its place among those that this rule matches; both
+count from 1. It fires `times` times. On a socket, `refuse` resets a connection that was made; only a node that is down
+(`Core.set_node`) refuses the connection itself. Actions:
 
     refuse drop reset          nothing happens and no answer comes; reset sends a TCP reset
     lost                       it happens and no answer comes

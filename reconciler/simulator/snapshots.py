@@ -57,8 +57,9 @@ def _index(state: State) -> None:
     state.ports = {}
     for uid, record in state.bdbs.items():
         ports = [end["port"] for end in record.fields.get("endpoints", ())] or [record.fields.get("port", 0)]
-        record.hidden["port"] = ports[0]
-        state.ports[ports[0]] = uid
+        if ports[0]:
+            record.hidden["port"] = ports[0]
+            state.ports[ports[0]] = uid
         state.next_shard = max([state.next_shard, *(int(shard) + 1 for shard in record.fields.get("shard_list", ()))])
         sources = record.fields.get("replica_sources", ())
         state.next_source = max([state.next_source, *(source.get("uid", 0) + 1 for source in sources)])
