@@ -144,13 +144,14 @@ class Client:
             stale += result.outcome is Outcome.STALE
             if stale >= self._policy.stale_reads or self._nodes.all_untrusted():
                 raise self._given_up(call, result)
-            if decision is Verdict.ELSEWHERE and self._nodes.any_beside(tried, self._clock()):
+            another = self._nodes.any_beside(tried, self._clock())
+            if decision is Verdict.ELSEWHERE and another:
                 continue
             delay = self._policy.backoff(attempt, self._random)
             attempt += 1
             if attempt >= self._policy.attempts or not self._nodes.spend(result.outcome):
                 raise self._given_up(call, result)
-            if decision is Verdict.ELSEWHERE:  # every node had its turn: a new round
+            if not another:  # every node had its turn: a new round
                 tried.clear()
             self._rest(call, result, self._asked_for(result, delay), limit)
 

@@ -97,9 +97,11 @@ class Exchange:
             headers=None if content is None else {"Content-Type": "application/json"},
             timeout=httpx.Timeout(read, connect=min(self._policy.connect, seconds), pool=seconds),
         )
+        begun = False
         try:
             with attempt_deadline(seconds):
                 response = self._http.send(request, auth=self._auth, stream=True)
+                begun = True
                 try:
                     data = _bounded(response)
                 finally:
@@ -109,10 +111,11 @@ class Exchange:
             if distrust is not None:
                 return Result(Outcome.UNTRUSTED, untrusted_text(origin, distrust, self._trust))
             return Result(Outcome.NOT_SENT, cause_text(error))
-        except httpx.RemoteProtocolError:
-            return Result(Outcome.LOST, "the answer broke off or is not HTTP")
         except httpx.TransportError as error:
-            return Result(Outcome.LOST, cause_text(error))
+            if begun and not isinstance(error, httpx.TimeoutException):
+                return Result(Outcome.GARBLED, "the answer broke off")
+            not_http = isinstance(error, httpx.RemoteProtocolError)
+            return Result(Outcome.LOST, "no answer, or none in HTTP" if not_http else cause_text(error))
         return self._understood(response, data, call, want)
 
     def _understood(self, response: httpx.Response, data: bytes | None, call: Call, want: Want) -> Result:

@@ -55,12 +55,10 @@ class Nodes:
             return None
 
     def any_beside(self, tried: Collection[str], now: float) -> bool:
-        """Tell whether another node than *tried* could be asked at once."""
+        """Tell whether a node in rotation, other than *tried*, could be asked at once."""
         with self._lock:
-            return any(
-                node.url not in tried and not node.untrusted and node.breaker.state(now) != "open"
-                for node in self._nodes
-            )
+            rest = [node for node in self._nodes if node.url not in tried and not node.untrusted]
+            return any(node.outside_until <= now and node.breaker.state(now) != "open" for node in rest)
 
     def named(self, url: str) -> Node | None:
         """Return the node at *url*, if it is a configured one."""

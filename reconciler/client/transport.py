@@ -154,8 +154,10 @@ class _Backend(httpcore.NetworkBackend):
             else:
                 return _Stream(sock, self._pin)
         if failure is None or isinstance(failure, TimeoutError):
-            raise httpcore.ConnectTimeout("no answer to the connection attempt") from failure
-        raise httpcore.ConnectError("the connection failed") from failure
+            raise httpcore.ConnectTimeout("no answer to the connection attempt")
+        failed = httpcore.ConnectError("the connection failed")
+        failed.__context__ = failure  # the pool raises it again "from None", which would cut a cause off
+        raise failed
 
 
 class _Stream(httpcore.NetworkStream):
@@ -262,13 +264,19 @@ def peer_fingerprint(host: str, port: int, seconds: float = 5.0) -> str | None:
         return None
 
 
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error* and what caused it; httpcore cuts causes off (`from None`), the context is still there."""
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
+
+
 def tls_failure(error: BaseException) -> ssl.SSLCertVerificationError | PinMismatch | None:
     """Return the reason inside *error* for which a certificate was not trusted, if that is what it is."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError | PinMismatch):
-            return cause
-        cause = cause.__cause__
+    for link in _chain(error):
+        if isinstance(link, ssl.SSLCertVerificationError | PinMismatch):
+            return link
     return None
 
 
@@ -300,9 +308,9 @@ def untrusted_text(url: str, error: ssl.SSLCertVerificationError | PinMismatch, 
 
 def cause_text(error: BaseException) -> str:
     """Say in a few words what went wrong with a connection: the innermost reason, never a byte of the traffic."""
-    innermost = error
-    while innermost.__cause__ is not None:
-        innermost = innermost.__cause__
+    if isinstance(error, httpx.TimeoutException):
+        return str(error) or "no free connection in time"
+    *_, innermost = _chain(error)
     if isinstance(innermost, socket.gaierror):
         return "the name cannot be resolved"
     if isinstance(innermost, ConnectionRefusedError):

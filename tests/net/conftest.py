@@ -1,0 +1,16 @@
+"""Closes what a test opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.net.support import Told
+
+
+@pytest.fixture(autouse=True)
+def _closed_clients() -> Iterator[None]:
+    yield
+    while Told.made:
+        Told.made.pop().close()

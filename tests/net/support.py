@@ -1,0 +1,108 @@
+"""Servers of a few lines for what the simulator cannot do: answer garbage, answer nothing, count who comes."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from reconciler.client import Client, Policy
+from reconciler.simulator.testing import Running
+from reconciler.simulator.tls import HOSTS, make
+from reconciler.telemetry import Event
+from tests.support.inprocess import Plain, Where
+
+PASSWORD = "canary-Pa55/word+with?odd=signs"
+QUICK = Policy(connect=2.0, read=0.3, total=0.5, total_post=0.5)
+
+
+class Trap(NamedTuple):
+    """A listening socket and what came to it."""
+
+    port: int
+    received: list[bytes]
+    ca_file: Path
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+
+@contextlib.contextmanager
+def trap(answer: bytes | None = b"", *, tls: bool = False) -> Iterator[Trap]:
+    """Listen on loopback, note the first bytes of each connection, send *answer* and close; None: stay silent."""
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as listener:
+        files = make(Path(folder), HOSTS, days=1)
+        found = Trap(listener.getsockname()[1], [], files.ca)
+        context = files.context() if tls else None
+        waiting: list[socket.socket] = []
+
+        def serve() -> None:
+            while True:
+                try:
+                    sock, _ = listener.accept()
+                except OSError:
+                    return
+                sock.settimeout(5)
+                with contextlib.suppress(OSError):
+                    if answer is None:
+                        waiting.append(sock)
+                        found.received.append(b"")
+                        continue
+                    sock = context.wrap_socket(sock, server_side=True) if context else sock
+                    found.received.append(sock.recv(65536))
+                    sock.sendall(answer)
+                sock.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield found
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+            for sock in waiting:
+                sock.close()
+
+
+class Told:
+    """A client, and what it said and slept; closed at the end of the test."""
+
+    made: ClassVar[list[Client]] = []
+
+    def __init__(
+        self,
+        where: Where,
+        user: str,
+        password: str,
+        *,
+        policy: Policy | None = None,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self.events: list[Event] = []
+        self.sleeps: list[float] = []
+        self.client = Client(
+            where,
+            (user, Plain(password)),
+            observe=self.events.append,
+            sleep=self.sleeps.append,
+            policy=policy,
+            redact=redact,
+        )
+        self.made.append(self.client)
+
+    def __enter__(self) -> Told:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+
+def connected(server: Running, *, password: str | None = None, policy: Policy | None = None, **where: object) -> Told:
+    """Return a client of *server*; *where* are fields of `Where`, the CA file by default."""
+    fields = {"urls": server.urls, "ca_cert": server.ca_file, **where}
+    return Told(Where(**fields), server.username, server.password if password is None else password, policy=policy)  # type: ignore[arg-type]
