@@ -5,7 +5,6 @@ Called by `validation` only, with jsonschema's errors. Never shows the value of 
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -53,6 +52,8 @@ def shown(value: Any) -> str:
 
 def near(word: Any, words: Iterable[Any]) -> str:
     """Return a question for the one of *words* that *word* nearly is; "" where none is near."""
+    import difflib  # 5 ms, for mistakes only
+
     known = [each for each in words if isinstance(each, str)]
     if not isinstance(word, str) or len(word) > _SHOWN:
         return ""
@@ -105,7 +106,8 @@ def findings(errors: Iterable[Any], root: Mapping[str, Any]) -> list[Finding]:
     errors = list(errors)
     named = {tuple(error.absolute_path) for error in errors if error.validator in ("enum", "const")}
     telling = (each for each in errors if each.validator != "type" or tuple(each.absolute_path) not in named)
-    return list(dict.fromkeys(found for error in telling for found in _of(error, root)))
+    found = list(dict.fromkeys(each for error in telling for each in _of(error, root)))
+    return found or [Finding(tuple(error.absolute_path), "is not allowed here") for error in errors]
 
 
 def _of(error: Any, root: Mapping[str, Any]) -> Iterator[Finding]:
@@ -146,7 +148,8 @@ def _of_branches(error: Any, root: Mapping[str, Any], place: _Place) -> Iterator
     schema, value, path = error.schema, error.instance, tuple(error.absolute_path)
     groups: dict[int, list[Any]] = {}
     for child in error.context:
-        groups.setdefault(child.relative_schema_path[0], []).append(child)
+        if child.relative_schema_path:  # jsonschema does not say which branch a plain `false` was
+            groups.setdefault(child.relative_schema_path[0], []).append(child)
     if schema.get("x-secret") == "embedded":
         index = 1 if isinstance(value, dict) else 0
         chosen = groups.get(index, [])
@@ -177,10 +180,11 @@ def _of_variant(error: Any, chooser: str, groups: Mapping[int, list[Any]]) -> It
 
 
 def _choice(branches: Sequence[Any]) -> list[str]:
-    """Return the names where each branch only asks for one property."""
-    return [
-        branch["required"][0] for branch in branches if list(branch) == ["required"] and len(branch["required"]) == 1
+    """Return the names where every branch asks for one property and nothing else."""
+    asked = [
+        branch["required"] if isinstance(branch, dict) and list(branch) == ["required"] else [] for branch in branches
     ]
+    return [names[0] for names in asked] if all(len(names) == 1 for names in asked) else []
 
 
 def _distance(errors: Sequence[Any]) -> tuple[bool, int, int]:
@@ -201,10 +205,12 @@ def _one_of(allowed: Sequence[Any], value: Any) -> str:
 
 
 def _form(error: Any) -> str:
-    examples = error.schema.get("examples") or (error.parent.schema.get("examples", ()) if error.parent else ())
-    examples = [each for each in examples if isinstance(each, str) and "\n" not in each]
-    such = f"such as {shown(examples[0])}; " if examples else ""
-    return f"{such}it must match {error.schema['pattern']}" if "pattern" in error.schema else such.removesuffix("; ")
+    around = [each.schema for each in (error, error.parent) if each is not None and isinstance(each.schema, dict)]
+    examples = next((schema["examples"] for schema in around if "examples" in schema), ())
+    texts = [each for each in examples if isinstance(each, str) and "\n" not in each]
+    form = next((schema["pattern"] for schema in around if "pattern" in schema), "")
+    words = [f"such as {shown(texts[0])}" if texts else "", f"it must match {form}" if form else ""]
+    return "; ".join(filter(None, words))
 
 
 def _unknown(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
