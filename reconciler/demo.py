@@ -54,7 +54,9 @@ def play() -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; the simulator is stopped", file=sys.stderr)
         return 130
-    print(f"\nThat was the whole story, in {time.monotonic() - started:.0f} s. The simulator is stopped; nothing is left.")
+    print(
+        f"\nThat was the whole story, in {time.monotonic() - started:.0f} s. The simulator is stopped; nothing is left."
+    )
     print("Now your own cluster: see “A first real plan” in the README.")
     return 0
 
@@ -70,10 +72,10 @@ def _story(folder: Path) -> None:
         _run(["validate"], shop, env)
 
         _title(3, "What would happen?")
-        _run(["plan", "--cluster", CLUSTER, "--detailed-exitcode"], shop, env, expect=2)
+        _run(["plan", "--cluster", CLUSTER, "--out", "plan.json", "--detailed-exitcode"], shop, env, expect=2)
 
-        _title(4, "Make it so")
-        _run(["apply", "--cluster", CLUSTER, "--yes"], shop, env)
+        _title(4, "Do exactly this")
+        _run(["apply", "plan.json", "--yes"], shop, env)
         _holds(simulator, shop)
 
         _title(5, "Once more: nothing to do")
@@ -109,7 +111,7 @@ def _simulator(folder: Path) -> Iterator[Simulator]:
     _say(f"$ reconciler {' '.join(command)} &")
     password = secrets.token_urlsafe(16)
     log = (folder / "simulator.log").open("wb")
-    process = subprocess.Popen(  # noqa: S603: our own interpreter and our own words
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
         [sys.executable, "-m", "reconciler", *command, "--tls-dir", str(folder / "tls")],
         env={**_python(), "SIMULATOR_PASSWORD": password},
         stdout=subprocess.PIPE,
@@ -117,7 +119,7 @@ def _simulator(folder: Path) -> Iterator[Simulator]:
         start_new_session=True,  # Ctrl-C is for the story, which then stops it in good order
     )
     try:
-        assert process.stdout is not None  # noqa: S101: for the type checker; PIPE gives one
+        assert process.stdout is not None  # noqa: S101 - for the type checker; PIPE gives one
         line = process.stdout.readline()
         if not line:
             raise StoryError(f"the simulator did not start:\n{(folder / 'simulator.log').read_text()[-2000:]}")

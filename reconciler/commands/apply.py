@@ -94,23 +94,24 @@ class _Apply:
         plan = from_json(savedplan.read(path))
         self.session.only(plan.clusters)
         reconcile.refuse_if_moved(plan, reconcile.reread(self.session, plan))
-        if not self.approved(plan, choice(flags, self.session.settings)):
+        if not self.approved(plan, choice(flags, self.session.settings), known=True):
             return None
         with self.session.locked(plan.clusters):
             live = reconcile.reread(self.session, plan)
             reconcile.refuse_if_moved(plan, live)
             return self.execute(plan, live)
 
-    def approved(self, plan: Plan, wishes: Options) -> bool:
-        """Show *plan*; return whether it is to be done. Raises Refused where it must not."""
+    def approved(self, plan: Plan, wishes: Options, *, known: bool = False) -> bool:
+        """Show *plan*, only its summary if it is *known*; return whether to do it. Raises Refused where it must not."""
         from reconciler.plan import check
+        from reconciler.report import Report
 
         if self.output == "text":
-            show_plan(plan, "text", self.screen)
+            show_plan(plan, "summary" if known else "text", self.screen)
         check(plan, wishes)
         if not plan.changes:
             if self.output == "json":
-                show_plan(plan, "json", self.screen)
+                show_report(Report(()), "json", self.screen, brief=False)
             return False
         if not self.yes:
             self.ask()
@@ -130,15 +131,13 @@ class _Apply:
         from reconciler.render.progress import Progress
 
         shown = not (self.screen.quiet or self.screen.verbose)
-        with (
-            Progress(sys.stderr, live=shown and sys.stderr.isatty()) as progress,
-            stopping(self.session.stop, self.screen),
-        ):
-            progress.expect(len(plan.changes))
+        drawn = sys.stderr.isatty()
+        with Progress(sys.stderr, live=drawn) as progress, stopping(self.session.stop, self.screen):
+            progress.expect(plan)
             if shown:
                 self.session.observe = progress
             report = reconcile.execute(self.session, plan, live, parallelism=self.parallelism)
-        show_report(report, self.output, self.screen, "reconciler apply")
+        show_report(report, self.output, self.screen, brief=shown and not drawn)
         return report
 
 

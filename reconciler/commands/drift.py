@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import Any
 
 import click
@@ -11,10 +10,8 @@ import click
 from reconciler import reconcile
 from reconciler.commands.common import FILES, REACH, WHERE, console, declared, format_option, opening, options
 from reconciler.diff import SECRET
-from reconciler.drift import Ahead, Drift
+from reconciler.drift import Drift
 from reconciler.kinds import MISSING
-
-_WORDS = {Ahead.THEIRS: "cluster is ahead", Ahead.OURS: "manifests are ahead", Ahead.BOTH: "both moved"}
 
 
 @click.command("drift")
@@ -33,26 +30,10 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> int:
     if output == "json":
         screen.out(json.dumps([_plain(drift) for drift in found], indent=2))
     else:
-        screen.out("\n".join(_lines(found)) if found else "No drift.")
+        from reconciler.render.drift import drift_text
+
+        screen.out(drift_text(found, screen.color))
     return 2 if found else 0
-
-
-def _lines(found: tuple[Drift, ...]) -> list[str]:
-    lines: list[str] = []
-    for drift in found:
-        title = str(drift.address)
-        if not lines or title not in lines:
-            lines.append(title)
-        what = (
-            f"{drift.path}: cluster has {_shown(drift.live)}, declared is {_shown(drift.declared)}"
-            if drift.path
-            else ""
-        )
-        lines.append(f"    {what or drift.why}")
-        lines.append(f"      {_WORDS[drift.ahead]}{f' ({drift.why})' if what else ''}")
-    ahead = Counter(drift.ahead for drift in found)
-    parts = [f"{ahead[side]} {_WORDS[side].replace(' is', '').replace(' are', '')}" for side in Ahead if ahead[side]]
-    return [*lines, "", f"Drift: {', '.join(parts)}."]
 
 
 def _plain(drift: Drift) -> dict[str, Any]:
@@ -68,9 +49,3 @@ def _plain(drift: Drift) -> dict[str, Any]:
 
 def _value(value: Any) -> Any:
     return None if value is MISSING else "(secret)" if value is SECRET else value
-
-
-def _shown(value: Any) -> str:
-    if value is MISSING:
-        return "nothing"
-    return "(secret)" if value is SECRET else json.dumps(value)

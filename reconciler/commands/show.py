@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from typing import TYPE_CHECKING
 
 from reconciler.commands.common import Console
@@ -22,18 +24,30 @@ def show_plan(plan: Plan, output: str, screen: Console) -> None:
         from reconciler.render.markdown import plan_markdown
 
         screen.out(plan_markdown(plan))
+    elif output == "summary":
+        from reconciler.render.text import summary
+
+        screen.out(summary(plan))
     else:
         from reconciler.render.text import plan_text
 
         screen.out(plan_text(plan, width=screen.width, color=screen.color))
 
 
-def show_report(report: Report, output: str, screen: Console, go_on: str) -> None:
-    """Print *report*; *go_on* is the command that continues where it is not complete."""
+def show_report(report: Report, output: str, screen: Console, *, brief: bool) -> None:
+    """Print *report*; only its last line where it is *brief*, because each change was told, and all went well."""
     if output == "json":
         body = {"complete": report.complete, "interrupted": report.interrupted, "counts": dict(report.counts)}
         screen.out(json.dumps({**body, "outcomes": report.to_json()}, indent=2))
     else:
-        from reconciler.render.report import report_text
+        from reconciler.render.report import final_line, report_text
 
-        screen.out(report_text(report, width=screen.width, color=screen.color, go_on=go_on))
+        if brief and report.complete:
+            screen.out(final_line(report))
+        else:
+            screen.out(report_text(report, width=screen.width, color=screen.color, go_on=_again()))
+
+
+def _again() -> str:
+    """Return this command line, to be run once more: every apply goes on where the last one stopped."""
+    return shlex.join(["reconciler", *sys.argv[1:]])

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from reconciler.plan import Plan
+
 _DONE = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted", "forget": "forgotten"}
 _DOING = {
     "create": "creating",
@@ -50,6 +52,7 @@ class Progress:
         self._live = live
         self._total = 0
         self._ended = 0
+        self._known = ""  # the start of every address, when there is one cluster only
         self._screen: Screen | None = None
         self._gate = threading.Lock()
 
@@ -60,14 +63,18 @@ class Progress:
         if self._screen is not None:
             self._screen.close()
 
-    def expect(self, total: int) -> None:
-        """Say how many changes there will be."""
-        self._total = total
+    def expect(self, plan: Plan) -> None:
+        """Say what is coming."""
+        self._total = len(plan.changes)
+        self._known = f"{plan.clusters[0]}:" if len(plan.clusters) == 1 and plan.clusters[0] else ""
 
     def __call__(self, event: Event) -> None:
         """Show *event*, or not."""
+        about = dict(event.attributes)
+        if "address" in about:
+            about["address"] = about["address"].removeprefix(self._known)
         with self._gate:
-            self._show(event.name, event.attributes)
+            self._show(event.name, about)
 
     def _show(self, name: str, about: Mapping[str, Any]) -> None:
         if name == "call.retried":
