@@ -165,5 +165,3 @@ def warnings_of(kind: Kind, body: Spec) -> Iterator[str]:
             unit = f" {field.unit}" if field.unit else ""
             usual = int(field.usual_minimum)
             yield f"{name} is only {value}{unit}: less than {usual} is plainly unusual, is the unit right?"
-        if field.deprecated:
-            yield f"{name} is deprecated"

@@ -57,6 +57,9 @@ def decide(desk: Desk, resource: Resource) -> Draft | None:
     if live is None:
         return _create(desk, resource)
     desk.present[address.cluster] += 1
+    if live.status and live.status in (desk.kinds[live.kind].wait or {}).get("failed", ()):
+        desk.hold(address, f"the cluster reports {live.status}; delete it, or have it repaired, first")
+        return None
     return _update(desk, resource, live, renamed_from)
 
 
@@ -120,18 +123,19 @@ def _left(desk: Desk, address: Address, kind: Kind, owned: Owned) -> Draft | Non
 
 
 def _create(desk: Desk, resource: Resource) -> Draft | None:
-    address, kind, spec = resource.address, desk.kinds[resource.address.kind], desk.spec(resource)
+    address, kind = resource.address, desk.kinds[resource.address.kind]
     if "create" not in kind.verbs:
         desk.hold(address, f"it is not there, and the API cannot create a {kind.name}")
         return None
-    body = _full_body(desk, resource, kind, spec)
+    body = _full_body(desk, resource)
     if body is None:
         return None
     return Draft(Action.CREATE, address, kind, fields=create_fields(body), body=body, resource=resource)
 
 
-def _full_body(desk: Desk, resource: Resource, kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any] | None:
-    address = resource.address
+def _full_body(desk: Desk, resource: Resource, live: LiveObject | None = None) -> dict[str, Any] | None:
+    """Return what a create sends, None where it has to be held; a replacement keeps the port of what it replaces."""
+    address, kind, spec = resource.address, desk.kinds[resource.address.kind], desk.spec(resource)
     for name in kind.missing_on_create(spec):
         desk.problem(resource, ("spec",), f"{name} is required to create a {kind.name}", f"add spec.{name}")
     for path, value in hidden_values(kind, spec):
@@ -139,7 +143,7 @@ def _full_body(desk: Desk, resource: Resource, kind: Kind, spec: Mapping[str, An
             desk.secret_problem(resource, path, value)
     port = None
     if "port" in kind.guard and "port" in kind.fields and "port" not in spec:
-        port = desk.free_port(address)
+        port = (live.spec.get("port") if live is not None else None) or desk.free_port(address)
         if port is None:
             return None
     body = create_body(kind, spec, port)
@@ -225,7 +229,7 @@ def _hidden_changes(desk: Desk, resource: Resource, kind: Kind, spec: Mapping[st
                 yield FieldChange(path, SECRET, SECRET)
             elif status == "unknown":
                 desk.warn(
-                    address, f"{path}: whether it is the same is not known; not sent unless --resend-secrets {address}"
+                    address, f"{path}: whether it is the same is not known; not sent unless --resend-secret {address}"
                 )
             elif status == "missing":
                 desk.warn(address, f"{path}: its source gives no value here, so it is not compared")
@@ -237,7 +241,7 @@ def _hidden_changes(desk: Desk, resource: Resource, kind: Kind, spec: Mapping[st
         if before is MISSING and not resend:
             desk.warn(
                 address,
-                f"{path}: cannot be read back and was never applied by us; not sent unless --resend-secrets {address}",
+                f"{path}: cannot be read back and was never applied by us; not sent unless --resend-secret {address}",
             )
         elif before != value or resend:
             yield FieldChange(path, before, masked(value))
@@ -250,7 +254,7 @@ def _replace(
     if not {"create", "delete"} <= set(kind.verbs):
         desk.hold(address, f"{', '.join(fixed)} cannot be changed, and a {kind.name} cannot be replaced")
         return None
-    body = _full_body(desk, resource, kind, spec)
+    body = _full_body(desk, resource, live)
     if body is None:
         return None
     before = {change.path for change in fields}

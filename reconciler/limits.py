@@ -28,7 +28,7 @@ def check(plan: Plan, options: Options) -> None:
             where = f" on {cluster}" if cluster else ""
             raise PlanTooLarge(
                 f"the plan changes {count} of {present} declared objects{where}: over the limit of "
-                f"{limits.update_percent} %; apply it in parts with --target, or raise the limit in reconciler.yaml"
+                f"{limits.update_percent} %; apply it in parts with --target, or allow more with --max-update-percent"
             )
 
 

@@ -1,0 +1,181 @@
+"""Live objects to manifests: the way in for a cluster that exists. Planning what comes out is an empty plan.
+
+The use case calls `manifests_of` with everything that was read of one kind. What the server would choose by itself is
+left out, and so is what we never touch; secrets become references to be filled in. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reconciler.export_yaml import document
+from reconciler.graph import references
+from reconciler.kinds import MISSING, Field, Kind
+from reconciler.plan import LiveObject
+from reconciler.quantities import UNITS
+from reconciler.render.escape import clean
+from reconciler.rest import uid_of_unnamed
+from reconciler.vocabulary import API_VERSION
+
+SCHEMA = "schemas/manifest.json"
+
+# The server adds its bundled modules to every database from Redis 8 on; before that, each was asked for by somebody.
+_ADDED_FROM = {"module_list": ("redis_version", 8)}
+_NICE_UNITS = {"bytes": ("TiB", "GiB", "MiB", "KiB"), "seconds": ("d", "h", "m")}
+
+
+def manifests_of(kind: Kind, objects: Sequence[LiveObject], *, cluster: str = "", schema: str = SCHEMA) -> str:
+    """Return YAML that declares *objects* as they are; "" where there is none to declare.
+
+    *cluster* goes into `metadata.cluster`. What is left out is named in a comment.
+    """
+    counts = Counter(found.name for found in objects)
+    comments: list[str] = []
+    documents: list[str] = []
+    for found in sorted(objects, key=lambda found: found.name):
+        reason = _left_out(kind, found, counts[found.name])
+        if reason:
+            comments.append(f"# {kind.name}/{clean(found.name)} is left out: {clean(reason)}.")
+        else:
+            documents.append(_document(kind, found, cluster))
+    if not documents:
+        return ""
+    head = [f"# yaml-language-server: $schema={schema}", *comments]
+    return "\n".join(head) + "\n" + "---\n".join(documents)
+
+
+def _left_out(kind: Kind, found: LiveObject, namesakes: int) -> str:
+    if found.builtin:
+        return "it is built into the cluster"
+    if found.owner:
+        return f"it is managed by {found.owner}"
+    if namesakes > 1:
+        return f"{namesakes} live objects have this name"
+    pattern, limit = kind.name_schema.get("pattern"), kind.name_schema.get("maxLength", 255)
+    if not found.name or len(found.name) > limit or (pattern and not re.search(pattern, found.name)):
+        return "no manifest can have this name"
+    return ""
+
+
+def _document(kind: Kind, found: LiveObject, cluster: str) -> str:
+    spec, comments = spec_of(kind, found)
+    metadata = {"name": found.name, **({"cluster": cluster} if cluster else {})}
+    lines = "".join(f"# {clean(comment)}\n" for comment in comments)
+    return lines + document({"apiVersion": API_VERSION, "kind": kind.name, "metadata": metadata, "spec": spec})
+
+
+def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
+    """Return what to declare of *found*, and remarks on what could not be."""
+    spec: dict[str, Any] = {}
+    comments: list[str] = []
+    for name in kind.fields:
+        value = found.spec.get(name, MISSING)
+        if value is MISSING or _is_added(name, found.spec):
+            continue
+        if any(uid_of_unnamed(ref.name) is not None for ref in references(kind, {name: value})):
+            comments.append(f"{name} is left out: it refers to something that is gone")
+            continue
+        shape = kind.schema.get("properties", {}).get(name, {})
+        path = f"{kind.name}_{found.name}_{name}"
+        kept = _kept(kind.fields[name], value, shape, path)
+        if kept is not MISSING:
+            spec[name] = kept
+    for name in kind.missing_on_create(spec):
+        if kind.fields[name].secret:
+            spec[name] = _placeholder(f"{kind.name}_{found.name}_{name}")
+        elif found.spec.get(name, MISSING) is not MISSING:
+            spec[name] = found.spec[name]
+    _drop_invalid(kind, spec, comments)
+    return spec, comments
+
+
+def _drop_invalid(kind: Kind, spec: dict[str, Any], comments: list[str]) -> None:
+    """Leave out what the server holds and no manifest may say; a manifest that cannot be read helps nobody."""
+    for _ in range(len(spec) + 1):
+        bad = {str(finding.path[0]): finding.message for finding in kind.validator.findings(spec) if finding.path}
+        if not bad.keys() & spec.keys():
+            return
+        for name in sorted(bad.keys() & spec.keys()):
+            del spec[name]
+            comments.append(f"{name} is left out: {bad[name]}")
+
+
+def _is_added(name: str, spec: Mapping[str, Any]) -> bool:
+    field, since = _ADDED_FROM.get(name, ("", 0))
+    major = str(spec.get(field, "")).partition(".")[0]
+    return bool(field) and major.isdigit() and int(major) >= since
+
+
+def _kept(field: Field, value: Any, shape: Mapping[str, Any], path: str) -> Any:
+    """Return *value* without what goes without saying; MISSING for nothing left."""
+    if value is None or field.read_only or (field.default is not MISSING and value == field.default):
+        return MISSING
+    if field.default is MISSING and value in ("", [], {}):
+        return MISSING
+    if isinstance(value, list):
+        items = field.items
+        if items is None:
+            return value
+        inner = shape.get("items", {})
+        made = [_kept_item(field, items, item, inner, f"{path}_{place}") for place, item in enumerate(value)]
+        return [item for item in made if item is not MISSING]
+    if isinstance(value, Mapping):
+        kept = _kept_object(field, value, shape, path)
+        return kept or MISSING
+    return _nice(field, value)
+
+
+def _kept_item(field: Field, items: Field, item: Any, shape: Mapping[str, Any], path: str) -> Any:
+    if not isinstance(item, Mapping):
+        return item
+    named = {name: item[name] for name in field.key or () if name in item}
+    kept = _kept_object(items, item, shape, path)
+    return {name: value for name in items.properties if (value := {**kept, **named}.get(name, MISSING)) is not MISSING}
+
+
+def _kept_object(field: Field, value: Mapping[str, Any], shape: Mapping[str, Any], path: str) -> dict[str, Any]:
+    shape = _variant(shape, value)
+    required = frozenset(shape.get("required", ()))
+    inner = shape.get("properties", {})
+    out: dict[str, Any] = {}
+    for name, below in field.properties.items():
+        if name not in inner and inner:
+            continue
+        there = value.get(name, MISSING)
+        if there is not MISSING:
+            kept = _kept(below, there, inner.get(name, {}), f"{path}_{name}")
+            out[name] = there if kept is MISSING and name in required else kept
+        elif name in required and (below.secret or below.embeds_secret):
+            out[name] = _placeholder(f"{path}_{name}")
+    return {name: item for name, item in out.items() if item is not MISSING}
+
+
+def _variant(shape: Mapping[str, Any], value: Mapping[str, Any]) -> Mapping[str, Any]:
+    for one in shape.get("oneOf", ()):
+        if one.get("properties", {}).get("type", {}).get("const") == value.get("type"):
+            return dict(one)
+    return shape
+
+
+def _placeholder(path: str) -> dict[str, Any]:
+    return {"valueFrom": {"env": env_name(path)}}
+
+
+def env_name(text: str) -> str:
+    """Return *text* as the name of an environment variable."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper()
+    return name if name and not name[0].isdigit() else f"_{name}"
+
+
+def _nice(field: Field, value: Any) -> Any:
+    """Write a quantity as people do, where that is exact: 2GiB, 12h."""
+    if field.type != "integer" or type(value) is not int:
+        return value
+    for suffix in _NICE_UNITS.get(field.unit or "", ()):
+        size = UNITS[field.unit or ""][suffix]
+        if value >= size and value % size == 0:
+            return f"{value // size}{suffix}"
+    return value
