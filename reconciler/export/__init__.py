@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.export_yaml import document
+from reconciler.export.yamltext import document
 from reconciler.graph import references
 from reconciler.kinds import MISSING, Field, Kind
 from reconciler.plan import LiveObject
