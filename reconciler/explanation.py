@@ -57,8 +57,9 @@ def near(word: Any, words: Iterable[Any]) -> str:
     known = [each for each in words if isinstance(each, str)]
     if not isinstance(word, str) or len(word) > _SHOWN:
         return ""
-    plain = {_plain(each): each for each in reversed(known)}
-    found = plain.get(_plain(word)) or next(iter(difflib.get_close_matches(word, known, 1, 0.6)), None)
+    same = {_plain(each): each for each in reversed(known)}.get(_plain(word))
+    begins = next((each for each in known if word.startswith(f"{each}_")), None)  # role_uid → role
+    found = same or begins or next(iter(difflib.get_close_matches(word, known, 1, 0.7)), None)
     return f'did you mean "{found}"?' if found else ""
 
 
@@ -254,8 +255,8 @@ def _wrong_type(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
 def _type_hint(names: Sequence[str], value: Any) -> str:
     if "string" in names and isinstance(value, (bool, int, float)):
         return f'put it in quotes: "{shown(value)}"'
-    if "array" in names and not isinstance(value, list):
-        return "start each item with - "
+    if "array" in names:
+        return f"write it as a list: [{escaped(value)}]" if isinstance(value, str) and len(value) <= _SHOWN else ""
     if isinstance(value, str):
         if "boolean" in names:
             return "write true or false, without quotes"
@@ -298,7 +299,9 @@ def _amount(words: str, what: str) -> Callable[[Any, tuple[str | int, ...]], Ite
 def _wrong_form(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
     if too_long(error.instance, error.schema):
         yield Finding(path, f"must be at most {LONGEST} characters long, got {len(error.instance)}")
-    else:
+    elif error.schema.get("format") == "pem":
+        yield Finding(path, "expected a certificate in PEM", "from -----BEGIN CERTIFICATE----- to the END line")
+    elif error.instance or "minLength" not in error.schema:  # what is empty is told once
         yield Finding(path, f"{shown(error.instance)} does not have the right form", _form(error))
 
 
@@ -307,10 +310,10 @@ def _wrong_quantity(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding
     amount = quantity(text, unit) if len(text) <= LONGEST else None
     if amount is None:
         yield Finding(path, f"expected a whole number of {unit}, or text such as {EXAMPLES[unit]}, got {shown(text)}")
-    elif amount < schema.get("minimum", amount):
-        yield Finding(path, f"must be at least {schema['minimum']} {unit}, got {shown(text)}")
-    else:
-        yield Finding(path, f"must be at most {schema['maximum']} {unit}, got {shown(text)}")
+        return
+    low, high = schema.get("minimum", amount), schema.get("maximum", amount)
+    words, bound = ("at least", low) if amount < low else ("at most", high)
+    yield Finding(path, f"must be {words} {bound} {unit if bound != 1 else unit[:-1]}, got {shown(text)}")
 
 
 def _twice(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:

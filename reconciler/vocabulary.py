@@ -127,7 +127,7 @@ _METADATA: Mapping[str, Any] = {
     "allOf": [
         {
             "description": "only one of cluster, clusters and clusterSelector can be given",
-            "not": {"required": pair},
+            "not": {"type": "object", "required": pair},
         }
         for pair in (["cluster", "clusters"], ["cluster", "clusterSelector"], ["clusters", "clusterSelector"])
     ],
