@@ -128,7 +128,8 @@ def create(state: State, request: Request, body: Json) -> Response:
     state.ports[port] = uid
     action = actions.begin(state, "SMCreateBDB", "bdb", uid)
     password = "".join(state.random.choices("abcdefghijkmnpqrstuvwxyz23456789", k=32))
-    fields.update(authentication_admin_pass=password, status="pending", action_uid=action.fields["action_uid"])
+    fields.setdefault("authentication_admin_pass", password)
+    fields.update(status="pending", action_uid=action.fields["action_uid"])
     record = state.bdbs[uid] = Record(dict(sorted(fields.items())), _hidden(sent))
     record.hidden["port"] = port
     state.changed(state.bdbs)

@@ -25,7 +25,8 @@ def found(state: State) -> None:
     """Fill *state* with what a cluster holds right after its bootstrap."""
     settings = state.settings
     fields = {**table("cluster"), "name": settings.cluster_name, "created_time": state.stamp(), "reserved_ports": []}
-    state.cluster = Record({**fields, "handle_redirects": settings.handle_redirects})
+    fields.update(handle_redirects=settings.handle_redirects, rack_aware=settings.rack_aware)
+    state.cluster = Record(fields)
     for uid in range(1, settings.nodes + 1):
         state.nodes[state.nodes.claim(uid)] = Record(_node(state, uid))
     for name, management in BUILTIN_ROLES:
@@ -46,6 +47,7 @@ def _node(state: State, uid: int) -> dict[str, Json]:
     return {
         **table("node"),
         "uid": uid,
+        "rack_id": f"rack-{uid}" if state.settings.rack_aware else "",
         "addr": f"10.20.0.{10 + uid}",
         "software_version": state.version["software_version"],
         "supported_database_versions": state.version["databases"],

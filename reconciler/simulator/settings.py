@@ -72,6 +72,7 @@ class Settings:
     password: str = "simulator"
     server_version: str = "8.2"
     cluster_name: str = "cluster.local"
+    rack_aware: bool = False
     handle_redirects: bool = True  # a secondary passes calls on by itself; off: it answers 307
     node_memory: int = 1 << 46
     shards_limit: int = 1_000_000
