@@ -1,0 +1,173 @@
+"""What is asked of a cluster to read it, and what happens to answers that make no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from reconciler import live
+from reconciler.errors import ReadIncomplete, Refused, Unreachable
+from reconciler.kinds import Kind, load_kinds
+from reconciler.rest import Answer
+from reconciler.simulator.testing import databases
+from tests.support.inprocess import World
+
+KINDS = load_kinds()
+
+
+def asked(world: World) -> list[str]:
+    return sorted(entry.path + (f"?{'&'.join(entry.query)}" if entry.query else "") for entry in world.log)
+
+
+def shop() -> World:
+    """Return a cluster with three databases, an ACL and a role that one of them refers to."""
+    found: dict[str, Any] = databases(3)
+    found["/v1/redis_acls"] = [{"uid": 50, "name": "readers", "acl": "+@read ~*"}]
+    admin = {"uid": 1, "name": "Admin", "management": "admin"}
+    found["/v1/roles"] = [admin, {"uid": 60, "name": "app", "management": "none"}]
+    found["/v1/bdbs"][0]["roles_permissions"] = [{"role_uid": 60, "redis_acl_uid": 50}]
+    return World(snapshot=found)
+
+
+def test_one_list_call_a_kind_and_one_probe() -> None:
+    world = shop()
+    state = live.read(world.client(), KINDS, dict.fromkeys(KINDS), "dc1")
+    paths = ["/v1/bdbs?extended", "/v1/nodes", "/v1/redis_acls", "/v1/roles", "/v1/users"]
+    assert asked(world) == paths
+    assert {name: len(objects) > 0 for name, objects in state.objects.items()} == dict.fromkeys(KINDS, True)
+
+
+def test_the_probe_comes_first_and_alone() -> None:
+    world = shop()
+    live.read(world.client(), KINDS, dict.fromkeys(KINDS), "dc1")
+    assert world.log[0].path == "/v1/nodes"
+
+
+def test_only_the_declared_fields_are_asked_for() -> None:
+    world = shop()
+    state = live.read(world.client(), KINDS, {"Database": frozenset({"memory_size", "replication"})}, "dc1")
+    query = world.log[-1].query
+    assert set(query) == {"fields"}
+    assert {"uid", "name", "status", "memory_size", "replication", "created_time"} <= set(query["fields"].split(","))
+    assert len(query["fields"].split(",")) < 15
+    assert asked(world) == ["/v1/bdbs?fields", "/v1/nodes"]
+    assert all(item.spec.keys() <= {"memory_size", "replication", "port", "tags"} for item in state.objects["Database"])
+
+
+def test_references_bring_the_names_of_their_kinds() -> None:
+    world = shop()
+    state = live.read(world.client(), KINDS, {"Database": frozenset({"roles_permissions"})}, "dc1")
+    assert asked(world) == ["/v1/bdbs?fields", "/v1/nodes", "/v1/redis_acls", "/v1/roles"]
+    permissions = state.objects["Database"][0].spec["roles_permissions"]
+    items = permissions.values() if isinstance(permissions, Mapping) else permissions
+    assert [dict(item) for item in items] == [{"role": "app", "redis_acl": "readers"}]
+    assert "readers" in [item.name for item in state.objects["RedisACL"]]
+
+
+def test_extended_fields_are_asked_for_only_when_wanted() -> None:
+    kind = KINDS["Database"]
+    extended = frozenset(name for name, field in kind.fields.items() if field.extended)
+    assert extended
+    assert live.list_path(kind, extended).endswith("&extended=true")
+    assert "extended" not in live.list_path(kind, frozenset({"memory_size"}))
+    assert live.list_path(kind, None) == "/v1/bdbs?extended=true"
+
+
+def test_objects_come_in_order_of_uid() -> None:
+    world = World(snapshot={"/v1/bdbs": list(reversed(databases(12)["/v1/bdbs"]))})
+    state = live.read(world.client(), KINDS, {"Database": frozenset()}, "dc1")
+    assert [item.uid for item in state.objects["Database"]] == list(range(1, 13))
+
+
+@pytest.mark.parametrize("path", ["bdbs", "roles", "redis_acls", "users"])
+@pytest.mark.parametrize(
+    ("fault", "error"), [("500", Unreachable), ("wrong_type", ReadIncomplete), ("truncate", ReadIncomplete)]
+)
+def test_a_list_that_cannot_be_read_whole_stops_everything(path: str, fault: str, error: type[Exception]) -> None:
+    world = shop()
+    world.faults.add(fault, path=path, times=100)
+    with pytest.raises(error, match=path):
+        live.read(world.client(), KINDS, dict.fromkeys(KINDS), "dc1")
+
+
+class Canned:
+    """A client that answers from a table, for bodies that the simulator cannot be made to send."""
+
+    state_id = 7
+
+    def __init__(self, bodies: Mapping[str, Any]) -> None:
+        self._bodies = bodies
+
+    def open(self) -> Answer:
+        return self.get("/v1/nodes")
+
+    def get(self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False) -> Answer:
+        body = self._bodies.get(path.partition("?")[0], [])
+        return Answer(404 if body is None else 200, body, {})
+
+
+def read_databases(bodies: list[Any]) -> tuple[live.LiveObject, ...]:
+    client = Canned({"/v1/bdbs": bodies})
+    return live.read(client, KINDS, {"Database": frozenset({"memory_size"})}, "dc1").objects["Database"]
+
+
+@pytest.mark.parametrize(
+    "element", [None, 7, "bdb", [], {}, {"name": "a"}, {"uid": None}, {"uid": True}, {"uid": [1]}, {"uid": "é"}]
+)
+def test_an_element_that_nobody_can_name_stops_everything(element: Any) -> None:
+    with pytest.raises(ReadIncomplete, match="is not an object with a uid"):
+        read_databases([{"uid": 1, "name": "good"}, element])
+
+
+@pytest.mark.parametrize(
+    ("poison", "name"),
+    [
+        ({"name": "bad\ud800"}, "#2"),
+        ({"name": None}, "#2"),
+        ({"name": 5}, "#2"),
+        ({}, "#2"),
+        ({"name": "bad", "memory_size": "\udfff"}, "bad"),
+    ],
+)
+def test_a_poisonous_object_is_held_and_costs_only_itself(poison: dict[str, Any], name: str) -> None:
+    good, bad, after = read_databases([{"uid": 1, "name": "a"}, {"uid": 2, **poison}, {"uid": 3, "name": "c"}])
+    assert (good.name, after.name) == ("a", "c")
+    assert good.owner == after.owner == ""
+    assert bad.name == name
+    assert bad.owner.startswith("something unreadable (")
+    bad.owner.encode()
+
+
+def test_nodes_of_different_versions_mean_hold() -> None:
+    nodes = [{"software_version": "8.0.2-17"}, {"software_version": "7.22.0-95"}, "odd", {}]
+    with pytest.raises(Refused, match=r"dc1: an upgrade is in progress \(nodes run 7.22.0-95, 8.0.2-17\)"):
+        live.read(Canned({"/v1/nodes": nodes}), KINDS, {}, "dc1")
+
+
+def test_ports_in_use_and_reserved_ones_are_taken() -> None:
+    client = Canned(
+        {
+            "/v1/cluster": {
+                "reserved_ports": ["11000", "11010-11012", "x", "70000-90000"],
+                "system_reserved_ports": [8443],
+            },
+            "/v1/bdbs": [
+                {"uid": 1, "port": 12000, "endpoints": [{"port": 12000}]},
+                {"uid": 2, "port": 0, "endpoints": [{"port": 12001}]},
+            ],
+        }
+    )
+    assert live.read_ports(client) == {11000, 11010, 11011, 11012, 8443, 12000, 12001}
+
+
+def test_one_object_is_read_whole_and_a_missing_one_is_none() -> None:
+    world = shop()
+    client = world.client()
+    kind: Kind = KINDS["Database"]
+    found = live.read_object(client, kind, 2, {})
+    assert found is not None
+    assert found.name == "db-00002"
+    assert len(found.spec) > 50
+    assert live.read_object(client, kind, 99, {}) is None
