@@ -49,6 +49,7 @@ def create(task: Task, *, sent_before: bool = False) -> Flow[Ended]:
                 return (yield from verified(task, (yield from settled(task, uid, str(action or "")))))
             found = yield from _look_up(task)
     if found is None:
+        task.unclear = True  # the last effect may be later than any window
         raise Ambiguous(f"sent {SENDS} times without an answer, and nothing came of it; the next run looks again")
     task.accepted = True
     ended = yield from settled(task, found.object.uid, running_action(found))
@@ -104,12 +105,10 @@ def _search(task: Task) -> Flow[_Search]:
 
 
 def _is_ours(task: Task, live: LiveObject) -> bool:
-    """Tell whether *live* is what this task created: by its mark, or by name and whole body; never by name alone."""
-    if live.operation:
+    """Tell whether this is what our create made: by its mark, or by unique name and whole body; never by name alone."""
+    if live.operation or task.hook.stamp is not None:
         return live.operation == task.operation
     if live.name != task.address.name or live.builtin or live.owner:
-        return False
-    if task.hook.stamp is not None and task.body.get("port") is None:
         return False
     return any(not changes(task.kind, body, live.spec) for body in (task.body, *task.earlier))
 
