@@ -227,8 +227,8 @@ def _unknown(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
             if name in branch["properties"]
         ]
         hint = f"only with {chooser}: {_list(others, 'or')}" if others else near(name, known)
-        if name == "name" and not path:
-            hint = "the name goes to metadata.name"
+        if moved := error.schema.get("x-moved", {}).get(name):
+            hint = f"this is {moved}"
         yield Finding((*path, name), "unknown field", hint)
 
 

@@ -47,6 +47,7 @@ VALUE_FROM: Mapping[str, Any] = {
     "additionalProperties": False,
 }
 
+_MOVED = {"name": "metadata.name"}  # what people look for elsewhere, and where it is
 _ABOUT = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
 _KEPT_WORDS = ("x-unit", "x-secret", "x-key", "x-variants")  # the validator knows these
 _SINGLE = ("items", "additionalProperties", "if", "then", "else", "not")
@@ -55,7 +56,7 @@ _LISTS = ("allOf", "anyOf", "oneOf")
 
 def spec_schema(source: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON Schema of the `spec` of a kind, given its kind file."""
-    return {"$schema": DIALECT, **_plain(source)}
+    return {"$schema": DIALECT, **_plain(source), "x-moved": _MOVED}
 
 
 def _plain(schema: Any) -> Any:
@@ -153,6 +154,7 @@ def envelope(names: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         },
         "required": ["apiVersion", "kind", "metadata"],
         "additionalProperties": False,
+        "x-moved": _MOVED,
         "allOf": [
             {
                 "description": "only a tombstone (state: absent) goes without",

@@ -41,7 +41,7 @@ def shape_of(path: str) -> Mapping[str, Any]:
         schema = schema["properties"][name.removesuffix("[]")]
         schema = schema["items"] if name.endswith("[]") else schema
         schema = next((each for each in schema["oneOf"] if each["title"] == shape), {}) if shape else schema
-    return schema
+    return dict(schema)
 
 
 def wire_fields(path: str) -> dict[str, Any]:
