@@ -62,7 +62,7 @@ def play() -> int:
 
 
 def _story(folder: Path) -> None:
-    _title(1, "A cluster to work on: three nodes, of which the first is no member and answers 503")
+    _title(1, "A cluster of two nodes, and a third that is no member and answers 503; we ask that one first")
     with _simulator(folder) as simulator:
         shop = _shop(folder, simulator)
         env = _environment(simulator)
@@ -96,12 +96,13 @@ def _story(folder: Path) -> None:
         _run(["export", "--cluster", CLUSTER, "--out", "exported"], shop, env)
         if not list((shop / "exported").rglob("*.yaml")):
             raise StoryError("export wrote no file")
+        _run(["plan", "--cluster", CLUSTER, "-f", "exported", "--detailed-exitcode"], shop, env)
 
         _title(10, "What applications need to connect")
         _run(["outputs", "--cluster", CLUSTER], shop, env)
 
 
-# --- the cluster -------------------------------------------------------------------------------------------------------
+# --- the cluster -----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -183,7 +184,7 @@ def _holds(simulator: Simulator, shop: Path) -> None:
         raise StoryError(f"the cluster lacks {', '.join(sorted(declared - there))}")
 
 
-# --- the shop ----------------------------------------------------------------------------------------------------------
+# --- the shop --------------------------------------------------------------------------------------------------------
 
 
 def _shop(folder: Path, simulator: Simulator) -> Path:
@@ -217,7 +218,7 @@ def _python() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
-# --- telling -----------------------------------------------------------------------------------------------------------
+# --- telling ---------------------------------------------------------------------------------------------------------
 
 
 def _run(words: Sequence[str], folder: Path, env: Mapping[str, str], *, expect: int = 0) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.client import Client
     from reconciler.ledger import Ledger
     from reconciler.manifests import Manifests, Resource
+    from reconciler.outputs import Output
     from reconciler.report import Report
     from reconciler.settings import Settings, Target
 
@@ -262,11 +263,28 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     pages = []
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
         for name in names:
-            text = exporting.manifests_of(session.kinds[name], state.objects[name])
+            mine = cluster if len(session.targets) > 1 else ""
+            text = exporting.manifests_of(session.kinds[name], state.objects[name], cluster=mine)
             if text:
                 file = f"{name.lower()}.yaml"
                 pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))
     return pages
+
+
+def outputs(session: Session, *, passwords: bool) -> tuple[Output, ...]:
+    """Return the endpoints of every database, with the passwords of default users on request."""
+    from reconciler import outputs as presenting
+
+    kind = session.kinds["Database"]
+    wanted: Wanted = {kind.name: frozenset({"roles_permissions", "tls_mode", "ssl"})}
+    fields = [kind.id, "name", "endpoints", *(["authentication_redis_pass"] if passwords else [])]
+    found: list[Output] = []
+    for cluster, state in read(session, {target.name: wanted for target in session.targets}).items():
+        raw = session.clients()[cluster].get(f"{kind.path}?fields={','.join(fields)}", shape=list).body
+        endpoints = {one[kind.id]: one.get("endpoints") or () for one in raw}
+        known = {one["name"]: one["authentication_redis_pass"] for one in raw if one.get("authentication_redis_pass")}
+        found += presenting.rows(cluster, state.objects[kind.name], endpoints, known)
+    return tuple(found)
 
 
 def find_drift(session: Session, planned: Planned) -> tuple[drift.Drift, ...]:

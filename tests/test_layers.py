@@ -54,8 +54,11 @@ PURE = (
     *("report", "selection", "rest", "hooks", "flows"),
 )
 IMPURE = frozenset(
-    "time datetime random secrets os io pathlib tempfile shutil socket ssl http urllib threading asyncio "
-    "concurrent multiprocessing subprocess signal logging sqlite3".split()
+    {
+        *("time", "datetime", "random", "secrets", "os", "io", "pathlib", "tempfile", "shutil", "socket", "ssl", "http"),
+        *("urllib", "threading", "asyncio", "concurrent", "multiprocessing", "subprocess", "signal", "logging"),
+        "sqlite3",
+    }
 )
 
 

@@ -103,8 +103,14 @@ class Console(NamedTuple):
         say(f"warning: {text}")
 
     def observe(self, event: Event) -> None:
-        """Tell each event of the engine, where the user asked to hear it."""
-        if self.verbose:
+        """Tell each event of the engine to who asked for it, and to others what explains a delay."""
+        about = event.attributes
+        if not self.verbose:
+            if event.name == "call.done" and about["outcome"] == "not a member":
+                self.note(f"{about['node']} is no member of the cluster ({about['status']}); asking another node")
+            elif event.name == "call.retried":
+                self.note(f"trying again in {about['delay']:.1f} s: {about['request']}: {about['why']}")
+        else:
             say(" ".join([event.name, *(f"{name}={value}" for name, value in sorted(event.attributes.items()))]))
 
 

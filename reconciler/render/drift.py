@@ -26,14 +26,14 @@ def drift_text(found: Sequence[Drift], color: bool = False) -> str:
     for address, drifts in groupby(found, key=lambda drift: drift.address):
         lines.append(f"  {clean(_title(address, several))}")
         for drift in drifts:
-            moved = paint(f"moved {_WHERE[drift.ahead]}", _STYLES[drift.ahead], color)
+            why = paint(clean(drift.why), _STYLES[drift.ahead], color)
             if drift.path:
                 lines.append(f"      {clean(drift.path)}")
                 lines.append(f"          cluster   {_value(drift, drift.live)}")
                 lines.append(f"          declared  {_value(drift, drift.declared)}")
-                lines.append(f"          {moved}: {clean(drift.why)}")
+                lines.append(f"          {why}")
             else:
-                lines.append(f"      {moved}: {clean(drift.why)}")
+                lines.append(f"      {why}")
     ahead = Counter(drift.ahead for drift in found)
     summary = ", ".join(f"{ahead[side]} {_WHERE[side]}" for side in (Ahead.THEIRS, Ahead.OURS, Ahead.BOTH))
     return "\n".join([*lines, "", paint(f"Drift: {summary}.", "bold", color)]) + "\n"
