@@ -1,0 +1,176 @@
+"""Declared and live states as plain values, generated and written by hand, and a server that obeys plans at once."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from reconciler.kinds import Address, load_kinds, schema_folder
+from reconciler.normalize import canonical, canonical_live, comparable, hidden_values
+from reconciler.plan import Action, Change, LiveObject, LiveState, Options, Owned, Plan, make_plan
+from tests.kinds.samples import values_of
+
+KINDS = load_kinds()
+SOURCES = {
+    source["title"]: source
+    for path in schema_folder().glob("*.json")
+    if "x-rest" in (source := json.loads(path.read_text()))
+}
+Secrets = Mapping[tuple[Address, str], str]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A resource as the planner takes it."""
+
+    address: Address
+    spec: Mapping[str, Any]
+    absent: bool = False
+    protect: bool | None = None
+    renamed_from: str | None = None
+    ignore: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self, path: Sequence[Any]) -> tuple[str, int, int]:
+        return "shop.yaml", 7, 3
+
+
+def declared(
+    kind: str, name: str, spec: Mapping[str, Any] | None = None, cluster: str = "", **metadata: Any
+) -> Declared:
+    return Declared(Address(cluster, kind, name), canonical(KINDS[kind], spec or {}), **metadata)
+
+
+def found(kind: str, uid: int, name: str, spec: Mapping[str, Any] | None = None, **more: Any) -> LiveObject:
+    return LiveObject(kind, uid, name, canonical_live(KINDS[kind], canonical(KINDS[kind], spec or {})), **more)
+
+
+def state(*objects: LiveObject, cluster: str = "", **more: Any) -> LiveState:
+    by_kind = {name: tuple(one for one in objects if one.kind == name) for name in KINDS}
+    return LiveState(cluster, by_kind, **more)
+
+
+def plan_of(
+    resources: Sequence[Declared],
+    *states: LiveState,
+    owned: Mapping[Address, Owned] | None = None,
+    secrets: Secrets | None = None,
+    **options: Any,
+) -> Plan:
+    live = {one.cluster: one for one in states or (state(),)}
+    return make_plan(KINDS, resources, live, owned or {}, Options(**options), secrets or {})  # type: ignore[arg-type]
+
+
+def secrets_are(status: str, resources: Sequence[Declared]) -> Secrets:
+    return {
+        (one.address, path): status for one in resources for path, _ in hidden_values(KINDS[one.address.kind], one.spec)
+    }
+
+
+class Server:
+    """Clusters that do what a plan says, without delay or fault, and what the ledger would know afterwards."""
+
+    def __init__(self, *states: LiveState, owned: Mapping[Address, Owned] | None = None) -> None:
+        self.objects = {
+            (one.cluster, x.kind, x.uid): x for one in states for items in one.objects.values() for x in items
+        }
+        self.clusters = [one.cluster for one in states]
+        self.owned = dict(owned or {})
+        self.uids = itertools.count(1000)
+
+    def states(self) -> list[LiveState]:
+        return [
+            state(*(x for (where, _, _), x in sorted(self.objects.items()) if where == cluster), cluster=cluster)
+            for cluster in self.clusters
+        ]
+
+    def apply(self, plan: Plan) -> None:
+        for change in plan.changes:
+            self.do(change)
+
+    def do(self, change: Change) -> None:
+        cluster, kind, name = change.address
+        shown = dict(canonical_live(KINDS[kind], comparable(KINDS[kind], change.body)))
+        if change.action in (Action.REPLACE, Action.DELETE):
+            del self.objects[cluster, kind, change.uid]
+            self.owned.pop(change.address, None)
+        if change.action in (Action.CREATE, Action.REPLACE):
+            uid = next(self.uids)
+            self.objects[cluster, kind, uid] = LiveObject(kind, uid, name, shown)
+            self.owned[change.address] = Owned(uid, "", change.body)
+        elif change.action is Action.UPDATE:
+            uid = change.uid if change.uid is not None else self.named(change.address).uid
+            before = self.objects[cluster, kind, uid]
+            self.objects[cluster, kind, uid] = replace(before, name=name, spec={**before.spec, **shown})
+            last = self.owned.get(change.address)
+            self.owned[change.address] = Owned(uid, "", {**(last.fields if last else {}), **change.body})
+        elif change.action is Action.FORGET:
+            del self.owned[change.address]
+
+    def named(self, address: Address) -> LiveObject:
+        return next(x for (c, k, _), x in self.objects.items() if (c, k, x.name) == address)
+
+
+# What follows generates.
+
+NAMES = {name: tuple(f"{name.lower()}-{letter}" for letter in "abcd") for name in KINDS}
+_VALUES = {
+    kind: {name: values_of(schema) for name, schema in source["properties"].items()} for kind, source in SOURCES.items()
+}
+
+
+@st.composite
+def specs(draw: st.DrawFn, kind: str, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Draw a spec of *kind* whose references go to *names*; valid field by field, not always as a whole."""
+    chosen = draw(st.lists(st.sampled_from(sorted(_VALUES[kind])), max_size=8, unique=True))
+    spec = {name: draw(st.sampled_from(_VALUES[kind][name])) for name in chosen}
+    for rule in KINDS[kind].required_on_create:
+        spec.setdefault(rule["field"], _VALUES[kind][rule["field"]][0])
+    return _with_references(draw, kind, spec, names)
+
+
+def _with_references(
+    draw: st.DrawFn, kind: str, spec: dict[str, Any], names: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    def some(target: str, least: int = 0) -> list[str]:
+        pool = list(names[target])
+        return draw(st.lists(st.sampled_from(pool), min_size=min(least, len(pool)), unique=True)) if pool else []
+
+    if kind == "Database" and "roles_permissions" in spec:
+        acls = list(names["RedisACL"])
+        spec["roles_permissions"] = [
+            {"role": role, "redis_acl": draw(st.sampled_from(acls))} for role in (some("Role") if acls else [])
+        ]
+    elif kind == "Role" and "resources" in spec:
+        spec["resources"] = [{"type": "db", "databases": some("Database")}]
+    elif kind == "User":
+        spec["roles"] = some("Role", 1)
+        if "bdbs_email_alerts" in spec:
+            spec["bdbs_email_alerts"] = some("Database")
+    return spec
+
+
+@dataclass(frozen=True)
+class World:
+    """One cluster and what is declared for it."""
+
+    resources: tuple[Declared, ...]
+    live: LiveState
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Draw some live objects, and declarations for some of them and for others."""
+    there = {kind: draw(st.lists(st.sampled_from(NAMES[kind]), unique=True, max_size=3)) for kind in KINDS}
+    wanted = {kind: draw(st.lists(st.sampled_from(NAMES[kind]), unique=True, max_size=3)) for kind in KINDS}
+    objects = [
+        found(kind, uid, name, draw(specs(kind, there))) for kind in KINDS for uid, name in enumerate(there[kind], 10)
+    ]
+    known = {kind: sorted({*there[kind], *wanted[kind]}) for kind in KINDS}
+    resources = [declared(kind, name, draw(specs(kind, known))) for kind in KINDS for name in wanted[kind]]
+    return World(tuple(resources), state(*objects))
