@@ -17,7 +17,7 @@ def _tags(wire: Mapping[str, Any]) -> list[Json]:
 
 
 def _is_mark(tag: Mapping[str, Any]) -> bool:
-    return tag.get("key") == OP_TAG or tag.get("key") in OPERATOR_TAGS
+    return tag.get("key") == OP_TAG or tag.get("key") in OPERATOR_TAGS or tag.get("isSystem") is True
 
 
 def decode(spec: Json, wire: Mapping[str, Any]) -> Marks:

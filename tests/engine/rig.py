@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reconciler.apply import apply, recover, unfinished_creates
 from reconciler.kinds import Address, load_kinds
 from reconciler.ledger import Ledger
+from reconciler.manifests import Resource
+from reconciler.strictyaml import Place
 from reconciler.normalize import canonical, hidden_values
 from reconciler.plan import LiveObject, LiveState, Options, Plan, make_plan
 from reconciler.report import Report
@@ -26,25 +27,29 @@ KINDS = load_kinds()
 CANARY = "canary-5Yq8vTz2-password"
 
 
-@dataclass(frozen=True)
-class Declared:
-    """A resource as the planner takes it."""
+def declared(
+    kind: str,
+    name: str,
+    spec: Mapping[str, Any],
+    *,
+    absent: bool = False,
+    protect: bool | None = None,
+    renamed_from: str | None = None,
+) -> Resource:
+    """Return a resource as the manifests give it."""
+    return Resource(
+        address=Address("dc1", kind, name),
+        spec=canonical(KINDS[kind], spec),
+        absent=absent,
+        protect=protect,
+        renamed_from=renamed_from,
+        ignore=(),
+        labels={},
+        place=lambda path: Place("shop.yaml", 1, 1),
+    )
 
-    address: Address
-    spec: Mapping[str, Any]
-    absent: bool = False
-    protect: bool | None = None
-    renamed_from: str | None = None
-    ignore: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    place: Callable[..., Any] = lambda *_: None
 
-
-def declared(kind: str, name: str, spec: Mapping[str, Any], **metadata: Any) -> Declared:
-    return Declared(Address("dc1", kind, name), canonical(KINDS[kind], spec), **metadata)
-
-
-def shop() -> list[Declared]:
+def shop() -> list[Resource]:
     """Ten objects of all kinds that refer to each other."""
     databases = [
         declared(
@@ -122,7 +127,7 @@ class Rig:
         ports = frozenset(one.spec["port"] for one in objects["Database"] if "port" in one.spec)
         return LiveState("dc1", objects, ports, self.client.state_id)
 
-    def plan(self, resources: Sequence[Declared], live: LiveState | None = None, **options: Any) -> Plan:
+    def plan(self, resources: Sequence[Resource], live: LiveState | None = None, **options: Any) -> Plan:
         state = live or self.read()
         pinned = {
             address: intent.body["port"]
@@ -138,7 +143,7 @@ class Rig:
             self.secrets(resources),
         )
 
-    def secrets(self, resources: Sequence[Declared]) -> dict[tuple[Address, str], str]:
+    def secrets(self, resources: Sequence[Resource]) -> dict[tuple[Address, str], str]:
         return {
             (one.address, path): self.ledger.secret_status(one.address, path, self.reveal(value["valueFrom"]))
             for one in resources
@@ -158,7 +163,7 @@ class Rig:
         ledger = more.pop("ledger", self.ledger)
         return apply(plan, KINDS, clients, ledger, self.reveal, parallelism=parallelism, **{**means, **more})
 
-    def converge(self, resources: Sequence[Declared], **more: Any) -> Report:
+    def converge(self, resources: Sequence[Resource], **more: Any) -> Report:
         """Do one whole pass: read, recover, plan, apply."""
         live = self.read()
         recover(self.ledger, KINDS, live)

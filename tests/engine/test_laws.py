@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.manifests import Resource
 from reconciler.normalize import comparable
 from reconciler.plan import Action, Change
 from reconciler.rest import decode
-from tests.engine.rig import KINDS, Declared, Rig, declared, shop, user_spec
+from tests.engine.rig import KINDS, Rig, declared, shop, user_spec
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ _SPEC: st.SearchStrategy[Mapping[str, Any]] = st.fixed_dictionaries(
 _WORLD = st.dictionaries(st.sampled_from(["one", "two", "three"]), _SPEC)
 
 
-def _resources(databases: Mapping[str, Mapping[str, Any]]) -> list[Declared]:
+def _resources(databases: Mapping[str, Mapping[str, Any]]) -> list[Resource]:
     return [*shop()[:6], *(declared("Database", name, spec) for name, spec in sorted(databases.items()))]
 
 
