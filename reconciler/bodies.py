@@ -136,11 +136,13 @@ def secrets_sent(kind: Kind, body: Spec, shown: set[str]) -> Iterator[FieldChang
 
 def impacts_of(kind: Kind, change: FieldChange) -> Iterator[str]:
     """Yield what *change* does to traffic or data beyond its value, in words."""
+    path = ""
     for field in fields_along(kind, change.path):
+        path += f".{field.name}" if path else field.name
         for impact in field.impacts:
             if impact.impact in _IMPACT_WORDS and _happens(impact, change):
                 words = _IMPACT_WORDS[impact.impact]
-                yield f"{change.path}: {words}" + (f" ({impact.why})" if impact.why else "")
+                yield f"{path}: {words}" + (f" ({impact.why})" if impact.why else "")
 
 
 def _happens(impact: Impact, change: FieldChange) -> bool:

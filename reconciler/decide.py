@@ -22,7 +22,7 @@ from reconciler.bodies import (
 from reconciler.changes import Action, Consent, LiveObject, Owned
 from reconciler.desk import Desk
 from reconciler.diff import SECRET, FieldChange, changes, masked
-from reconciler.graph import Draft
+from reconciler.graph import Draft, references
 from reconciler.kinds import MISSING, Address, Kind
 from reconciler.normalize import hidden_values, is_value_from
 
@@ -207,9 +207,8 @@ def _warn_of_update(
     desk: Desk, resource: Resource, kind: Kind, body: Mapping[str, Any], fields: list[FieldChange]
 ) -> None:
     address = resource.address
-    for change in fields:
-        for text in impacts_of(kind, change):
-            desk.warn(address, text)
+    for text in sorted({text for change in fields for text in impacts_of(kind, change)}):
+        desk.warn(address, text)
     for text in warnings_of(kind, body):
         desk.warn(address, text)
     for path, value in hidden_values(kind, body):
@@ -265,6 +264,8 @@ def _replace(
     ]
     fields += secrets_sent(kind, body, before)
     protected = resource.protect if resource.protect is not None else kind.protect
+    if kind.protect:
+        desk.warn(address, "replacing it loses all that it holds, and every setting that is not declared")
     return Draft(
         Action.REPLACE,
         address,
@@ -277,3 +278,33 @@ def _replace(
         why=f"{', '.join(fixed)} cannot be changed",
         consent=Consent.ALLOW_DESTROY if protected else Consent.NOTHING,
     )
+
+
+def repoint(desk: Desk, resource: Resource, draft: Draft | None, targets: Mapping[Address, Draft]) -> Draft | None:
+    """Return *draft* (a new one for None) that also sends the references of *resource* to what is replaced.
+
+    A replacement has another uid, so what refers to the old one must be told, although its manifest did not change.
+    """
+    address, kind, spec = resource.address, desk.kinds[resource.address.kind], desk.spec(resource)
+    found = desk.named(address)
+    named: dict[str, list[str]] = {}
+    for ref in references(kind, spec):
+        if Address(address.cluster, ref.kind, ref.name) in targets:
+            named.setdefault(ref.field, []).append(f"{ref.kind}/{ref.name}")
+    if draft is not None and draft.action is not Action.UPDATE:
+        return draft
+    fields = sorted(named.keys() - (draft.body.keys() if draft is not None else set()))
+    if not fields or not found:
+        return draft
+    live = draft.live if draft is not None and draft.live is not None else found[0]
+    if draft is None:
+        desk.unchanged -= 1
+        names = ", ".join(sorted({name for field in fields for name in named[field]}))
+        draft = Draft(
+            Action.UPDATE, address, kind, live=live, resource=resource, why=f"refers to {names}, replaced here"
+        )
+    draft.body = {**draft.body, **update_body(kind, spec, live.spec, set(fields))}
+    shown = (FieldChange(name, live.spec.get(name, MISSING), masked(spec[name])) for name in fields)
+    draft.fields = tuple(sorted((*draft.fields, *shown), key=lambda change: change.path))
+    draft.rests_on = {name: live.spec[name] for name in sorted(draft.body) if name in live.spec}
+    return draft

@@ -165,6 +165,7 @@ def order(
     *live* gives (cluster, object) of everything that may refer to what is deleted.
     """
     hard = _hard_edges(drafts)
+    live = tuple(live) if any(draft.action is Action.DELETE for draft in drafts) else ()
     _add(hard, _delete_edges(drafts, live, kinds, defer=False))
     soft = _soft_edges(drafts)
     _add(soft, _delete_edges(drafts, live, kinds, defer=True))

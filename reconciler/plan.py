@@ -24,7 +24,7 @@ from reconciler.changes import (
     Plan,
     UsualLimits,
 )
-from reconciler.decide import decide, leave
+from reconciler.decide import decide, leave, repoint
 from reconciler.desk import Desk
 from reconciler.errors import InputError, Problem, Refused, SecretMissing
 from reconciler.graph import WRITES, Draft, break_rings, live_references, order, references
@@ -87,6 +87,7 @@ def make_plan(
     drafts += [draft for draft in leave(desk, resources) if chosen is None or draft.address in chosen]
     drafts = _check_references(desk, drafts, mine, resources)
     drafts = _hold_referred(desk, drafts)
+    drafts = _repoint(desk, drafts, mine)
     for ring in break_rings(drafts):
         names = " → ".join(str(draft.address) for draft in (*ring, ring[0]))
         desk.problem(ring[0].resource, ("metadata", "name"), f"these refer to each other in a ring: {names}")
@@ -203,6 +204,20 @@ def _hold_referred(desk: Desk, drafts: list[Draft]) -> list[Draft]:
             desk.hold(address, f"not deleted: {', '.join(sorted(set(blocked[address]))[:5])} still refers to it")
             del deletes[address]
     return [draft for draft in drafts if draft.action is not Action.DELETE or draft.address in deletes]
+
+
+def _repoint(desk: Desk, drafts: list[Draft], mine: Iterable[Resource]) -> list[Draft]:
+    """Send references to what is replaced once more: the replacement has another uid."""
+    targets = {draft.address: draft for draft in drafts if draft.action is Action.REPLACE}
+    if not targets:
+        return drafts
+    by_address = {draft.address: draft for draft in drafts}
+    for resource in mine:
+        if not resource.absent and resource.address not in desk.held:
+            draft = repoint(desk, resource, by_address.get(resource.address), targets)
+            if draft is not None:
+                by_address[resource.address] = draft
+    return list(by_address.values())
 
 
 def _raise(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from reconciler.render.escape import clean, shorten
 from reconciler.render.values import change_text, shown
 
 COLORS = {"+": "32", "~": "33", "-/+": "35", "-": "31", ".": "2", "!": "33", "bold": "1", "dim": "2"}
-_WIDEST_PATH = 36
+_WIDEST_PATH = 40
 
 
 def paint(text: str, style: str, color: bool) -> str:
@@ -107,7 +107,7 @@ def field_lines(change: Change, width: int, color: bool) -> Iterator[str]:
         lead = f"    {mark} {path:<{column}}  "
         text = change_text(change.address.kind, field)
         if len(lead) + len(text) <= width:
-            yield paint(f"    {mark}", mark, color) + f" {path:<{column}}  {text}"
+            yield paint(f"    {mark}", mark, color) + f" {path:<{column}}  {text}".rstrip()
             continue
         yield paint(f"    {mark}", mark, color) + f" {path}"
         yield from (f"{'':10}{line}" for line in _long(field, text, width - 10))

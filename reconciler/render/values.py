@@ -86,10 +86,9 @@ def change_text(kind: str, change: FieldChange) -> str:
     """Return the values of *change* on one line: before → after, or the only one there is."""
     field = field_at(kind, change.path)
     unit = field.unit if field is not None else None
-    if change.before is MISSING:
-        return quantity(change.after, unit)
-    if change.after is MISSING:
-        return quantity(change.before, unit)
+    if change.before is MISSING or change.after is MISSING:
+        value = change.after if change.before is MISSING else change.before
+        return "" if change.path.endswith(f"[{value}]") else quantity(value, unit)  # an item of a set names itself
     before, after = human(change.before, unit), human(change.after, unit)
     exact = shown(change.before) + ARROW + shown(change.after)
     if before or after:

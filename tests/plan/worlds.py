@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from reconciler.graph import references
 from reconciler.kinds import Address, load_kinds, schema_folder
 from reconciler.normalize import canonical, canonical_live, comparable, hidden_values
 from reconciler.plan import Action, Change, LiveObject, LiveState, Options, Owned, Plan, make_plan
@@ -96,6 +97,8 @@ class Server:
     def do(self, change: Change) -> None:
         cluster, kind, name = change.address
         shown = dict(canonical_live(KINDS[kind], comparable(KINDS[kind], change.body)))
+        if change.action is Action.DELETE:
+            self.refuse_dangling(change.address)
         if change.action in (Action.REPLACE, Action.DELETE):
             del self.objects[cluster, kind, change.uid]
             self.owned.pop(change.address, None)
@@ -112,6 +115,13 @@ class Server:
         elif change.action is Action.FORGET:
             del self.owned[change.address]
 
+    def refuse_dangling(self, address: Address) -> None:
+        """Only an object that goes too may still refer to what goes, and only by a reference that may come late."""
+        for (cluster, kind, _), one in self.objects.items():
+            for ref in references(KINDS[kind], one.spec):
+                if cluster == address.cluster and (ref.kind, ref.name) == address[1:]:
+                    assert ref.defer, f"{address} is deleted while {one} refers to it"
+
     def named(self, address: Address) -> LiveObject:
         return next(x for (c, k, _), x in self.objects.items() if (c, k, x.name) == address)
 
@@ -124,34 +134,50 @@ _VALUES = {
 }
 
 
+_ALWAYS = {"Database": ("type", "roles_permissions", "port"), "Role": ("resources",)}
+
+
 @st.composite
-def specs(draw: st.DrawFn, kind: str, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Draw a spec of *kind* whose references go to *names*; valid field by field, not always as a whole."""
-    chosen = draw(st.lists(st.sampled_from(sorted(_VALUES[kind])), max_size=8, unique=True))
+def specs(
+    draw: st.DrawFn, kind: str, names: Mapping[str, Sequence[str]], start: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Draw a spec of *kind* whose references go to *names*; valid field by field, not always as a whole.
+
+    With *start*, most fields are as they are there.
+    """
+    chosen = draw(st.lists(st.sampled_from(sorted(_VALUES[kind])), max_size=6, unique=True))
+    chosen += [name for name in _ALWAYS.get(kind, ()) if draw(st.booleans())]
     spec = {name: draw(st.sampled_from(_VALUES[kind][name])) for name in chosen}
+    spec = _with_references(draw, kind, spec, names)
+    for name in sorted(start or ()):
+        if draw(st.integers(0, 3)):
+            spec[name] = (start or {})[name]
     for rule in KINDS[kind].required_on_create:
-        spec.setdefault(rule["field"], _VALUES[kind][rule["field"]][0])
-    return _with_references(draw, kind, spec, names)
+        name = rule["field"]
+        spec.setdefault(name, some(draw, names, "Role", 1) if name == "roles" else _VALUES[kind][name][0])
+    return spec
+
+
+def some(draw: st.DrawFn, names: Mapping[str, Sequence[str]], target: str, least: int = 0) -> list[str]:
+    pool = list(names[target])
+    return draw(st.lists(st.sampled_from(pool), min_size=min(least, len(pool)), unique=True)) if pool else []
 
 
 def _with_references(
     draw: st.DrawFn, kind: str, spec: dict[str, Any], names: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    def some(target: str, least: int = 0) -> list[str]:
-        pool = list(names[target])
-        return draw(st.lists(st.sampled_from(pool), min_size=min(least, len(pool)), unique=True)) if pool else []
-
-    if kind == "Database" and "roles_permissions" in spec:
+    if "roles_permissions" in spec:
         acls = list(names["RedisACL"])
         spec["roles_permissions"] = [
-            {"role": role, "redis_acl": draw(st.sampled_from(acls))} for role in (some("Role") if acls else [])
+            {"role": role, "redis_acl": draw(st.sampled_from(acls))}
+            for role in (some(draw, names, "Role") if acls else [])
         ]
-    elif kind == "Role" and "resources" in spec:
-        spec["resources"] = [{"type": "db", "databases": some("Database")}]
-    elif kind == "User":
-        spec["roles"] = some("Role", 1)
-        if "bdbs_email_alerts" in spec:
-            spec["bdbs_email_alerts"] = some("Database")
+    if "resources" in spec:
+        spec["resources"] = [{"type": "db", "databases": some(draw, names, "Database")}]
+    if "roles" in spec:
+        spec["roles"] = some(draw, names, "Role", 1)
+    if "bdbs_email_alerts" in spec:
+        spec["bdbs_email_alerts"] = some(draw, names, "Database")
     return spec
 
 
@@ -168,9 +194,12 @@ def worlds(draw: st.DrawFn) -> World:
     """Draw some live objects, and declarations for some of them and for others."""
     there = {kind: draw(st.lists(st.sampled_from(NAMES[kind]), unique=True, max_size=3)) for kind in KINDS}
     wanted = {kind: draw(st.lists(st.sampled_from(NAMES[kind]), unique=True, max_size=3)) for kind in KINDS}
-    objects = [
-        found(kind, uid, name, draw(specs(kind, there))) for kind in KINDS for uid, name in enumerate(there[kind], 10)
-    ]
+    drawn = {(kind, name): draw(specs(kind, there)) for kind in KINDS for name in there[kind]}
+    objects = [found(kind, uid, name, drawn[kind, name]) for kind in KINDS for uid, name in enumerate(there[kind], 10)]
     known = {kind: sorted({*there[kind], *wanted[kind]}) for kind in KINDS}
-    resources = [declared(kind, name, draw(specs(kind, known))) for kind in KINDS for name in wanted[kind]]
+    resources = [
+        declared(kind, name, draw(specs(kind, known, drawn.get((kind, name)))))
+        for kind in KINDS
+        for name in wanted[kind]
+    ]
     return World(tuple(resources), state(*objects))
