@@ -174,10 +174,11 @@ def _from_file(name: str, sources: Sources, where: str) -> str:
     except OSError as error:
         reason = (error.strerror or "error").lower()
         raise _missing(what, where, f"cannot be read: {reason}", "check the path and its permissions") from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise _missing(what, where, "is not a regular file", "name a file that holds only the secret")
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise _missing(what, where, "is not a regular file", "name a file that holds only the secret")
         data = file.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
         message = f"is larger than {LARGEST_FILE // 1024} KiB"

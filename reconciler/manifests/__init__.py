@@ -21,6 +21,7 @@ from reconciler.manifests.references import Declared
 from reconciler.manifests.rules import check_metadata, check_renames, warnings_of
 from reconciler.settings import Limits, Target
 from reconciler.strictyaml import Document, Place
+from reconciler.validation import Validator
 
 __all__ = ["Manifests", "Resource", "load"]
 
@@ -121,8 +122,7 @@ class _Loader:
         """Return the problems to raise: also names that nobody declares, where a declared one is nearly the same."""
         problems = self.sorted([*self.problems, *(problem for problem, near in self.unresolved if near)])
         if len(problems) > _MOST_PROBLEMS:
-            more = Problem("manifests", 0, 0, "", f"{len(problems) - _MOST_PROBLEMS:,} more problems are not shown")
-            problems[_MOST_PROBLEMS:] = [more]
+            problems[_MOST_PROBLEMS:] = [Problem("manifests", 0, 0, "", "there are more problems than are shown")]
         return problems
 
     def sorted(self, problems: Iterable[Problem]) -> list[Problem]:
@@ -169,7 +169,7 @@ class _Loader:
             return None
         draft = Draft(value, (document,))
         if not self.envelope.check(value):
-            self.note(draft, self.envelope.explain(value), ())
+            self.note(draft, self.envelope, value, ())
             identity = _identity(value, self.kinds)
             if identity is None:
                 return None
@@ -178,10 +178,12 @@ class _Loader:
             check_clusters(draft, self.clusters, self.problems)
         return draft
 
-    def note(self, draft: Draft, findings: Iterable[Any], prefix: strictyaml.Path) -> None:
-        """Add *findings* of a validator, unless YAML itself was at fault there already."""
+    def note(self, draft: Draft, validator: Validator, value: Any, prefix: strictyaml.Path) -> None:
+        """Add what *validator* finds wrong with *value*, unless YAML itself was at fault there already."""
+        if len(self.problems) > _MOST_PROBLEMS:
+            return
         faults = [fault for document in draft.documents for fault in document.faults]
-        for finding in findings:
+        for finding in validator.explain(value):
             path = prefix + finding.path
             if not any(path[: len(fault)] == fault or fault[: len(path)] == path for fault in faults):
                 self.problems.append(draft.problem(path, finding.message, finding.hint))
@@ -194,11 +196,12 @@ class _Loader:
         kind = self.kinds[draft.value["kind"]]
         spec = draft.value.get("spec", {})
         before = len(self.problems)
-        if not kind.validator.check(spec):
-            self.note(draft, kind.validator.explain(spec), ("spec",))
         if len(draft.value["metadata"]) > 1:
             check_metadata(draft, kind, self.problems)
-        if len(self.problems) > before or any(document.faults for document in draft.documents):
+        if not kind.validator.check(spec):
+            self.note(draft, kind.validator, spec, ("spec",))
+            return None
+        if len(self.problems) > before:
             return None
         canonical = normalize.canonical(kind, spec)
         checked = self.checked[key] = _Checked(canonical, tuple(warnings_of(draft, kind, canonical)))

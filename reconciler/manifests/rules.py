@@ -22,7 +22,8 @@ def check_metadata(draft: Draft, kind: Kind, problems: list[Problem]) -> None:
         if name not in kind.fields:
             near = get_close_matches(name, kind.fields, 1)
             hint = f'did you mean "{near[0]}"?' if near else f"`reconciler kinds {kind.name}` lists them"
-            problems.append(draft.problem(("metadata", "ignore", index), f"{kind.name} has no field {shown(name)}", hint))
+            message = f"{kind.name} has no field {shown(name)}"
+            problems.append(draft.problem(("metadata", "ignore", index), message, hint))
     old = metadata.get("renamedFrom")
     if old is not None and old == metadata["name"]:
         problems.append(draft.problem(("metadata", "renamedFrom"), "is the present name", "remove it"))

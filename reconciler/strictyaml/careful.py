@@ -207,6 +207,8 @@ class _Builder:
         merged: list[Tree] = []
         lines: dict[str, int] = {}
         while type(key_event := self.get()) is not MappingEndEvent:
+            if len(below) >= self.bounds.members:
+                raise self.stop(key_event, f"more than {self.bounds.members:,} keys in one mapping")
             key = self.key(key_event)
             if key is None:
                 self.unnamed(self.get())

@@ -64,6 +64,7 @@ class _Words(NamedTuple):
 
 _COLON = _Words("this is no key: value pair", "add the colon, or check the indentation and quotes of the line before")
 _END = _Words("the text ends before this is closed", "add the closing quote or bracket", at_start=True)
+_ESCAPE = _Words("broken escape in a double-quoted string", "write two, four or eight hexadecimal digits")
 _VALUE = _Words("a value or a closing bracket is missing here", "check commas and brackets")
 _START = _Words("a plain value cannot begin with {}", "put it in quotes")
 _TAB = _Words("a tab cannot indent or begin a value", "use spaces")
@@ -88,8 +89,8 @@ _SYNTAX = (
     ("expected <document start>", _Words("nothing more can follow here", "begin a new document with ---")),
     ("found unknown escape character", _Words("unknown escape in a double-quoted string",
                                               "double the backslash, or use single quotes")),
-    ("did not find expected hexadecimal number", _Words("broken escape in a double-quoted string",
-                                                         "write two, four or eight hexadecimal digits")),
+    ("hexdecimal number", _ESCAPE),
+    ("expected escape sequence of", _ESCAPE),
     ("found invalid Unicode character escape", _Words("this escape is no character", "")),
     ("block sequence entries are not allowed", _Words("a list item cannot stand here",
                                                        "begin it on a line of its own")),

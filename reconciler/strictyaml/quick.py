@@ -43,8 +43,9 @@ class _Values(dict[str, Any]):
 class _Keys(dict[str, str]):
     """Plain scalars that may be keys."""
 
-    def __init__(self, longest: int) -> None:
-        self.longest = longest
+    def __init__(self, bounds: Bounds) -> None:
+        self.longest = bounds.key
+        self.most = bounds.members
 
     def __missing__(self, text: str) -> str:
         if len(text) > self.longest or text == "<<" or type(resolve(text)) is not str:
@@ -56,7 +57,7 @@ class _Keys(dict[str, str]):
 def values(data: bytes, bounds: Bounds) -> Iterator[Any]:
     """Yield the value of each document of *data*; raise `Odd` or the parser's error at the first thing unusual."""
     get = events(data)
-    plain, keys = _Values(), _Keys(bounds.key)
+    plain, keys = _Values(), _Keys(bounds)
     get()
     while type(event := get()) is DocumentStartEvent:
         if event.version or event.tags:
@@ -93,7 +94,7 @@ def _mapping(get: Callable[[], Any], plain: _Values, keys: _Keys, room: int) -> 
     while True:
         event = get()
         if type(event) is not ScalarEvent:
-            if type(event) is MappingEndEvent:
+            if type(event) is MappingEndEvent and len(result) <= keys.most:
                 return result
             raise Odd
         if event.tag is not None or event.anchor is not None:

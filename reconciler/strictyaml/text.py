@@ -21,6 +21,7 @@ class Bounds(NamedTuple):
     expanded: int = 50_000  # nodes that aliases and merge keys add
     anchors: int = 1_000
     key: int = 256  # characters
+    members: int = 1_000  # keys in one mapping
     problems: int = 100  # reported of one file; the rest is not looked for
 
 
