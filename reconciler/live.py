@@ -109,7 +109,7 @@ def _in_parallel(client: Reader, queries: list[tuple[Kind, frozenset[str] | None
 
 def _list(client: Reader, kind: Kind, fields: frozenset[str] | None) -> list[Any]:
     objects = client.get(list_path(kind, fields), shape=list, tolerant=True).body
-    if not all(type(item) is dict and _usable_uid(item.get(kind.id)) for item in objects):
+    if not all(isinstance(item, dict) and _usable_uid(item.get(kind.id)) for item in objects):
         raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object with a {kind.id}")
     return list(objects)
 
@@ -134,10 +134,10 @@ def _decoded(kind: Kind, wires: list[Any], names: Mapping[str, Mapping[int | str
 
 def _object(kind: Kind, wire: dict[str, Any], names: Mapping[str, Mapping[int | str, str]]) -> LiveObject:
     """Return the decoded object; one that cannot be read stands there as somebody else's, so that nobody touches it."""
-    from reconciler.client import is_sound
+    from reconciler.client import Unsound
 
     try:
-        if is_sound(wire):
+        if not isinstance(wire, Unsound):
             return decode(kind, wire, names)
         reason = "it holds a number or a text that JSON cannot carry"
     except ReadIncomplete as error:

@@ -13,6 +13,6 @@ Importing this costs tens of milliseconds (httpx): callers do so where they need
 
 from reconciler.client.calls import PROBE, Client
 from reconciler.client.retry import Policy
-from reconciler.client.safejson import collector_paused, is_sound, parse_json
+from reconciler.client.safejson import Unsound, collector_paused, parse_json
 
-__all__ = ["PROBE", "Client", "Policy", "collector_paused", "is_sound", "parse_json"]
+__all__ = ["PROBE", "Client", "Policy", "Unsound", "collector_paused", "parse_json"]

@@ -31,6 +31,10 @@ class Poison:
 POISON: Final = Poison()
 
 
+class Unsound(dict[str, Any]):
+    """An object with something in it that cannot be used: poison, or text that no UTF-8 can hold."""
+
+
 class BadJson(ValueError):
     """The bytes are not JSON that we accept; the text never quotes them."""
 
@@ -38,8 +42,8 @@ class BadJson(ValueError):
 def parse_json(data: bytes, *, tolerant: bool = False) -> Any:
     """Return the value of *data*; raises `BadJson` and nothing else.
 
-    With *tolerant*, a number that cannot be held becomes `POISON` instead, so that one bad object in a list of ten
-    thousand costs that object only; use `is_sound` on each.
+    With *tolerant*, an object that cannot be used becomes `Unsound`, where it is the whole value or an element of the
+    list that is: one bad object in a list of ten thousand then costs that object only.
     """
     if len(data) > MAX_BYTES:
         raise BadJson(f"it is larger than {MAX_BYTES >> 20} MiB")
@@ -48,10 +52,17 @@ def parse_json(data: bytes, *, tolerant: bool = False) -> Any:
     except UnicodeDecodeError:
         raise BadJson("it is not UTF-8") from None
     with collector_paused():
-        value = _decoded(text, tolerant)
-    if _deeper_than(value, MAX_DEPTH):
-        raise BadJson(f"it is nested deeper than {MAX_DEPTH} levels")
+        value, poisoned = _decoded(text, tolerant)
+        if _deeper_than(value, MAX_DEPTH):
+            raise BadJson(f"it is nested deeper than {MAX_DEPTH} levels")
+        # Only an escape can bring half of a surrogate pair, and hardly any answer has one: most are not walked.
+        if tolerant and (poisoned or "\\ud" in text or "\\uD" in text):
+            value = [_marked(item) for item in value] if isinstance(value, list) else _marked(value)
     return value
+
+
+def _marked(value: Any) -> Any:
+    return Unsound(value) if isinstance(value, dict) and not is_sound(value) else value
 
 
 def is_sound(value: Any) -> bool:
@@ -65,9 +76,10 @@ def is_sound(value: Any) -> bool:
     return value is not POISON
 
 
-def _decoded(text: str, tolerant: bool) -> Any:
+def _decoded(text: str, tolerant: bool) -> tuple[Any, bool]:
+    """Return the value, and whether there is poison in it."""
     try:
-        return _STRICT.decode(text)
+        return _STRICT.decode(text), False
     except RecursionError:
         raise BadJson("it is nested too deep") from None
     except json.JSONDecodeError as error:
@@ -75,7 +87,7 @@ def _decoded(text: str, tolerant: bool) -> Any:
     except ValueError:  # the digits limit of int(), or one of our own refusals below
         if not tolerant:
             raise BadJson("it holds a number that is out of all bounds") from None
-    return _TOLERANT.decode(text)
+    return _TOLERANT.decode(text), True
 
 
 def _refuse(text: str) -> Any:

@@ -113,10 +113,10 @@ def measure_apply(folder: Path, count: int, rounds: int) -> None:
         state = folder / "apply-state"
         shutil.rmtree(state, ignore_errors=True)
         command = [OURS, "apply", "-f", manifests, "--yes", "--parallelism", str(THREADS), "--state-dir", str(state)]
-        with simulator(place, "--time-scale", "100000") as environ:
+        with simulator(place, "--time-scale", "100000", "--nodes", "3") as environ:
             ours.append(run(command, environ, folder / "out.log"))
         reads = sum(line.split()[2:3] == ["GET"] for line in calls(place))
-        with simulator(place, "--time-scale", "100000") as environ:
+        with simulator(place, "--time-scale", "100000", "--nodes", "3") as environ:
             bare = [sys.executable, str(HERE / "raw.py"), manifests, str(THREADS), str(reads / count)]
             raw.append(run(bare, environ, folder / "out.log"))
     show(f"raw httpx, {count:,} creates", median(raw))

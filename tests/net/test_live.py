@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler import live
+from reconciler.client import Unsound
 from reconciler.errors import ReadIncomplete, Refused, Unreachable
 from reconciler.kinds import Kind, load_kinds
 from reconciler.rest import Answer
@@ -128,11 +129,12 @@ def test_an_element_that_nobody_can_name_stops_everything(element: Any) -> None:
         ({"name": None}, "#2"),
         ({"name": 5}, "#2"),
         ({}, "#2"),
-        ({"name": "bad", "memory_size": "\udfff"}, "bad"),
+        (Unsound({"name": "bad", "memory_size": "\udfff"}), "bad"),
     ],
 )
 def test_a_poisonous_object_is_held_and_costs_only_itself(poison: dict[str, Any], name: str) -> None:
-    good, bad, after = read_databases([{"uid": 1, "name": "a"}, {"uid": 2, **poison}, {"uid": 3, "name": "c"}])
+    poison["uid"] = 2
+    good, bad, after = read_databases([{"uid": 1, "name": "a"}, poison, {"uid": 3, "name": "c"}])
     assert (good.name, after.name) == ("a", "c")
     assert good.owner == after.owner == ""
     assert bad.name == name

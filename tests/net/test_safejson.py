@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.client import collector_paused, is_sound, parse_json
-from reconciler.client.safejson import MAX_BYTES, POISON, BadJson
+from reconciler.client import Unsound, collector_paused, parse_json
+from reconciler.client.safejson import MAX_BYTES, POISON, BadJson, is_sound
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -50,15 +50,23 @@ def test_it_is_refused_in_few_words(data: bytes) -> None:
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"9" * 5000, b"-" + b"9" * 5000])
 def test_a_poisonous_number_costs_only_the_object_that_holds_it(number: bytes) -> None:
     good, bad = parse_json(b'[{"uid": 1, "size": 5}, {"uid": 2, "size": ' + number + b"}]", tolerant=True)
-    assert is_sound(good)
+    assert type(good) is dict
+    assert type(bad) is Unsound
     assert bad == {"uid": 2, "size": POISON}
-    assert not is_sound(bad)
+    alone = parse_json(b'{"size": ' + number + b"}", tolerant=True)
+    assert type(alone) is Unsound
 
 
-def test_a_lone_surrogate_is_unsound_wherever_it_stands() -> None:
-    for text in (rb'"\ud800"', rb'["\udfff"]', rb'{"a": {"\ud83d": 1}}'):
-        assert not is_sound(parse_json(text))
-    assert is_sound(parse_json(rb'"\ud83d\ude00"'))
+@pytest.mark.parametrize("text", [rb'{"a": "\ud800"}', rb'{"a": ["\uDFFF"]}', rb'{"a": {"\ud83d": 1}}'])
+def test_half_of_a_surrogate_pair_is_unsound_wherever_it_stands(text: bytes) -> None:
+    assert type(parse_json(text, tolerant=True)) is Unsound
+    assert [type(item) for item in parse_json(b"[{}, " + text + b", 1]", tolerant=True)] == [dict, Unsound, int]
+
+
+def test_a_whole_surrogate_pair_is_sound() -> None:
+    found = parse_json(rb'{"a": "\ud83d\ude00"}', tolerant=True)
+    assert type(found) is dict
+    assert found == {"a": "\U0001f600"}
 
 
 def test_depth_up_to_the_limit_is_taken() -> None:
