@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.errors import ReconcilerError
@@ -41,7 +41,7 @@ class Report:
     outcomes: tuple[Outcome, ...]
     run: str = ""  # its id in the ledger
     interrupted: bool = False  # stopped on request
-    stopped: Mapping[str, str] | None = None  # cluster → why it was given up
+    stopped: Mapping[str, str] = field(default_factory=dict)  # cluster → why it was given up
 
     def with_status(self, status: Status) -> tuple[Outcome, ...]:
         """Return the outcomes of one status, in the order of the plan."""

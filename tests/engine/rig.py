@@ -12,7 +12,6 @@ from reconciler.apply import apply, recover, unfinished_creates
 from reconciler.kinds import Address, load_kinds
 from reconciler.ledger import Ledger
 from reconciler.manifests import Resource
-from reconciler.strictyaml import Place
 from reconciler.normalize import canonical, hidden_values
 from reconciler.plan import LiveObject, LiveState, Options, Plan, make_plan
 from reconciler.report import Report
@@ -20,6 +19,7 @@ from reconciler.rest import decode, natural_key
 from reconciler.secrets import Secret
 from reconciler.simulator.core import Entry
 from reconciler.simulator.testing import Caller
+from reconciler.strictyaml import Place
 from reconciler.telemetry import Event
 from tests.support.inprocess import World
 

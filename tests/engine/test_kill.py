@@ -1,4 +1,4 @@
-"""Killed before or after any write to the cluster or the ledger, the next run converges: nothing twice, nothing lost."""
+"""Killed before or after any write to cluster or ledger, the next run converges: nothing twice, nothing lost."""
 
 from __future__ import annotations
 
@@ -104,10 +104,7 @@ def start(folder: Path) -> Rig:
 
 
 def state(rig: Rig) -> dict[str, Any]:
-    return {
-        kind: {one.name: dict(one.spec) for one in objects}
-        for kind, objects in rig.read().objects.items()
-    }
+    return {kind: {one.name: dict(one.spec) for one in objects} for kind, objects in rig.read().objects.items()}
 
 
 def run(rig: Rig, resources: list[Resource], fuse: Fuse) -> None:
@@ -115,9 +112,7 @@ def run(rig: Rig, resources: list[Resource], fuse: Fuse) -> None:
 
 
 def creates(rig: Rig) -> list[tuple[str, str]]:
-    return sorted(
-        (entry.path, json.loads(entry.body)["name"]) for entry in rig.writes if entry.method == "POST"
-    )
+    return sorted((entry.path, json.loads(entry.body)["name"]) for entry in rig.writes if entry.method == "POST")
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +149,10 @@ def test_a_killed_run_is_finished_by_the_next(
     assert state(rig) == reference[0]
     assert creates(rig) == reference[1]
     marks = [
-        tag["value"] for one in rig.call("GET", "/v1/bdbs").json() for tag in one.get("tags", ()) if tag["key"] == OP_TAG
+        tag["value"]
+        for one in rig.call("GET", "/v1/bdbs").json()
+        for tag in one.get("tags", ())
+        if tag["key"] == OP_TAG
     ]
     assert len(marks) == len(set(marks)) == 3
     owned = rig.ledger.owned("dc1")
