@@ -7,7 +7,7 @@ import unicodedata
 
 # Control, format (bidirectional and zero-width marks, tags), surrogate, private, unassigned, line and paragraph ends.
 _HOSTILE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-!|~@&:])")
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~@&]|:(?=//))")
 
 
 def clean(text: str) -> str:
@@ -32,7 +32,7 @@ def shorten(text: str, limit: int) -> str:
 
 def markdown(text: str) -> str:
     """Return *text* so that markdown shows it as it is: no link, no mention, no HTML, one line."""
-    return _MARKDOWN.sub(lambda match: f"&#{ord(match[1])};", clean(text))
+    return _MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", clean(text))
 
 
 def fence(text: str, language: str = "") -> str:

@@ -1,0 +1,48 @@
+"""Plans and reports as they read: a file a scenario in `golden/`, rewritten by `python -m tests.plan.update_golden`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reconciler.render.markdown import plan_markdown
+from reconciler.render.text import plan_text
+from tests.plan.reports import REPORTS
+from tests.plan.scenarios import SCENARIOS
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def texts() -> dict[str, str]:
+    """Return every golden text by file name."""
+    found = {f"{name}.txt": plan_text(make(), 100) for name, make in SCENARIOS.items()}
+    found |= {f"report_{name}.txt": make() for name, make in REPORTS.items()}
+    found["updates.md"] = plan_markdown(SCENARIOS["updates"]())
+    found["two_clusters.md"] = plan_markdown(SCENARIOS["two_clusters"]())
+    found["destruction.md"] = plan_markdown(SCENARIOS["destruction"]())
+    return found
+
+
+def test_there_is_a_golden_file_for_each_text_and_no_other() -> None:
+    assert sorted(path.name for path in GOLDEN.iterdir()) == sorted(texts())
+
+
+@pytest.mark.parametrize("name", sorted(texts()))
+def test_it_reads_as_it_did(name: str) -> None:
+    assert texts()[name] == (GOLDEN / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+@pytest.mark.parametrize("width", [60, 100, 140])
+def test_no_line_is_wider_than_the_terminal_and_nothing_moves_the_cursor(name: str, width: int) -> None:
+    *lines, summary, _ = plan_text(SCENARIOS[name](), width).split("\n")
+    assert [line for line in lines if len(line) > width] == []
+    assert [line for line in [*lines, summary] if not line.isprintable()] == []
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_colour_changes_nothing_but_colour(name: str) -> None:
+    plan = SCENARIOS[name]()
+    assert re.sub(r"\x1b\[\d+m", "", plan_text(plan, 100, color=True)) == plan_text(plan, 100)
