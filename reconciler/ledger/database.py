@@ -145,7 +145,8 @@ class Database:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     def _damaged(self, what: object) -> str:
-        return f"{self.path} is damaged ({what!s:.120}); keep a copy and move it away to start afresh"
+        words = " ".join(str(what).split())
+        return f"{self.path} is damaged ({words:.120}); keep a copy and move it away to start afresh"
 
     def _explained(self, error: Exception) -> Exception:
         """Return what an error of the database means to people."""

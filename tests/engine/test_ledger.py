@@ -1,0 +1,304 @@
+"""The local record: durable, private, shared by threads, and clear about what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerUnwritable, Locked
+from reconciler.kinds import Address
+from reconciler.ledger import Intent, Ledger, Record
+from reconciler.plan import Owned
+from reconciler.secrets import Secret
+
+ORDERS = Address("dc1", "Database", "orders")
+CACHE = Address("dc1", "Database", "cache")
+ELSEWHERE = Address("dc2", "Database", "orders")
+CANARY = "canary-8Kw3nRp0-secret"
+
+
+def intent(op_id: str, address: Address = ORDERS, **more: object) -> Intent:
+    return Intent(op_id, "create", address, {"memory_size": 1, "port": 12000}, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def ledger(folder: Path) -> Iterator[Ledger]:
+    with Ledger.open(folder, now=iter(range(1000)).__next__) as opened:
+        yield opened
+
+
+def test_an_intent_stays_open_until_it_is_closed_and_survives_a_restart(folder: Path, ledger: Ledger) -> None:
+    ledger.intend(intent("a", secrets={"password": "digest"}, state_id=7, run="r"))
+    ledger.intend(intent("b", CACHE, uid=3))
+    ledger.intend(intent("c", ELSEWHERE, uid="guid"))
+    ledger.close("b", "done")
+    with Ledger.open(folder) as again:
+        assert again.open_intents("dc1") == (intent("a", secrets={"password": "digest"}, state_id=7, run="r"),)
+        assert again.open_intents("dc2") == (intent("c", ELSEWHERE, uid="guid"),)
+        assert [(event.op_id, outcome) for event, outcome in again.events()] == [("b", "done")]
+
+
+def test_closing_and_owning_are_one_step_and_closing_twice_changes_nothing(ledger: Ledger) -> None:
+    ledger.intend(intent("a"))
+    ledger.close("a", "done", record=Record(ORDERS, 5, "2026", {"memory_size": 1}))
+    ledger.close("a", "failed")
+    assert ledger.owned("dc1") == {ORDERS: Owned(5, "2026", {"memory_size": 1})}
+    assert [outcome for _, outcome in ledger.events()] == ["done"]
+    ledger.close("a", "done", forget=ORDERS)
+    assert ledger.owned("dc1") == {}
+
+
+def test_an_intent_may_be_renewed_with_the_same_op_id(ledger: Ledger) -> None:
+    ledger.intend(intent("a", run="first"))
+    ledger.intend(intent("a", run="second")._replace(body={"memory_size": 2}))
+    (left,) = ledger.open_intents("dc1")
+    assert (left.run, left.body) == ("second", {"memory_size": 2})
+
+
+def test_owned_is_kept_by_cluster_with_the_type_of_the_uid(ledger: Ledger) -> None:
+    ledger.record(ORDERS, 5, "c", {"b": [1], "a": None}, {})
+    ledger.record(ELSEWHERE, "guid", "", {}, {})
+    assert ledger.owned("dc1") == {ORDERS: Owned(5, "c", {"a": None, "b": [1]})}
+    assert ledger.owned("dc2") == {ELSEWHERE: Owned("guid", "", {})}
+    ledger.record_all([Record(ORDERS, 6, "d", {}), Record(CACHE, 7, "", {})])
+    ledger.forget(CACHE)
+    assert ledger.owned("dc1") == {ORDERS: Owned(6, "d", {})}
+
+
+def test_secrets_are_known_by_keyed_digests_only(folder: Path, ledger: Ledger, tmp_path: Path) -> None:
+    secret = Secret(CANARY)
+    assert ledger.secret_status(ORDERS, "password", secret) == "unknown"
+    ledger.record(ORDERS, 5, "", {}, {"password": ledger.digest(ORDERS, "password", secret)})
+    ledger.record(ORDERS, 5, "", {}, {"other": "kept beside it"})
+    assert ledger.secret_status(ORDERS, "password", secret) == "same"
+    assert ledger.secret_status(ORDERS, "password", Secret("new")) == "changed"
+    assert ledger.secret_status(ORDERS, "elsewhere", secret) == "unknown"
+    places = {ledger.digest(a, p, secret) for a in (ORDERS, CACHE) for p in ("password", "elsewhere")}
+    with Ledger.open(tmp_path / "another") as other:
+        places.add(other.digest(ORDERS, "password", secret))
+    assert len(places) == 5
+    for path in folder.iterdir():
+        assert CANARY.encode() not in path.read_bytes()
+
+
+def test_runs_are_listed_newest_first(ledger: Ledger) -> None:
+    ledger.start_run("one", revision="abc", digest="d1")
+    ledger.start_run("two")
+    ledger.finish_run("one", {"done": 2}, [{"address": "x", "status": "done"}])
+    two, one = ledger.runs()
+    assert (two.id, two.finished, two.counts, two.outcomes) == ("two", None, {}, ())
+    assert (one.revision, one.digest, one.counts, one.outcomes) == (
+        "abc",
+        "d1",
+        {"done": 2},
+        ({"address": "x", "status": "done"},),
+    )
+    assert ledger.run("one") == one
+    assert ledger.run("none") is None
+    assert ledger.runs(1) == (two,)
+
+
+def test_the_state_id_never_falls(ledger: Ledger) -> None:
+    for seen in (5, 9, 3):
+        ledger.saw_state_id("dc1", seen)
+    assert (ledger.state_id("dc1"), ledger.state_id("dc2")) == (9, 0)
+
+
+def test_intents_of_many_threads_are_all_there(folder: Path, ledger: Ledger) -> None:
+    ids = [f"{number:04}" for number in range(400)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda op_id: ledger.intend(intent(op_id)), ids))
+        list(pool.map(lambda op_id: ledger.close(op_id, "done"), ids[:200]))
+    with Ledger.open(folder) as again:
+        assert sorted(left.op_id for left in again.open_intents("dc1")) == ids[200:]
+        assert len(again.events()) == 200
+
+
+def test_threads_that_meet_share_a_commit(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = ledger._database
+    commits = []
+    original = database._commit
+    first_is_in, go_on = threading.Event(), threading.Event()
+
+    def commit(batch: list[object]) -> None:
+        commits.append(len(batch))
+        if len(commits) == 1:
+            first_is_in.set()
+            go_on.wait(10)
+        original(batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(database, "_commit", commit)
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(ledger.intend, intent("first"))
+        first_is_in.wait(10)
+        others = [pool.submit(ledger.intend, intent(f"other-{number}")) for number in range(5)]
+        while len(database._queue) < 5:
+            threading.Event().wait(0.001)
+        go_on.set()
+        for future in (first, *others):
+            future.result()
+    assert commits == [1, 5]
+    assert len(ledger.open_intents("dc1")) == 6
+
+
+def test_nobody_else_can_read_any_of_it_whatever_the_umask(folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        with Ledger.open(folder) as opened, opened.lock("dc1"):
+            opened.intend(intent("a"))
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert set(modes.values()) == {0o600}
+    assert {"ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "key", ".gitignore"} < set(modes)
+    assert (folder / ".gitignore").read_text() == "*\n"
+
+
+def test_a_folder_that_others_could_enter_is_closed_to_them(folder: Path) -> None:
+    folder.mkdir(mode=0o755)
+    Ledger.open(folder).disconnect()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "key"])
+def test_a_planted_symlink_is_refused_and_its_target_untouched(folder: Path, tmp_path: Path, name: str) -> None:
+    target = tmp_path / "target"
+    target.write_bytes(b"precious")
+    folder.mkdir(mode=0o700)
+    (folder / name).symlink_to(target)
+    with pytest.raises(LedgerUnwritable, match="symbolic link"):
+        Ledger.open(folder)
+    assert target.read_bytes() == b"precious"
+
+
+def test_a_folder_that_is_a_symlink_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    folder.symlink_to(tmp_path / "real")
+    with pytest.raises(LedgerUnwritable, match="real folder"):
+        Ledger.open(folder)
+
+
+@pytest.mark.parametrize("name", ["ledger.sqlite", "key"])
+def test_a_file_with_a_second_name_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    folder.mkdir(mode=0o700)
+    (tmp_path / "other").write_bytes(b"")
+    os.link(tmp_path / "other", folder / name)
+    with pytest.raises(LedgerError, match="one name"):
+        Ledger.open(folder)
+
+
+def test_what_belongs_to_somebody_else_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    with pytest.raises(LedgerError, match="another user"):
+        Ledger.open(folder)
+
+
+def test_a_damaged_file_is_a_clear_error(folder: Path) -> None:
+    with Ledger.open(folder) as opened:
+        for number in range(200):
+            opened.intend(intent(f"{number}"))
+    path = folder / "ledger.sqlite"
+    whole = path.read_bytes()
+    for torn in (b"not a database" * 100, whole[:4096] + random.Random(1).randbytes(len(whole) - 4096), whole[:-2000]):
+        path.write_bytes(torn)
+        for name in ("ledger.sqlite-wal", "ledger.sqlite-shm"):
+            (folder / name).unlink(missing_ok=True)
+        with pytest.raises(LedgerCorrupt, match=r"is damaged .* move it away to start afresh"):
+            Ledger.open(folder)
+
+
+def test_a_file_of_a_later_version_is_not_touched(folder: Path) -> None:
+    Ledger.open(folder).disconnect()
+    with sqlite3.connect(folder / "ledger.sqlite") as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(LedgerCorrupt, match="newer reconciler"):
+        Ledger.open(folder)
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from reconciler.errors import LedgerUnwritable
+from reconciler.kinds import Address
+from reconciler.ledger import Intent, Ledger
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+ledger = Ledger.open(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+durable = 0
+try:
+    for number in range(1000):
+        ledger.intend(Intent(f"{number:04}", "create", Address("dc1", "Database", "x"), {"fill": "x" * 2000}))
+        durable += 1
+except LedgerUnwritable as error:
+    print(durable, error)
+"""
+
+
+def test_a_full_disk_says_so_and_loses_nothing_that_was_promised(folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(folder)], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    durable, _, text = done.stdout.partition(" ")
+    assert "without it nothing is sent to a cluster" in text
+    with Ledger.open(folder) as opened:
+        left = [one.op_id for one in opened.open_intents("dc1")]
+        opened.intend(intent("after"))
+    assert left == [f"{number:04}" for number in range(int(durable))]
+
+
+def test_a_killed_process_keeps_what_was_promised(folder: Path) -> None:
+    script = """
+import os, sys
+from pathlib import Path
+from reconciler.kinds import Address
+from reconciler.ledger import Intent, Ledger
+ledger = Ledger.open(Path(sys.argv[1]))
+with ledger.lock("dc1"):
+    for number in range(50):
+        ledger.intend(Intent(f"{number:04}", "create", Address("dc1", "Database", "x"), {}))
+    os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, timeout=60)
+    assert done.returncode == -9
+    with Ledger.open(folder) as opened, opened.lock("dc1"):
+        assert len(opened.open_intents("dc1")) == 50
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerUnwritable, match="state folder"):
+        Ledger.open(tmp_path / "file" / "state")
+
+
+def test_one_cluster_is_locked_and_others_are_free(ledger: Ledger) -> None:
+    with ledger.lock("dc1"), ledger.lock("dc2"):
+        with pytest.raises(Locked, match=rf"process {os.getpid()} on ") as caught, ledger.lock("dc1"):
+            pass
+        assert "'dc1'" in str(caught.value)
+    with ledger.lock("dc1"):
+        pass
+
+
+@pytest.mark.parametrize("cluster", ["../../etc/passwd", "a/b", "", "x" * 300, "ü\n"])
+def test_odd_cluster_names_make_files_in_the_folder_only(folder: Path, ledger: Ledger, cluster: str) -> None:
+    with ledger.lock(cluster):
+        (lock,) = folder.glob("*.lock")
+        assert lock.parent == folder
