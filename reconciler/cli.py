@@ -35,6 +35,10 @@ USAGE_CODE = 3  # a wrong flag is invalid input; click's own 2 means "changes" h
 DEBUG_FLAG = "--debug"
 
 
+class ReaderGone(Exception):
+    """Whoever read standard output has closed it; a class of our own, since click swallows the system's."""
+
+
 def main() -> NoReturn:
     """Run the command line in `sys.argv` and exit with its code."""
     arguments = sys.argv[1:]
@@ -43,7 +47,7 @@ def main() -> NoReturn:
         if code is None:
             code = run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
@@ -100,7 +104,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         say("interrupted; nothing was left half done")
         return 130
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         raise
     except Exception as error:
         return told(error, debug=DEBUG_FLAG in arguments)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 import click
 
-from reconciler.cli import say
+from reconciler.cli import ReaderGone, say
 from reconciler.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -92,8 +92,11 @@ class Console(NamedTuple):
     verbose: bool
 
     def out(self, text: str) -> None:
-        sys.stdout.write(text if text.endswith("\n") or not text else f"{text}\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(text if text.endswith("\n") or not text else f"{text}\n")
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
     def note(self, text: str) -> None:
         if not self.quiet:
