@@ -16,6 +16,7 @@ from reconciler import normalize, strictyaml
 from reconciler.errors import InputError, Problem
 from reconciler.kinds import Address, Kind, envelope_validator
 from reconciler.manifests.files import Files, Full
+from reconciler.manifests.hosts import check_hosts
 from reconciler.manifests.layers import Draft, Key, check_clusters, stack
 from reconciler.manifests.references import Declared
 from reconciler.manifests.rules import check_metadata, check_renames, warnings_of
@@ -101,9 +102,9 @@ class _Loader:
         try:
             for cluster in self.clusters:
                 resources += self.cluster(cluster, paths)
+            self.check_unused()
         except Full:
             pass
-        self.check_unused()
         if self.problems:
             raise InputError(self.refusal())
         self.warnings += [warning for checked in self.checked.values() for warning in checked.warnings]
@@ -147,6 +148,7 @@ class _Loader:
             self.used.update(map(id, draft.documents))
             checked = self.check(draft)
             declared.check(draft, self.problems, self.unresolved)
+            check_hosts(draft, self.kinds[key[0]], cluster, self.problems)
             if checked is not None:
                 resources.append(_resource(cluster.name, key, draft, checked.spec))
         return resources

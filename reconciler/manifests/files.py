@@ -67,11 +67,7 @@ class Files:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walked(entry.path)
-            elif (
-                entry.name.endswith(ENDINGS)
-                and entry.name != PROJECT_FILE
-                and entry.is_file(follow_symlinks=False)
-            ):
+            elif entry.name.endswith(ENDINGS) and entry.name != PROJECT_FILE and entry.is_file(follow_symlinks=False):
                 yield self._read(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
 
     def _read(self, name: str, flags: int) -> Text:

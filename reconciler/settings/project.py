@@ -113,6 +113,7 @@ class _Reader:
             pin=pin(cluster["pin"], self.at((*here, "pin"))) if "pin" in cluster else None,
             insecure=cluster.get("insecure", False),
             labels=cluster.get("labels", {}),
+            hosts=tuple(cluster["hosts"]) if "hosts" in cluster else None,
             manifests=tuple(self.root / folder for folder in cluster["manifests"]),
         )
 

@@ -32,6 +32,7 @@ class Target:
     pin: str | None = None  # 64 hexadecimal digits
     insecure: bool = False  # configured *and* asked for by flag
     labels: Mapping[str, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] | None = None  # patterns: what manifests may make it connect to; None = any usual host
     manifests: tuple[Path, ...] = ()  # layers: a later one is merged over an earlier one
 
     @property

@@ -130,7 +130,8 @@ class _Builder:
         if self.anchored > self.bounds.anchors:
             raise self.stop(event, f"more than {self.bounds.anchors:,} anchors in one file", "write the values out")
         if event.anchor in self.anchors:
-            self.note(event, f"the anchor &{event.anchor} is given twice", "give each anchor a name of its own")
+            message = f"the anchor {_cut(f'&{event.anchor}')} is given twice"
+            self.note(event, message, "give each anchor a name of its own")
         self.anchors[event.anchor] = None
         tree = self.content(event)
         self.anchors[event.anchor] = self.extents[id(tree)] = _Anchored(tree, *self.extent(tree))
@@ -148,14 +149,14 @@ class _Builder:
 
     def alias(self, event: Any) -> Tree:
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
-        name = event.anchor
+        name, alias = event.anchor, _cut(f"*{event.anchor}")
         if name not in self.anchors:
-            message = f"the alias *{name} has no anchor &{name} before it"
+            message = f"the alias {alias} has no anchor {_cut(f'&{name}')} before it"
             self.note(event, message, "put text that begins with * in quotes")
             return Tree(None, line, column)
         anchored = self.anchors[name]
         if anchored is None:
-            raise self.stop(event, f"the alias *{name} stands inside its own anchor", "write the value out")
+            raise self.stop(event, f"the alias {alias} stands inside its own anchor", "write the value out")
         self.expanded += anchored.nodes
         if self.expanded > self.bounds.expanded:
             message = f"aliases expand to more than {self.bounds.expanded:,} nodes"
@@ -276,4 +277,8 @@ class _Builder:
 def _tag(tag: str) -> str:
     prefix = "tag:yaml.org,2002:"
     name = "!!" + tag[len(prefix) :] if tag.startswith(prefix) else tag
-    return shown(name).strip('"')
+    return _cut(name)
+
+
+def _cut(name: str) -> str:
+    return shown(name)[1:-1]

@@ -108,5 +108,3 @@ def _mapping(get: Callable[[], Any], plain: _Values, keys: _Keys, room: int) -> 
             result[key] = plain[event.value]
         else:
             result[key] = _value(get, event, plain, keys, room)
-
-

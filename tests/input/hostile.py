@@ -1,6 +1,6 @@
 """Input made to hurt, and the process that reads it with bounded memory and time.
 
-    python tests/input/hostile.py [NAME…]      prints one JSON line for each: name, what is said, seconds
+python tests/input/hostile.py [NAME…]      prints one JSON line for each: name, what is said, seconds
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ HOSTILE: dict[str, Callable[[], str | bytes]] = {
     "anchors-many": lambda: "".join(f"- &a{i} x\n" for i in range(50_000)),
     "anchors-same": lambda: "- &a x\n" * 50_000,
     "anchor-long-name": lambda: "a: &" + "x" * 500_000 + " 1\nb: *y\n",
+    "anchor-long-name-twice": lambda: ("- &" + "x" * 300_000 + " 1\n") * 2,
+    "alias-long-name": lambda: "a: *" + "x" * 500_000 + "\n",
     "flow-lists-deep": lambda: "[" * 200_000,
     "flow-lists-deep-closed": lambda: "[" * 200_000 + "]" * 200_000,
     "flow-maps-deep": lambda: "{a: " * 100_000 + "}" * 100_000,
@@ -92,12 +94,12 @@ HOSTILE: dict[str, Callable[[], str | bytes]] = {
     "scalars-refused-many": lambda: "- no\n" * 150_000,
     "string-long": lambda: HEAD + '  eviction_policy: "' + "a" * 900_000 + '"\n',
     "string-for-patterns": lambda: HEAD + '  tags: [{key: "' + "a" * 100_000 + '!", value: x}]\n',
-    "email-for-patterns": lambda: HEAD.replace("Database", "User").replace("memory_size: 1GiB", "email: ")[:-1]
-    + "a." * 50_000
-    + "\n",
-    "acl-for-patterns": lambda: HEAD.replace("Database", "RedisACL").replace("memory_size: 1GiB", "acls: ")[:-1]
-    + "+a" * 50_000
-    + "\n",
+    "email-for-patterns": lambda: (
+        HEAD.replace("Database", "User").replace("memory_size: 1GiB", "email: ")[:-1] + "a." * 50_000 + "\n"
+    ),
+    "acl-for-patterns": lambda: (
+        HEAD.replace("Database", "RedisACL").replace("memory_size: 1GiB", "acls: ")[:-1] + "+a" * 50_000 + "\n"
+    ),
     "name-long": lambda: HEAD.replace("name: x", "name: " + "x" * 500_000),
     "quote-open": lambda: 'a: "' + "x\n" * 300_000,
     "escapes-broken": lambda: 'a: "' + "\\x" * 300_000 + '"\n',

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from reconciler.errors import SecretMissing
 from reconciler.secrets import MASK, Redactor, Secret, Sources, resolve
 
-CANARY = 'pässwörd"&<>\'+/= %41\\x'
+CANARY = "pässwörd\"&<>'+/= %41\\x"
 
 
 def sources(folder: Path, **environ: str) -> Sources:

@@ -1,6 +1,6 @@
 """Write down again what is said of each file in `bad/`. Read the difference before committing it.
 
-    python tests/input/update_bad.py
+python tests/input/update_bad.py
 """
 
 from __future__ import annotations

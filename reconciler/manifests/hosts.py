@@ -1,0 +1,134 @@
+"""Hosts that a manifest makes the cluster connect to: backups, imports, replica sources. Pure; called by the package.
+
+The cluster's nodes stand in a network that the author of a manifest may not reach. So addresses that mean the node
+itself or the machine's own services are refused, in every way they can be spelt, unless the project file allows them;
+and the project file can say which hosts are allowed at all. A name is not resolved: what it means can change later.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from reconciler.errors import Problem
+from reconciler.kinds import Field, Kind
+from reconciler.manifests.layers import Draft
+from reconciler.settings import Target
+from reconciler.strictyaml import Path, shown
+
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
+_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+\Z")
+
+# Where clouds answer a machine's questions about itself, credentials included.
+_METADATA_NAMES = frozenset(("metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"))
+_METADATA_ADDRESSES = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def check_hosts(draft: Draft, kind: Kind, cluster: Target, problems: list[Problem]) -> None:
+    """Add every address in *draft* that *cluster* must not be made to connect to."""
+    spec: Mapping[str, Any] = draft.value.get("spec", {})
+    for name in spec.keys() & _connecting(kind):
+        for path, url in _urls(kind.fields[name], spec[name], ("spec", name)):
+            why = refusal(url, cluster.hosts)
+            if why:
+                hint = "the project file can allow it: clusters[].hosts"
+                problems.append(draft.problem(path, why, hint))
+
+
+_connecting_fields: dict[int, tuple[Kind, frozenset[str]]] = {}
+
+
+def _connecting(kind: Kind) -> frozenset[str]:
+    """Return the top-level fields of *kind* with an address in them; worked out once a kind."""
+    known = _connecting_fields.get(id(kind))
+    if known is None or known[0] is not kind:
+        names = frozenset(name for name, field in kind.fields.items() if _connects(field))
+        known = _connecting_fields[id(kind)] = (kind, names)
+    return known[1]
+
+
+def _connects(field: Field) -> bool:
+    below = [*field.properties.values(), *([field.items] if field.items else [])]
+    return field.embeds_secret or any(map(_connects, below))
+
+
+def _urls(field: Field, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, list) and field.items:
+        for index, item in enumerate(value):
+            yield from _urls(field.items, item, (*path, index))
+    elif isinstance(value, dict):
+        for name in sorted(value.keys() & field.properties.keys()):
+            yield from _urls(field.properties[name], value[name], (*path, name))
+    elif field.embeds_secret and isinstance(value, str):
+        yield path, value
+
+
+def refusal(url: str, allowed: tuple[str, ...] | None) -> str:
+    """Return why *url* must not be connected to, "" where it may be. *allowed*: patterns, None = any usual host."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
+    plain = unicodedata.normalize("NFKC", host).lower().rstrip(".")
+    address = _address(plain)
+    if address is None and not _NAME.match(plain):
+        return f"{shown(host)} is no name of a host"
+    if allowed is not None:
+        fits = any(fnmatch.fnmatchcase(text, pattern) for pattern in allowed for text in {plain, str(address or plain)})
+        return "" if fits else f"the host {shown(host)} is not among those that are allowed"
+    what = _danger(plain, address)
+    return f"the host {shown(host)} is {what}" if what else ""
+
+
+def _danger(name: str, address: Address | None) -> str:
+    if name == "localhost" or name.endswith((".localhost", ".localdomain")):
+        return "the node itself"
+    if name in _METADATA_NAMES or address in _METADATA_ADDRESSES:
+        return "the metadata service of a cloud"
+    if address is None:
+        return ""
+    if address.is_loopback or address.is_unspecified:
+        return "the node itself"
+    if address.is_link_local:
+        return "link-local, where clouds keep their metadata service"
+    if address.is_multicast or address == ipaddress.IPv4Address("255.255.255.255"):
+        return "more than one machine"
+    return ""
+
+
+def _address(host: str) -> Address | None:
+    """Return the address that *host* spells: also as resolvers take it, in fewer parts, in octal or hexadecimal."""
+    try:
+        found: Address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return _old_style(host)
+    if isinstance(found, ipaddress.IPv6Address):
+        return found.ipv4_mapped or found.sixtofour or _embedded(found) or found
+    return found
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    compatible = int(address) >> 32 == 0 and int(address) > 1
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if compatible or address in _NAT64 else None
+
+
+def _old_style(host: str) -> ipaddress.IPv4Address | None:
+    """Return what `inet_aton` makes of *host*: 127.1, 2130706433, 0x7f000001, 0177.0.0.1."""
+    parts = host.split(".")
+    if not 1 <= len(parts) <= 4 or not all(_NUMBER.fullmatch(part) and len(part) < 20 for part in parts):
+        return None
+    try:
+        numbers = [int(part, 16 if part[:2] == "0x" else 8 if part[0] == "0" else 10) for part in parts if part != "0x"]
+        *high, low = numbers
+        value = sum(number << (24 - 8 * index) for index, number in enumerate(high)) + low
+        return ipaddress.IPv4Address(value) if all(number < 256 for number in high) else None
+    except ValueError:  # 08, or more than 32 bits
+        return None
