@@ -1,0 +1,110 @@
+"""Stopped in the middle: by Ctrl-C, by SIGTERM, by SIGKILL. The next run goes on, and nothing is there twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections import Counter
+
+import pytest
+
+from reconciler.simulator.testing import Running, running
+from tests.cli import canary
+from tests.cli.rig import Cli, wait_for
+
+COUNT = 8
+
+
+@pytest.fixture
+def server() -> Running:  # type: ignore[misc]
+    """A slow cluster: an apply takes long enough to be stopped in the middle."""
+    settings = {"nodes": 2, "outside": 1, "username": "admin@example.com", "password": canary.LOGIN}
+    with running(latency_ms=40, time_scale=20, seed=1, **settings) as server:  # type: ignore[arg-type]
+        yield server
+
+
+@pytest.fixture
+def many(cli: Cli) -> Cli:
+    """Manifests that take a while."""
+    database = "apiVersion: reconciler/v1\nkind: Database\nmetadata: {{name: db-{}}}\nspec: {{memory_size: 100MiB}}\n"
+    cli.write("manifests/many.yaml", "---\n".join(database.format(number) for number in range(COUNT)))
+    return cli
+
+
+def created(server: Running) -> list[str]:
+    return [entry.path for entry in server.log if entry.method == "POST" and entry.effect]
+
+
+def begin(cli: Cli, server: Running) -> subprocess.Popen[bytes]:
+    """Start an apply and wait until it is in the middle."""
+    process = cli.start("apply", "--yes", "--parallelism", "2")
+    wait_for(lambda: len(created(server)) >= 3, "the first changes")
+    return process
+
+
+def names(server: Running) -> Counter[str]:
+    return Counter(bdb["name"] for bdb in server.core.snapshot()["/v1/bdbs"])
+
+
+def assert_converged(cli: Cli, server: Running) -> None:
+    """Run apply once more, and find everything there exactly once."""
+    cli("apply", "--yes")
+    assert names(server) == Counter([f"db-{number}" for number in range(COUNT)] + ["sessions"])
+    assert cli("plan", "--detailed-exitcode").out == "No changes.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_polite_signal_ends_at_a_boundary_and_the_next_run_goes_on(
+    many: Cli, server: Running, number: signal.Signals
+) -> None:
+    process = begin(many, server)
+    os.kill(process.pid, number)
+    done = many.done(process, *process.communicate(timeout=60))
+    assert done.code == 130
+    assert f"{number.name}: finishing what is under way, starting nothing new" in done.err
+    assert "Stopped on request" in done.out
+    assert "not attempted" in done.out
+    assert "To go on: reconciler apply --yes --parallelism 2" in done.out
+    begun = len(created(server))
+    assert 3 <= begun < COUNT + 4
+    assert_converged(many, server)
+
+
+def test_a_second_ctrl_c_is_no_ruder_than_the_first(many: Cli, server: Running) -> None:
+    process = begin(many, server)
+    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, signal.SIGINT)
+    done = many.done(process, *process.communicate(timeout=60))
+    assert done.code == 130
+    assert "Traceback" not in done.err
+    assert_converged(many, server)
+
+
+def test_killed_in_the_middle_the_next_run_goes_on(many: Cli, server: Running) -> None:
+    process = begin(many, server)
+    process.kill()
+    many.done(process, *process.communicate(timeout=60))
+    assert process.returncode == -signal.SIGKILL
+    assert_converged(many, server)
+    runs = json.loads(many("history", "-o", "json").out)
+    assert [run["finished"] is None for run in runs] == [False, True]
+
+
+def test_ctrl_c_at_the_question_writes_nothing(cli: Cli, server: Running) -> None:
+    done = cli.terminal(
+        "apply", answers="too late", asked=lambda: os.kill(cli.started[-1].pid, signal.SIGINT), code=130
+    )
+    assert "interrupted" in done.out
+    assert created(server) == []
+
+
+def test_ctrl_c_while_reading_writes_nothing(cli: Cli, server: Running) -> None:
+    server.faults.add("slow", path="^/v1/roles", seconds=3)
+    process = cli.start("apply", "--yes")
+    wait_for(lambda: any(entry.path == "/v1/nodes" for entry in server.log), "the first request")
+    os.kill(process.pid, signal.SIGINT)
+    done = cli.done(process, *process.communicate(timeout=60))
+    assert (done.code, "Traceback" in done.err) == (130, False)
+    assert created(server) == []
