@@ -29,6 +29,13 @@ class Call(NamedTuple):
     body: Any = None
 
 
+class Body(dict[str, Any]):
+    """A request body: it may hold secrets in the clear, so it shows nothing of itself."""
+
+    def __repr__(self) -> str:
+        return f"{{{len(self)} fields}}"
+
+
 class Answer(NamedTuple):
     """A clean 2xx answer (404 too, where the caller asked for it)."""
 
@@ -59,12 +66,12 @@ def uid_of_unnamed(name: str) -> Uid | None:
 # --- spec → wire ---------------------------------------------------------------------------------------------------
 
 
-def encode(kind: Kind, body: Mapping[str, Any], ids: Ids, reveal: Reveal) -> dict[str, Any]:
+def encode(kind: Kind, body: Mapping[str, Any], ids: Ids, reveal: Reveal) -> Body:
     """Return *body*, in spec form, as the API takes it: uids for names, values for `valueFrom`.
 
     The result holds secrets in the clear: it goes into one request and nowhere else.
     """
-    return _encode_object(kind.fields, body, ids, reveal)
+    return Body(_encode_object(kind.fields, body, ids, reveal))
 
 
 def _encode_object(fields: Mapping[str, Field], body: Mapping[str, Any], ids: Ids, reveal: Reveal) -> dict[str, Any]:

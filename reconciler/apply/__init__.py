@@ -19,6 +19,7 @@ from reconciler.apply.means import Connection, Means
 from reconciler.apply.perform import Site
 from reconciler.apply.recovery import recover, unfinished_creates
 from reconciler.apply.schedule import Schedule
+from reconciler.errors import LedgerError
 from reconciler.kinds import Kind
 from reconciler.ledger import Ledger
 from reconciler.plan import LiveState, Plan, digest
@@ -80,5 +81,8 @@ def apply(
         )
     ledger.start_run(run, revision=revision, digest=digest(plan))
     report = Schedule(plan, sites, means, parallelism).walk(run)
-    ledger.finish_run(run, report.counts, report.to_json())
+    try:
+        ledger.finish_run(run, report.counts, report.to_json())
+    except LedgerError as error:  # what was done is in the report all the same
+        means.tell("run.unrecorded", {"run": run, "why": str(error)})
     return report

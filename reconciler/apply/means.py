@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -39,8 +40,11 @@ class Means:
     _gate: threading.Lock = field(default_factory=threading.Lock)
 
     def tell(self, name: str, attributes: Mapping[str, Any]) -> None:
-        """Tell the observer, one event at a time whatever the number of threads."""
-        with self._gate:
+        """Tell the observer, one event at a time whatever the number of threads.
+
+        An observer that fails, say on a closed terminal, must not leave changes half done.
+        """
+        with self._gate, contextlib.suppress(Exception):
             self.observe(telemetry.Event(name, attributes))
 
     def drive(self, client: Connection, flow: Flow[T], waiting: Callable[[str], None]) -> T:

@@ -15,7 +15,7 @@ from reconciler.kinds import Kind
 from reconciler.ledger import Intent, Ledger, Record
 from reconciler.normalize import comparable, hidden_values, is_value_from
 from reconciler.plan import Action, Change, Owned
-from reconciler.rest import Reveal, Uid, encode
+from reconciler.rest import Body, Reveal, Uid, encode
 
 if TYPE_CHECKING:
     from reconciler.secrets import Secret
@@ -50,28 +50,28 @@ class Site:
 def perform(site: Site, change: Change, done: Done) -> None:
     """Do *change*; *done* says how far it came even if this raises. Raises ReconcilerError."""
     if change.action is Action.CREATE:
-        _create(site, change, done)
+        _create(site, change, done, site.unfinished.get(change.address))
     elif change.action is Action.UPDATE:
         _update(site, change, done)
     elif change.action is Action.DELETE:
         _delete(site, change, done)
     elif change.action is Action.REPLACE:
         _delete(site, change, Done())
-        _create(site, change, done)
+        _create(site, change, done, None)
     else:
         site.ledger.forget(change.address)
 
 
-def _create(site: Site, change: Change, done: Done) -> None:
+def _create(site: Site, change: Change, done: Done, before: Intent | None) -> None:
+    """Create the object; *before* is what an earlier run began and did not learn the outcome of."""
     kind = site.kinds[change.address.kind]
-    before = site.unfinished.get(change.address)
     done.operation = before.op_id if before else site.new_id()
     secrets = _Secrets(site, change)
     wire = encode(kind, change.body, site.directory.uid, secrets.reveal)
     wire.setdefault(kind.key[0], change.address.name)
     task = _task(site, change, wire, done.operation)
     if task.hook.stamp is not None:
-        task.wire = task.hook.stamp(wire, done.operation)
+        task.wire = Body(task.hook.stamp(wire, done.operation))
     if before is not None:
         task.earlier = (before.body,)
     site.ledger.intend(_intent(site, change, done.operation, "create", None, secrets.digests))
@@ -96,7 +96,7 @@ def _update(site: Site, change: Change, done: Done) -> None:
 def _delete(site: Site, change: Change, done: Done) -> None:
     expected = _expected(site, change, done)._replace(broken_too=True)
     done.operation = site.new_id()
-    task = _task(site, change, {}, done.operation)
+    task = _task(site, change, Body(), done.operation)
     task.body = {}
     site.ledger.intend(_intent(site, change, done.operation, "delete", expected.uid, {}))
     ended = _drive(site, change, task, flows.delete(task, expected))
@@ -118,7 +118,7 @@ def _expected(site: Site, change: Change, done: Done) -> Expected:
     return Expected(uid, change.renamed_from or address.name, created, change.rests_on)
 
 
-def _task(site: Site, change: Change, wire: Mapping[str, Any], operation: str) -> Task:
+def _task(site: Site, change: Change, wire: Body, operation: str) -> Task:
     kind = site.kinds[change.address.kind]
     asked = {*change.body, *(change.rests_on or ())}
     return Task(
@@ -165,7 +165,8 @@ def _conclude(site: Site, change: Change, ended: Ended, done: Done, digests: Map
     before = mine.fields if mine is not None and change.action is Action.UPDATE else {}
     record = Record(change.address, live.uid, live.created, {**before, **comparable(kind, change.body)}, digests)
     try:
-        site.ledger.close(done.operation, "failed" if ended.problem else "done", record=record)
+        old = change.address._replace(name=change.renamed_from) if change.renamed_from else None
+        site.ledger.close(done.operation, "failed" if ended.problem else "done", record=record, forget=old)
     except LedgerError as error:
         raise type(error)(f"the change took effect, and its record could not be written: {error}") from error
     _close_earlier(site, change, done)

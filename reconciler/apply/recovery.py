@@ -48,7 +48,7 @@ def _judged(
     there = next((one for one in objects if one.uid == intent.uid), None)
     if intent.action == "delete":
         return ("done, found later", None, intent.address) if there is None else ("superseded", None, None)
-    if there is None or changes(kind, intent.body, there.spec):
+    if there is None or there.name != intent.address.name or changes(kind, intent.body, there.spec):
         return "superseded", None, None
     mine = ledger.owned(intent.address.cluster).get(intent.address)
     return "done, found later", _record(kind, intent, there, mine.fields if mine else {}, {}), None

@@ -30,7 +30,7 @@ def create(task: Task, *, sent_before: bool = False) -> Flow[Ended]:
         if found is not None:
             break
         try:
-            answer = yield from ask("POST", task.kind.path, task.wire)
+            answer = yield from ask(task.kind.verbs["create"], task.kind.path, task.wire)
         except Ambiguous:
             task.unclear = True
             found = yield from _look_up(task)

@@ -105,10 +105,13 @@ def verified(task: Task, ended: Ended) -> Flow[Ended]:
     """Compare what is there now with what was sent."""
     if ended.found is None or ended.problem is not None:
         return ended
-    different = changes(task.kind, task.body, ended.found.object.spec)
+    live = ended.found.object
+    different = changes(task.kind, task.body, live.spec)
+    if not different and live.name != task.address.name:
+        different = (FieldChange("name", live.name, task.address.name),)
     if not different:
         return ended
-    recorded = yield from _failure_on_record(task, ended.found.object.uid)
+    recorded = yield from _failure_on_record(task, live.uid)
     text = "accepted, but " + "; ".join(map(_reads_back, different[:5])) + (f" ({recorded})" if recorded else "")
     return Ended(ended.found, ActionFailed(text))
 

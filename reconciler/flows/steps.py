@@ -11,7 +11,7 @@ from reconciler.errors import ReadIncomplete, ReconcilerError
 from reconciler.hooks import Hook, hook_of
 from reconciler.kinds import Address, Kind
 from reconciler.plan import LiveObject
-from reconciler.rest import Answer, Call, Names, Uid, decode
+from reconciler.rest import Answer, Body, Call, Names, Uid, decode
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Task:
     kind: Kind
     address: Address
     body: Mapping[str, Any]  # spec form
-    wire: Mapping[str, Any]  # what is sent; holds secrets in the clear
+    wire: Body  # what is sent; holds secrets in the clear
     names: Names
     names_before: Names  # as they were when the plan was made
     operation: str = ""
@@ -101,8 +101,8 @@ class Pace:
 Flow = Generator[Call | Wait, Any, T]
 
 
-def ask(method: str, path: str, body: Any = None) -> Flow[Answer]:
-    answer: Answer = yield Call(method, path, body)
+def ask(method: str, path: str, body: Mapping[str, Any] | None = None) -> Flow[Answer]:
+    answer: Answer = yield Call(method, path, None if body is None else Body(body))
     return answer
 
 

@@ -78,7 +78,7 @@ class Ledger:
         }
         statement = (
             "INSERT INTO intents VALUES (:op_id, :cluster, :kind, :name, :run, :at, NULL, NULL, :content) "
-            "ON CONFLICT DO UPDATE SET run = excluded.run, content = excluded.content"
+            "ON CONFLICT DO UPDATE SET run = excluded.run, content = excluded.content, outcome = NULL, closed = NULL"
         )
         values = {"op_id": intent.op_id, "run": intent.run, "at": self._now(), "content": to_json(content)}
         self._database.write((statement, {**values, **intent.address._asdict()}))

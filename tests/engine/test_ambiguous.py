@@ -184,3 +184,15 @@ def test_a_delete_whose_answer_is_lost_ends_with_the_object_gone(rig: Rig, fault
     assert rig.call("GET", "/v1/bdbs").json() == []
     assert rig.ledger.owned("dc1") == {}
     assert rig.ledger.open_intents("dc1") == ()
+
+
+@pytest.mark.parametrize("fault", [*AFTER, *BEFORE])
+def test_a_rename_whose_answer_is_lost_is_done_once(rig: Rig, fault: str) -> None:
+    rig.converge([ROLE])
+    rig.world.faults.add(fault, method="PUT", path="/v1/roles/")
+    renamed = [declared("Role", "application", {"management": "none"}, renamed_from="app")]
+    report = rig.converge(renamed)
+    assert [(outcome.status, outcome.why) for outcome in report.outcomes] == [(Status.DONE, "")]
+    assert rig.object("Role", "application").uid == 7
+    assert [address.name for address in rig.ledger.owned("dc1")] == ["application"]
+    assert sum(entry.method == "PUT" for entry in rig.writes) == 1

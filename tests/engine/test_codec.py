@@ -12,7 +12,7 @@ import pytest
 from reconciler.errors import Conflict, ReadIncomplete
 from reconciler.hooks.database import OP_TAG
 from reconciler.kinds import load_kinds
-from reconciler.rest import Uid, decode, encode, natural_key, uid_of_unnamed
+from reconciler.rest import Call, Uid, decode, encode, natural_key, uid_of_unnamed
 from reconciler.secrets import Secret
 
 KINDS = load_kinds()
@@ -171,3 +171,8 @@ def test_an_object_that_makes_no_sense_is_a_read_that_failed(wire: Any) -> None:
 def test_odd_values_are_a_value_or_a_failed_read_and_never_a_crash(field: str, value: Any) -> None:
     with contextlib.suppress(ReadIncomplete):
         decode(KINDS["Database"], {"uid": 1, "name": "x", field: value}, NAMES)
+
+
+def test_a_request_body_shows_nothing_of_itself() -> None:
+    body = encode(KINDS["User"], {"password": {"valueFrom": {"env": "PW"}}}, ids, reveal)
+    assert repr(Call("POST", "/v1/users", body)) == "Call(method='POST', path='/v1/users', body={1 fields})"
