@@ -127,7 +127,8 @@ class Sources:
 
     environ: Mapping[str, str]
     files: Path | None  # the folder that files must be in; None = any file, for what the operator configured
-    env: tuple[str, ...] | None = None  # patterns of names that may be read; None = all
+    env: tuple[str, ...] | None = None  # patterns of names that may be read; None = all but *logins*
+    logins: frozenset[str] = frozenset()  # names of variables that hold the credentials of clusters
     relative_to: Path = Path()  # of relative paths, where *files* is None
     redactor: Redactor = field(default_factory=Redactor)
     warn: Callable[[str], None] = _nobody
@@ -156,7 +157,7 @@ def _missing(what: str, where: str, message: str, hint: str) -> SecretMissing:
 
 def _from_environment(name: str, sources: Sources, where: str) -> str:
     what = f"environment variable {name}"
-    if sources.env is not None and not any(fnmatch.fnmatchcase(name, pattern) for pattern in sources.env):
+    if not _allowed(name, sources):
         raise _missing(what, where, "may not be read", "add its name to secrets.env of the project file")
     value = sources.environ.get(name)
     if value is None:
@@ -164,6 +165,12 @@ def _from_environment(name: str, sources: Sources, where: str) -> str:
     if not value:
         raise _missing(what, where, "is empty", f"set {name} where this command runs")
     return value
+
+
+def _allowed(name: str, sources: Sources) -> bool:
+    if sources.env is None:
+        return name not in sources.logins
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in sources.env)
 
 
 def _from_file(name: str, sources: Sources, where: str) -> str:

@@ -7,6 +7,7 @@ live state. Everything that is wrong is collected and raised once, in reading or
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,10 +134,7 @@ class _Loader:
 
     def cluster(self, cluster: Target, paths: Sequence[Path | str]) -> list[Resource]:
         """Return what is declared for *cluster*."""
-        if paths:
-            layers = [[draft for path in paths for draft in self.layer(path)]]
-        else:
-            layers = [self.layer(path) for path in cluster.manifests]
+        layers = [self.together(paths)] if paths else [self.layer(path) for path in cluster.manifests]
         if not layers:
             where = f"cluster {cluster.title}" if cluster.name else "manifests"
             self.problems.append(Problem(where, 0, 0, "", "no manifests are given", "name files or folders with -f"))
@@ -152,6 +150,19 @@ class _Loader:
             if checked is not None:
                 resources.append(_resource(cluster.name, key, draft, checked.spec))
         return resources
+
+    def together(self, paths: Sequence[Path | str]) -> list[Draft]:
+        """Return the manifests at *paths* as one layer; a file that two of them hold counts once."""
+        drafts: list[Draft] = []
+        seen: set[str] = set()
+        for path in paths:
+            found = self.layer(path)
+            if len(paths) > 1:
+                real = {file: os.path.realpath(file) for file in {draft.documents[0].file for draft in found}}
+                found = [draft for draft in found if real[draft.documents[0].file] not in seen]
+                seen.update(real.values())
+            drafts += found
+        return drafts
 
     def layer(self, path: Path | str) -> list[Draft]:
         """Return the manifests at *path*; read once, however many clusters take it."""

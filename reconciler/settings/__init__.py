@@ -6,6 +6,7 @@ in: manifests can name a cluster and no more. Knows nothing of kinds.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -87,6 +88,7 @@ def load(
     if problems:
         raise InputError(problems)
     root = path.parent if path else Path()
+    files, env, logins = parsed.secret_files or root, parsed.secret_env, _logins(parsed.targets)
     chosen = {target.name: target for target in selected}
     redactor = redactor or Redactor()
     return Settings(
@@ -96,7 +98,7 @@ def load(
         selected=selected,
         limits=parsed.limits,
         state_dir=Path(flags.get("state_dir") or parsed.state or root / ".reconciler"),
-        sources=Sources(environ, parsed.secret_files or root, parsed.secret_env, redactor=redactor, warn=warn),
+        sources=Sources(environ, files, env, logins, redactor=redactor, warn=warn),
         login_sources=Sources(environ, None, relative_to=root, redactor=redactor, warn=warn),
         secret_env=parsed.secret_env,
         warnings=warnings,
@@ -104,14 +106,24 @@ def load(
 
 
 def find_project(start: Path) -> Path | None:
-    """Return the project file in *start* or the nearest folder above it, no further up than the git repository."""
+    """Return the project file in *start* or the nearest folder above it, no further up than the git repository.
+
+    Above *start*, a file of another user is not taken: whoever can write to /tmp must not choose our clusters.
+    """
     for folder in (start, *start.parents):
         path = folder / PROJECT_FILE
-        if path.is_file():
+        if path.is_file() and (folder == start or path.stat().st_uid in (os.getuid(), 0)):
             return Path(PROJECT_FILE) if folder == start == Path.cwd() else path
         if (folder / ".git").exists():
             break
     return None
+
+
+def _logins(targets: tuple[Target, ...]) -> frozenset[str]:
+    """Return the names of the variables that hold credentials of clusters: no manifest reads them unasked."""
+    given = [source for target in targets for source in (target.username, target.password)]
+    sources = [source["valueFrom"] for source in given if not isinstance(source, str)]
+    return frozenset(source["env"] for source in sources if "env" in source)
 
 
 def _select(targets: tuple[Target, ...], names: tuple[str, ...], problems: list[Problem]) -> tuple[Target, ...]:

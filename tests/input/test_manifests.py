@@ -161,6 +161,12 @@ def test_ten_thousand_problems_are_cut() -> None:
     assert found[-1] == "manifests: there are more problems than are shown"
 
 
+def test_a_file_that_is_given_twice_counts_once(tmp_path: Path) -> None:
+    put(tmp_path, a=database("a"), b=database("b"))
+    found = manifests.load([tmp_path, tmp_path / "a.yaml", tmp_path, f"{tmp_path}/./b.yaml"], KINDS)
+    assert list(specs(found)) == ["Database/a", "Database/b"]
+
+
 # --- clusters and layers -----------------------------------------------------------------------------------------
 
 

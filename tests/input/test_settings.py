@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from reconciler import settings
 from reconciler.errors import InputError, SecretMissing
+from reconciler.secrets import resolve
 from reconciler.settings import Settings
 from reconciler.settings.project import schema
 from reconciler.validation import Validator
@@ -116,6 +118,19 @@ def test_the_project_file_is_found_in_the_folder_and_above(tmp_path: Path, monke
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
     assert settings.load(None, {}).root == tmp_path
+
+
+def test_a_project_file_of_somebody_else_above_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "reconciler.yaml"
+    path.write_text(PROJECT)
+    below = tmp_path / "below"
+    below.mkdir()
+    if os.getuid() == 0:
+        os.chown(path, 12345, -1)
+    owner = path.stat().st_uid
+    monkeypatch.setattr("os.getuid", lambda: owner + 1)
+    assert settings.find_project(tmp_path) is not None
+    assert settings.find_project(below) is None
 
 
 def test_the_search_ends_at_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,6 +372,16 @@ def test_a_cluster_that_is_not_selected_stays_verified(tmp_path: Path) -> None:
     both = INSECURE.replace('pin: "AA', 'insecure: true #"AA')
     found = project(tmp_path, both, clusters=("dev",), insecure=True)
     assert [target.insecure for target in found.targets] == [True, False]
+
+
+def test_manifests_cannot_read_the_credentials_of_clusters_unless_allowed(tmp_path: Path) -> None:
+    environ = {"PROD_USER": "u", "PROD_PASSWORD": "p", "DB_A": "d"}
+    closed = project(tmp_path, PROJECT[: PROJECT.index("secrets")], environ).sources
+    assert resolve({"env": "DB_A"}, closed).reveal() == "d"
+    with pytest.raises(SecretMissing, match="PROD_PASSWORD: may not be read"):
+        resolve({"env": "PROD_PASSWORD"}, closed)
+    opened = project(tmp_path, PROJECT.replace("[DB_*]", "[PROD_*]"), environ).sources
+    assert resolve({"env": "PROD_PASSWORD"}, opened).reveal() == "p"
 
 
 def test_nothing_secret_is_in_the_settings_as_text(tmp_path: Path) -> None:
