@@ -4,7 +4,8 @@
     exchange   one attempt: a request to one node, its answer understood
     nodes      which node is asked next
     retry      what may be sent again, when and how often: pure
-    transport  TLS, certificate pin, the deadline of an attempt
+    transport  HTTP over TLS, held to the deadline of an attempt
+    trust      certificates: authorities, pins, and what to say of them
     safejson   parses whatever a cluster may send
     words      what is raised, and its text
 

@@ -18,14 +18,14 @@ from reconciler import telemetry
 from reconciler.client.exchange import Basic, Exchange, Result, Revealing, Want, origin_of
 from reconciler.client.nodes import Node, Nodes
 from reconciler.client.retry import Login, Outcome, Policy, Verdict, retry_after, verdict
-from reconciler.client.transport import Transport, Trust, cause_text, httpx
+from reconciler.client.transport import Transport
+from reconciler.client.trust import Trust, cause_text, httpx
 from reconciler.client.words import given_up, refusal, request_text, unauthorized
 from reconciler.errors import ClusterError, Interrupted, Unauthorized, Untrusted
 from reconciler.rest import Answer, Call
 
 PROBE: Final = "/v1/nodes"  # cheap, and every management role may read it
 STATE_ID: Final = "cluster-state-id"
-CONNECTIONS: Final = 64
 _LOGGED_IN: Final = frozenset(
     {Outcome.DONE, Outcome.MISSING, Outcome.REJECTED, Outcome.FORBIDDEN, Outcome.BUSY, Outcome.STALE}
 )
@@ -74,7 +74,7 @@ class Client:
         self._state_id = 0
         self._state_lock = threading.Lock()
         try:
-            carrier = transport or Transport(target, CONNECTIONS)
+            carrier = transport or Transport(target)
         except (OSError, ValueError) as error:
             what = f"the CA file {target.ca_cert}" if target.ca_cert and not target.pin else "the pin"
             raise Untrusted(f"{self._label}{what} cannot be used: {cause_text(error)}") from None

@@ -14,11 +14,12 @@ from typing import Any, Final, NamedTuple, Protocol
 from reconciler import __version__
 from reconciler.client.retry import Outcome, Policy, Told, outcome_of, told
 from reconciler.client.safejson import MAX_BYTES, BadJson, parse_json
-from reconciler.client.transport import Trust, attempt_deadline, cause_text, httpx, tls_failure, untrusted_text
+from reconciler.client.transport import attempt_deadline
+from reconciler.client.trust import Trust, cause_text, httpx, tls_failure, untrusted_text
 from reconciler.rest import Call
 
-for _name in ("httpx", "httpcore"):  # their logs hold addresses and headers; what is worth telling goes to `observe`
-    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+# Its log holds whole addresses; what is worth telling goes to `observe`.
+logging.getLogger("httpx").setLevel(logging.CRITICAL + 1)
 
 _HEADERS: Final = {
     "Accept": "application/json",
@@ -73,6 +74,28 @@ class Basic(httpx.Auth):
         return base64.b64encode(f"{self._user}:{self._secret.reveal()}".encode()).decode("ascii")
 
 
+class _NoCookies(httpx.Cookies):
+    """Forgets what servers set: no request may depend on an earlier one."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+
+_NO_COOKIES: Final = _NoCookies()
+
+
+class _Http(httpx.Client):
+    """An httpx client without a memory."""
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: Any) -> None:
+        pass
+
+
 class Exchange:
     """Sends single requests over one pool of connections."""
 
@@ -80,7 +103,7 @@ class Exchange:
         self, transport: httpx.BaseTransport, auth: Basic, trust: Trust, policy: Policy, redact: Callable[[str], str]
     ) -> None:
         self._auth, self._trust, self._policy, self._redact = auth, trust, policy, redact
-        self._http = httpx.Client(transport=transport, trust_env=False, follow_redirects=False, headers=_HEADERS)
+        self._http = _Http(transport=transport, trust_env=False, follow_redirects=False, headers=_HEADERS)
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,96 +1,33 @@
-"""The way of a request to one node: TLS, certificate pin, and one deadline over connect, write and read together.
+"""The way of a request to one node: an HTTP/1.1 transport for httpx over our own sockets.
 
-Used by `client` alone. httpx limits each single read, so an answer that drips in can last for ever; the network
-backend here holds every socket operation to the deadline of the attempt. It also looks at the peer's certificate
-right after the handshake, before a byte of the request (and its password) is sent. Knows nothing of retries.
+Used by `exchange` alone. httpx limits each single read, so an answer that drips in can last for ever; here every
+connect, write and read of an attempt is held to one deadline. The peer's certificate is looked at right after the
+handshake, before a byte of the request (and its password) is sent. The standard library reads the answers, which takes
+half of the time that httpcore and h11 do. Knows nothing of retries, proxies or the environment.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import hmac
-import re
+import http.client
+import io
+import select
 import socket
 import ssl
-import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final
 
-# httpx imports its own command line, with rich, click and pygments, whenever those are installed: 40 ms for nothing.
-_unwanted = "httpx._main"
-if "httpx" not in sys.modules and _unwanted not in sys.modules:
-    sys.modules[_unwanted] = None  # type: ignore[assignment]
-import httpx  # noqa: E402
-
-if sys.modules.get(_unwanted, httpx) is None:
-    del sys.modules[_unwanted]
-import httpcore  # noqa: E402
+from reconciler.client.trust import HTTPS, PinMismatch, Trust, fingerprint, httpx, normal_pin, ssl_context
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
-_CHUNK: Final = 64 * 1024
-
-__all__ = [
-    "PinMismatch",
-    "Transport",
-    "Trust",
-    "attempt_deadline",
-    "cause_text",
-    "fingerprint",
-    "httpx",
-    "normal_pin",
-    "tls_failure",
-    "untrusted_text",
-]
-
-# X509_V_ERR_… numbers of OpenSSL, in words that say what is wrong; stable since OpenSSL 1.0.2.
-_EXPIRED, _NOT_YET, _NAME, _ADDRESS = 10, 9, 62, 64
-
-
-class Trust(Protocol):
-    """How a target's certificate is judged; `settings.Target` fits."""
-
-    @property
-    def ca_cert(self) -> Path | None: ...
-    @property
-    def pin(self) -> str | None: ...
-    @property
-    def insecure(self) -> bool: ...
-
-
-class PinMismatch(httpcore.ConnectError):
-    """The peer's certificate is not the pinned one."""
-
-    def __init__(self, fingerprint: str) -> None:
-        super().__init__("the certificate is not the pinned one")
-        self.fingerprint = fingerprint
-
-
-def normal_pin(pin: str) -> str:
-    """Return *pin* as 64 lower-case hex digits; raises ValueError when it is no SHA-256."""
-    digits = re.sub(r"^sha-?256[:=]", "", pin.strip().lower()).replace(":", "").replace(" ", "")
-    if not re.fullmatch(r"[0-9a-f]{64}", digits):
-        raise ValueError("a pin is the SHA-256 of the certificate: 64 hex digits")
-    return digits
-
-
-def ssl_context(trust: Trust) -> ssl.SSLContext:
-    """Return the context for *trust*: the system's authorities, a CA file, a pin, or no check at all."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if trust.pin or trust.insecure:  # a pin names the very certificate: neither its issuer nor its names matter then
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif trust.ca_cert is not None:
-        context.load_verify_locations(cafile=str(trust.ca_cert))
-        # The file may hold the node's own certificate instead of its issuer's, as it does for self-signed ones.
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    else:
-        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    return context
+_SEND: Final = 64 * 1024
+_RECEIVE: Final = 256 * 1024
+# Shorter than what servers use, so that they hardly ever close a connection that a write has just taken.
+_IDLE: Final = 4.0
 
 
 @contextlib.contextmanager
@@ -103,128 +40,7 @@ def attempt_deadline(seconds: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
-class Transport(httpx.HTTPTransport):
-    """An HTTP transport over our network backend: no proxy, no environment, no retries, HTTP/1.1."""
-
-    def __init__(self, trust: Trust, connections: int) -> None:
-        context = ssl_context(trust)
-        super().__init__(verify=context, trust_env=False)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=context,
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            # Shorter than what servers use, so that they hardly ever close a connection that a write just took.
-            keepalive_expiry=4.0,
-            network_backend=_Backend(normal_pin(trust.pin) if trust.pin else None),
-        )
-
-
-class _Backend(httpcore.NetworkBackend):
-    def __init__(self, pin: str | None) -> None:
-        self._pin = pin
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Connect to the first of the host's addresses that answers; *timeout* holds for all of them together."""
-        end = time.monotonic() + _left(timeout, httpcore.ConnectTimeout)
-        failure: OSError | None = None
-        try:
-            # The resolver has limits of its own and cannot be interrupted.
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError("the name cannot be resolved") from error
-        for family, kind, protocol, _, address in found:
-            left = end - time.monotonic()
-            if left <= 0:
-                break
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.settimeout(left)
-                sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError as error:
-                sock.close()
-                failure = error
-            else:
-                return _Stream(sock, self._pin)
-        if failure is None or isinstance(failure, TimeoutError):
-            raise httpcore.ConnectTimeout("no answer to the connection attempt")
-        failed = httpcore.ConnectError("the connection failed")
-        failed.__context__ = failure  # the pool raises it again "from None", which would cut a cause off
-        raise failed
-
-
-class _Stream(httpcore.NetworkStream):
-    """A socket, plain at first and TLS after `start_tls`, that never outlives the attempt's deadline."""
-
-    def __init__(self, sock: socket.socket, pin: str | None) -> None:
-        self._sock = sock
-        self._pin = pin
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        """Shake hands and check the pin; nothing of the request is on the wire before this returns."""
-        try:
-            self._sock.settimeout(_left(timeout, httpcore.ConnectTimeout))
-            secured = ssl_context.wrap_socket(self._sock, server_hostname=server_hostname)
-        except TimeoutError as error:
-            self.close()
-            raise httpcore.ConnectTimeout("no answer to the TLS handshake") from error
-        except (OSError, ValueError) as error:
-            self.close()
-            raise httpcore.ConnectError("the TLS handshake failed") from error
-        if self._pin is not None:
-            found = fingerprint(secured)
-            if not hmac.compare_digest(found, self._pin):
-                secured.close()
-                raise PinMismatch(found)
-        self._sock = secured
-        return self
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return what has come, at most *max_bytes*."""
-        try:
-            self._sock.settimeout(_left(timeout, httpcore.ReadTimeout))
-            return self._sock.recv(max_bytes)
-        except TimeoutError as error:
-            raise httpcore.ReadTimeout("no answer in time") from error
-        except OSError as error:
-            raise httpcore.ReadError("the connection broke") from error
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all of *buffer*."""
-        rest = memoryview(buffer)
-        try:
-            while rest:
-                self._sock.settimeout(_left(timeout, httpcore.WriteTimeout))
-                rest = rest[self._sock.send(rest[:_CHUNK]) :]
-        except TimeoutError as error:
-            raise httpcore.WriteTimeout("the node takes nothing") from error
-        except OSError as error:
-            raise httpcore.WriteError("the connection broke") from error
-
-    def close(self) -> None:
-        """Close without waiting for the peer."""
-        with contextlib.suppress(OSError):
-            self._sock.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        """Tell the pool what it asks for: whether an idle connection was closed by the peer."""
-        if info == "ssl_object":
-            return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
-        if info == "is_readable":
-            return _readable(self._sock)
-        return None
-
-
-def _left(timeout: float | None, expired: type[Exception]) -> float:
+def _left(timeout: float | None, expired: type[httpx.TimeoutException]) -> float:
     """Return the seconds that an operation may take; raises *expired* when there are none."""
     end = _deadline.get()
     limits = [value for value in (timeout, None if end is None else end - time.monotonic()) if value is not None]
@@ -234,89 +50,206 @@ def _left(timeout: float | None, expired: type[Exception]) -> float:
     return left
 
 
-def _readable(sock: socket.socket) -> bool:
-    import select
+class Transport(httpx.BaseTransport):
+    """Connections to the nodes of one cluster, kept for the next request; each serves one request at a time."""
 
-    if sock.fileno() < 0:
+    def __init__(self, trust: Trust) -> None:
+        """Raises OSError for a CA file that cannot be used and ValueError for such a pin."""
+        self._context = ssl_context(trust)
+        self._pin = normal_pin(trust.pin) if trust.pin else None
+        self._idle: dict[tuple[str, int], list[tuple[float, _Connection]]] = {}
+        self._lock = threading.Lock()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send *request* and return the answer with its body still to be read."""
+        timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
+        node = (request.url.host, request.url.port or HTTPS)
+        connection = self._waiting(node) or self._opened(node, timeouts.get("connect"))
+        connection.patience = timeouts.get("read")
+        try:
+            connection.send(_serialised(request), timeouts.get("write"))
+            answer = http.client.HTTPResponse(connection, method=request.method)  # type: ignore[arg-type]
+            answer.begin()
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, http.client.HTTPException):
+                raise httpx.RemoteProtocolError("the answer is not HTTP") from error
+            raise
+        headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.getheaders()]
+        extensions = {"reason_phrase": answer.reason.encode("latin-1", "replace")}
+        body = _Body(self, node, connection, answer)
+        return httpx.Response(answer.status, headers=headers, stream=body, extensions=extensions)
+
+    def keep(self, node: tuple[str, int], connection: _Connection) -> None:
+        """Take back a connection that is ready for another request."""
+        with self._lock:
+            self._idle.setdefault(node, []).append((time.monotonic(), connection))
+
+    def close(self) -> None:
+        """Close what is idle."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for kept in idle.values():
+            for _, connection in kept:
+                connection.close()
+
+    def _waiting(self, node: tuple[str, int]) -> _Connection | None:
+        """Return an idle connection that the peer has not closed; drops those that it has, or that are old."""
+        while True:
+            with self._lock:
+                kept = self._idle.get(node)
+                if not kept:
+                    return None
+                since, connection = kept.pop()
+            if time.monotonic() - since < _IDLE and connection.is_quiet():
+                return connection
+            connection.close()
+
+    def _opened(self, node: tuple[str, int], timeout: float | None) -> _Connection:
+        sock = _connected(node, timeout)
+        try:
+            sock.settimeout(_left(timeout, httpx.ConnectTimeout))
+            secured = self._context.wrap_socket(sock, server_hostname=node[0])
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout("no answer to the TLS handshake") from error
+        except (OSError, ValueError) as error:
+            raise httpx.ConnectError("the TLS handshake failed") from error
+        finally:
+            sock.close()  # what is wrapped has taken the file descriptor away
+        if self._pin is not None:
+            found = fingerprint(secured)
+            if not hmac.compare_digest(found, self._pin):
+                secured.close()
+                raise PinMismatch(found)
+        return _Connection(secured)
+
+
+class _Connection(io.RawIOBase):
+    """A TLS connection that never outlives the attempt's deadline; looks like a socket to `http.client`."""
+
+    patience: float | None = None  # of the single read
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        super().__init__()
+        self._sock = sock
+        self._reader: io.BufferedReader[Any] = io.BufferedReader(self, _RECEIVE)
+
+    def makefile(self, mode: str) -> IO[bytes]:
+        """Give `HTTPResponse` what it reads from; it closes that at the end of a body, which must not close us."""
+        return _Lent(self._reader)  # type: ignore[return-value]
+
+    def readable(self) -> bool:
         return True
-    poll = select.poll()
-    poll.register(sock.fileno(), select.POLLIN | select.POLLERR | select.POLLHUP)
-    return bool(poll.poll(0))
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            self._sock.settimeout(_left(self.patience, httpx.ReadTimeout))
+            return self._sock.recv_into(buffer)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no answer in time") from error
+        except OSError as error:
+            raise httpx.ReadError("the connection broke") from error
+
+    def send(self, data: bytes, timeout: float | None) -> None:
+        """Send all of *data*."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                self._sock.settimeout(_left(timeout, httpx.WriteTimeout))
+                rest = rest[self._sock.send(rest[:_SEND]) :]
+        except TimeoutError as error:
+            raise httpx.WriteTimeout("the node takes nothing") from error
+        except OSError as error:
+            raise httpx.WriteError("the connection broke") from error
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing has come: what comes unasked is the end of the connection, or nothing good."""
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLIN | select.POLLERR | select.POLLHUP)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """Close without waiting for the peer."""
+        with contextlib.suppress(OSError):
+            self._sock.close()
+        super().close()
 
 
-def fingerprint(secured: ssl.SSLSocket) -> str:
-    """Return the SHA-256 of the peer's certificate in hex."""
-    return hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest()
+class _Lent:
+    """A reader whose `close` leaves the real one open."""
+
+    __slots__ = ("read", "readinto", "readline")
+
+    def __init__(self, reader: io.BufferedReader[Any]) -> None:
+        self.read = reader.read
+        self.readinto = reader.readinto
+        self.readline = reader.readline
+
+    def close(self) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
 
 
-def peer_fingerprint(host: str, port: int, seconds: float = 5.0) -> str | None:
-    """Return the fingerprint that *host* shows, or None; shakes hands without any check and sends nothing."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+class _Body(httpx.SyncByteStream):
+    """The body of an answer; gives the connection back when it was read to its end."""
+
+    def __init__(
+        self, transport: Transport, node: tuple[str, int], connection: _Connection, answer: http.client.HTTPResponse
+    ) -> None:
+        self._transport, self._node, self._connection, self._answer = transport, node, connection, answer
+        self._complete = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while data := self._answer.read(_RECEIVE):
+                yield data
+        except http.client.HTTPException as error:
+            raise httpx.RemoteProtocolError("the answer broke off") from error
+        if self._answer.length:
+            raise httpx.RemoteProtocolError("the answer broke off")
+        self._complete = True
+
+    def close(self) -> None:
+        if self._complete and not self._answer.will_close:
+            self._transport.keep(self._node, self._connection)
+        else:
+            self._connection.close()
+
+
+def _serialised(request: httpx.Request) -> bytes:
+    """Return the bytes of *request*."""
+    lines = [f"{request.method} ".encode("ascii") + request.url.raw_path + b" HTTP/1.1"]
+    lines += [name + b": " + value for name, value in request.headers.raw]
+    if any(b"\r" in line or b"\n" in line for line in lines):
+        raise httpx.LocalProtocolError("a line break where none may be")
+    return b"\r\n".join([*lines, b"", request.read()])
+
+
+def _connected(node: tuple[str, int], timeout: float | None) -> socket.socket:
+    """Connect to the first of the host's addresses that answers; *timeout* holds for all of them together."""
+    end = time.monotonic() + _left(timeout, httpx.ConnectTimeout)
+    failure: OSError | None = None
     try:
-        with (
-            socket.create_connection((host, port), timeout=seconds) as sock,
-            context.wrap_socket(sock, server_hostname=host) as secured,
-        ):
-            return fingerprint(secured)
-    except (OSError, ValueError):
-        return None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield *error* and what caused it; httpcore cuts causes off (`from None`), the context is still there."""
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or link.__context__
-
-
-def tls_failure(error: BaseException) -> ssl.SSLCertVerificationError | PinMismatch | None:
-    """Return the reason inside *error* for which a certificate was not trusted, if that is what it is."""
-    for link in _chain(error):
-        if isinstance(link, ssl.SSLCertVerificationError | PinMismatch):
-            return link
-    return None
-
-
-def untrusted_text(url: str, error: ssl.SSLCertVerificationError | PinMismatch, trust: Trust) -> str:
-    """Say why the certificate of *url* is not trusted and what helps; asks the node for its fingerprint."""
-    if isinstance(error, PinMismatch):
-        return (
-            f"the certificate of {url} is not the pinned one; its SHA-256 is {error.fingerprint}; "
-            "if it was replaced on purpose, pin the new one"
-        )
-    address = httpx.URL(url)
-    shown = peer_fingerprint(address.host, address.port or 443)
-    digest = f"its SHA-256 is {shown}" if shown else "it could not be read a second time"
-    if error.verify_code == _EXPIRED:
-        return f"the certificate of {url} has expired; {digest}; renew it on the cluster"
-    if error.verify_code == _NOT_YET:
-        return f"the certificate of {url} is not valid yet; {digest}; compare the clocks of both sides"
-    if error.verify_code in (_NAME, _ADDRESS):
-        return (
-            f"the certificate of {url} is for another name than {address.host}; {digest}; "
-            "use the name that it was made for, or --pin with that SHA-256"
-        )
-    signer = f"an authority in {trust.ca_cert}" if trust.ca_cert else "an authority that this system trusts"
-    return (
-        f"the certificate of {url} is not signed by {signer}; {digest}; "
-        "use --ca-cert with the right file, or --pin with that SHA-256 once you have checked it"
-    )
-
-
-def cause_text(error: BaseException) -> str:
-    """Say in a few words what went wrong with a connection: the innermost reason, never a byte of the traffic."""
-    if isinstance(error, httpx.TimeoutException):
-        return str(error) or "no free connection in time"
-    *_, innermost = _chain(error)
-    if isinstance(innermost, socket.gaierror):
-        return "the name cannot be resolved"
-    if isinstance(innermost, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(innermost, ssl.SSLError):
-        return f"TLS handshake failed ({(innermost.reason or 'unknown reason').replace('_', ' ').lower()})"
-    if isinstance(innermost, OSError) and innermost.strerror:
-        return innermost.strerror.lower()
-    return str(innermost) or type(innermost).__name__
+        # The resolver has limits of its own and cannot be interrupted.
+        found = socket.getaddrinfo(*node, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpx.ConnectError("the name cannot be resolved") from error
+    for family, kind, protocol, _, address in found:
+        left = end - time.monotonic()
+        if left <= 0:
+            break
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(left)
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            sock.close()
+            failure = error
+        else:
+            return sock
+    if failure is None or isinstance(failure, TimeoutError):
+        raise httpx.ConnectTimeout("no answer to the connection attempt") from failure
+    raise httpx.ConnectError("the connection failed") from failure

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.client import Client
-from reconciler.client.transport import normal_pin, peer_fingerprint
+from reconciler.client.trust import normal_pin, peer_fingerprint
 from reconciler.errors import ClusterError, Untrusted
 from reconciler.simulator.testing import Running, running
 from tests.net.support import Told, connected, trap

@@ -1,0 +1,164 @@
+"""Whom to trust: TLS contexts, certificate pins, and words for what went wrong on the way to a node.
+
+Used by `transport`, which opens connections, and `exchange`, which explains failures. Also the one place that imports
+httpx, which it keeps from loading what nobody here wants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+import ssl
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+# httpx imports its own command line, with rich, click and pygments, whenever those are installed: 40 ms for nothing.
+_unwanted = "httpx._main"
+if "httpx" not in sys.modules and _unwanted not in sys.modules:
+    sys.modules[_unwanted] = None  # type: ignore[assignment]
+import httpx  # noqa: E402
+
+if sys.modules.get(_unwanted, httpx) is None:
+    del sys.modules[_unwanted]
+
+__all__ = [
+    "PinMismatch",
+    "Trust",
+    "cause_text",
+    "fingerprint",
+    "httpx",
+    "normal_pin",
+    "peer_fingerprint",
+    "ssl_context",
+    "tls_failure",
+    "untrusted_text",
+]
+
+# X509_V_ERR_… numbers of OpenSSL, in words that say what is wrong; stable since OpenSSL 1.0.2.
+_EXPIRED, _NOT_YET, _NAME, _ADDRESS = 10, 9, 62, 64
+HTTPS: Final = 443
+
+
+class Trust(Protocol):
+    """How a target's certificate is judged; `settings.Target` fits."""
+
+    @property
+    def ca_cert(self) -> Path | None: ...
+    @property
+    def pin(self) -> str | None: ...
+    @property
+    def insecure(self) -> bool: ...
+
+
+class PinMismatch(httpx.ConnectError):
+    """The peer's certificate is not the pinned one."""
+
+    def __init__(self, fingerprint: str) -> None:
+        super().__init__("the certificate is not the pinned one")
+        self.fingerprint = fingerprint
+
+
+def normal_pin(pin: str) -> str:
+    """Return *pin* as 64 lower-case hex digits; raises ValueError when it is no SHA-256."""
+    digits = re.sub(r"^sha-?256[:=]", "", pin.strip().lower()).replace(":", "").replace(" ", "")
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ValueError("a pin is the SHA-256 of the certificate: 64 hex digits")
+    return digits
+
+
+def ssl_context(trust: Trust) -> ssl.SSLContext:
+    """Return the context for *trust*: the system's authorities, a CA file, a pin, or no check at all."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if trust.pin or trust.insecure:  # a pin names the very certificate: neither its issuer nor its names matter then
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif trust.ca_cert is not None:
+        context.load_verify_locations(cafile=str(trust.ca_cert))
+        # The file may hold the node's own certificate instead of its issuer's, as it does for self-signed ones.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    else:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    return context
+
+
+def fingerprint(secured: ssl.SSLSocket) -> str:
+    """Return the SHA-256 of the peer's certificate in hex."""
+    return hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest()
+
+
+def peer_fingerprint(host: str, port: int, seconds: float = 5.0) -> str | None:
+    """Return the fingerprint that *host* shows, or None; shakes hands without any check and sends nothing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((host, port), timeout=seconds) as sock,
+            context.wrap_socket(sock, server_hostname=host) as secured,
+        ):
+            return fingerprint(secured)
+    except (OSError, ValueError):
+        return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error* and what caused it, down to the first cause."""
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__
+
+
+def tls_failure(error: BaseException) -> ssl.SSLCertVerificationError | PinMismatch | None:
+    """Return the reason inside *error* for which a certificate was not trusted, if that is what it is."""
+    for link in _chain(error):
+        if isinstance(link, ssl.SSLCertVerificationError | PinMismatch):
+            return link
+    return None
+
+
+def untrusted_text(url: str, error: ssl.SSLCertVerificationError | PinMismatch, trust: Trust) -> str:
+    """Say why the certificate of *url* is not trusted and what helps; asks the node for its fingerprint."""
+    if isinstance(error, PinMismatch):
+        return (
+            f"the certificate of {url} is not the pinned one; its SHA-256 is {error.fingerprint}; "
+            "if it was replaced on purpose, pin the new one"
+        )
+    address = httpx.URL(url)
+    shown = peer_fingerprint(address.host, address.port or HTTPS)
+    digest = f"its SHA-256 is {shown}" if shown else "it could not be read a second time"
+    if error.verify_code == _EXPIRED:
+        return f"the certificate of {url} has expired; {digest}; renew it on the cluster"
+    if error.verify_code == _NOT_YET:
+        return f"the certificate of {url} is not valid yet; {digest}; compare the clocks of both sides"
+    if error.verify_code in (_NAME, _ADDRESS):
+        return (
+            f"the certificate of {url} is for another name than {address.host}; {digest}; "
+            "use the name that it was made for, or --pin with that SHA-256"
+        )
+    signer = f"an authority in {trust.ca_cert}" if trust.ca_cert else "an authority that this system trusts"
+    return (
+        f"the certificate of {url} is not signed by {signer}; {digest}; "
+        "use --ca-cert with the right file, or --pin with that SHA-256 once you have checked it"
+    )
+
+
+def cause_text(error: BaseException) -> str:
+    """Say in a few words what went wrong with a connection: the innermost reason, never a byte of the traffic."""
+    if isinstance(error, httpx.TimeoutException):
+        return str(error) or "no free connection in time"
+    *_, innermost = _chain(error)
+    if isinstance(innermost, socket.gaierror):
+        return "the name cannot be resolved"
+    if isinstance(innermost, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(innermost, ssl.SSLError):
+        return f"TLS handshake failed ({(innermost.reason or 'unknown reason').replace('_', ' ').lower()})"
+    if isinstance(innermost, OSError) and innermost.strerror:
+        return innermost.strerror.lower()
+    return str(innermost) or type(innermost).__name__
