@@ -46,6 +46,13 @@ class _PureParser(Reader, Scanner, Parser):
         Scanner.__init__(self)
         Parser.__init__(self)
 
+    def get_event(self) -> Any:
+        """Return the next event; numbers that Python does not take are a refusal like any other."""
+        try:
+            return super().get_event()
+        except (ValueError, OverflowError) as error:
+            raise yaml.YAMLError(str(error)) from error
+
 
 _parser: Any = vars(yaml.cyaml)["CParser"] if yaml.__with_libyaml__ else _PureParser
 

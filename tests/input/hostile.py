@@ -104,6 +104,7 @@ HOSTILE: dict[str, Callable[[], str | bytes]] = {
     "quote-open": lambda: 'a: "' + "x\n" * 300_000,
     "escapes-broken": lambda: 'a: "' + "\\x" * 300_000 + '"\n',
     "escapes-of-control": lambda: 'a: "' + "\\0" * 300_000 + '"\n',
+    "escape-beyond-unicode": lambda: 'a: "\\UFFFFFFFF"\n',
     "surrogates": lambda: 'a: "\\ud800\\udc00"\n',
     "comments-then-nothing-good": lambda: "#" * 500_000 + "\n@\n",
     "spaces-then-tab": lambda: " " * 500_000 + "\t@\n",

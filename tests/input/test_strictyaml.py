@@ -182,6 +182,12 @@ def test_the_pure_parser_gives_the_same_values(monkeypatch: pytest.MonkeyPatch) 
     assert expected == read(text)
 
 
+@pytest.mark.parametrize("text", ["%YAML " + "9" * 5_000 + ".1\n---\na: 1\n", 'a: "\\UFFFFFFFF"\n', "a: [\n", "\ta"])
+def test_the_pure_parser_refuses_what_python_cannot_hold(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("reconciler.strictyaml.events._parser", strictyaml.events._PureParser)
+    assert len(strictyaml.parse(text, "f").problems) == 1
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [
