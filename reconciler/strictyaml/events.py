@@ -49,7 +49,7 @@ class _PureParser(Reader, Scanner, Parser):
     def get_event(self) -> Any:
         """Return the next event; numbers that Python does not take are a refusal like any other."""
         try:
-            return super().get_event()
+            return super().get_event()  # type: ignore[no-untyped-call]
         except (ValueError, OverflowError) as error:
             raise yaml.YAMLError(str(error)) from error
 
