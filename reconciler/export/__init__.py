@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.export.yamltext import document
@@ -24,6 +24,7 @@ SCHEMA = "schemas/manifest.json"
 
 # The server adds its bundled modules to every database from Redis 8 on; before that, each was asked for by somebody.
 _ADDED_FROM = {"module_list": ("redis_version", 8)}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # no manifest may hold them
 _NICE_UNITS = {"bytes": ("TiB", "GiB", "MiB", "KiB"), "seconds": ("d", "h", "m")}
 
 
@@ -75,6 +76,9 @@ def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
         value = found.spec.get(name, MISSING)
         if value is MISSING or _is_added(name, found.spec):
             continue
+        if _has_control_characters(value):
+            comments.append(f"{name} is left out: it holds control characters")
+            continue
         if any(uid_of_unnamed(ref.name) is not None for ref in references(kind, {name: value})):
             comments.append(f"{name} is left out: it refers to something that is gone")
             continue
@@ -88,19 +92,31 @@ def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
             spec[name] = _placeholder(f"{kind.name}_{found.name}_{name}")
         elif found.spec.get(name, MISSING) is not MISSING:
             spec[name] = found.spec[name]
-    _drop_invalid(kind, spec, comments)
-    return spec, comments
+    return _made_valid(kind, spec, found.spec, comments), comments
 
 
-def _drop_invalid(kind: Kind, spec: dict[str, Any], comments: list[str]) -> None:
-    """Leave out what the server holds and no manifest may say; a manifest that cannot be read helps nobody."""
-    for _ in range(len(spec) + 1):
-        bad = {str(finding.path[0]): finding.message for finding in kind.validator.findings(spec) if finding.path}
-        if not bad.keys() & spec.keys():
-            return
-        for name in sorted(bad.keys() & spec.keys()):
+def _made_valid(kind: Kind, spec: dict[str, Any], live: Mapping[str, Any], comments: list[str]) -> dict[str, Any]:
+    """Leave out what the server holds and no manifest may say: a manifest that cannot be read helps nobody."""
+    while findings := kind.validator.findings(spec):
+        bad = {str(finding.path[0]): finding.message for finding in findings if finding.path}
+        alone = sorted(bad.keys() & spec.keys())
+        if not alone:  # fields that do not go together: say more where that helps, or less
+            more = _first_better(kind, len(findings), ({**spec, name: live[name]} for name in live if name not in spec))
+            if more is not None:
+                spec = more
+                continue
+            less = _first_better(kind, len(findings), ({k: v for k, v in spec.items() if k != n} for n in spec))
+            if less is None:
+                break
+            alone = sorted(spec.keys() - less.keys())
+        for name in alone:
             del spec[name]
-            comments.append(f"{name} is left out: {bad[name]}")
+            comments.append(f"{name} is left out: {bad.get(name, findings[0].message)}")
+    return spec
+
+
+def _first_better(kind: Kind, count: int, candidates: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((other for other in candidates if len(kind.validator.findings(other)) < count), None)
 
 
 def _is_added(name: str, spec: Mapping[str, Any]) -> bool:
@@ -179,3 +195,11 @@ def _nice(field: Field, value: Any) -> Any:
         if value >= size and value % size == 0:
             return f"{value // size}{suffix}"
     return value
+
+
+def _has_control_characters(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_control_characters, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_control_characters, value))
+    return isinstance(value, str) and _CONTROL.search(value) is not None

@@ -87,6 +87,9 @@ def scalar(value: Any) -> str:
         return value if _PLAIN.fullmatch(value) and value.lower() not in _OTHERWISE else quoted(value)
     if isinstance(value, Mapping):
         return "{}"
+    if isinstance(value, float):  # YAML 1.1 takes an exponent for a number only after a point
+        mantissa, e, exponent = repr(value).partition("e")
+        return mantissa + (".0" if e and "." not in mantissa else "") + e + exponent
     return "[]" if isinstance(value, list) else json.dumps(value)
 
 

@@ -1,0 +1,395 @@
+"""What the planner decides, one behaviour a test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.errors import DestroyProtected, InputError, PlanTooLarge, Refused, SecretMissing
+from reconciler.kinds import MISSING, Address
+from reconciler.plan import Action, Options, Owned, Plan, check, make_plan, moved
+from tests.plan.worlds import KINDS, Declared, declared, found, plan_of, secrets_are, state
+
+ACL = {"acl": "+@all ~*"}
+PASSWORD = {"valueFrom": {"env": "ANNA_PASSWORD"}}
+ANNA = {"email": "anna@shop.example", "roles": ["app"], "password": PASSWORD}
+
+
+def actions(plan: Plan) -> list[tuple[str, str]]:
+    return [(change.action.name, str(change.address)) for change in plan.changes]
+
+
+def notes(plan: Plan) -> list[str]:
+    return [f"{note.level} {note.address}: {note.message}" for note in plan.notes]
+
+
+def problems(*args: object, **more: object) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        plan_of(*args, **more)  # type: ignore[arg-type]
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_an_empty_input_deletes_nothing() -> None:
+    live = state(found("RedisACL", 9, "all", ACL))
+    owned = {Address("", "RedisACL", "all"): Owned(9, "", ACL)}
+    assert actions(plan_of([], live, owned=owned)) == []
+    with pytest.raises(Refused, match="nothing is declared"):
+        plan_of([], live, owned=owned, prune=True)
+
+
+def test_a_cluster_without_declarations_is_not_emptied_by_prune() -> None:
+    states = [state(found("RedisACL", 9, "all", ACL), cluster=name) for name in ("a", "b")]
+    owned = {Address(name, "RedisACL", "all"): Owned(9, "", ACL) for name in ("a", "b")}
+    with pytest.raises(Refused, match="nothing is declared for b"):
+        plan_of([declared("RedisACL", "all", ACL, "a")], *states, owned=owned, prune=True)
+
+
+def test_what_is_not_owned_is_never_pruned() -> None:
+    live = state(found("RedisACL", 9, "all", ACL), found("RedisACL", 10, "foreign", ACL))
+    assert actions(plan_of([declared("RedisACL", "all", ACL)], live, prune=True)) == []
+
+
+def test_an_owned_name_with_another_uid_is_forgotten_and_not_deleted() -> None:
+    live = state(found("RedisACL", 9, "all", ACL), found("RedisACL", 10, "left", ACL))
+    owned = {Address("", "RedisACL", "left"): Owned(8, "", ACL)}
+    plan = plan_of([declared("RedisACL", "all", ACL)], live, owned=owned, prune=True)
+    assert actions(plan) == [("FORGET", "RedisACL/left")]
+
+
+def test_without_prune_what_is_owned_and_undeclared_is_only_mentioned() -> None:
+    live = state(found("RedisACL", 9, "all", ACL), found("RedisACL", 10, "left", ACL))
+    owned = {Address("", "RedisACL", "left"): Owned(10, "", ACL)}
+    plan = plan_of([declared("RedisACL", "all", ACL)], live, owned=owned)
+    assert actions(plan) == []
+    assert notes(plan) == ["warning RedisACL/left: owned and no longer declared; --prune would delete it"]
+
+
+def test_a_kind_that_was_not_read_is_not_gone() -> None:
+    live = type(state())("", {"RedisACL": (found("RedisACL", 9, "all", ACL),)})
+    owned = {Address("", "Role", "app"): Owned(7, "", {})}
+    assert actions(plan_of([declared("RedisACL", "all", ACL)], live, owned=owned, prune=True)) == []
+
+
+def test_a_tombstone_of_what_is_gone_does_nothing() -> None:
+    assert actions(plan_of([declared("Database", "old", absent=True)])) == []
+
+
+def test_a_tombstone_is_consent_and_protect_contradicts_it() -> None:
+    live = state(found("Database", 1, "old"))
+    plan = plan_of([declared("Database", "old", absent=True)], live)
+    assert actions(plan) == [("DELETE", "Database/old")]
+    check(plan, Options())
+    contradicted = plan_of([declared("Database", "old", absent=True, protect=True)], live)
+    with pytest.raises(DestroyProtected, match="absent and protected at once"):
+        check(contradicted, Options(allow_destroy=frozenset({"Database/old"})))
+
+
+def replacement(**metadata: object) -> Plan:
+    live = state(found("Database", 1, "cache", {"type": "redis", "port": 12000}))
+    resource = declared("Database", "cache", {"type": "memcached", "memory_size": "1GiB"}, **metadata)
+    return plan_of([resource], live)
+
+
+def test_a_protected_replacement_needs_its_address_allowed() -> None:
+    plan = replacement()
+    assert actions(plan) == [("REPLACE", "Database/cache")]
+    with pytest.raises(DestroyProtected, match="--allow-destroy Database/cache"):
+        check(plan, Options())
+    check(plan, Options(allow_destroy=frozenset({"Database/cache"})))
+    check(replacement(protect=False), Options())
+
+
+def test_a_replacement_keeps_the_port() -> None:
+    assert replacement().changes[0].body["port"] == 12000
+
+
+def test_what_refers_to_a_replacement_is_told_its_new_uid() -> None:
+    viewer = {"management": "db_viewer", "resources": [{"type": "db", "databases": ["cache"]}]}
+    live = state(found("Database", 1, "cache", {"type": "redis"}), found("Role", 7, "viewer", viewer))
+    plan = plan_of(
+        [
+            declared("Database", "cache", {"type": "memcached", "memory_size": "1GiB"}),
+            declared("Role", "viewer", viewer),
+        ],
+        live,
+    )
+    assert actions(plan) == [("REPLACE", "Database/cache"), ("UPDATE", "Role/viewer")]
+    assert plan.changes[1].body == {"resources": viewer["resources"]}
+    assert plan.changes[1].after == (1,)
+    assert plan.unchanged == 0
+
+
+def test_an_immutable_field_that_the_server_does_not_show_replaces_nothing() -> None:
+    plan = plan_of(
+        [declared("Database", "cache", {"type": "redis"})], state(found("Database", 1, "cache", {"bigstore": True}))
+    )
+    assert (
+        actions(plan_of([declared("Database", "cache", {"bigstore_version": 2})], state(found("Database", 1, "cache"))))
+        == []
+    )
+    assert actions(plan) == []
+
+
+def test_sharding_alone_takes_the_standard_rules() -> None:
+    plan = plan_of([declared("Database", "orders", {"memory_size": "1GiB", "sharding": True})])
+    assert plan.changes[0].body["shard_key_regex"] == [{"regex": r".*\{(?<tag>.*)\}.*"}, {"regex": "(?<tag>.*)"}]
+    again = plan_of(
+        [declared("Database", "orders", {"sharding": True})], state(found("Database", 1, "orders", {"sharding": False}))
+    )
+    assert sorted(again.changes[0].body) == ["shard_key_regex", "sharding"]
+
+
+def test_a_create_gets_a_free_port_that_nobody_else_has() -> None:
+    live = state(found("Database", 1, "one", {"port": 10001}), taken_ports=frozenset({10000, 10002}))
+    plan = plan_of(
+        [
+            declared("Database", "a", {"memory_size": "1GiB"}),
+            declared("Database", "b", {"memory_size": "1GiB"}),
+            declared("Database", "c", {"memory_size": "1GiB", "port": 10003}),
+        ],
+        live,
+    )
+    assert [change.body["port"] for change in plan.changes] == [10004, 10005, 10003]
+
+
+def test_a_port_that_was_pinned_before_is_kept() -> None:
+    address = Address("", "Database", "a")
+    plan = plan_of([declared("Database", "a", {"memory_size": "1GiB"})], pinned_ports={address: 10777})
+    assert plan.changes[0].body["port"] == 10777
+
+
+def test_the_plan_moves_when_its_port_is_taken_or_its_object_is_there() -> None:
+    plan = plan_of([declared("Database", "a", {"memory_size": "1GiB"})])
+    taken = state(taken_ports=frozenset({10000}))
+    assert moved(plan, {"": taken}) == [(Address("", "Database", "a"), "port", "10000 free", "taken")]
+    there = state(found("Database", 4, "a"))
+    assert moved(plan, {"": there}) == [(Address("", "Database", "a"), "", "absent", "uid 4")]
+
+
+def test_the_plan_moves_with_each_value_that_it_rests_on_and_with_no_other() -> None:
+    live = {"memory_size": 1, "eviction_policy": "allkeys-lru"}
+    plan = plan_of([declared("Database", "a", {"memory_size": 5})], state(found("Database", 1, "a", live)))
+    address = Address("", "Database", "a")
+    other = state(found("Database", 1, "a", {**live, "eviction_policy": "noeviction"}))
+    assert moved(plan, {"": other}) == []
+    changed = state(found("Database", 1, "a", {"memory_size": 2}))
+    assert moved(plan, {"": changed}) == [(address, "memory_size", 1, 2)]
+    assert moved(plan, {"": state()}) == [(address, "", "uid 1", "gone")]
+    reused = state(found("Database", 1, "a", live, created="2026-01-01T00:00:00Z"))
+    assert moved(plan, {"": reused}) == [(address, "created_time", "", "2026-01-01T00:00:00Z")]
+    renamed = state(found("Database", 1, "b", live))
+    assert moved(plan, {"": renamed}) == [(address, "name", "a", "b")]
+
+
+def test_renamed_from_updates_the_name_and_only_once() -> None:
+    resource = declared("RedisACL", "new", ACL, renamed_from="old")
+    plan = plan_of([resource], state(found("RedisACL", 9, "old", ACL)))
+    assert actions(plan) == [("UPDATE", "RedisACL/new")]
+    assert (plan.changes[0].renamed_from, plan.changes[0].uid, plan.changes[0].body) == ("old", 9, {})
+    owned = {Address("", "RedisACL", "old"): Owned(9, "", ACL)}
+    assert actions(plan_of([resource], state(found("RedisACL", 9, "new", ACL)), owned=owned, prune=True)) == []
+
+
+def test_ignored_fields_are_neither_compared_nor_written() -> None:
+    live = state(found("Database", 1, "a", {"memory_size": 1, "replication": False}))
+    resource = declared("Database", "a", {"memory_size": 5, "replication": True}, ignore=("memory_size",))
+    assert plan_of([resource], live).changes[0].body == {"replication": True}
+
+
+def test_undeclared_parts_of_a_changed_object_are_sent_along() -> None:
+    live = state(
+        found("Database", 1, "a", {"audit_settings": {"audit_mode": "disabled", "username_filter": {"enabled": True}}})
+    )
+    plan = plan_of([declared("Database", "a", {"audit_settings": {"audit_mode": "connection"}})], live)
+    assert plan.changes[0].body == {
+        "audit_settings": {"audit_mode": "connection", "username_filter": {"enabled": True}}
+    }
+    assert [field.path for field in plan.changes[0].fields] == ["audit_settings.audit_mode"]
+
+
+def test_tags_that_nobody_declared_stay() -> None:
+    live = state(found("Database", 1, "a", {"tags": [{"key": "other", "value": "1"}]}))
+    plan = plan_of([declared("Database", "a", {"tags": [{"key": "team", "value": "shop"}]})], live)
+    assert plan.changes[0].body == {"tags": [{"key": "other", "value": "1"}, {"key": "team", "value": "shop"}]}
+    assert [(field.path, field.before) for field in plan.changes[0].fields] == [("tags[key=team]", MISSING)]
+
+
+def test_a_permission_that_nobody_declared_is_taken_away() -> None:
+    both = [{"role": "app", "redis_acl": "all"}, {"role": "ops", "redis_acl": "all"}]
+    live = state(
+        found("Database", 1, "a", {"roles_permissions": both}),
+        found("RedisACL", 9, "all", ACL),
+        found("Role", 7, "app"),
+        found("Role", 8, "ops"),
+    )
+    plan = plan_of([declared("Database", "a", {"roles_permissions": both[:1]})], live)
+    assert plan.changes[0].body == {"roles_permissions": both[:1]}
+
+
+# Secrets.
+
+
+def users(status: str, **options: object) -> Plan:
+    resource = declared("User", "anna", ANNA)
+    live = state(found("Role", 7, "app"), found("User", 3, "anna", {"email": "anna@shop.example", "roles": ["app"]}))
+    return plan_of([resource], live, secrets=secrets_are(status, [resource]), **options)  # type: ignore[arg-type]
+
+
+def test_a_secret_is_sent_when_it_changed_or_is_asked_for() -> None:
+    assert actions(users("same")) == []
+    assert users("changed").changes[0].body == {"password": PASSWORD}
+    assert users("unknown", resend_secrets=frozenset({"User/anna"})).changes[0].body == {"password": PASSWORD}
+
+
+def test_a_secret_that_cannot_be_compared_is_left_alone_and_mentioned() -> None:
+    for status, words in (("unknown", "not known"), ("missing", "no value here")):
+        plan = users(status)
+        assert actions(plan) == []
+        assert words in notes(plan)[0]
+
+
+def test_a_create_with_a_secret_that_is_missing_is_refused_with_its_place() -> None:
+    resource = declared("User", "anna", ANNA)
+    with pytest.raises(SecretMissing) as caught:
+        plan_of([resource], state(found("Role", 7, "app")), secrets=secrets_are("missing", [resource]))
+    assert str(caught.value) == (
+        "shop.yaml:7:3: spec.password: User/anna: password is needed to apply this and env ANNA_PASSWORD gives no "
+        "value (set it where this runs)"
+    )
+
+
+def test_a_change_beside_a_secret_sends_the_secret_too_and_says_so() -> None:
+    place = {"type": "s3", "bucket_name": "old", "access_key_id": PASSWORD, "secret_access_key": PASSWORD}
+    resource = declared("Database", "a", {"backup_location": {**place, "bucket_name": "new"}})
+    live = state(found("Database", 1, "a", {"backup_location": {"type": "s3", "bucket_name": "old", "subdir": "x"}}))
+    change = plan_of([resource], live, secrets=secrets_are("same", [resource])).changes[0]
+    assert change.body == {"backup_location": {**place, "bucket_name": "new"}}
+    assert [field.path for field in change.fields] == [
+        "backup_location.access_key_id",
+        "backup_location.bucket_name",
+        "backup_location.secret_access_key",
+    ]
+
+
+# References.
+
+
+def test_a_reference_to_nothing_has_its_place_and_a_near_match() -> None:
+    resource = declared("User", "anna", {**ANNA, "roles": ["ap"]})
+    assert problems([resource], state(found("Role", 7, "app"))) == [
+        "shop.yaml:7:3: spec.roles: User/anna: Role 'ap' is neither declared nor on the cluster (did you mean 'app'?)"
+    ]
+
+
+def test_a_reference_to_a_tombstone_is_refused() -> None:
+    live = state(found("Role", 7, "app"), found("User", 3, "anna", {"roles": ["app"], "email": "anna@shop.example"}))
+    assert problems([declared("User", "anna", {"roles": ["app"]}), declared("Role", "app", absent=True)], live) == [
+        "shop.yaml:7:3: spec.roles: User/anna: Role/app is declared absent"
+    ]
+
+
+def test_all_problems_come_at_once() -> None:
+    found_problems = problems(
+        [declared("Database", "a", {}), declared("Role", "r", {}), declared("User", "u", {"roles": ["x"]})]
+    )
+    assert [problem.split(": ", 2)[2] for problem in found_problems] == [
+        "Database/a: memory_size is required to create a Database (add spec.memory_size)",
+        "Role/r: management is required to create a Role (add spec.management)",
+        "User/u: email is required to create a User (add spec.email)",
+        "User/u: password is required to create a User (add spec.password)",
+        "User/u: Role 'x' is neither declared nor on the cluster",
+    ]
+
+
+def test_what_needs_something_held_is_held_too() -> None:
+    twins = [found("Role", uid, "app") for uid in (7, 8)]
+    plan = plan_of([declared("Role", "app", {"management": "none"}), declared("User", "anna", ANNA)], state(*twins))
+    assert actions(plan) == []
+    assert "held User/anna: 2 live objects are called Role/app" in notes(plan)
+
+
+def test_a_second_declaration_of_an_address_holds_it() -> None:
+    plan = plan_of([declared("RedisACL", "all", ACL), declared("RedisACL", "all", {"acl": "-@all"})])
+    assert actions(plan) == []
+    assert notes(plan) == ["held RedisACL/all: declared 2 times; it stays as it is"]
+
+
+# Limits and selection.
+
+
+def many(changed: int, total: int) -> Plan:
+    resources = [
+        declared("RedisACL", f"acl-{n}", {"acl": f"~new-{n}" if n < changed else ACL["acl"]}) for n in range(total)
+    ]
+    return plan_of(resources, state(*(found("RedisACL", 10 + n, f"acl-{n}", ACL) for n in range(total))))
+
+
+def test_a_plan_may_change_three_of_ten_and_not_four() -> None:
+    check(many(3, 10), Options())
+    with pytest.raises(PlanTooLarge, match="changes 4 of 10"):
+        check(many(4, 10), Options())
+    check(many(9, 9), Options())
+
+
+def test_creates_are_no_updates() -> None:
+    check(plan_of([declared("RedisACL", f"acl-{n}", ACL) for n in range(50)]), Options())
+
+
+SHOP: list[Declared] = [
+    declared("RedisACL", "all", ACL),
+    declared("RedisACL", "other", ACL),
+    declared("Role", "app", {"management": "none"}),
+    declared("User", "anna", ANNA),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"targets": ("RedisACL/*",)}, ["RedisACL/all", "RedisACL/other"]),
+        ({"targets": ("User/anna",)}, ["Role/app", "User/anna"]),
+        ({"targets": ("*/a*",)}, ["RedisACL/all", "Role/app", "User/anna"]),
+        ({"excludes": ("User/*", "*/other")}, ["RedisACL/all", "Role/app"]),
+        ({"targets": ("RedisACL/*",), "excludes": ("RedisACL/all",)}, ["RedisACL/other"]),
+        ({"excludes": ("Role/app",)}, ["RedisACL/all", "RedisACL/other"]),
+    ],
+)
+def test_targets_bring_what_they_need_and_excludes_win(
+    options: dict[str, tuple[str, ...]], expected: list[str]
+) -> None:
+    assert [str(change.address) for change in plan_of(SHOP, **options).changes] == expected
+
+
+def test_a_target_that_matches_nothing_is_an_error() -> None:
+    assert problems(SHOP, targets=("Role/apps",)) == [
+        "--target: Role/apps matches no resource (write it as Kind/name, such as Database/sessions)"
+    ]
+
+
+def test_a_ring_that_no_second_step_opens_is_an_error() -> None:
+    stubborn = {**KINDS, "Database": replace(KINDS["Database"], required_on_create=({"field": "roles_permissions"},))}
+    resources = [
+        declared("Role", "r", {"management": "db_viewer", "resources": [{"type": "db", "databases": ["d"]}]}),
+        declared("Database", "d", {"memory_size": 1, "roles_permissions": [{"role": "r", "redis_acl": "all"}]}),
+    ]
+    with pytest.raises(InputError, match="refer to each other in a ring: Database/d → Role/r → Database/d"):
+        make_plan(stubborn, resources, {"": state(found("RedisACL", 9, "all", ACL))}, {}, Options(), {})  # type: ignore[arg-type]
+
+
+def test_deletes_go_backwards_along_live_references() -> None:
+    live = state(
+        found("RedisACL", 9, "all", ACL),
+        found("Role", 7, "app"),
+        found("User", 3, "anna", {"roles": ["app"]}),
+        found("Database", 1, "orders", {"roles_permissions": [{"role": "app", "redis_acl": "all"}]}),
+    )
+    graves = [
+        declared(kind, name, absent=True) for kind, name in (("RedisACL", "all"), ("Role", "app"), ("User", "anna"))
+    ]
+    plan = plan_of([*graves, declared("Database", "orders", {"roles_permissions": []})], live)
+    order = [str(change.address) for change in plan.changes]
+    assert order.index("Database/orders") < order.index("Role/app")
+    assert order.index("Database/orders") < order.index("RedisACL/all")
+    assert order.index("User/anna") < order.index("Role/app")
+    assert plan.changes[order.index("Role/app")].action is Action.DELETE

@@ -1,0 +1,156 @@
+"""Live objects to manifests, and back to an empty plan."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler import strictyaml
+from reconciler.export import env_name, manifests_of
+from reconciler.export.yamltext import document
+from reconciler.manifests import load
+from reconciler.plan import LiveState
+from tests.plan.worlds import KINDS, World, found, plan_of, secrets_are, state, worlds
+
+keys = st.text(
+    st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), min_size=1, max_size=12
+)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), max_size=40)
+    | st.sampled_from(
+        ("no", "1:30", "012", "0x1f", "~", "null", "1e3", "a: b", "- a", "#", "a #b", "\n", " x ", "x\ny\n")
+    )
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4), max_leaves=15
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.dictionaries(keys, values, min_size=1, max_size=5))
+def test_what_is_written_reads_back_the_same(value: dict[str, Any]) -> None:
+    text = document(value)
+    assert [one.value for one in strictyaml.read(text, "x.yaml")] == [value]
+
+
+def planned_back(live: LiveState) -> tuple[Any, list[str]]:
+    text = "---\n".join(page for name in KINDS if (page := manifests_of(KINDS[name], live.objects[name])))
+    if not text:
+        return (), []
+    resources = load(["-"], KINDS, stdin=io.BytesIO(text.encode())).resources
+    plan = plan_of(resources, live, secrets=secrets_are("missing", resources))  # type: ignore[arg-type]
+    return plan.changes, [note.message for note in plan.notes if note.level == "held"]
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(worlds())
+def test_planning_an_export_changes_nothing(world: World) -> None:
+    assert planned_back(world.live) == ((), [])
+
+
+def shop() -> LiveState:
+    return state(
+        found("RedisACL", 1, "Full Access", {"acl": "+@all ~*"}, builtin=True),
+        found("RedisACL", 9, "app-keys", {"acl": "+@read ~app:*"}),
+        found("Role", 7, "app", {"management": "none"}),
+        found("User", 3, "anna", {"email": "anna@shop.example", "roles": ["app"], "email_alerts": True}),
+        found("User", 4, "twin", {"roles": ["app"]}),
+        found("User", 5, "twin", {"roles": ["app"]}),
+        found(
+            "Database",
+            1,
+            "orders",
+            {
+                "memory_size": 2147483648,
+                "redis_version": "8.0",
+                "backup": True,
+                "backup_interval": 43200,
+                "eviction_policy": "volatile-lru",
+                "port": 12000,
+                "module_list": [{"module_name": "search", "semantic_version": "8.0.1"}],
+                "backup_location": {"type": "s3", "bucket_name": "shop", "access_key_id": "AKIA1", "subdir": ""},
+                "roles_permissions": [{"role": "app", "redis_acl": "app-keys"}],
+                "tags": [{"key": "team", "value": "on"}],
+                "snapshot_policy": [],
+            },
+        ),
+        found("Database", 2, "theirs", {"memory_size": 1}, owner="a Kubernetes operator"),
+        found(
+            "Database",
+            3,
+            "dangling",
+            {"memory_size": 2147483648, "roles_permissions": [{"role": "#99", "redis_acl": "app-keys"}]},
+        ),
+    )
+
+
+def test_an_export_reads_well() -> None:
+    assert manifests_of(KINDS["Database"], shop().objects["Database"]) == (
+        """\
+# yaml-language-server: $schema=schemas/manifest.json
+# Database/theirs is left out: it is managed by a Kubernetes operator.
+# roles_permissions is left out: it refers to something that is gone
+apiVersion: reconciler/v1
+kind: Database
+metadata: {name: dangling}
+spec: {memory_size: "2GiB"}
+---
+apiVersion: reconciler/v1
+kind: Database
+metadata: {name: orders}
+spec:
+  redis_version: "8.0"
+  memory_size: "2GiB"
+  port: 12000
+  roles_permissions:
+    - {role: app, redis_acl: app-keys}
+  tags:
+    - {key: team, value: "on"}
+  backup: true
+  backup_interval: "12h"
+  backup_location:
+    type: s3
+    bucket_name: shop
+    access_key_id: AKIA1
+    secret_access_key: {valueFrom: {env: DATABASE_ORDERS_BACKUP_LOCATION_SECRET_ACCESS_KEY}}
+"""
+    )
+
+
+def test_users_get_a_placeholder_for_their_password_and_twins_are_left_out() -> None:
+    assert manifests_of(KINDS["User"], shop().objects["User"], cluster="dc1", schema="https://x.example/s.json") == (
+        """\
+# yaml-language-server: $schema=https://x.example/s.json
+# User/twin is left out: 2 live objects have this name.
+# User/twin is left out: 2 live objects have this name.
+apiVersion: reconciler/v1
+kind: User
+metadata: {name: anna, cluster: dc1}
+spec:
+  email: "anna@shop.example"
+  roles:
+    - app
+  password: {valueFrom: {env: USER_ANNA_PASSWORD}}
+"""
+    )
+
+
+def test_a_whole_shop_comes_back_empty() -> None:
+    assert planned_back(shop()) == ((), [])
+
+
+def test_nothing_to_declare_is_no_text() -> None:
+    assert manifests_of(KINDS["RedisACL"], [found("RedisACL", 1, "Full Access", builtin=True)]) == ""
+
+
+@pytest.mark.parametrize(("text", "name"), [("User_a.b_password", "USER_A_B_PASSWORD"), ("9x", "_9X"), ("é", "_")])
+def test_environment_names(text: str, name: str) -> None:
+    assert env_name(text) == name
