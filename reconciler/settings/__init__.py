@@ -108,7 +108,7 @@ def load(
 def find_project(start: Path) -> Path | None:
     """Return the project file in *start* or the nearest folder above it, no further up than the git repository.
 
-    Above *start*, a file of another user is not taken: whoever can write to /tmp must not choose our clusters.
+    Above *start*, a file of another user is not taken: it would choose our clusters.
     """
     for folder in (start, *start.parents):
         path = folder / PROJECT_FILE
