@@ -55,9 +55,11 @@ class Client:
         observe: telemetry.Observer = telemetry.ignore,
         policy: Policy | None = None,
         redact: Callable[[str], str] = str,
+        state_id: int = 0,
     ) -> None:
         """*sleep* may return True to say that we are asked to stop. *redact* cleans what a server says of secrets.
 
+        *state_id* is the highest that an earlier run has seen: an answer that is older is not believed.
         Raises Untrusted when the CA file or the pin cannot be used, ClusterError for an address that is not https.
         """
         self._label = f"{target.name}: " if target.name else ""
@@ -71,7 +73,7 @@ class Client:
         self._nodes = Nodes(origins, self._policy, self._random)
         self._login = Login()
         self._gate = threading.Lock()
-        self._state_id = 0
+        self._state_id = state_id
         self._state_lock = threading.Lock()
         try:
             carrier = transport or Transport(target)

@@ -17,7 +17,7 @@ from reconciler.telemetry import Event
 from tests.support.inprocess import Plain, Where
 
 PASSWORD = "canary-Pa55/word+with?odd=signs"
-QUICK = Policy(connect=2.0, read=0.3, total=0.5, total_post=0.5)
+QUICK = Policy(read=0.6, total=1.0, total_post=1.0)
 
 
 class Trap(NamedTuple):

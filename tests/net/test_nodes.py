@@ -9,7 +9,7 @@ import pytest
 from reconciler.client import Policy
 from reconciler.client.nodes import Nodes
 from reconciler.client.retry import Breaker, Budget, Outcome, retry_after
-from reconciler.errors import ReadIncomplete, Unauthorized, Unreachable
+from reconciler.errors import Interrupted, ReadIncomplete, Unauthorized, Unreachable
 from reconciler.rest import Call
 from tests.support.inprocess import World
 
@@ -199,15 +199,30 @@ def test_a_refusal_of_the_server_is_no_failure_of_its_node() -> None:
     assert breaker.state(0) == "closed"
 
 
-def test_a_stale_read_is_taken_to_another_node() -> None:
+def test_a_stale_read_is_taken_to_other_nodes_three_times() -> None:
     world = World(nodes=3)
-    client = world.client()
-    client.open()
-    client._state_id = 1_000_000
+    client = world.client(state_id=1_000_000)
     with pytest.raises(ReadIncomplete, match="older than 1000000"):
         client.get("/v1/bdbs")
-    assert len(nodes_asked(world)) == 4
-    assert len(set(nodes_asked(world)[1:])) == 3
+    assert sorted(nodes_asked(world)) == [1, 2, 3]
+
+
+def test_a_read_as_new_as_what_was_seen_is_believed() -> None:
+    world = World(nodes=1)
+    client = world.client()
+    client.send(Call("POST", "/v1/bdbs", {"name": "a", "memory_size": 1 << 30}))
+    seen = client.state_id
+    assert seen > 0
+    client.get("/v1/bdbs")
+    assert world.client(state_id=seen).get("/v1/bdbs").status == 200
+
+
+def test_a_sleep_that_is_cut_short_ends_the_call() -> None:
+    world = World(nodes=1)
+    world.faults.add("500", times=100)
+    with pytest.raises(Interrupted, match="stopped before GET /v1/nodes was sent again"):
+        world.client(sleep=lambda seconds: True).open()
+    assert len(world.log) == 1
 
 
 def test_a_wrong_password_is_sent_once_and_not_again_for_twenty_minutes() -> None:

@@ -83,7 +83,6 @@ def test_a_node_that_never_shakes_hands_is_left_in_time() -> None:
         told = Told(Where((silent.url,), insecure=True), "u", "p", policy=Policy(connect=0.2))
         with pytest.raises(Unreachable, match="no answer to the TLS handshake"):
             told.client.open()
-        assert len(silent.received) == 4
 
 
 def test_a_node_outside_the_cluster_is_passed_by() -> None:
@@ -101,18 +100,20 @@ def test_throttling_waits_as_long_as_it_is_told() -> None:
 
 def test_a_dripping_answer_is_cut_at_the_deadline() -> None:
     with running(nodes=1) as server, connected(server, policy=QUICK) as told:
+        told.client.open()
         server.faults.add("drip", method="POST", seconds=0.2)
         with pytest.raises(Ambiguous, match=r"the outcome is unknown \(.*(deadline|in time)"):
             told.client.send(ACL)
-        assert [entry.effect for entry in server.log] == [True]
+        assert [entry.effect for entry in server.log if entry.method == "POST"] == [True]
 
 
 def test_silence_after_a_write_is_not_taken_for_a_failure() -> None:
     with running(nodes=1) as server, connected(server, policy=QUICK) as told:
+        told.client.open()
         server.faults.add("slow", method="POST", seconds=3)
         with pytest.raises(Ambiguous, match="may have taken effect"):
             told.client.send(ACL)
-        assert len(server.log) == 1
+        assert sum(entry.method == "POST" for entry in server.log) == 1
 
 
 @pytest.mark.parametrize("fault", ["drop", "reset", "refuse", "lost", "truncate", "not_json", "wrong_type", "502"])
@@ -207,7 +208,7 @@ def answered(status: str, body: bytes, headers: str = "") -> bytes:
 )
 def test_odd_answers_are_said_clearly(answer: bytes, error: type[ReconcilerError], text: str) -> None:
     with trap(answer, tls=True) as odd:
-        told = Told(Where((odd.url,), ca_cert=odd.ca_file), "u", PASSWORD, policy=QUICK)
+        told = Told(Where((odd.url,), ca_cert=odd.ca_file), "u", PASSWORD)
         with pytest.raises(error) as caught:
             told.client.get("/v1/bdbs")
         assert text in str(caught.value)

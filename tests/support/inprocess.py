@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from reconciler.client import Client, Policy
+from reconciler.client import Client
 from reconciler.simulator.core import Core, Entry
 from reconciler.simulator.faults import Faults
 from reconciler.simulator.messages import Request, Response
@@ -135,18 +135,19 @@ class World:
         self.sleeps.append(seconds)
         self.clock.sleep(seconds)
 
-    def client(
-        self, *, password: str | None = None, seed: int = 1, policy: Policy | None = None, first: int = 1
-    ) -> Client:
-        """Return a client that reaches every node of this cluster in process."""
+    def client(self, *, password: str | None = None, seed: int = 1, first: int = 1, **options: Any) -> Client:
+        """Return a client that reaches every node of this cluster in process; *options* are those of `Client`."""
         settings = self.core.settings
+        means: dict[str, Any] = {
+            "transport": InProcess(self.core, self.clock),
+            "clock": self.clock,
+            "sleep": self.sleep,
+            "random": random.Random(seed),
+            "observe": self.events.append,
+            **options,
+        }
         return Client(
             self.where(first),
             (settings.username, Plain(settings.password if password is None else password)),
-            transport=InProcess(self.core, self.clock),
-            clock=self.clock,
-            sleep=self.sleep,
-            random=random.Random(seed),
-            observe=self.events.append,
-            policy=policy,
+            **means,
         )
