@@ -41,7 +41,8 @@ class Desk:
         self.unchanged = 0
         self.present: Counter[str] = Counter()
         self._names: dict[tuple[str, str], dict[str, list[LiveObject]]] = {}
-        self._ports: dict[str, set[int]] = {}
+        self.resources: Mapping[Address, Resource] = {}  # all that is declared once, selected or not
+        self._ports: dict[str, Iterator[int]] = {}  # by cluster: those still free
 
     def named(self, address: Address) -> list[LiveObject]:
         """Return the live objects that carry the name of *address*."""
@@ -101,27 +102,22 @@ class Desk:
         pinned = self.options.pinned_ports.get(address)
         if pinned is not None:
             return pinned
-        taken = self._ports.get(address.cluster)
-        if taken is None:
-            taken = self._ports[address.cluster] = self._taken_ports(address.cluster)
-        port = next((p for p in range(_FIRST_PORT, _LAST_PORT + 1) if p not in taken), None)
+        ports = self._ports.get(address.cluster)
+        if ports is None:
+            taken = self._taken_ports(address.cluster)
+            ports = self._ports[address.cluster] = (p for p in range(_FIRST_PORT, _LAST_PORT + 1) if p not in taken)
+        port = next(ports, None)
         if port is None:
             self.hold(address, f"no port from {_FIRST_PORT} to {_LAST_PORT} is free")
-        else:
-            taken.add(port)
         return port
 
-    def declare_ports(self, resources: Mapping[Address, Resource]) -> None:
-        """Keep the ports that manifests name out of those that are given away."""
-        for address, resource in resources.items():
-            if address.cluster in self.live and "port" in resource.spec:
-                self._ports.setdefault(address.cluster, self._taken_ports(address.cluster)).add(resource.spec["port"])
-
     def _taken_ports(self, cluster: str) -> set[int]:
-        state = self.live[cluster]
-        live = {found.spec["port"] for _, found in self.everything() if _ == cluster and "port" in found.spec}
-        pinned = {port for address, port in self.options.pinned_ports.items() if address.cluster == cluster}
-        return {_RESERVED_PORT, *state.taken_ports, *live, *pinned}
+        """Return the ports in use, reserved, declared by some manifest, or given away before."""
+        taken = {_RESERVED_PORT, *self.live[cluster].taken_ports}
+        taken.update(one.spec["port"] for where, one in self.everything() if where == cluster and "port" in one.spec)
+        taken.update(r.spec["port"] for a, r in self.resources.items() if a.cluster == cluster and "port" in r.spec)
+        taken.update(port for address, port in self.options.pinned_ports.items() if address.cluster == cluster)
+        return taken
 
 
 def _problem(resource: Resource | None, path: tuple[str | int, ...], message: str, hint: str) -> Problem:

@@ -213,7 +213,7 @@ def _list_touch(field: Field, *, live: bool) -> Touch | None:
         if type(value) is not list:
             return value
         items = value if touch is None else [made for item in value if (made := touch(item)) is not MISSING]
-        if key is None:
+        if key is None or len(items) < 2:
             return items
         if key:
             return sorted(items, key=lambda item: _key_of(key, item))
@@ -222,9 +222,10 @@ def _list_touch(field: Field, *, live: bool) -> Touch | None:
     return ordered
 
 
-def _key_of(key: Sequence[str], item: Any) -> tuple[tuple[str, ...], str]:
-    named = tuple(order_key(item.get(part)) for part in key) if isinstance(item, Mapping) else ()
-    return named, order_key(item)
+def _key_of(key: Sequence[str], item: Any) -> tuple[str, ...]:
+    """Return what sorts *item*: its key; where that is missing or the only thing there, the whole of it."""
+    named = [item.get(part) for part in key] if isinstance(item, Mapping) else [None]
+    return tuple(map(order_key, named if None not in named else (item,)))
 
 
 def _pem(value: Any) -> Any:

@@ -74,8 +74,7 @@ def make_plan(
     """
     _refuse_empty(desired, live, owned, options)
     desk = Desk(kinds, live, owned, options, secrets)
-    resources = _once(desk, desired)
-    desk.declare_ports(resources)
+    resources = desk.resources = _once(desk, desired)
     chosen = select(
         {*resources, *(owned if options.prune else ())},
         options.targets,
