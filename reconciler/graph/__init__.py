@@ -6,29 +6,23 @@ objects refer to each other in a ring, a field that is marked for it is set in a
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from reconciler.changes import Action, Consent, LiveObject
 from reconciler.diff import FieldChange
+from reconciler.graph.refs import Ref, live_references, references
+from reconciler.graph.sorting import Edges, rings, sort
 from reconciler.kinds import Address, Field, Kind
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
 
+__all__ = ["MAKES", "WRITES", "Draft", "Ref", "break_rings", "live_references", "order", "references"]
+
 MAKES = frozenset({Action.CREATE, Action.REPLACE})
 WRITES = MAKES | {Action.UPDATE}
-
-
-class Ref(NamedTuple):
-    """One reference that a spec holds."""
-
-    field: str  # top-level field of spec
-    kind: str
-    name: str
-    defer: bool
 
 
 @dataclass(eq=False, slots=True)
@@ -52,46 +46,6 @@ class Draft:
     def makes(self) -> bool:
         """Whether the name of *address* leads to a new object, or to any at all, only once this is done."""
         return self.action in MAKES or bool(self.renamed_from)
-
-
-Edges = dict[int, set[int]]  # index of a draft → indexes of the drafts before it
-
-
-def references(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Ref]:
-    """Yield what *spec* refers to, in a stable order; the same reference may come twice."""
-    for name, field_ in kind.fields.items():
-        if name in spec and _refers(field_):
-            for reference, target in _targets(field_, spec[name]):
-                yield Ref(name, reference[0], target, reference[1])
-
-
-def _refers(field_: Field) -> bool:
-    if field_.reference is not None or any(map(_refers, field_.properties.values())):
-        return True
-    return field_.items is not None and _refers(field_.items)
-
-
-def _targets(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]]:
-    if isinstance(value, list):
-        items = field_.items
-        if items is not None and _refers(items):
-            for item in value:
-                yield from _targets(items, item)
-        elif field_.reference is not None:
-            for item in value:
-                yield from _name(field_, item)
-    elif isinstance(value, dict):
-        for name, below in field_.properties.items():
-            if name in value and _refers(below):
-                yield from _targets(below, value[name])
-    else:
-        yield from _name(field_, value)
-
-
-def _name(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]]:
-    reference = field_.reference
-    if reference is not None and isinstance(value, str) and value not in reference.literals:
-        yield (reference.kind, reference.defer), value
 
 
 def kind_ranks(kinds: Mapping[str, Kind]) -> dict[str, int]:
@@ -244,97 +198,3 @@ def _delete_edges(
         if soft == defer:
             edges.setdefault(place, set()).add(before)
     return edges
-
-
-def live_references(
-    live: Iterable[tuple[str, LiveObject]], kinds: Mapping[str, Kind]
-) -> Iterator[tuple[str, Ref, LiveObject]]:
-    """Yield (cluster, reference, object that holds it) of everything live that was read."""
-    for cluster, found in live:
-        kind = kinds.get(found.kind)
-        if kind is not None:
-            for ref in references(kind, found.spec):
-                yield cluster, ref, found
-
-
-def sort(edges: Edges, keys: Sequence[Any]) -> list[int]:
-    """Return the places of *edges* in an order that keeps them, the smallest key first where it is free."""
-    waiting = {place: len(before) for place, before in edges.items()}
-    followers: dict[int, list[int]] = {}
-    for place, before in edges.items():
-        for earlier in before:
-            followers.setdefault(earlier, []).append(place)
-    ready = [(keys[place], place) for place, count in waiting.items() if not count]
-    heapq.heapify(ready)
-    done = []
-    while ready:
-        _, place = heapq.heappop(ready)
-        done.append(place)
-        for follower in followers.get(place, ()):
-            waiting[follower] -= 1
-            if not waiting[follower]:
-                heapq.heappush(ready, (keys[follower], follower))
-    return done
-
-
-def rings(edges: Edges) -> list[list[int]]:
-    """Return the groups of places that wait for each other (strongly connected), each sorted.
-
-    Works off what is free from both ends, then looks at the rest with Tarjan's algorithm.
-    """
-    rest = set(edges) - set(sort(edges, list(range(len(edges)))))
-    if not rest:
-        return []
-    return _Tarjan({place: sorted(edges[place] & rest) for place in sorted(rest)}).run()
-
-
-class _Tarjan:
-    """Strongly connected components without recursion, so that a long chain cannot exhaust the stack."""
-
-    def __init__(self, edges: Mapping[int, list[int]]) -> None:
-        self.edges = edges
-        self.index: dict[int, int] = {}
-        self.low: dict[int, int] = {}
-        self.stack: list[int] = []
-        self.on_stack: set[int] = set()
-        self.found: list[list[int]] = []
-
-    def run(self) -> list[list[int]]:
-        for place in self.edges:
-            if place not in self.index:
-                self._visit(place)
-        return sorted(self.found)
-
-    def _enter(self, place: int) -> tuple[int, Iterator[int]]:
-        self.index[place] = self.low[place] = len(self.index)
-        self.stack.append(place)
-        self.on_stack.add(place)
-        return place, iter(self.edges[place])
-
-    def _visit(self, start: int) -> None:
-        work = [self._enter(start)]
-        while work:
-            place, rest = work[-1]
-            for other in rest:
-                if other not in self.index:
-                    work.append(self._enter(other))
-                    break
-                if other in self.on_stack:
-                    self.low[place] = min(self.low[place], self.index[other])
-            else:
-                work.pop()
-                if work:
-                    self.low[work[-1][0]] = min(self.low[work[-1][0]], self.low[place])
-                if self.low[place] == self.index[place]:
-                    self._close(place)
-
-    def _close(self, place: int) -> None:
-        ring = []
-        while True:
-            other = self.stack.pop()
-            self.on_stack.discard(other)
-            ring.append(other)
-            if other == place:
-                break
-        if len(ring) > 1 or place in self.edges[place]:
-            self.found.append(sorted(ring))

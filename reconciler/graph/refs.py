@@ -1,0 +1,66 @@
+"""What a spec refers to, as its kind's fields say. The planner and export ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from reconciler.changes import LiveObject
+from reconciler.kinds import Field, Kind
+
+
+class Ref(NamedTuple):
+    """One reference that a spec holds."""
+
+    field: str  # top-level field of spec
+    kind: str
+    name: str
+    defer: bool
+
+
+def references(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Ref]:
+    """Yield what *spec* refers to, in a stable order; the same reference may come twice."""
+    for name, field_ in kind.fields.items():
+        if name in spec and _refers(field_):
+            for reference, target in _targets(field_, spec[name]):
+                yield Ref(name, reference[0], target, reference[1])
+
+
+def _refers(field_: Field) -> bool:
+    if field_.reference is not None or any(map(_refers, field_.properties.values())):
+        return True
+    return field_.items is not None and _refers(field_.items)
+
+
+def _targets(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]]:
+    if isinstance(value, list):
+        items = field_.items
+        if items is not None and _refers(items):
+            for item in value:
+                yield from _targets(items, item)
+        elif field_.reference is not None:
+            for item in value:
+                yield from _name(field_, item)
+    elif isinstance(value, dict):
+        for name, below in field_.properties.items():
+            if name in value and _refers(below):
+                yield from _targets(below, value[name])
+    else:
+        yield from _name(field_, value)
+
+
+def _name(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]]:
+    reference = field_.reference
+    if reference is not None and isinstance(value, str) and value not in reference.literals:
+        yield (reference.kind, reference.defer), value
+
+
+def live_references(
+    live: Iterable[tuple[str, LiveObject]], kinds: Mapping[str, Kind]
+) -> Iterator[tuple[str, Ref, LiveObject]]:
+    """Yield (cluster, reference, object that holds it) of everything live that was read."""
+    for cluster, found in live:
+        kind = kinds.get(found.kind)
+        if kind is not None:
+            for ref in references(kind, found.spec):
+                yield cluster, ref, found
