@@ -40,13 +40,15 @@ def read(client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, cluster: str
     Raises ReadIncomplete when any list is not whole, Refused while the cluster is being upgraded, and what the
     client raises.
     """
+    from reconciler.client import collector_paused
+
     probe(client, cluster)
     complete = _with_referenced(kinds, wanted)
-    lists = dict(
-        zip(complete, _in_parallel(client, [(kinds[name], fields) for name, fields in complete.items()]), strict=True)
-    )
-    names = {name: _names(kinds[name], lists[name]) for name in complete}
-    objects = {name: _decoded(kinds[name], lists.pop(name), names) for name in complete}
+    with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
+        queries = [(kinds[name], fields) for name, fields in complete.items()]
+        lists = dict(zip(complete, _in_parallel(client, queries), strict=True))
+        names = {name: _names(kinds[name], lists[name]) for name in complete}
+        objects = {name: _decoded(kinds[name], lists.pop(name), names) for name in complete}
     return LiveState(cluster=cluster, objects=objects, state_id=client.state_id)
 
 
@@ -122,13 +124,10 @@ def _usable_uid(uid: Any) -> bool:
 
 def _decoded(kind: Kind, wires: list[Any], names: Mapping[str, Mapping[int | str, str]]) -> tuple[LiveObject, ...]:
     """Decode one by one and let go of each wire object: two copies of a large cluster never stand side by side."""
-    from reconciler.client import collector_paused
-
     wires.sort(key=lambda wire: (isinstance(wire[kind.id], str), wire[kind.id]), reverse=True)
     objects = []
-    with collector_paused():
-        while wires:
-            objects.append(_object(kind, wires.pop(), names))
+    while wires:
+        objects.append(_object(kind, wires.pop(), names))
     return tuple(objects)
 
 
