@@ -10,13 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from reconciler.kinds import MISSING, Field, Kind
-from reconciler.quantities import UNITS, quantity, redis_size
+from reconciler.normalize.forms import Touch, is_unread, is_value_from, order_key, touched, touches_of
 
-Touch = Callable[[Any], Any]
+__all__ = [
+    "canonical",
+    "canonical_live",
+    "comparable",
+    "hidden_values",
+    "is_value_from",
+    "label",
+    "order_key",
+    "project",
+]
 
 _LABEL_LIMIT = 64
 
@@ -36,7 +45,7 @@ _shapes: dict[int, _Shape] = {}
 
 def canonical(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return a desired *spec* in canonical form; *spec* stays as it is."""
-    return _touched(spec, _shape(kind).desired)
+    return touched(spec, _shape(kind).desired)
 
 
 def canonical_live(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,7 +54,7 @@ def canonical_live(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
     What can never be compared or written goes: unknown and read-only fields, and secrets at any depth.
     """
     shape = _shape(kind)
-    return _touched({name: value for name, value in spec.items() if name in shape.readable}, shape.live)
+    return touched({name: value for name, value in spec.items() if name in shape.readable}, shape.live)
 
 
 def project(kind: Kind, desired: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,11 +103,6 @@ def hidden_values(kind: Kind, spec: Mapping[str, Any]) -> Iterator[tuple[str, An
             yield from _hidden_below(kind.fields[name], name, spec[name])
 
 
-def is_value_from(value: Any) -> bool:
-    """Say whether *value* is a reference to a secret: `{valueFrom: …}`."""
-    return isinstance(value, Mapping) and len(value) == 1 and "valueFrom" in value
-
-
 def label(field: Field, item: Any) -> str:
     """Name *item* of a keyed list or a set within its list: `[role=app]`, `[a.example.com]`."""
     if field.key and isinstance(item, Mapping):
@@ -106,11 +110,6 @@ def label(field: Field, item: Any) -> str:
     else:
         text = _word(item)
     return f"[{text}]"
-
-
-def order_key(value: Any) -> str:
-    """Give any JSON value a place in an order that does not depend on where it was read."""
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
 # What follows compiles a kind.
@@ -123,133 +122,12 @@ def _shape(kind: Kind) -> _Shape:
             _shapes.clear()
         shape = _shapes[id(kind)] = _Shape(
             kind,
-            _touches(kind.fields, kind, live=False),
-            _touches(kind.fields, kind, live=True),
-            frozenset(name for name, field in kind.fields.items() if not _unread(field)),
+            touches_of(kind.fields, kind, live=False),
+            touches_of(kind.fields, kind, live=True),
+            frozenset(name for name, field in kind.fields.items() if not is_unread(field)),
             frozenset(name for name, field in kind.fields.items() if _hides(field)),
         )
     return shape
-
-
-def _touches(fields: Mapping[str, Field], kind: Kind | None, *, live: bool) -> dict[str, Touch]:
-    touches = {name: touch for name, field in fields.items() if (touch := _touch(field, live=live)) is not None}
-    if kind is not None and "port" in kind.guard and "port" in fields:
-        touches["port"] = lambda value: MISSING if value == 0 else value  # 0 = the server chooses
-    return touches
-
-
-def _touched(spec: Mapping[str, Any], touches: Mapping[str, Touch]) -> dict[str, Any]:
-    out = dict(spec)
-    for name in touches.keys() & out.keys():
-        value = touches[name](out[name])
-        if value is MISSING:
-            del out[name]
-        else:
-            out[name] = value
-    return out
-
-
-def _touch(field: Field, *, live: bool) -> Touch | None:
-    if field.secret:
-        return _nothing if live else None
-    if field.embeds_secret:
-        return _without_userinfo if live else None
-    if field.items is not None or field.key is not None:
-        return _list_touch(field, live=live)
-    if field.properties:
-        return _object_touch(field, live=live)
-    if field.unit in UNITS and (field.type != "string" or field.unit == "bytes"):
-        return _quantity_touch(field)
-    if field.format == "pem":
-        return _pem
-    if field.format == "redis-acl":
-        return lambda value: " ".join(value.split()) if isinstance(value, str) else value
-    if field.type == "integer":
-        return _whole
-    return None
-
-
-def _quantity_touch(field: Field) -> Touch:
-    unit = field.unit or ""
-
-    def number(value: Any) -> Any:
-        if type(value) is str:
-            parsed = quantity(value, unit)
-            return value if parsed is None else parsed
-        return _whole(value)
-
-    def text(value: Any) -> Any:
-        if type(value) is str:
-            return redis_size(value) or value
-        return str(value) if type(value) is int else value
-
-    return text if field.type == "string" else number
-
-
-def _object_touch(field: Field, *, live: bool) -> Touch | None:
-    touches = _touches(field.properties, None, live=live)
-    readable = frozenset(name for name, below in field.properties.items() if not _unread(below))
-
-    def whole(value: Any) -> Any:
-        return _touched(value, touches) if type(value) is dict and not is_value_from(value) else value
-
-    def readable_part(value: Any) -> Any:
-        if type(value) is not dict:
-            return value
-        return _touched({name: below for name, below in value.items() if name in readable}, touches)
-
-    if live:
-        return readable_part
-    return whole if touches else None
-
-
-def _list_touch(field: Field, *, live: bool) -> Touch | None:
-    touch = _touch(field.items, live=live) if field.items is not None else None
-    if touch is None and field.key is None:
-        return None
-    key = field.key
-
-    def ordered(value: Any) -> Any:
-        if type(value) is not list:
-            return value
-        items = value if touch is None else [made for item in value if (made := touch(item)) is not MISSING]
-        if key is None or len(items) < 2:
-            return items
-        if key:
-            return sorted(items, key=lambda item: _key_of(key, item))
-        return [item for _, item in sorted({order_key(item): item for item in items}.items())]
-
-    return ordered
-
-
-def _key_of(key: Sequence[str], item: Any) -> tuple[str, ...]:
-    """Return what sorts *item*: its key; where that is missing or the only thing there, the whole of it."""
-    named = [item.get(part) for part in key] if isinstance(item, Mapping) else [None]
-    return tuple(map(order_key, named if None not in named else (item,)))
-
-
-def _pem(value: Any) -> Any:
-    if type(value) is not str:
-        return value
-    lines = [line for part in value.split("\n") if (line := part.strip())]
-    return "\n".join(lines) + "\n" if lines else ""
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if type(value) is float and value.is_integer() else value
-
-
-def _nothing(value: Any) -> Any:
-    return MISSING
-
-
-def _without_userinfo(value: Any) -> Any:
-    """Keep live text such as a URI unless it may hold a user and a password."""
-    return MISSING if type(value) is not str or "@" in value else value
-
-
-def _unread(field: Field) -> bool:
-    return field.read_only or field.write_only
 
 
 def _hides(field: Field) -> bool:
