@@ -49,12 +49,11 @@ class Session:
         targets: Sequence[Target],
         *,
         observe: telemetry.Observer = telemetry.ignore,
-        stop: threading.Event | None = None,
     ) -> None:
         self.settings = settings
         self.targets = tuple(targets)
         self.observe = observe  # may be exchanged while the session lasts
-        self.stop = stop or threading.Event()
+        self.stop = threading.Event()
         self.kinds = load_kinds()
         self._clients: dict[str, Client] = {}
         self._ledger: Ledger | None = None

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +25,7 @@ from reconciler.commands.common import (
     options,
 )
 from reconciler.commands.show import show_plan, show_report
+from reconciler.commands.signals import stopping
 from reconciler.errors import AppliedInPart, Interrupted, Refused
 
 if TYPE_CHECKING:
@@ -49,8 +47,7 @@ def command(saved: str | None, files: tuple[str, ...], yes: bool, parallelism: i
     if saved and files:
         raise click.UsageError("give a saved plan or manifests (-f), not both")
     screen = console(flags)
-    stop = threading.Event()
-    with opening(flags, screen, stop=stop) as session:
+    with opening(flags, screen) as session:
         run = _Apply(session, screen, output, yes, parallelism)
         report = run.saved(Path(saved), flags) if saved else run.manifests(files, flags)
     return 0 if report is None else _code(report)
@@ -132,29 +129,13 @@ class _Apply:
 
         shown = not (self.screen.quiet or self.screen.verbose)
         drawn = sys.stderr.isatty()
-        with Progress(sys.stderr, live=drawn) as progress, stopping(self.session.stop, self.screen):
+        with Progress(sys.stderr, live=drawn) as progress, stopping(self.session.stop):
             progress.expect(plan)
             if shown:
                 self.session.observe = progress
             report = reconcile.execute(self.session, plan, live, parallelism=self.parallelism)
         show_report(report, self.output, self.screen, brief=shown and not drawn)
         return report
-
-
-@contextmanager
-def stopping(stop: threading.Event, screen: Console) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into a wish: the call in flight is finished, and no other is begun."""
-
-    def wish(number: int, _frame: object) -> None:
-        stop.set()
-        screen.note(f"\n{signal.Signals(number).name}: finishing what is under way, starting nothing new …")
-
-    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _code(report: Report) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.reconcile import Session
     from reconciler.secrets import Redactor
     from reconciler.settings import Settings
-    from reconciler.telemetry import Event, Observer
+    from reconciler.telemetry import Event
 
 Decorator = Callable[[Callable[..., int]], Callable[..., int]]
 
@@ -176,10 +175,9 @@ def declared(settings: Settings, files: Sequence[str], screen: Console) -> Manif
 
 
 @contextmanager
-def opening(
-    flags: Mapping[str, Any], screen: Console, observe: Observer | None = None, stop: threading.Event | None = None
-) -> Iterator[Session]:
+def opening(flags: Mapping[str, Any], screen: Console) -> Iterator[Session]:
     """Open a session on the chosen clusters; raises InputError where there is none."""
+    from reconciler.commands.signals import leaving
     from reconciler.reconcile import Session
 
     loaded = load_settings(flags, screen)
@@ -189,7 +187,7 @@ def opening(
             "write a reconciler.yaml, or set REDIS_ENTERPRISE_URL, _USER and _PASSWORD",
         )
         raise InputError([Problem("settings", 0, 0, "", message, hint)])
-    with Session(loaded, loaded.selected, observe=observe or screen.observe, stop=stop) as session:
+    with leaving(), Session(loaded, loaded.selected, observe=screen.observe) as session:
         yield session
 
 
