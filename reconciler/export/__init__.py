@@ -129,6 +129,8 @@ def _kept(field: Field, value: Any, shape: Mapping[str, Any], path: str) -> Any:
     """Return *value* without what goes without saying; MISSING for nothing left."""
     if value is None or field.read_only or (field.default is not MISSING and value == field.default):
         return MISSING
+    if field.deprecated and not value:
+        return MISSING
     if field.default is MISSING and value in ("", [], {}):
         return MISSING
     if isinstance(value, list):

@@ -49,19 +49,25 @@ class Draft:
 
 
 def kind_ranks(kinds: Mapping[str, Kind]) -> dict[str, int]:
-    """Return the place of each kind in a list where what is referred to comes first."""
+    """Return the place of each kind in a list where what is referred to comes first.
+
+    Where kinds refer to each other, the references that may come late decide: they are the usual ones (databases name
+    roles every day, roles name databases now and then). This only sorts what the references of objects leave open.
+    """
     names = sorted(kinds)
-    edges: Edges = {
-        place: {
-            names.index(reference.kind)
-            for reference in _kind_references(kinds[name].fields.values())
-            if not reference.defer and reference.kind in kinds and reference.kind != name
-        }
-        for place, name in enumerate(names)
-    }
-    for ring in rings(edges):
-        for place in ring:
-            edges[place] -= set(ring)
+    edges: Edges = {place: set() for place in range(len(names))}
+    late: Edges = {place: set() for place in range(len(names))}
+    for place, name in enumerate(names):
+        for reference in _kind_references(kinds[name].fields.values()):
+            if reference.kind in kinds and reference.kind != name:
+                other = names.index(reference.kind)
+                edges[place].add(other)
+                if reference.defer:
+                    late[place].add(other)
+    for kept in (late, {}):
+        for ring in rings(edges):
+            for place in ring:
+                edges[place] -= set(ring) - kept.get(place, set())
     return {names[place]: rank for rank, place in enumerate(sort(edges, names))}
 
 
