@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 import click
 
 from reconciler.cli import ReaderGone, say
-from reconciler.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from reconciler.manifests import Manifests
@@ -181,13 +180,7 @@ def opening(flags: Mapping[str, Any], screen: Console) -> Iterator[Session]:
     from reconciler.reconcile import Session
 
     loaded = load_settings(flags, screen)
-    if not loaded.selected:
-        message, hint = (
-            "no cluster is configured",
-            "write a reconciler.yaml, or set REDIS_ENTERPRISE_URL, _USER and _PASSWORD",
-        )
-        raise InputError([Problem("settings", 0, 0, "", message, hint)])
-    with leaving(), Session(loaded, loaded.selected, observe=screen.observe) as session:
+    with leaving(), Session(loaded, loaded.reachable(), observe=screen.observe) as session:
         yield session
 
 

@@ -135,37 +135,35 @@ class _Drawn:
     """A bar for the whole and a moving line for each change under way; what went wrong stays above."""
 
     def __init__(self, stream: TextIO, total: int) -> None:
-        from rich.console import Console
+        from rich.console import Console, Group
+        from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        self._bars: Bars = Progress(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=Console(file=stream, highlight=False, markup=False, emoji=False),
-            transient=True,
-            redirect_stdout=False,
-        )
-        self._bars.start()
-        self._whole = self._bars.add_task("applying", total=total)
+        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        words = TextColumn("{task.description}", markup=False)
+        bar = (BarColumn(bar_width=40), MofNCompleteColumn(), TimeElapsedColumn())
+        self._whole: Bars = Progress(words, *bar, console=self._console)
+        self._each: Bars = Progress(SpinnerColumn(), words, TimeElapsedColumn(), console=self._console)
+        self._whole_task = self._whole.add_task("applying", total=total)
         self._tasks: dict[int, TaskID] = {}
+        group = Group(self._whole, self._each)
+        self._live = Live(group, console=self._console, transient=True, redirect_stdout=False, refresh_per_second=10)
+        self._live.start()
 
     def started(self, number: int, text: str) -> None:
-        self._tasks[number] = self._bars.add_task(f"  {_line(text)}", total=None)
+        self._tasks[number] = self._each.add_task(_line(text), total=None)
 
     def moved(self, number: int, text: str) -> None:
         if number in self._tasks:
-            self._bars.update(self._tasks[number], description=f"  {_line(text)}")
+            self._each.update(self._tasks[number], description=_line(text))
 
     def ended(self, number: int, text: str) -> None:
         if number in self._tasks:
-            self._bars.remove_task(self._tasks.pop(number))
-        self._bars.advance(self._whole)
+            self._each.remove_task(self._tasks.pop(number))
+        self._whole.advance(self._whole_task)
 
     def said(self, text: str) -> None:
-        self._bars.console.print(_line(text), markup=False)
+        self._console.print(_line(text), markup=False)
 
     def close(self) -> None:
-        self._bars.stop()
+        self._live.stop()

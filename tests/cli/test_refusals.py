@@ -98,8 +98,8 @@ def test_no_cluster_at_all_says_what_to_configure(bare: Cli) -> None:
     bare.write("one.yaml", "apiVersion: reconciler/v1\nkind: Role\nmetadata: {name: a}\nspec: {management: none}\n")
     done = bare("plan", "-f", "one.yaml", code=3)
     assert done.err == (
-        "error: settings: no cluster is configured "
-        "(write a reconciler.yaml, or set REDIS_ENTERPRISE_URL, _USER and _PASSWORD)\n"
+        "error: settings: no cluster is configured (write reconciler.yaml, or set REDIS_ENTERPRISE_URL, "
+        "REDIS_ENTERPRISE_USER and REDIS_ENTERPRISE_PASSWORD)\n"
     )
 
 

@@ -268,3 +268,10 @@ def test_simulate_serves_a_cluster_that_can_be_planned(bare: Cli) -> None:
     assert done.out == "  + Role/a\n      management  none\n\nPlan: 1 to create, 0 to update, 0 to delete.\n"
     process.terminate()
     assert process.wait(20) == 0
+
+
+def test_flags_and_the_environment_are_enough_for_one_cluster(bare: Cli, server: Running) -> None:
+    bare.write("one.yaml", "apiVersion: reconciler/v1\nkind: Role\nmetadata: {name: a}\nspec: {management: none}\n")
+    where = ("--url", server.urls[0], "--ca-cert", str(server.ca_file))
+    assert bare("plan", "-f", "one.yaml", *where).out.endswith("Plan: 1 to create, 0 to update, 0 to delete.\n")
+    assert "+ Role/a" in bare("apply", "-f", "one.yaml", "--yes", "-q", *where).out
