@@ -66,7 +66,7 @@ def _story(folder: Path) -> None:
     with _simulator(folder) as simulator:
         shop = _shop(folder, simulator)
         env = _environment(simulator)
-        _say(f"The shop's manifests are in {shop}: ten databases, ACLs, roles, users.")
+        _say(f"The shop's manifests (ten databases, ACLs, roles, users) are in\n  {shop}")
 
         _title(2, "Are the manifests right? (no network)")
         _run(["validate"], shop, env)
@@ -125,7 +125,7 @@ def _simulator(folder: Path) -> Iterator[Simulator]:
         if not line:
             raise StoryError(f"the simulator did not start:\n{(folder / 'simulator.log').read_text()[-2000:]}")
         said = json.loads(line)
-        _say(line.decode().strip())
+        _say(f"It answers at {', '.join(said['urls'])}.")
         members, outside = said["urls"][:2], said["urls"][2:]
         yield Simulator((*outside, *members), Path(said["ca_file"]), said["username"], password)
     finally:
@@ -162,7 +162,7 @@ def _ask(simulator: Simulator, method: str, path: str, body: Mapping[str, Any] |
 
 def _change(simulator: Simulator, name: str, body: Mapping[str, Any]) -> None:
     uid = next(bdb["uid"] for bdb in _ask(simulator, "GET", "/v1/bdbs?fields=uid,name") if bdb["name"] == name)
-    _say(f"$ curl --cacert ca.pem -u admin -X PUT …/v1/bdbs/{uid} -d '{json.dumps(body)}'   # {name}")
+    _say(f"$ curl -u admin -X PUT …/v1/bdbs/{uid} -d '{json.dumps(body)}'   # {name}")
     _ask(simulator, "PUT", f"/v1/bdbs/{uid}", body)
     _wait_active(simulator, uid)
 
