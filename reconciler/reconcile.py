@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import drift, normalize, telemetry
 from reconciler.errors import InputError, PlanStale, Problem, SecretMissing
-from reconciler.kinds import Address, Field, Kind, load_kinds
+from reconciler.kinds import Address, load_kinds
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
 from reconciler.secrets import Secret, resolve
+from reconciler.wanted import Wanted, needs_port, wanted_for
 
 if TYPE_CHECKING:
     from reconciler.client import Client
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from reconciler.outputs import Output
     from reconciler.report import Report
     from reconciler.settings import Settings, Target
-
-Wanted = dict[str, frozenset[str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         },
     )
     for name, mine in by_cluster.items():
-        if _needs_port(session.kinds, mine, states[name]):
+        if needs_port(session.kinds, mine, states[name]):
             from reconciler.live import read_ports
 
             states[name] = replace(states[name], taken_ports=read_ports(session.clients()[name]))
@@ -289,41 +288,6 @@ def outputs(session: Session, *, passwords: bool) -> tuple[Output, ...]:
 def find_drift(session: Session, planned: Planned) -> tuple[drift.Drift, ...]:
     """Say for each difference in *planned* who is ahead."""
     return drift.find(session.kinds, planned.plan, planned.live, planned.owned)
-
-
-def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: Iterable[Address]) -> Wanted:
-    """Return what must be read to plan *resources*: what they declare, and who refers to what may go."""
-    fields: dict[str, set[str]] = {}
-    leaving = {address.kind for address in owned}
-    for resource in resources:
-        fields.setdefault(resource.address.kind, set()).update(resource.spec)
-        if resource.absent:
-            leaving.add(resource.address.kind)
-    for kind in kinds.values() if leaving else ():
-        referring = {name for name, field in kind.fields.items() if leaving.intersection(_targets(field))}
-        if referring or kind.name in leaving:
-            fields.setdefault(kind.name, set()).update(referring)
-    return {name: frozenset(names) for name, names in sorted(fields.items())}
-
-
-def _targets(field: Field) -> Iterator[str]:
-    """Yield the kinds that *field* refers to, at any depth."""
-    if field.reference:
-        yield field.reference.kind
-    for child in (*field.properties.values(), *((field.items,) if field.items else ())):
-        yield from _targets(child)
-
-
-def _needs_port(kinds: Mapping[str, Kind], resources: Iterable[Resource], state: LiveState) -> bool:
-    """Say whether a create is coming whose guard is a port that nobody declared."""
-    names: dict[str, set[str]] = {kind: {item.name for item in items} for kind, items in state.objects.items()}
-    return any(
-        "port" in kinds[resource.address.kind].guard
-        and not resource.absent
-        and not resource.spec.get("port")
-        and resource.address.name not in names.get(resource.address.kind, ())
-        for resource in resources
-    )
 
 
 def _secret_statuses(session: Session, resources: Iterable[Resource]) -> dict[tuple[Address, str], str]:

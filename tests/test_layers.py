@@ -19,7 +19,10 @@ LAYERS = (
     ("kinds",),
     ("normalize",),
     ("diff", "manifests"),
-    ("bodies", "changes", "decide", "desk", "drift", "graph", "limits", "plan", "planfile", "report", "selection"),
+    (
+        *("bodies", "changes", "decide", "desk", "drift", "graph", "limits", "plan", "planfile", "report"),
+        *("selection", "wanted"),
+    ),
     ("rest", "hooks"),
     ("flows",),
     ("client", "ledger", "render", "export", "outputs"),
@@ -49,17 +52,12 @@ HOMES = {
 }
 
 # Code that decides: no clock, no chance, no files, no sockets, no threads, no environment.
-PURE = (
-    *("normalize", "diff", "bodies", "changes", "decide", "desk", "drift", "graph", "limits", "plan", "planfile"),
-    *("report", "selection", "rest", "hooks", "flows"),
-)
-IMPURE = frozenset(
-    {
-        *("time", "datetime", "random", "secrets", "os", "io", "pathlib", "tempfile", "shutil", "socket", "ssl", "http"),
-        *("urllib", "threading", "asyncio", "concurrent", "multiprocessing", "subprocess", "signal", "logging"),
-        "sqlite3",
-    }
-)
+PURE = ("normalize", "diff", *LAYERS[6], "rest", "hooks", "flows")
+IMPURE = {
+    *("time", "datetime", "random", "secrets", "os", "io", "pathlib", "tempfile", "shutil", "socket", "ssl"),
+    *("http", "urllib", "threading", "asyncio", "concurrent", "multiprocessing", "subprocess", "signal"),
+    *("logging", "sqlite3"),
+}
 
 
 def noun(path: Path) -> str:

@@ -76,6 +76,10 @@ class _Apply:
         reconcile.settle(session)
         manifests = declared(session.settings, files, self.screen)
         wishes = choice(flags, session.settings)
+        if self.yes:  # nobody is asked, so nothing can move in the meantime: one look, under the lock, is enough
+            with session.locked(target.name for target in session.targets):
+                planned = reconcile.plan(session, manifests, wishes)
+                return self.execute(planned.plan, planned.live) if self.approved(planned.plan, wishes) else None
         planned = reconcile.plan(session, manifests, wishes)
         if not self.approved(planned.plan, wishes):
             return None
@@ -90,7 +94,8 @@ class _Apply:
 
         plan = from_json(savedplan.read(path))
         self.session.only(plan.clusters)
-        reconcile.refuse_if_moved(plan, reconcile.reread(self.session, plan))
+        if not self.yes:
+            reconcile.refuse_if_moved(plan, reconcile.reread(self.session, plan))
         if not self.approved(plan, choice(flags, self.session.settings), known=True):
             return None
         with self.session.locked(plan.clusters):

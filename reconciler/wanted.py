@@ -1,0 +1,49 @@
+"""What must be read of a cluster before its manifests can be planned. Pure; the use case asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from reconciler.kinds import Address, Field, Kind
+from reconciler.plan import LiveState
+
+if TYPE_CHECKING:
+    from reconciler.manifests import Resource
+
+Wanted = dict[str, frozenset[str] | None]  # by kind: fields of its spec; None = all of them
+
+
+def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: Iterable[Address]) -> Wanted:
+    """Return what must be read to plan *resources*: what they declare, and who refers to what may go."""
+    fields: dict[str, set[str]] = {}
+    leaving = {address.kind for address in owned}
+    for resource in resources:
+        fields.setdefault(resource.address.kind, set()).update(resource.spec)
+        if resource.absent:
+            leaving.add(resource.address.kind)
+    for kind in kinds.values() if leaving else ():
+        referring = {name for name, field in kind.fields.items() if leaving.intersection(_targets(field))}
+        if referring or kind.name in leaving:
+            fields.setdefault(kind.name, set()).update(referring)
+    return {name: frozenset(names) for name, names in sorted(fields.items())}
+
+
+def _targets(field: Field) -> Iterator[str]:
+    """Yield the kinds that *field* refers to, at any depth."""
+    if field.reference:
+        yield field.reference.kind
+    for child in (*field.properties.values(), *((field.items,) if field.items else ())):
+        yield from _targets(child)
+
+
+def needs_port(kinds: Mapping[str, Kind], resources: Iterable[Resource], state: LiveState) -> bool:
+    """Say whether a create is coming whose guard is a port that nobody declared."""
+    names: dict[str, set[str]] = {kind: {item.name for item in items} for kind, items in state.objects.items()}
+    return any(
+        "port" in kinds[resource.address.kind].guard
+        and not resource.absent
+        and not resource.spec.get("port")
+        and resource.address.name not in names.get(resource.address.kind, ())
+        for resource in resources
+    )
