@@ -1,31 +1,31 @@
 """Every failure that a user can meet, and the exit code that it ends with.
 
-    ReconcilerError            1   anything of ours that is not named below
-    ├── InputError             3   manifests, project file or flags are wrong; carries every problem at once
-    │   └── SecretMissing      3   a `valueFrom` that gives nothing
-    ├── ClusterError           4   the cluster cannot be reached or refuses
-    │   ├── Unreachable        4   no node answered
-    │   ├── Untrusted          4   TLS: unknown CA, wrong name, expired, pin differs
-    │   ├── Unauthorized       4   401; tried once, since five failures lock the account
-    │   ├── Forbidden          4   403, a lapsed licence included
-    │   ├── VersionUnsupported 4   505
-    │   ├── ReadIncomplete     4   a list could not be read whole: no plan is made from it
-    │   ├── Rejected           4   400, 404, 406, 409 …: well understood and refused
-    │   │   └── Busy           4   409 while another change runs; worth another try
-    │   ├── Ambiguous          4   a write whose outcome is unknown
-    │   ├── ActionFailed       4   the server accepted a change, worked on it, and failed
-    │   └── Conflict           4   what we were to create is there already, and is not ours
-    ├── LedgerError            1   our local record cannot be used
-    │   ├── LedgerUnwritable   1   disk full, read-only …: no write is sent to a cluster
-    │   └── LedgerCorrupt      1   the record is damaged
-    ├── Refused                5   we decline: unsafe, stale, protected, locked
-    │   ├── PlanStale          5
-    │   ├── ChangedUnderneath  5   one object moved between the plan and its write
-    │   ├── PlanTooLarge       5
-    │   ├── DestroyProtected   5
-    │   └── Locked             5
-    ├── AppliedInPart          6   some changes are done, some are not
-    └── Interrupted          130   Ctrl-C or SIGTERM, at a safe boundary
+ReconcilerError            1   anything of ours that is not named below
+├── InputError             3   manifests, project file or flags are wrong; carries every problem at once
+│   └── SecretMissing      3   a `valueFrom` that gives nothing
+├── ClusterError           4   the cluster cannot be reached or refuses
+│   ├── Unreachable        4   no node answered
+│   ├── Untrusted          4   TLS: unknown CA, wrong name, expired, pin differs
+│   ├── Unauthorized       4   401; tried once, since five failures lock the account
+│   ├── Forbidden          4   403, a lapsed licence included
+│   ├── VersionUnsupported 4   505
+│   ├── ReadIncomplete     4   a list could not be read whole: no plan is made from it
+│   ├── Rejected           4   400, 404, 406, 409 …: well understood and refused
+│   │   └── Busy           4   409 while another change runs; worth another try
+│   ├── Ambiguous          4   a write whose outcome is unknown
+│   ├── ActionFailed       4   the server accepted a change, worked on it, and failed
+│   └── Conflict           4   what we were to create is there already, and is not ours
+├── LedgerError            1   our local record cannot be used
+│   ├── LedgerUnwritable   1   disk full, read-only …: no write is sent to a cluster
+│   └── LedgerCorrupt      1   the record is damaged
+├── Refused                5   we decline: unsafe, stale, protected, locked
+│   ├── PlanStale          5
+│   ├── ChangedUnderneath  5   one object moved between the plan and its write
+│   ├── PlanTooLarge       5
+│   ├── DestroyProtected   5
+│   └── Locked             5
+├── AppliedInPart          6   some changes are done, some are not
+└── Interrupted          130   Ctrl-C or SIGTERM, at a safe boundary
 """
 
 from __future__ import annotations
