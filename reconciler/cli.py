@@ -6,6 +6,7 @@ nothing; this module must not import anything heavy, and knows nothing of what t
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -34,6 +35,8 @@ COMMANDS = {
 USAGE_CODE = 3  # a wrong flag is invalid input; click's own 2 means "changes" here
 DEBUG_FLAG = "--debug"
 
+SERVERS = ("simulate", "demo")  # they live long; all other commands read, decide and end
+
 
 class ReaderGone(Exception):
     """Whoever read standard output has closed it; a class of our own, since click swallows the system's."""
@@ -42,6 +45,8 @@ class ReaderGone(Exception):
 def main() -> NoReturn:
     """Run the command line in `sys.argv` and exit with its code."""
     arguments = sys.argv[1:]
+    if arguments[:1] and arguments[0] not in SERVERS:
+        gc.disable()  # what is read stays until the end: searching it for garbage is a tenth of a run, and finds none
     try:
         code = quick(arguments)
         if code is None:
@@ -51,6 +56,7 @@ def main() -> NoReturn:
         # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    gc.freeze()  # the interpreter collects once more on its way out; there is nothing to be had any more
     sys.exit(code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -134,6 +135,8 @@ class _Apply:
 
         shown = not (self.screen.quiet or self.screen.verbose)
         drawn = sys.stderr.isatty()
+        gc.freeze()  # the plan stays; from here on there may be hours, with garbage of their own
+        gc.enable()
         with Progress(sys.stderr, live=drawn) as progress, stopping(self.session.stop):
             progress.expect(plan)
             if shown:
