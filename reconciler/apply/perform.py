@@ -13,7 +13,7 @@ from reconciler.errors import ChangedUnderneath, Conflict, LedgerError, Reconcil
 from reconciler.flows import Ended, Expected, Task
 from reconciler.kinds import Kind
 from reconciler.ledger import Intent, Ledger, Record
-from reconciler.normalize import comparable, hidden_values, is_value_from
+from reconciler.normalize import hidden_values, is_value_from
 from reconciler.plan import Action, Change, Owned
 from reconciler.rest import Body, Reveal, Uid, encode
 
@@ -158,12 +158,12 @@ def _drive(site: Site, change: Change, task: Task, flow: flows.Flow[Ended]) -> E
 def _conclude(site: Site, change: Change, ended: Ended, done: Done, digests: Mapping[str, str]) -> None:
     """Write down what is there now, even where it is not what was asked for; then say so."""
     assert ended.found is not None  # noqa: S101 - a create or an update ends with an object
-    live, kind = ended.found.object, site.kinds[change.address.kind]
+    live = ended.found.object
     done.uid = live.uid
     site.directory.learn(change.address, live.uid)
     mine = site.owned.get(change.address)
     before = mine.fields if mine is not None and change.action is Action.UPDATE else {}
-    record = Record(change.address, live.uid, live.created, {**before, **comparable(kind, change.body)}, digests)
+    record = Record(change.address, live.uid, live.created, {**before, **change.body}, digests)
     try:
         old = change.address._replace(name=change.renamed_from) if change.renamed_from else None
         site.ledger.close(done.operation, "failed" if ended.problem else "done", record=record, forget=old)

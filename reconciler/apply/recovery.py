@@ -42,16 +42,19 @@ def _judged(
 ) -> tuple[str, Record | None, Address | None]:
     if intent.action == "create":
         made = _made(kind, intent, objects)
-        return (
-            ("done, found later", _record(kind, intent, made, {}, intent.secrets), None) if made else ("", None, None)
-        )
+        if made is None:
+            return "", None, None
+        record = Record(intent.address, made.uid, made.created, intent.body, intent.secrets)
+        return "done, found later", record, None
     there = next((one for one in objects if one.uid == intent.uid), None)
     if intent.action == "delete":
         return ("done, found later", None, intent.address) if there is None else ("superseded", None, None)
     if there is None or there.name != intent.address.name or changes(kind, intent.body, there.spec):
         return "superseded", None, None
     mine = ledger.owned(intent.address.cluster).get(intent.address)
-    return "done, found later", _record(kind, intent, there, mine.fields if mine else {}, {}), None
+    # What cannot be read back was perhaps not set: it stays as it was, and the next plan says so.
+    seen = {**(mine.fields if mine else {}), **comparable(kind, intent.body)}
+    return "done, found later", Record(intent.address, there.uid, there.created, seen, {}), None
 
 
 def _made(kind: Kind, intent: Intent, objects: tuple[LiveObject, ...]) -> LiveObject | None:
@@ -62,9 +65,3 @@ def _made(kind: Kind, intent: Intent, objects: tuple[LiveObject, ...]) -> LiveOb
     named = [one for one in objects if one.name == intent.address.name]
     same = [one for one in named if not changes(kind, intent.body, one.spec)]
     return same[0] if len(same) == 1 else None
-
-
-def _record(
-    kind: Kind, intent: Intent, live: LiveObject, before: Mapping[str, object], secrets: Mapping[str, str]
-) -> Record:
-    return Record(intent.address, live.uid, live.created, {**before, **comparable(kind, intent.body)}, secrets)

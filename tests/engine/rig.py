@@ -12,7 +12,7 @@ from reconciler.apply import apply, recover, unfinished_creates
 from reconciler.kinds import Address, load_kinds
 from reconciler.ledger import Ledger
 from reconciler.manifests import Resource
-from reconciler.normalize import canonical, hidden_values
+from reconciler.normalize import canonical, hidden_values, is_value_from
 from reconciler.plan import LiveObject, LiveState, Options, Plan, make_plan
 from reconciler.report import Report
 from reconciler.rest import decode, natural_key
@@ -148,6 +148,7 @@ class Rig:
             (one.address, path): self.ledger.secret_status(one.address, path, self.reveal(value["valueFrom"]))
             for one in resources
             for path, value in hidden_values(KINDS[one.address.kind], one.spec)
+            if is_value_from(value)
         }
 
     def apply(self, plan: Plan, *, parallelism: int = 1, **more: Any) -> Report:

@@ -34,7 +34,8 @@ def values_of(schema: Mapping[str, Any]) -> list[Any]:
         return [schema["const"]]
     if "enum" in schema:
         return list(schema["enum"])
-    match schema["type"]:
+    kind = schema["type"]  # a quantity is an integer or a text
+    match kind[0] if isinstance(kind, list) else kind:
         case "boolean":
             return [False, True]
         case "integer" | "number":

@@ -1,0 +1,184 @@
+"""Every settable field of every kind, there and back: two valid values at least, over TLS, on a real socket.
+
+The values come from the kind files (`examples`, enums, ranges), so a new field is tested by being described. The
+tables below say what a value needs beside it, and which fields the API lets one set once only.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.client import Client
+from reconciler.kinds import Address, Field, Kind
+from reconciler.manifests import Resource
+from reconciler.normalize import canonical, is_value_from
+from reconciler.plan import Action
+from reconciler.simulator.testing import running
+from tests.engine.rig import CANARY, KINDS, Rig, declared, user_spec
+from tests.kinds.samples import values_of
+from tests.support.inprocess import Plain, Where
+
+# What an object needs before anything else can be said of it.
+LEAST: Mapping[str, Mapping[str, Any]] = {
+    "Database": {"memory_size": "1GiB"},
+    "RedisACL": {"acl": "+@read ~*"},
+    "Role": {"management": "db_member"},
+    "User": user_spec("probe", ["app-writer"]),
+}
+# What a value needs beside it: (kind, field) → the rest of the spec, or a function of the value.
+NEEDS: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("Database", "backup"): {"backup_interval": 86400, "backup_location": {"type": "mount_point", "path": "/backups"}},
+    ("Database", "bigstore_ram_size"): {"bigstore": True},
+    ("Database", "data_persistence"): {"snapshot_policy": [{"secs": 3600, "writes": 1}]},
+    ("Database", "gradual_sync_policy_parameters"): {"gradual_sync_policy": "custom"},
+    ("Database", "oss_cluster"): {"sharding": True, "shards_count": 2, "proxy_policy": "all-nodes"},
+    ("Database", "rack_aware"): {"replication": True},
+    ("Database", "shard_key_regex"): {"sharding": True, "shards_count": 2},
+    ("Database", "sharding"): {},
+    ("Database", "shards_count"): {"sharding": True},
+    ("User", "certificate_subject_line"): {"auth_method": "certificate", "password": None},
+    ("User", "password"): {"email": "probe@example.com"},
+}
+# Values where those of the schema do not say enough: a cluster of this size, these versions.
+VALUES: Mapping[tuple[str, str], list[Any]] = {
+    ("Database", "memory_size"): ["512MiB", "1GiB", 3 * 2**30],
+    ("Database", "redis_version"): ["7.4", "8.0"],
+    ("Database", "shards_count"): [2, 4],
+    ("User", "auth_method"): ["regular", "entraid", "sso"],
+}
+# Set once: the facts know no way back, or another call than PUT. Each value is tried on an object of its own.
+ONCE = {("Database", "sharding"), ("Database", "redis_version"), ("User", "auth_method")}
+# Grows only.
+ONE_WAY = {("Database", "shards_count")}
+
+CASES = [(kind.name, name) for kind in KINDS.values() for name, field in kind.fields.items() if not field.read_only]
+
+
+class Server:
+    """A simulator on a real socket, in the shape that `Rig` wants of its world."""
+
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+        self.core = inside.core
+        self.clock = time.monotonic
+        self.sleep = time.sleep
+
+    @property
+    def log(self) -> list[Any]:
+        return list(self.inside.log)
+
+    def client(self) -> Client:
+        where = Where(self.inside.urls, ca_cert=self.inside.ca_file)
+        return Client(where, (self.inside.username, Plain(self.inside.password)), random=random.Random(1))
+
+
+class SocketRig(Rig):
+    def __init__(self, folder: Path, server: Server) -> None:
+        super().__init__(folder)
+        self.world = server  # type: ignore[assignment]
+        self.client = server.client()
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with running(nodes=3, rack_aware=True) as inside:
+        rig = SocketRig(tmp_path_factory.mktemp("fields") / "state", Server(inside))
+        yield rig
+        rig.client.close()
+        rig.ledger.disconnect()
+
+
+def spec_with(kind: str, name: str, value: Any) -> dict[str, Any]:
+    """Return the smallest valid spec that sets *name* to *value*."""
+    spec = {**LEAST[kind], **NEEDS.get((kind, name), {}), name: value}
+    if kind == "User" and spec.get("auth_method", "regular") != "regular":
+        spec["password"] = None
+        spec.setdefault("certificate_subject_line", "CN=probe") if spec["auth_method"] == "certificate" else None
+    if kind == "Database" and name == "sharding" and value:
+        spec["shards_count"] = 2
+    spec = {field: part for field, part in spec.items() if part is not None}
+    assert KINDS[kind].validator.findings(spec) == []
+    return spec
+
+
+def referred(field: Field, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield (kind, name) of what *value* refers to."""
+    if isinstance(value, str) and field.reference and value not in field.reference.literals:
+        yield field.reference.kind, value
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            if name in field.properties:
+                yield from referred(field.properties[name], part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from referred(field.items or field, part)
+
+
+def beside(kind: Kind, spec: Mapping[str, Any]) -> list[Resource]:
+    """Return the objects that *spec* refers to."""
+    found = {pair for name, value in spec.items() for pair in referred(kind.fields[name], value)}
+    return [declared(other, name, {**LEAST[other]}) for other, name in sorted(found) if other != kind.name]
+
+
+def converge(rig: Rig, kind: Kind, name: str, spec: Mapping[str, Any]) -> Any:
+    """Apply *spec*, and show that the plan is empty afterwards; return the plan of the object itself."""
+    others = beside(kind, spec)
+    rig.converge(others)
+    wanted = [declared(kind.name, name, spec), *others]
+    plan = rig.plan(wanted)
+    report = rig.apply(plan)
+    assert [outcome.why for outcome in report.outcomes if outcome.why] == []
+    assert rig.plan(wanted).changes == ()
+    return plan
+
+
+def sent(rig: Rig, begun: int, field: Field) -> list[Any]:
+    """Return what the requests since *begun* said of *field*."""
+    bodies = [json.loads(entry.body) for entry in rig.sent[begun:] if entry.body]
+    return [body[field.wire] for body in bodies if field.wire in body]
+
+
+def distinct(kind: Kind, name: str, values: list[Any]) -> list[Any]:
+    """Return *values* without those that mean the same: 100mb and 104857600."""
+    forms = [json.dumps(canonical(kind, {name: value}), sort_keys=True) for value in values]
+    return list(dict(zip(forms, values, strict=True)).values())
+
+
+def journeys(kind: Kind, name: str) -> list[list[Any]]:
+    """Return the values to go through, each list on objects of its own: there, on, and back again."""
+    field, schema = kind.fields[name], kind.schema["properties"][name]
+    if field.properties and not field.variants and name != "gradual_sync_policy_parameters":
+        nested = [(child, values_of(part)[:2]) for child, part in schema["properties"].items()]
+        nested = [(child, values) for child, values in nested if not isinstance(values[0], dict)]
+        return [[{child: value} for value in (*values, values[0])] for child, values in nested]
+    values = distinct(kind, name, VALUES.get((kind.name, name)) or values_of(schema))
+    assert len(values) >= 2, f"{name} needs two values that differ"
+    if field.immutable or (kind.name, name) in ONCE:
+        return [[value] for value in values]
+    return [[*values, values[0]]] if (kind.name, name) not in ONE_WAY else [values]
+
+
+@pytest.mark.parametrize(("kind_name", "name"), CASES)
+def test_a_field_goes_there_and_back(rig: Rig, kind_name: str, name: str) -> None:
+    kind = KINDS[kind_name]
+    for number, values in enumerate(journeys(kind, name)):
+        label = f"{kind_name}-{name}-{number}".lower().replace("_", "-")
+        for step, value in enumerate(values):
+            spec = spec_with(kind_name, name, value)
+            if kind_name == "User":
+                spec["email"] = value if name == "email" else f"{label}@example.com"
+            begun = len(rig.sent)
+            plan = converge(rig, kind, label, spec)
+            own = [change.action for change in plan.changes if change.address == Address("dc1", kind_name, label)]
+            assert own == [Action.UPDATE if step else Action.CREATE], value
+            arrived = sent(rig, begun, kind.fields[name])
+            assert arrived, f"{name} was never sent"
+            if is_value_from(value):
+                assert arrived == [f"{CANARY}-{value['valueFrom']['env']}"]
