@@ -84,6 +84,7 @@ class Session:
         """Return a client for each cluster; credentials are looked up now, nothing is sent yet."""
         from reconciler.client import Client
 
+        ledger = self.known_ledger()
         for target in self.targets:
             if target.name not in self._clients:
                 client = Client(
@@ -92,6 +93,7 @@ class Session:
                     sleep=self.stop.wait,
                     observe=lambda event: self.observe(event),
                     redact=self.settings.redactor.redact,
+                    state_id=ledger.state_id(target.name) if ledger else 0,
                 )
                 self._open.callback(client.close)
                 self._clients[target.name] = client
@@ -119,6 +121,12 @@ class Session:
         ledger = self.known_ledger()
         intents = [intent for target in self.targets for intent in ledger.open_intents(target.name)] if ledger else []
         return {one.address: one.body["port"] for one in intents if one.action == "create" and one.body.get("port")}
+
+    def believe(self) -> None:
+        """Take the clusters as they are now, however old: somebody says that they were restored or rebuilt."""
+        ledger = self.known_ledger()
+        for target in self.targets if ledger else ():
+            self.ledger().forget_state_id(target.name)
 
     @contextlib.contextmanager
     def locked(self, clusters: Iterable[str]) -> Iterator[None]:
@@ -233,7 +241,7 @@ def execute(
     """Do what *approved* says; the caller holds the locks and has made sure that it still holds on *live*."""
     from reconciler.apply import apply
 
-    return apply(
+    report = apply(
         approved,
         session.kinds,
         session.clients(),
@@ -244,6 +252,9 @@ def execute(
         observe=session.observe,
         stop=session.stop,
     )
+    for name, client in session.clients().items():
+        session.ledger().saw_state_id(name, client.state_id)
+    return report
 
 
 def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:

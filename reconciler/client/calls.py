@@ -254,7 +254,7 @@ class Client:
         if result.outcome is not Outcome.DONE or not (found.isascii() and found.isdecimal()) or len(found) > 18:
             return result
         if call.method == "GET" and int(found) < known:
-            return Result(Outcome.STALE, f"its state {found} is older than {known}, which was seen before")
+            return Result(Outcome.STALE, f"its state {found} is older than {known}, seen before (restored? --restored)")
         with self._state_lock:
             self._state_id = max(self._state_id, int(found))
         return result

@@ -55,6 +55,7 @@ REACH = (
     click.option("--ca-cert", metavar="FILE", help="CA certificate of the cluster, PEM."),
     click.option("--pin", metavar="SHA256", help="SHA-256 fingerprint of the cluster's certificate."),
     click.option("--insecure", is_flag=True, help="Do not check the certificate: anybody can listen and answer."),
+    click.option("--restored", is_flag=True, help="Believe a cluster that is older than what was seen of it before."),
 )
 CHOICE = (
     click.option("--target", "targets", multiple=True, metavar="ADDRESS", help="Only this resource (repeatable)."),
@@ -181,6 +182,8 @@ def opening(flags: Mapping[str, Any], screen: Console) -> Iterator[Session]:
 
     loaded = load_settings(flags, screen)
     with leaving(), Session(loaded, loaded.reachable(), observe=screen.observe) as session:
+        if flags["restored"]:
+            session.believe()
         yield session
 
 

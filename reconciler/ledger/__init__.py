@@ -164,6 +164,10 @@ class Ledger:
         )
         self._database.write((statement, {"name": cluster, "state_id": state_id}))
 
+    def forget_state_id(self, cluster: str) -> None:
+        """Remember no cluster-state-id: the cluster was restored or rebuilt, and counts anew."""
+        self._database.write(("DELETE FROM clusters WHERE name = :name", {"name": cluster}))
+
     def start_run(self, run: str, *, revision: str = "", digest: str = "") -> None:
         """Write that a run begins."""
         statement = "INSERT INTO runs VALUES (:id, :now, NULL, :revision, :digest, '{}', '[]')"

@@ -372,3 +372,15 @@ def test_a_reader_that_has_seen_enough_is_no_error(cli: Cli) -> None:
     assert process.stderr is not None
     assert process.stderr.read() == b""
     assert process.wait(30) == 141
+
+
+def test_a_cluster_that_went_back_in_time_is_not_believed(applied: Cli) -> None:
+    from reconciler.ledger import Ledger
+
+    with Ledger.open(applied.folder / ".reconciler") as ledger:
+        ledger.saw_state_id("here", 1_000_000)
+    done = applied("plan", code=4)
+    assert done.out == ""
+    assert "older than 1000000, seen before (restored? --restored)" in done.err
+    assert applied("plan", "--restored").out == "No changes.\n"
+    assert applied("plan").out == "No changes.\n"
