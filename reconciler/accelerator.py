@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -105,6 +105,9 @@ def _type(wanted: Any, schema: Mapping[str, Any]) -> Test:
     names = [wanted] if isinstance(wanted, str) else wanted
     if any(name not in _TYPES for name in names):
         return ask
+    words = schema.get("enum")
+    if names == ["string"] and words and all(isinstance(word, str) for word in words):
+        return yes  # the enum says so too
     bounded = "maxLength" in schema
     tests = [_TYPES[name] if bounded or name != "string" else _bounded_text for name in names]
     return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
@@ -113,6 +116,8 @@ def _type(wanted: Any, schema: Mapping[str, Any]) -> Test:
 def _enum(allowed: Sequence[Any], _: Mapping[str, Any]) -> Test:
     words = frozenset(value for value in allowed if isinstance(value, str))
     rest = [value for value in allowed if not isinstance(value, str)]
+    if not rest:
+        return lambda value: isinstance(value, str) and value in words
     return lambda value: value in words if isinstance(value, str) else any(equal(each, value) for each in rest)
 
 
@@ -166,11 +171,26 @@ class _Fields(dict[str, Test]):
 
 def _properties(schemas: Mapping[str, Any], schema: Mapping[str, Any]) -> Test:
     fields = _Fields(schemas, schema.get("additionalProperties", True))
+    if fields.extra is yes:
+        return _some_properties(schemas, fields)
 
     def test(value: Any) -> bool:
         if isinstance(value, dict):
             for name, child in value.items():
                 if not fields[name](child):
+                    return False
+        return True
+
+    return test
+
+
+def _some_properties(names: Iterable[str], fields: _Fields) -> Test:
+    """Look only for *names*: most of such schemas are conditions on one property of many."""
+
+    def test(value: Any) -> bool:
+        if isinstance(value, dict):
+            for name in names:
+                if name in value and not fields[name](value[name]):
                     return False
         return True
 
@@ -183,6 +203,9 @@ def _additional(_: Any, schema: Mapping[str, Any]) -> Test:
 
 def _required(names: Sequence[str], _: Mapping[str, Any]) -> Test:
     wanted = frozenset(names)
+    if len(wanted) == 1:
+        (only,) = wanted
+        return lambda value: not isinstance(value, dict) or only in value
     return lambda value: not isinstance(value, dict) or wanted <= value.keys()
 
 
@@ -271,6 +294,8 @@ _WORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], Test]] = {
     **dict.fromkeys(_SILENT | _SILENT_OURS, _silent),
 }
 
+_CHEAP = ("type", "required")  # asked first: they spare the other words of a schema that does not apply
+
 _SINGLE = ("items", "additionalProperties", "propertyNames", "not", "if", "then", "else")
 
 
@@ -314,4 +339,5 @@ def compiled(schema: Any) -> Test:
         return yes if schema else ask
     if not isinstance(schema, dict) or not schema.keys() <= _WORDS.keys():
         return ask
-    return _both([_WORDS[word](value, schema) for word, value in schema.items()])
+    words = sorted(schema, key=lambda word: word not in _CHEAP)
+    return _both([_WORDS[word](schema[word], schema) for word in words])
