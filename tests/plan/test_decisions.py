@@ -208,11 +208,13 @@ def test_undeclared_parts_of_a_changed_object_are_sent_along() -> None:
     assert [field.path for field in plan.changes[0].fields] == ["audit_settings.audit_mode"]
 
 
-def test_tags_that_nobody_declared_stay() -> None:
+def test_tags_are_declared_whole() -> None:
     live = state(found("Database", 1, "a", {"tags": [{"key": "other", "value": "1"}]}))
     plan = plan_of([declared("Database", "a", {"tags": [{"key": "team", "value": "shop"}]})], live)
-    assert plan.changes[0].body == {"tags": [{"key": "other", "value": "1"}, {"key": "team", "value": "shop"}]}
-    assert [(field.path, field.before) for field in plan.changes[0].fields] == [("tags[key=team]", MISSING)]
+    assert plan.changes[0].body == {"tags": [{"key": "team", "value": "shop"}]}
+    other, team = plan.changes[0].fields
+    assert (other.path, other.after) == ("tags[key=other]", MISSING)
+    assert (team.path, team.before) == ("tags[key=team]", MISSING)
 
 
 def test_a_permission_that_nobody_declared_is_taken_away() -> None:
