@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.diff import SECRET, FieldChange, changes, masked
+from reconciler.diff import SECRET, FieldChange, _compare, changes, masked
 from reconciler.kinds import MISSING, Field, Kind
 from reconciler.normalize import canonical, canonical_live, comparable, hidden_values, project
 from tests.plan.worlds import KINDS, NAMES, found, specs
@@ -142,3 +142,19 @@ def test_a_whole_float_is_the_same_number() -> None:
 def test_masked_hides_references_to_secrets_at_any_depth() -> None:
     assert masked({"a": [{"uri": ENV}], "b": 1}) == {"a": [{"uri": SECRET}], "b": 1}
     assert repr(SECRET) == "(secret)"
+
+
+SINGLES = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, 1.5]) | st.text("ab[.", max_size=3)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    wanted=st.dictionaries(st.sampled_from(["memory_size", "name", "port", "type"]), SINGLES, max_size=4),
+    there=st.dictionaries(st.sampled_from(["memory_size", "name", "port", "type"]), SINGLES, max_size=4),
+)
+def test_of_single_values_deepdiff_says_the_same(wanted: dict[str, Any], there: dict[str, Any]) -> None:
+    after = {name: value for name, value in wanted.items() if name not in there or there[name] != value}
+    before = {name: there[name] for name in after if name in there}
+    fields = {name: replace(DATABASE.fields["port"], default=MISSING) for name in wanted}
+    kind = replace(DATABASE, fields=fields)
+    assert sorted(changes(kind, wanted, there)) == sorted(_compare(before, after))
