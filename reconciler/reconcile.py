@@ -37,6 +37,7 @@ class Planned:
     plan: Plan
     live: Mapping[str, LiveState]
     owned: Mapping[Address, Owned]
+    partial: bool = False  # --target or --exclude left something out
 
 
 class Session:
@@ -178,7 +179,8 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
 
             states[name] = replace(states[name], taken_ports=read_ports(session.clients()[name]))
     statuses = _secret_statuses(session, resources)
-    return Planned(make_plan(session.kinds, resources, states, owned, options, statuses), states, owned)
+    made = make_plan(session.kinds, resources, states, owned, options, statuses)
+    return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
 
 
 def still_true(before: Planned, now: Planned) -> None:
@@ -255,6 +257,17 @@ def execute(
     for name, client in session.clients().items():
         session.ledger().saw_state_id(name, client.state_id)
     return report
+
+
+def adopt(session: Session, manifests: Manifests, planned: Planned) -> int:
+    """Own what is declared and already right; return how many objects became ours. The caller holds the locks."""
+    from reconciler.adoption import adopted
+    from reconciler.ledger import Record
+
+    found = [*adopted(session.kinds, manifests.resources, planned.plan, planned.live, planned.owned)]
+    if found:
+        session.ledger().record_all(Record(*one) for one in found)
+    return sum(one.address not in planned.owned for one in found)
 
 
 def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ LAYERS = (
     ("normalize",),
     ("diff", "manifests"),
     (
-        *("bodies", "changes", "decide", "desk", "drift", "graph", "limits", "plan", "planfile", "report"),
+        *("adoption", "bodies", "changes", "decide", "desk", "drift", "graph", "limits", "plan", "planfile", "report"),
         *("selection", "wanted"),
     ),
     ("rest", "hooks"),

@@ -30,6 +30,7 @@ from reconciler.commands.signals import stopping
 from reconciler.errors import AppliedInPart, Interrupted, Refused
 
 if TYPE_CHECKING:
+    from reconciler.manifests import Manifests
     from reconciler.plan import LiveState, Options, Plan
     from reconciler.report import Report
 
@@ -80,14 +81,21 @@ class _Apply:
         if self.yes:  # nobody is asked, so nothing can move in the meantime: one look, under the lock, is enough
             with session.locked(target.name for target in session.targets):
                 planned = reconcile.plan(session, manifests, wishes)
-                return self.execute(planned.plan, planned.live) if self.approved(planned.plan, wishes) else None
+                return self.finish(manifests, planned, go=self.approved(planned.plan, wishes))
         planned = reconcile.plan(session, manifests, wishes)
-        if not self.approved(planned.plan, wishes):
-            return None
+        go = self.approved(planned.plan, wishes)
         with session.locked(planned.plan.clusters):
             now = reconcile.plan(session, manifests, reconcile.same_ports(wishes, planned.plan))
             reconcile.still_true(planned, now)
-            return self.execute(planned.plan, now.live)
+            return self.finish(manifests, now, go=go)
+
+    def finish(self, manifests: Manifests, planned: reconcile.Planned, *, go: bool) -> Report | None:
+        """Do what was approved, and own what was right before; the caller holds the locks."""
+        if not planned.partial:
+            count = reconcile.adopt(self.session, manifests, planned)
+            if count:
+                self.screen.note(f"{count} that {'was' if count == 1 else 'were'} there and right: ours from now on")
+        return self.execute(planned.plan, planned.live) if go else None
 
     def saved(self, path: Path, flags: Mapping[str, Any]) -> Report | None:
         """Do what a saved plan says, if it still holds."""

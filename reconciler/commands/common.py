@@ -165,6 +165,7 @@ def declared(settings: Settings, files: Sequence[str], screen: Console) -> Manif
     from reconciler.kinds import load_kinds
     from reconciler.manifests import load
 
+    _warn_of_unused_projects(settings, files, screen)
     manifests = load(files, load_kinds(), clusters=settings.targets, limits=settings.limits)
     for problem in manifests.warnings:
         screen.warn(str(problem))
@@ -172,6 +173,16 @@ def declared(settings: Settings, files: Sequence[str], screen: Console) -> Manif
         return manifests
     names = {target.name for target in settings.selected}
     return manifests._replace(resources=tuple(item for item in manifests.resources if item.address.cluster in names))
+
+
+def _warn_of_unused_projects(settings: Settings, files: Sequence[str], screen: Console) -> None:
+    """Say how to use the project file of a folder that is named as a folder of manifests."""
+    from reconciler.settings import PROJECT_FILE
+
+    for name in files:
+        project = Path(name) / PROJECT_FILE
+        if name != "-" and project.is_file() and (settings.project is None or not project.samefile(settings.project)):
+            screen.warn(f"-f {name} reads that folder as one layer; for its clusters and layers: --project {project}")
 
 
 @contextmanager

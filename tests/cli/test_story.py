@@ -275,3 +275,33 @@ def test_flags_and_the_environment_are_enough_for_one_cluster(bare: Cli, server:
     where = ("--url", server.urls[0], "--ca-cert", str(server.ca_file))
     assert bare("plan", "-f", "one.yaml", *where).out.endswith("Plan: 1 to create, 0 to update, 0 to delete.\n")
     assert "+ Role/a" in bare("apply", "-f", "one.yaml", "--yes", "-q", *where).out
+
+
+def test_what_is_right_already_becomes_ours_and_drift_then_knows_who_moved(cli: Cli, server: Running) -> None:
+    created = Caller(server.core)("POST", "/v1/bdbs", {"name": "old", "memory_size": 2**30})
+    server.core.settings.time_scale = 1e6
+    assert created.status == 200
+    cli.write(
+        "manifests/old.yaml",
+        "apiVersion: reconciler/v1\nkind: Database\nmetadata: {name: old}\nspec: {memory_size: 1GiB}\n",
+    )
+    (cli.folder / "manifests" / "shop.yaml").unlink(missing_ok=True)
+    assert json.loads(cli("drift", "-o", "json", code=0).out) == []
+    said = "1 that was there and right: ours from now on"
+    first, second = cli("apply", "--yes"), cli("apply", "--yes")
+    assert (first.out, said in first.err) == ("No changes.\n", True)
+    assert (second.out, said in second.err) == ("No changes.\n", False)
+    by_hand(server, "old", memory_size=2**29)
+    (one,) = json.loads(cli("drift", "-o", "json", code=2).out)
+    assert one["ahead"] == "theirs"
+
+
+def test_a_folder_with_a_project_file_says_how_to_use_it(bare: Cli) -> None:
+    bare.write("shop/reconciler.yaml", "apiVersion: reconciler/v1\nclusters: []\n")
+    bare.write(
+        "shop/one.yaml", "apiVersion: reconciler/v1\nkind: Role\nmetadata: {name: a}\nspec: {management: none}\n"
+    )
+    done = bare("validate", "-f", "shop")
+    assert done.err == (
+        "warning: -f shop reads that folder as one layer; for its clusters and layers: --project shop/reconciler.yaml\n"
+    )
