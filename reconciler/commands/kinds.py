@@ -88,11 +88,16 @@ def _facts(schema: Mapping[str, Any]) -> str:
     facts = [kind if isinstance(kind, str) else " or ".join(kind)]
     if "enum" in schema:
         facts.append("one of " + ", ".join(map(str, schema["enum"])))
-    if "minimum" in schema or "maximum" in schema:
-        facts.append(f"{schema.get('minimum', '')} to {schema.get('maximum', '')}".strip().removesuffix(" to"))
+    if "minimum" in schema and "maximum" in schema:
+        facts.append(f"{schema['minimum']} to {schema['maximum']}")
+    elif "minimum" in schema or "maximum" in schema:
+        word = "minimum" if "minimum" in schema else "maximum"
+        facts.append(f"{'at least' if word == 'minimum' else 'at most'} {schema[word]}")
     if "x-unit" in schema:
         facts.append(f"in {schema['x-unit']}")
     if "default" in schema:
         facts.append(f"default {json.dumps(schema['default'])}")
+    if "x-since" in schema:
+        facts.append(f"since {schema['x-since']}")
     facts += [text for word, text in _MARKS.items() if schema.get(word)]
     return "; ".join(facts)
