@@ -7,11 +7,24 @@ from typing import Any
 
 from reconciler.diff import FieldChange, changes
 from reconciler.errors import ActionFailed, ReadIncomplete, Rejected
-from reconciler.flows.steps import Ended, Flow, Pace, Task, ask, clock_time, look, pause
+from reconciler.flows.steps import (
+    SOON,
+    Ended,
+    Flow,
+    Pace,
+    Task,
+    Wait,
+    ask,
+    clock_time,
+    look,
+    pause,
+    running_action,
+)
 from reconciler.kinds import Kind
 from reconciler.rest import Uid
 
 RUNNING = frozenset({"queued", "starting", "pending", "active", "running"})
+AGAIN = 0.25  # seconds; before what reads back differently is read once more
 _ENDED_BADLY = frozenset({"failed", "aborted", "cancelled"})
 
 
@@ -24,11 +37,8 @@ def _words(status: str, progress: Any) -> str:
 
 def _action_ended(action: str, until: float) -> Flow[str]:
     """Wait for an action; return why it failed, "" otherwise. An action that is gone says nothing (REST: actions)."""
-    pace = Pace()
-    words = "accepted"
+    pace = Pace(SOON)
     while action.replace("-", "").isalnum():
-        if (yield from pause(pace, words)) > until:
-            break
         answer = yield from ask("GET", f"/v1/actions/{action}")
         body = answer.body if isinstance(answer.body, Mapping) else {}
         status = str(body.get("status", ""))
@@ -36,7 +46,8 @@ def _action_ended(action: str, until: float) -> Flow[str]:
             return _failure_text(body) or status
         if answer.status == 404 or status not in RUNNING:
             break
-        words = _words(status, body.get("progress"))
+        if (yield from pause(pace, _words(status, body.get("progress")))) > until:
+            break
     return ""
 
 
@@ -87,7 +98,7 @@ def settled(task: Task, uid: Uid, action: str = "") -> Flow[Ended]:
     until = (yield from clock_time()) + task.seconds()
     wait = task.kind.wait or {}
     why = yield from _action_ended(action, until)
-    pace = Pace()
+    pace = Pace(SOON)
     while True:
         found = yield from look(task, uid)
         status = found.object.status if found else ""
@@ -102,18 +113,32 @@ def settled(task: Task, uid: Uid, action: str = "") -> Flow[Ended]:
 
 
 def verified(task: Task, ended: Ended) -> Flow[Ended]:
-    """Compare what is there now with what was sent."""
-    if ended.found is None or ended.problem is not None:
+    """Compare what is there now with what was sent.
+
+    The first look comes right after the write, when even the action of it may not be listed yet: what reads back
+    differently then gets a second one.
+    """
+    different = _different(task, ended)
+    if different and ended.found is not None:
+        yield Wait(AGAIN, AGAIN, "it reads back differently so far")
+        ended = yield from settled(task, ended.found.object.uid, running_action(ended.found))
+        different = _different(task, ended)
+    if not different or ended.found is None:
         return ended
+    recorded = yield from _failure_on_record(task, ended.found.object.uid)
+    text = "accepted, but " + "; ".join(map(_reads_back, different[:5])) + (f" ({recorded})" if recorded else "")
+    return Ended(ended.found, ActionFailed(text))
+
+
+def _different(task: Task, ended: Ended) -> tuple[FieldChange, ...]:
+    """Return how what is there differs from what was sent; nothing where that is not the question any more."""
+    if ended.found is None or ended.problem is not None:
+        return ()
     live = ended.found.object
     different = changes(task.kind, task.body, live.spec)
     if not different and live.name != task.address.name:
-        different = (FieldChange("name", live.name, task.address.name),)
-    if not different:
-        return ended
-    recorded = yield from _failure_on_record(task, live.uid)
-    text = "accepted, but " + "; ".join(map(_reads_back, different[:5])) + (f" ({recorded})" if recorded else "")
-    return Ended(ended.found, ActionFailed(text))
+        return (FieldChange("name", live.name, task.address.name),)
+    return different
 
 
 def _reads_back(change: FieldChange) -> str:

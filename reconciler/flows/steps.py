@@ -15,7 +15,8 @@ from reconciler.rest import Answer, Body, Call, Names, Uid, decode
 
 T = TypeVar("T")
 
-FIRST_LOOK = 0.05  # seconds; a fast server is not waited for
+SOON = 0.02  # seconds; between the first two looks at what was just written: a fast server is not waited for
+FIRST_LOOK = 0.05
 SLOWEST = 15.0
 WAIT_SECONDS = 60.0  # for kinds that name no deadline of their own
 SENDS = 4  # of one write whose answer gets lost again and again
@@ -94,7 +95,7 @@ class Pace:
     def next(self, why: str) -> Wait:
         if self.first:
             self.first = False
-            return Wait(FIRST_LOOK, FIRST_LOOK, why)
+            return Wait(self.previous, self.previous, why)
         return Wait(min(0.5, self.previous), min(SLOWEST, 3.0 * self.previous), why)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -166,6 +167,33 @@ def test_active_with_the_old_values_is_a_failure_with_the_words_on_record() -> N
     ended, _ = drive(flows.update(task(), Expected(1, "orders")), server)
     assert isinstance(ended.problem, ActionFailed)
     assert str(ended.problem) == "accepted, but memory_size reads back 4 instead of 5 (not enough memory)"
+
+
+def test_what_reads_back_as_before_right_after_the_write_is_read_once_more() -> None:
+    def server(call: Call, now: float) -> Any:
+        if call.method == "PUT":
+            return {"action_uid": "abc-1"}
+        return None if "actions" in call.path else {**WIRE, "memory_size": 5 if now > 0.1 else 4}
+
+    ended, asked = drive(flows.update(task(), Expected(1, "orders")), server)
+    assert ended.problem is None
+    (sent,) = sends(asked)
+    assert [now > sent for now, _, path in asked if path == "/v1/bdbs/1"][-2:] == [False, True]
+
+
+def test_a_running_action_is_looked_at_at_once_and_then_less_and_less_often() -> None:
+    def server(call: Call, now: float) -> Any:
+        if call.method == "POST":
+            return {"uid": 1, "action_uid": "abc-1"}
+        return {"status": "running" if now < 200 else "completed"} if "actions" in call.path else WIRE
+
+    _, asked = drive(flows.create(task()), server)
+    looks = [now for now, _, path in asked if "actions" in path]
+    gaps = [round(after - before, 6) for before, after in pairwise(looks)]
+    assert looks[0] == 0.0
+    assert gaps[0] <= 0.02
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == 15.0
 
 
 @pytest.mark.parametrize("uid", ["../cluster", "1?x=y", "", "a b"])
