@@ -1,9 +1,10 @@
 """Measure whole commands: `python -m tests.benchmarks [--counts 100,1000,10000] [--rounds 3] [--only start,plan]`.
 
 Each row sets a command of ours against the least that could do the job: for `plan` a plain program over the same TLS
-server (`floor.py`), for `apply` the same number of requests sent by bare httpx with as many threads (`raw.py`), for a
-start the bare interpreter, for `validate` the floor's imports. Runs of both are interleaved and medians shown; CPU is
-user and system time of that process alone, the peak is its resident memory. The server is a process of its own.
+server (`floor.py`), for `apply` the requests that it sends (`record.py`), sent by bare httpx with as many threads
+(`raw.py`), for a start the bare interpreter, for `validate` the floor's imports. Runs of both are interleaved and
+medians shown; CPU is user and system time of that process alone, the peak is its resident memory. The server is a
+process of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.benchmarks.measure import Cost, median, run, simulator
@@ -104,30 +105,29 @@ def check_plan(log: Path, count: int) -> None:
 
 
 def measure_apply(folder: Path, count: int, rounds: int) -> None:
-    """Creating *count* databases, against as many bare requests."""
+    """Creating *count* databases, against the very same requests sent bare."""
     place = generated(folder, count, "--empty")
-    manifests = str(place / "manifests")
-    ours: list[Cost] = []
-    raw: list[Cost] = []
+    requests = recorded(place)
+    state = folder / "apply-state"
+    ours = [OURS, "apply", "-f", str(place / "manifests"), "--yes", "--parallelism", str(THREADS)]
+    bare = [sys.executable, str(HERE / "raw.py"), str(requests), str(THREADS)]
+    commands = [bare, [*ours, "--state-dir", str(state)]]
+    costs: list[list[Cost]] = [[], []]
     for _ in range(rounds):
-        state = folder / "apply-state"
         shutil.rmtree(state, ignore_errors=True)
-        command = [OURS, "apply", "-f", manifests, "--yes", "--parallelism", str(THREADS), "--state-dir", str(state)]
-        with simulator(place, "--time-scale", "100000", "--nodes", "3") as environ:
-            ours.append(run(command, environ, folder / "out.log"))
-        reads = sum(line.split()[2:3] == ["GET"] for line in calls(place))
-        with simulator(place, "--time-scale", "100000", "--nodes", "3") as environ:
-            bare = [sys.executable, str(HERE / "raw.py"), manifests, str(THREADS), str(reads / count)]
-            raw.append(run(bare, environ, folder / "out.log"))
-    show(f"raw httpx, {count:,} creates", median(raw))
-    show(f"apply, {count:,} creates", median(ours), median(raw), "≤ 1.3 ×")
-    print(f"  {reads / count:.2f} reads a create, {THREADS} threads")
+        for command, found in zip(commands, costs, strict=True):
+            with simulator(place, "--quiet", "--time-scale", "100000", "--nodes", "3") as environ:
+                found.append(run(command, environ, folder / "out.log"))
+    raw, apply = map(median, costs)
+    show(f"raw httpx, {count:,} creates", raw)
+    show(f"apply, {count:,} creates", apply, raw, "≤ 1.3 ×")
 
 
-def calls(place: Path) -> Iterator[str]:
-    """Yield the lines of the simulator's log that are calls: `node 1 GET /v1/bdbs 200`."""
-    with (place / "simulator.log").open(encoding="utf-8", errors="replace") as lines:
-        yield from (line for line in lines if line.startswith("node "))
+def recorded(place: Path) -> Path:
+    """Return the file with what an apply of the manifests in *place* sends."""
+    command = [sys.executable, "-m", "tests.benchmarks.record", str(place), str(THREADS)]
+    subprocess.run(command, check=True, cwd=HERE.parent.parent)
+    return place / "requests.json"
 
 
 def main() -> None:

@@ -54,6 +54,18 @@ def median(costs: Sequence[Cost]) -> Cost:
     return Cost(*(statistics.median(column) for column in zip(*costs, strict=True)))
 
 
+def environment(url: str, user: str, password: str, ca_file: str | Path) -> dict[str, str]:
+    """Return an environment that leads to one cluster."""
+    return {
+        **{key: value for key, value in os.environ.items() if not key.startswith("REDIS_ENTERPRISE_")},
+        "REDIS_ENTERPRISE_URL": url,
+        "REDIS_ENTERPRISE_USER": user,
+        "REDIS_ENTERPRISE_PASSWORD": password,
+        "REDIS_ENTERPRISE_CA_CERT": str(ca_file),
+        "NO_COLOR": "1",
+    }
+
+
 @contextlib.contextmanager
 def simulator(folder: Path, *options: str) -> Iterator[dict[str, str]]:
     """Serve the snapshot of *folder* from a process of its own; return an environment that leads to it."""
@@ -64,14 +76,7 @@ def simulator(folder: Path, *options: str) -> Iterator[dict[str, str]]:
         try:
             assert server.stdout is not None
             line = json.loads(server.stdout.readline())
-            yield {
-                **{key: value for key, value in os.environ.items() if not key.startswith("REDIS_ENTERPRISE_")},
-                "REDIS_ENTERPRISE_URL": line["urls"][0],
-                "REDIS_ENTERPRISE_USER": USER,
-                "REDIS_ENTERPRISE_PASSWORD": PASSWORD,
-                "REDIS_ENTERPRISE_CA_CERT": line["ca_file"],
-                "NO_COLOR": "1",
-            }
+            yield environment(line["urls"][0], USER, PASSWORD, line["ca_file"])
         finally:
             server.terminate()
             server.wait(30)

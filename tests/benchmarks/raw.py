@@ -1,9 +1,11 @@
 """The floor for `apply`: the requests that it made, sent by bare httpx from as many threads.
 
-`python raw.py MANIFESTS THREADS GETS`: one POST for each database of MANIFESTS, and after it GETS reads of the object,
-as many as the real command made a database. No ledger, no plan, no check of any answer but its status.
+`python raw.py REQUESTS THREADS`, with what `record.py` has written down: the same reads before, the same POST for each
+database, and after it as many reads of its action and of the object as the real command made, a create on average.
+No ledger, no plan, no check of any answer but its status.
 """
 
+import json
 import os
 import ssl
 import sys
@@ -12,16 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import yaml
 
 
 def main() -> None:
     """Send everything; print the seconds that sending took."""
-    bodies = []
-    for path in sorted(Path(sys.argv[1]).glob("*.yaml")):
-        for document in yaml.load_all(path.read_bytes(), Loader=yaml.CSafeLoader):
-            bodies.append({"name": document["metadata"]["name"], **document["spec"]})
-    threads, gets = int(sys.argv[2]), float(sys.argv[3])
+    requests = json.loads(Path(sys.argv[1]).read_bytes())
+    creates = requests["creates"]
+    shares = {path: count / len(creates) for path, count in requests["reads"].items()}
     environ = os.environ
     client = httpx.Client(
         base_url=environ["REDIS_ENTERPRISE_URL"],
@@ -32,13 +31,18 @@ def main() -> None:
 
     def send(job: tuple[int, dict[str, object]]) -> None:
         number, body = job
-        uid = client.post("/v1/bdbs", json=body).raise_for_status().json()["uid"]
-        for _ in range(int((number + 1) * gets) - int(number * gets)):
-            client.get(f"/v1/bdbs/{uid}").raise_for_status().json()
+        made = client.post("/v1/bdbs", json=body).raise_for_status().json()
+        for path, share in shares.items():
+            for _ in range(int((number + 1) * share) - int(number * share)):
+                answer = client.get(path.format_map(made))
+                if answer.status_code != 404:  # an action that is over may be gone
+                    answer.raise_for_status().json()
 
     start = time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(send, enumerate(bodies)))
+    for path in requests["before"]:
+        client.get(path).raise_for_status().json()
+    with ThreadPoolExecutor(int(sys.argv[2])) as pool:
+        list(pool.map(send, enumerate(creates)))
     print(f"{time.perf_counter() - start:.2f}")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
-from tests.benchmarks.__main__ import HERE, OURS, calls, check_plan, show
+from tests.benchmarks.__main__ import HERE, OURS, check_plan, recorded, show
 from tests.benchmarks.generate import declared, write
 from tests.benchmarks.measure import Cost, median, run, simulator
 
@@ -24,18 +26,22 @@ def test_the_floor_and_plan_find_the_same(tmp_path: Path) -> None:
     check_plan(tmp_path / "log", 100)
 
 
-def test_bare_requests_make_the_same_databases_as_apply(tmp_path: Path) -> None:
+def test_bare_requests_are_those_of_apply(tmp_path: Path) -> None:
     place = tmp_path / "data"
     write(place, 8, empty=True)
-    manifests = str(place / "manifests")
-    commands = [
-        [OURS, "apply", "-f", manifests, "--yes", "--state-dir", str(tmp_path / "state")],
-        [sys.executable, str(HERE / "raw.py"), manifests, "4", "2"],
-    ]
-    for command in commands:
-        with simulator(place, "--time-scale", "100000", "--nodes", "3") as environ:
-            run(command, environ, tmp_path / "log")
-        assert sum("POST /v1/bdbs 200" in line for line in calls(place)) == 8
+    requests = recorded(place)
+    sent = json.loads(requests.read_bytes())
+    assert sent["before"][0] == "/v1/nodes"
+    assert sorted(body["name"] for body in sent["creates"]) == [f"db-{number:05}" for number in range(1, 9)]
+    assert set(sent["reads"]) == {"/v1/actions/{action_uid}", "/v1/bdbs/{uid}"}
+    with simulator(place, "--time-scale", "100000", "--nodes", "3") as environ:
+        run([sys.executable, str(HERE / "raw.py"), str(requests), "4"], environ, tmp_path / "log")
+    calls = [line.split() for line in (place / "simulator.log").read_text().splitlines() if line.startswith("node ")]
+    methods = Counter((method, path.rpartition("/")[0]) for _, _, method, path, _ in calls)
+    assert methods["POST", "/v1"] == 8
+    assert methods["GET", "/v1/bdbs"] == sent["reads"]["/v1/bdbs/{uid}"]
+    assert methods["GET", "/v1/actions"] == sent["reads"]["/v1/actions/{action_uid}"]
+    assert len(calls) == 8 + len(sent["before"]) + sum(sent["reads"].values())
 
 
 def test_manifests_have_twelve_fields() -> None:
