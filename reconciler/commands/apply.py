@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 @options(*CHOICE, *REACH, *WHERE)
 def command(saved: str | None, files: tuple[str, ...], yes: bool, parallelism: int, output: str, **flags: Any) -> int:
     """Make the clusters equal to the manifests, or do exactly what a saved plan says."""
-    if saved and files:
+    if saved is not None and files:
         raise click.UsageError("give a saved plan or manifests (-f), not both")
     screen = console(flags)
     with opening(flags, screen) as session:
         run = _Apply(session, screen, output, yes, parallelism)
-        report = run.saved(Path(saved), flags) if saved else run.manifests(files, flags)
+        report = run.saved(Path(saved), flags) if saved is not None else run.manifests(files, flags)
     return 0 if report is None else _code(report)
 
 

@@ -41,7 +41,7 @@ def command(files: tuple[str, ...], out: str | None, detailed_exitcode: bool, ou
         plan = reconcile.plan(session, manifests, wishes).plan
     show_plan(plan, output, screen)
     check(plan, wishes)
-    if out:
+    if out is not None:
         savedplan.write(Path(out), to_json(plan))
         if plan.changes:
             screen.note(f"The plan is saved; to do exactly this: reconciler apply {out}")

@@ -15,10 +15,12 @@ LARGEST = 64 * 1024 * 1024
 
 def write(path: Path, content: bytes) -> None:
     """Put *content* at *path* in one step, readable by its owner only."""
-    if path.is_symlink():
-        raise InputError([Problem(str(path), 0, 0, "", "is a symbolic link", "name a plain file for the plan")])
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft = None
     try:
+        if path.is_symlink() or path.is_dir():
+            what = "is a symbolic link" if path.is_symlink() else "is a folder"
+            raise InputError([Problem(str(path), 0, 0, "", what, "name a plain file for the plan")])
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -27,7 +29,8 @@ def write(path: Path, content: bytes) -> None:
         draft.replace(path)
     except OSError as error:
         with suppress(OSError):
-            draft.unlink()
+            if draft is not None:
+                draft.unlink()
         raise InputError([Problem(str(path), 0, 0, "", f"cannot be written: {_reason(error)}")]) from error
 
 
@@ -37,9 +40,10 @@ def read(path: Path) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise InputError([Problem(str(path), 0, 0, "", f"cannot be read: {_reason(error)}")]) from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise InputError([Problem(str(path), 0, 0, "", "is no plain file", "name what `plan --out` wrote")])
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InputError([Problem(str(path), 0, 0, "", "is no plain file", "name what `plan --out` wrote")])
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise InputError([Problem(str(path), 0, 0, "", "is too large for a plan")])

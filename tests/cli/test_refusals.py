@@ -84,6 +84,13 @@ def test_validate_reports_as_json(cli: Cli) -> None:
         (("kinds", "Datbase"), "did you mean Database?"),
         (("kinds", "Database.memory_sise"), "did you mean memory_size?"),
         (("apply", "missing.json"), "missing.json: cannot be read: no such file or directory"),
+        (("apply", ".", "--yes"), ".: is no plain file"),
+        (("apply", "", "--yes"), ".: is no plain file"),
+        (("plan", "--out", "."), ".: is a folder"),
+        (("plan", "--out", ""), ".: is a folder"),
+        (("plan", "--out", "/"), "/: is a folder"),
+        (("plan", "--out", "manifests"), "manifests: is a folder"),
+        (("plan", "--out", "x" * 300), "cannot be written: file name too long"),
         (("outputs", "--passwords"), "the table never shows passwords"),
     ],
 )
