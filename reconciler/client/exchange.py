@@ -25,7 +25,9 @@ _HEADERS: Final = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",  # a packed answer could unpack to any size
     "User-Agent": f"reconciler/{__version__}",
+    "Connection": "keep-alive",
 }
+_HEADERS_OF_JSON: Final = {**_HEADERS, "Content-Type": "application/json"}
 
 
 class Revealing(Protocol):
@@ -103,7 +105,7 @@ class Exchange:
         self, transport: httpx.BaseTransport, auth: Basic, trust: Trust, policy: Policy, redact: Callable[[str], str]
     ) -> None:
         self._auth, self._trust, self._policy, self._redact = auth, trust, policy, redact
-        self._http = _Http(transport=transport, trust_env=False, follow_redirects=False, headers=_HEADERS)
+        self._http = _Http(transport=transport, trust_env=False, follow_redirects=False)
 
     def close(self) -> None:
         """Close all connections."""
@@ -113,12 +115,13 @@ class Exchange:
         """Send *call* to the node at *origin* once; takes no longer than *seconds*."""
         content = None if call.body is None else json.dumps(call.body, separators=(",", ":")).encode()
         read = seconds if call.method == "POST" else min(self._policy.read, seconds)
-        request = self._http.build_request(
+        timeout = httpx.Timeout(read, connect=min(self._policy.connect, seconds), pool=seconds)
+        request = httpx.Request(  # made here, since the client would parse each address twice
             call.method,
             origin + call.path,
             content=content,
-            headers=None if content is None else {"Content-Type": "application/json"},
-            timeout=httpx.Timeout(read, connect=min(self._policy.connect, seconds), pool=seconds),
+            headers=_HEADERS if content is None else _HEADERS_OF_JSON,
+            extensions={"timeout": timeout.as_dict()},
         )
         begun = False
         try:

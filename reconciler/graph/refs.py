@@ -20,10 +20,22 @@ class Ref(NamedTuple):
 
 def references(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Ref]:
     """Yield what *spec* refers to, in a stable order; the same reference may come twice."""
-    for name, field_ in kind.fields.items():
-        if name in spec and _refers(field_):
+    for name, field_ in _referring(kind):
+        if name in spec:
             for reference, target in _targets(field_, spec[name]):
                 yield Ref(name, reference[0], target, reference[1])
+
+
+_referring_fields: dict[int, tuple[Kind, tuple[tuple[str, Field], ...]]] = {}
+
+
+def _referring(kind: Kind) -> tuple[tuple[str, Field], ...]:
+    """Return the top-level fields of *kind* with a reference in them; worked out once a kind."""
+    known = _referring_fields.get(id(kind))
+    if known is None or known[0] is not kind:
+        found = tuple((name, field_) for name, field_ in kind.fields.items() if _refers(field_))
+        known = _referring_fields[id(kind)] = (kind, found)
+    return known[1]
 
 
 def _refers(field_: Field) -> bool:
