@@ -7,6 +7,7 @@ nothing; this module must not import anything heavy, and knows nothing of what t
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -47,17 +48,38 @@ def main() -> NoReturn:
     arguments = sys.argv[1:]
     if arguments[:1] and arguments[0] not in SERVERS:
         gc.disable()  # what is read stays until the end: searching it for garbage is a tenth of a run, and finds none
+    _mend_streams()
     try:
         code = quick(arguments)
         if code is None:
             code = run(arguments)
-        sys.stdout.flush()
+        if code == 0:
+            sys.stdout.flush()
     except (BrokenPipeError, ReaderGone):
-        # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+        code = 141  # whoever read our output has seen enough
+    except OSError as error:
+        code = told(error, debug=False)
+    _silence_broken_streams()
     gc.freeze()  # the interpreter collects once more on its way out; there is nothing to be had any more
     sys.exit(code)
+
+
+def _mend_streams() -> None:
+    """Give every stream something to work on, and a way to write what its encoding does not have."""
+    for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_WRONLY), ("stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), "r" if flags == os.O_RDONLY else "w"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _silence_broken_streams() -> None:
+    """Point what cannot be written at nothing: Python would complain when it flushes at exit, and change the code."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def quick(arguments: list[str]) -> int | None:
@@ -133,8 +155,9 @@ def told(error: Exception, *, debug: bool) -> int:
     if isinstance(error, ReconcilerError):
         say(f"error: {error}")
         return error.exit_code
-    if isinstance(error, OSError) and error.filename is not None:
-        say(f"error: {error.filename}: {(error.strerror or str(error)).lower()}")
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename is not None else ""
+        say(f"error: {where}{(error.strerror or str(error)).lower()}")
         return 1
     say(f"error: unexpected {type(error).__name__}. This is a bug in reconciler {__version__}: please report it,")
     say(f"with what `{DEBUG_FLAG}` adds when you run the same command again.")
@@ -144,7 +167,10 @@ def told(error: Exception, *, debug: bool) -> int:
 def say(text: str) -> None:
     """Print *text* on standard error, with control characters made harmless."""
     clean = "".join(c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in text)
-    print(clean, file=sys.stderr)
+    try:
+        print(clean, file=sys.stderr)
+    except OSError:
+        return  # nobody listens, which must not decide about anything else
 
 
 def group() -> click.Group:

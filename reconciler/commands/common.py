@@ -96,6 +96,9 @@ class Console(NamedTuple):
             sys.stdout.flush()
         except BrokenPipeError as error:
             raise ReaderGone from error
+        except OSError as error:
+            error.filename = "standard output"
+            raise
 
     def note(self, text: str) -> None:
         if not self.quiet:
