@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from reconciler.kinds import MISSING, Field, Kind
@@ -90,7 +91,7 @@ def _object_touch(field: Field, *, live: bool) -> Touch | None:
         return touched(value, touches) if type(value) is dict and not is_value_from(value) else value
 
     def readable_part(value: Any) -> Any:
-        if type(value) is not dict:
+        if type(value) is not dict or (not touches and value.keys() <= readable):
             return value
         return touched({name: below for name, below in value.items() if name in readable}, touches)
 
@@ -112,10 +113,19 @@ def _list_touch(field: Field, *, live: bool) -> Touch | None:
         if key is None or len(items) < 2:
             return items
         if key:
-            return sorted(items, key=lambda item: _key_of(key, item))
+            return _by_key(key, items)
         return [item for _, item in sorted({order_key(item): item for item in items}.items())]
 
     return ordered
+
+
+def _by_key(key: Sequence[str], items: list[Any]) -> list[Any]:
+    """Return *items* sorted by *key*; most keys are one text, which is its own place in the order."""
+    if len(key) == 1:
+        names = [item.get(key[0]) if type(item) is dict else None for item in items]
+        if all(type(name) is str for name in names):
+            return [item for _, item in sorted(zip(names, items, strict=True), key=itemgetter(0))]
+    return sorted(items, key=lambda item: _key_of(key, item))
 
 
 def _key_of(key: Sequence[str], item: Any) -> tuple[str, ...]:
