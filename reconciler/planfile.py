@@ -164,13 +164,20 @@ def _unmarked(value: Any) -> Any:
 
 
 def _plan(document: Mapping[str, Any]) -> Plan:
-    return Plan(
+    plan = Plan(
         changes=tuple(_change(plain) for plain in document["changes"]),
         notes=tuple(Note(n["level"], Address(**n["address"]), n["message"]) for n in document["notes"]),
         unchanged=document["unchanged"],
         clusters=tuple(document["clusters"]),
         present=document["present"],
     )
+    for number, change in enumerate(plan.changes, 1):
+        earlier = all(type(other) is int and 0 < other < number for other in change.after)
+        if change.number != number or not earlier or change.address.cluster not in plan.clusters:
+            raise ValueError(f"change {number} does not fit the others")
+        if not isinstance(change.body, dict) or not isinstance(change.rests_on, dict | None):
+            raise ValueError(f"change {number} has no fields where some should be")
+    return plan
 
 
 def _change(plain: Mapping[str, Any]) -> Change:

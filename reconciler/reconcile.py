@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from reconciler import drift, normalize, telemetry
-from reconciler.errors import InputError, PlanStale, Problem, SecretMissing
+from reconciler.errors import InputError, LedgerError, PlanStale, Problem, SecretMissing
 from reconciler.kinds import Address, load_kinds
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
 from reconciler.secrets import Secret, resolve
@@ -69,12 +69,12 @@ class Session:
         """Work on these clusters alone; raises InputError where one is not configured."""
         known = {target.name: target for target in self.targets}
         unknown = [
-            Problem("plan", 0, 0, "", f"cluster {name or 'default'} is not configured here")
+            Problem("the plan file", 0, 0, "", f"cluster {name or 'default'} is not configured here")
             for name in names
             if name not in known
         ]
         if unknown:
-            raise InputError(Problem("plan", 0, 0, "", f"cluster {name} is not configured here") for name in unknown)
+            raise InputError(unknown)
         self.targets = tuple(known[name] for name in names)
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
@@ -208,7 +208,13 @@ def refuse_if_moved(approved: Plan, live: Mapping[str, LiveState]) -> None:
 
 
 def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
-    """Read again what *approved* was decided from."""
+    """Read again what *approved* was decided from; raises InputError where it is about what we do not know."""
+    for change in approved.changes:
+        kind = session.kinds.get(change.address.kind)
+        strange = sorted(change.body.keys() - kind.fields.keys()) if kind else [f"the kind {change.address.kind}"]
+        if strange:
+            text = f"{change.address}: this version does not know {', '.join(strange)}"
+            raise InputError([Problem("the plan file", 0, 0, "", text, "plan again with this version")])
     wanted: dict[str, Wanted] = {target.name: {} for target in session.targets}
     for change in approved.changes:
         mine = wanted[change.address.cluster]
@@ -254,8 +260,9 @@ def execute(
         observe=session.observe,
         stop=session.stop,
     )
-    for name, client in session.clients().items():
-        session.ledger().saw_state_id(name, client.state_id)
+    with contextlib.suppress(LedgerError):  # what was done must be told, whatever becomes of this
+        for name, client in session.clients().items():
+            session.ledger().saw_state_id(name, client.state_id)
     return report
 
 

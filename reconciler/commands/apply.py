@@ -145,7 +145,8 @@ class _Apply:
         drawn = sys.stderr.isatty()
         gc.freeze()  # the plan stays; from here on there may be hours, with garbage of their own
         gc.enable()
-        with Progress(sys.stderr, live=drawn) as progress, stopping(self.session.stop):
+        stopping(self.session.stop)
+        with Progress(sys.stderr, live=drawn) as progress:
             progress.expect(plan)
             if shown:
                 self.session.observe = progress

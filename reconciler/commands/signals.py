@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from reconciler.errors import Interrupted
@@ -21,33 +21,29 @@ def leaving() -> Iterator[None]:
         _say("interrupted; nothing was written")
         os._exit(Interrupted.exit_code)
 
-    with _handled_by(leave):
+    before = {number: signal.signal(number, leave) for number in _NUMBERS}
+    try:
         yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
-@contextmanager
-def stopping(stop: threading.Event) -> Iterator[None]:
-    """Turn every signal into a wish: calls in flight are finished, and no other is begun."""
+def stopping(stop: threading.Event) -> None:
+    """Turn every signal from here on into a wish: calls in flight are finished, and no other is begun.
+
+    It lasts until `leaving` ends: once something may have been written, nobody may leave before it is told.
+    """
 
     def wish(number: int, _frame: object) -> None:
         stop.set()
         _say(f"\n{signal.Signals(number).name}: finishing what is under way, starting nothing new …")
 
-    with _handled_by(wish):
-        yield
+    for number in _NUMBERS:
+        signal.signal(number, wish)
 
 
 def _say(text: str) -> None:
     """Write past Python's own streams: a handler may run in the middle of their work, and they do not like that."""
     with suppress(OSError):
         os.write(2, f"{text}\n".encode())
-
-
-@contextmanager
-def _handled_by(handler: Callable[[int, object], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in _NUMBERS}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

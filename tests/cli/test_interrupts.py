@@ -6,13 +6,15 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from collections import Counter
 
 import pytest
 
+from reconciler.commands.signals import leaving, stopping
 from reconciler.simulator.testing import Running, running
 from tests.cli import canary
-from tests.cli.rig import Cli, wait_for
+from tests.cli.rig import LIMIT, Cli, wait_for
 
 COUNT = 8
 
@@ -111,3 +113,12 @@ def test_a_signal_while_reading_ends_at_once(cli: Cli, server: Running, command:
     assert (done.code, done.out) == (130, "")
     assert done.err.splitlines()[-1] == "interrupted; nothing was written"
     assert created(server) == []
+
+
+def test_once_an_apply_may_have_written_no_signal_leaves_before_its_end() -> None:
+    stop, before = threading.Event(), signal.getsignal(signal.SIGTERM)
+    with leaving():
+        stopping(stop)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(LIMIT)
+    assert signal.getsignal(signal.SIGTERM) is before
