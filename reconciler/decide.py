@@ -105,10 +105,15 @@ def leave(desk: Desk, resources: Mapping[Address, Resource]) -> Iterator[Draft]:
             yield draft
 
 
+def _is_same(owned: Owned, live: LiveObject) -> bool:
+    """Tell whether *live* is the object that the ledger means: a name and a uid may have been given away again."""
+    return str(owned.uid) == str(live.uid) and not (owned.created and live.created and owned.created != live.created)
+
+
 def _left(desk: Desk, address: Address, kind: Kind, owned: Owned) -> Draft | None:
     found = desk.named(address)
     live = next((one for one in found if str(one.uid) == str(owned.uid)), None)
-    if live is None or (owned.created and live.created and owned.created != live.created):
+    if live is None or not _is_same(owned, live):
         why = "no longer declared, and another object has its name now" if found else "no longer declared, and gone"
         return Draft(Action.FORGET, address, kind, why=why)
     if reason := _untouchable(live):
@@ -154,7 +159,7 @@ def _full_body(desk: Desk, resource: Resource, live: LiveObject | None = None) -
 
 def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str) -> Draft | None:
     address, kind, spec = resource.address, desk.kinds[live.kind], desk.spec(resource)
-    fields = [*changes(kind, spec, live.spec), *_hidden_changes(desk, resource, kind, spec)]
+    fields = [*changes(kind, spec, live.spec), *_hidden_changes(desk, resource, live, spec)]
     if not fields and not renamed_from:
         desk.unchanged += 1
         return None
@@ -216,14 +221,18 @@ def _warn_of_update(
             desk.secret_problem(resource, path, value)
 
 
-def _hidden_changes(desk: Desk, resource: Resource, kind: Kind, spec: Mapping[str, Any]) -> Iterator[FieldChange]:
+def _hidden_changes(desk: Desk, resource: Resource, live: LiveObject, spec: Mapping[str, Any]) -> Iterator[FieldChange]:
     """Yield changes of what cannot be read back: secrets by the ledger's digest, the rest by what was last applied."""
-    address = resource.address
+    address, kind = resource.address, desk.kinds[live.kind]
+    last = desk.owned.get(address._replace(name=live.name))
+    replaced = last is not None and not _is_same(last, live)  # what we know is about an object that is gone
     resend = bool({str(address), str(address._replace(cluster=""))} & desk.options.resend_secrets)
     applied: dict[str, Any] | None = None
     for path, value in hidden_values(kind, spec):
         if is_value_from(value):
             status = desk.secrets.get((address, path), "unknown")
+            if replaced and status != "missing":
+                status = "unknown"
             if status == "changed" or (resend and status != "missing"):
                 yield FieldChange(path, SECRET, SECRET)
             elif status == "unknown":
@@ -234,8 +243,7 @@ def _hidden_changes(desk: Desk, resource: Resource, kind: Kind, spec: Mapping[st
                 desk.warn(address, f"{path}: its source gives no value here, so it is not compared")
             continue
         if applied is None:
-            last = desk.owned.get(address)
-            applied = dict(hidden_values(kind, last.fields)) if last is not None else {}
+            applied = dict(hidden_values(kind, last.fields)) if last is not None and not replaced else {}
         before = applied.get(path, MISSING)
         if before is MISSING and not resend:
             desk.warn(

@@ -335,6 +335,8 @@ def _secret_statuses(session: Session, resources: Iterable[Resource]) -> dict[tu
                 statuses[resource.address, path] = "missing"
                 continue
             status = ledger.secret_status(resource.address, path, secret) if ledger else "unknown"
+            if ledger and status == "unknown" and resource.renamed_from:
+                status = ledger.secret_status(resource.address._replace(name=resource.renamed_from), path, secret)
             statuses[resource.address, path] = status
     return statuses
 

@@ -156,17 +156,25 @@ def _drive(site: Site, change: Change, task: Task, flow: flows.Flow[Ended]) -> E
 
 
 def _conclude(site: Site, change: Change, ended: Ended, done: Done, digests: Mapping[str, str]) -> None:
-    """Write down what is there now, even where it is not what was asked for; then say so."""
+    """Write down what is there now; then say so where it is not what was asked for.
+
+    A create that went wrong has made an object all the same. An update that went wrong has applied nobody knows what,
+    so what was last applied stays what it was.
+    """
     assert ended.found is not None  # noqa: S101 - a create or an update ends with an object
     live = ended.found.object
     done.uid = live.uid
     site.directory.learn(change.address, live.uid)
-    mine = site.owned.get(change.address)
-    before = mine.fields if mine is not None and change.action is Action.UPDATE else {}
+    old = change.address._replace(name=change.renamed_from) if change.renamed_from else None
+    mine = site.owned.get(old or change.address)
+    updated = change.action is Action.UPDATE
+    before = mine.fields if mine is not None and mine.uid == live.uid and updated else {}
     record = Record(change.address, live.uid, live.created, {**before, **change.body}, digests)
     try:
-        old = change.address._replace(name=change.renamed_from) if change.renamed_from else None
-        site.ledger.close(done.operation, "failed" if ended.problem else "done", record=record, forget=old)
+        if ended.problem is not None and updated:
+            site.ledger.close(done.operation, "failed")
+        else:
+            site.ledger.close(done.operation, "failed" if ended.problem else "done", record=record, forget=old)
     except LedgerError as error:
         raise type(error)(f"the change took effect, and its record could not be written: {error}") from error
     _close_earlier(site, change, done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from reconciler.diff import changes
 from reconciler.hooks import hook_of
@@ -51,10 +52,19 @@ def _judged(
         return ("done, found later", None, intent.address) if there is None else ("superseded", None, None)
     if there is None or there.name != intent.address.name or changes(kind, intent.body, there.spec):
         return "superseded", None, None
-    mine = ledger.owned(intent.address.cluster).get(intent.address)
+    former, fields = _last_applied(ledger, intent)
     # What cannot be read back was perhaps not set: it stays as it was, and the next plan says so.
-    seen = {**(mine.fields if mine else {}), **comparable(kind, intent.body)}
-    return "done, found later", Record(intent.address, there.uid, there.created, seen, {}), None
+    seen = {**fields, **comparable(kind, intent.body)}
+    return "done, found later", Record(intent.address, there.uid, there.created, seen, {}), former
+
+
+def _last_applied(ledger: Ledger, intent: Intent) -> tuple[Address | None, Mapping[str, Any]]:
+    """Return the name that an update took away from its object, if any, and what was last applied to that."""
+    owned = ledger.owned(intent.address.cluster)
+    for address, mine in owned.items():
+        if address.kind == intent.address.kind and mine.uid == intent.uid:
+            return (None if address == intent.address else address), mine.fields
+    return None, {}
 
 
 def _made(kind: Kind, intent: Intent, objects: tuple[LiveObject, ...]) -> LiveObject | None:

@@ -32,7 +32,7 @@ __all__ = ["Intent", "Ledger", "Record", "Run"]
 _RECORD = """
 INSERT INTO owned VALUES (:cluster, :kind, :name, :uid, :created, :fields, :secrets)
 ON CONFLICT DO UPDATE SET uid = excluded.uid, created = excluded.created, fields = excluded.fields,
-                          secrets = json_patch(secrets, excluded.secrets)
+                          secrets = iif(uid = excluded.uid, json_patch(secrets, excluded.secrets), excluded.secrets)
 """
 
 
@@ -84,8 +84,13 @@ class Ledger:
         self._database.write((statement, {**values, **intent.address._asdict()}))
 
     def close(self, op_id: str, outcome: str, *, record: Record | None = None, forget: Address | None = None) -> None:
-        """Write how an intent ended, and what follows for what we own, in one step. Closing twice changes nothing."""
+        """Write how an intent ended, and what follows for what we own, in one step. Closing twice changes nothing.
+
+        With both, *forget* is the former name of what *record* is about: its digests of secrets go along.
+        """
         statements: list[Statement] = []
+        if forget is not None and record is not None:
+            record = record._replace(secrets={**self._secrets_to_move(forget), **record.secrets})
         if forget is not None:
             statements.append(_forget(forget))
         if record is not None:
@@ -135,6 +140,18 @@ class Ledger:
         """Own this no longer."""
         self._database.write(_forget(address))
 
+    def _secrets(self, address: Address) -> dict[str, str]:
+        query = "SELECT secrets FROM owned WHERE cluster = ? AND kind = ? AND name = ?"
+        rows = self._database.read(query, *address)
+        known: dict[str, str] = json.loads(rows[0]["secrets"]) if rows else {}
+        return known
+
+    def _secrets_to_move(self, address: Address) -> dict[str, str]:
+        """Return the digests known of *address*, each with the name that it was made under: it is part of them."""
+        return {
+            path: text if " " in text else f"{text} {address.name}" for path, text in self._secrets(address).items()
+        }
+
     def digest(self, address: Address, path: str, secret: Secret) -> str:
         """Return a keyed digest of a secret at its place: it says same or not, and only on this machine."""
         place = json.dumps([*address, path, secret.reveal()]).encode()
@@ -142,12 +159,11 @@ class Ledger:
 
     def secret_status(self, address: Address, path: str, secret: Secret) -> str:
         """Return "same", "changed", or "unknown" for a secret that we never applied there."""
-        query = "SELECT secrets FROM owned WHERE cluster = ? AND kind = ? AND name = ?"
-        rows = self._database.read(query, *address)
-        known = json.loads(rows[0]["secrets"]).get(path) if rows else None
-        if known is None:
+        known, _, first_name = self._secrets(address).get(path, "").partition(" ")
+        if not known:
             return "unknown"
-        return "same" if hmac.compare_digest(known, self.digest(address, path, secret)) else "changed"
+        digest = self.digest(address._replace(name=first_name or address.name), path, secret)
+        return "same" if hmac.compare_digest(known, digest) else "changed"
 
     # --- clusters and runs -----------------------------------------------------------------------------------------
 

@@ -44,9 +44,15 @@ def test_a_broken_ledger_is_an_error(applied: Cli) -> None:
 
 
 def test_a_ledger_that_fills_up_at_the_very_end_does_not_hide_what_was_done(cli: Cli) -> None:
-    cli.write("sitecustomize.py", "from reconciler.errors import LedgerUnwritable\nfrom reconciler.ledger import Ledger\n"
-              "\ndef full(self, cluster, state_id):\n    if self.runs():\n        raise LedgerUnwritable('full')\n\n"
-              "Ledger.saw_state_id = full\n")  # fmt: skip
+    lines = [
+        "from reconciler.errors import LedgerUnwritable",
+        "from reconciler.ledger import Ledger",
+        "def full(self, cluster, state_id):",
+        "    if self.runs():",
+        "        raise LedgerUnwritable('full')",
+        "Ledger.saw_state_id = full",
+    ]
+    cli.write("sitecustomize.py", "\n".join(lines))
     done = cli("apply", "--yes", PYTHONPATH=f"{cli.folder}:{cli.env['PYTHONPATH']}")
     assert done.out.endswith("Apply complete! 4 created, 0 updated, 0 deleted.\n")
 

@@ -1,4 +1,4 @@
-"""Plans that fit their digest and nothing else: of another cluster, of a later version, or made by somebody's script."""
+"""Plans that fit their digest and nothing else: of another cluster or a later version, or made by hand."""
 
 from __future__ import annotations
 

@@ -302,3 +302,16 @@ def test_odd_cluster_names_make_files_in_the_folder_only(folder: Path, ledger: L
     with ledger.lock(cluster):
         (lock,) = folder.glob("*.lock")
         assert lock.parent == folder
+
+
+def test_digests_of_secrets_follow_a_new_name_and_not_a_new_object(ledger: Ledger) -> None:
+    secret, names = Secret(CANARY), ("first name", "second name", "third")
+    first, second, third = (ORDERS._replace(name=name) for name in names)
+    ledger.record(first, 5, "", {}, {"password": ledger.digest(first, "password", secret)})
+    for former, now in ((first, second), (second, third)):
+        ledger.close("none", "done", record=Record(now, 5, "", {}), forget=former)
+        assert ledger.secret_status(now, "password", secret) == "same"
+        assert ledger.secret_status(now, "password", Secret("another")) == "changed"
+        assert ledger.secret_status(former, "password", secret) == "unknown"
+    ledger.record(third, 6, "", {}, {})
+    assert ledger.secret_status(third, "password", secret) == "unknown"
