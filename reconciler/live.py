@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
 from reconciler.errors import ReadIncomplete, Refused
 from reconciler.hooks import hook_of
-from reconciler.kinds import Field, Kind
-from reconciler.plan import LiveObject, LiveState
+from reconciler.kinds import Address, Field, Kind
+from reconciler.plan import LiveObject, LiveState, Note
 from reconciler.rest import Answer, decode, natural_key, unnamed
 
 Wanted = Mapping[str, frozenset[str] | None]  # kind → spec fields; None = all of them
@@ -26,6 +27,9 @@ class Reader(Protocol):
 
     @property
     def state_id(self) -> int: ...
+
+    @property
+    def user(self) -> str: ...
 
     def open(self) -> Answer: ...
 
@@ -48,8 +52,12 @@ def read(client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, cluster: str
         queries = [(kinds[name], fields) for name, fields in complete.items()]
         lists = dict(zip(complete, _in_parallel(client, queries), strict=True))
         names = {name: _names(kinds[name], lists[name]) for name in complete}
-        objects = {name: _decoded(kinds[name], lists.pop(name), names) for name in complete}
-    return LiveState(cluster=cluster, objects=objects, state_id=client.state_id)
+        notes = [note for name in complete for note in _nameless(cluster, kinds[name], lists[name])]
+        objects = {
+            name: _decoded(_Reading(kinds[name], fields, names, client.user), lists.pop(name))
+            for name, fields in complete.items()
+        }
+    return LiveState(cluster=cluster, objects=objects, state_id=client.state_id, notes=tuple(notes))
 
 
 def probe(client: Reader, cluster: str) -> None:
@@ -62,15 +70,6 @@ def probe(client: Reader, cluster: str) -> None:
     if len(versions) > 1:
         label = f"{cluster}: " if cluster else ""
         raise Refused(f"{label}an upgrade is in progress (nodes run {', '.join(versions)}); try again when it is done")
-
-
-def read_object(
-    client: Reader, kind: Kind, uid: int | str, names: Mapping[str, Mapping[int | str, str]]
-) -> LiveObject | None:
-    """Return one object with all its fields; None when it is gone."""
-    extended = "?extended=true" if any(field.extended for field in kind.fields.values()) else ""
-    answer = client.get(f"{kind.path}/{uid}{extended}", missing_ok=True, shape=dict, tolerant=True)
-    return None if answer.status == 404 else _object(kind, answer.body, names)
 
 
 def read_ports(client: Reader) -> frozenset[int]:
@@ -88,18 +87,24 @@ def read_ports(client: Reader) -> frozenset[int]:
 
 def list_path(kind: Kind, fields: frozenset[str] | None) -> str:
     """Return the path and query that list *kind* with *fields* (None: all)."""
-    wanted = [field for name, field in kind.fields.items() if fields is None or name in fields]
     query = []
     if kind.narrows and fields is not None:
-        names = {kind.id, *kind.key, "created_time", *hook_of(kind).needs}
-        names.update(field.wire for field in wanted if not (field.write_only or field.secret))
-        names.update(key for rule in kind.builtin for key in rule)
-        if kind.wait and "field" in kind.wait:
-            names.add(kind.wait["field"])
-        query.append("fields=" + ",".join(sorted(names)))
-    if any(field.extended for field in wanted):
+        query.append("fields=" + ",".join(sorted(_wire_names(kind, fields))))
+    if any(field.extended for name, field in kind.fields.items() if fields is None or name in fields):
         query.append("extended=true")
     return kind.path + ("?" + "&".join(query) if query else "")
+
+
+def _wire_names(kind: Kind, fields: frozenset[str]) -> frozenset[str]:
+    """Return what is needed of each object of *kind* where *fields* are wanted, by the names of the API."""
+    names = {kind.id, *kind.key, "created_time", *hook_of(kind).needs}
+    names.update(
+        field.wire for name, field in kind.fields.items() if name in fields and not (field.write_only or field.secret)
+    )
+    names.update(key for rule in kind.builtin for key in rule)
+    if kind.wait and "field" in kind.wait:
+        names.add(kind.wait["field"])
+    return frozenset(names)
 
 
 def _in_parallel(client: Reader, queries: list[tuple[Kind, frozenset[str] | None]]) -> list[list[Any]]:
@@ -122,22 +127,39 @@ def _usable_uid(uid: Any) -> bool:
     )
 
 
-def _decoded(kind: Kind, wires: list[Any], names: Mapping[str, Mapping[int | str, str]]) -> tuple[LiveObject, ...]:
+class _Reading(NamedTuple):
+    """What the list of one kind is read for."""
+
+    kind: Kind
+    fields: frozenset[str] | None
+    names: Mapping[str, Mapping[int | str, str]]
+    user: str  # that we log in as
+
+
+def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
     """Decode one by one and let go of each wire object: two copies of a large cluster never stand side by side."""
+    kind, fields = reading.kind, reading.fields
     wires.sort(key=lambda wire: (isinstance(wire[kind.id], str), wire[kind.id]), reverse=True)
+    # The server sends all of it where a kind does not narrow; what nobody wants may refer to kinds that nobody read.
+    kept = None if fields is None or kind.narrows else _wire_names(kind, fields)
     objects = []
     while wires:
-        objects.append(_object(kind, wires.pop(), names))
+        objects.append(_object(reading, wires.pop(), kept))
     return tuple(objects)
 
 
-def _object(kind: Kind, wire: dict[str, Any], names: Mapping[str, Mapping[int | str, str]]) -> LiveObject:
+def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None) -> LiveObject:
     """Return the decoded object; one that cannot be read stands there as somebody else's, so that nobody touches it."""
     from reconciler.client import Unsound
 
+    kind = reading.kind
     try:
         if not isinstance(wire, Unsound):
-            return decode(kind, wire, names)
+            whole = wire if kept is None else {name: wire[name] for name in kept if name in wire}
+            found = decode(kind, whole, reading.names)
+            if reading.user in (wire.get(name) for name in hook_of(kind).logs_in_by):
+                return replace(found, owner="people alone, since this tool logs in as it")
+            return found
         reason = "it holds a number or a text that JSON cannot carry"
     except ReadIncomplete as error:
         reason = str(error)
@@ -151,6 +173,14 @@ def _name(kind: Kind, wire: Mapping[str, Any]) -> str:
         return natural_key(kind, wire)
     except (TypeError, ValueError):
         return ""
+
+
+def _nameless(cluster: str, kind: Kind, wires: Iterable[Mapping[str, Any]]) -> Iterator[Note]:
+    """Yield a note where an object has no name at all: it might be any of those that seem to be missing."""
+    for wire in wires:
+        if not any(isinstance(wire.get(name), str) for name in kind.key):
+            text = f"{kind.id} {wire[kind.id]} has no {' or '.join(kind.key)} that can be read"
+            yield Note("held", Address(cluster, kind.name, ""), f"{text}; nothing new of this kind is made meanwhile")
 
 
 def _names(kind: Kind, wires: Iterable[Mapping[str, Any]]) -> dict[int | str, str]:

@@ -64,6 +64,7 @@ class Client:
         """
         self._label = f"{target.name}: " if target.name else ""
         self._target = target
+        self._user = credentials[0]
         self._policy = policy or Policy()
         self._random = random or random_module.Random()
         self._clock, self._sleep, self._observe = clock, sleep, observe
@@ -81,6 +82,11 @@ class Client:
             what = f"the CA file {target.ca_cert}" if target.ca_cert and not target.pin else "the pin"
             raise Untrusted(f"{self._label}{what} cannot be used: {cause_text(error)}") from None
         self._exchange = Exchange(carrier, Basic(*credentials), target, self._policy, redact)
+
+    @property
+    def user(self) -> str:
+        """The name that we log in with."""
+        return self._user
 
     @property
     def state_id(self) -> int:

@@ -32,6 +32,7 @@ class Hook:
     decode: Callable[[Json, Mapping[str, Any]], Marks] = _no_marks  # (spec, wire): may correct *spec* in place
     stamp: Callable[[Mapping[str, Any], str], Json] | None = None  # (wire body, op id) → body that carries the op id
     complete: Callable[[Mapping[str, Any], Mapping[str, Any]], Json] = _as_it_is  # (PUT body, live wire) → PUT body
+    logs_in_by: tuple[str, ...] = ()  # wire fields with which one logs in to the API as such an object
     secret_is_so: frozenset[str] = frozenset()  # error codes that say: this secret already has that value
 
 

@@ -1,7 +1,7 @@
-"""What a user does that data cannot say: setting the password that is already set is refused by some builds."""
+"""What a user does that data cannot say: it may be us, and some builds refuse the password that is set already."""
 
 from __future__ import annotations
 
 from reconciler.hooks.base import Hook
 
-HOOK = Hook(secret_is_so=frozenset({"new_password_same_as_current"}))
+HOOK = Hook(logs_in_by=("name", "email"), secret_is_so=frozenset({"new_password_same_as_current"}))

@@ -314,3 +314,22 @@ def test_kinds_tell_what_a_field_takes(bare: Cli) -> None:
     assert bare("kinds", "Database.memory_size").out.splitlines()[0] == (
         "Database.memory_size: integer or string; at least 0; in bytes"
     )
+
+
+def test_a_user_can_be_declared_absent_alone(applied: Cli, server: Running) -> None:
+    tombstone = "apiVersion: reconciler/v1\nkind: User\nmetadata: {name: ana, state: absent}\n"
+    applied.write("gone.yaml", tombstone)
+    assert "1 deleted" in applied("apply", "--yes", "-f", "gone.yaml").out
+    assert [user["name"] for user in Caller(server.core)("GET", "/v1/users").json()] == ["Administrator"]
+
+
+def test_the_account_that_the_tool_logs_in_with_is_left_alone(applied: Cli, server: Running) -> None:
+    applied.edit("manifests/shop.yaml", "roles: [app]", "roles: [Admin]")
+    applied("apply", "--yes")
+    applied.env.update(REDIS_ENTERPRISE_USER="ana@example.com", REDIS_ENTERPRISE_PASSWORD=canary.ANA)
+    applied.edit("manifests/shop.yaml", "roles: [Admin]", "roles: [app]")
+    done = applied("apply", "--yes")
+    assert "User/ana (held): managed by people alone, since this tool logs in as it; never touched" in done.out
+    applied.write("gone.yaml", "apiVersion: reconciler/v1\nkind: User\nmetadata: {name: ana, state: absent}\n")
+    applied("apply", "--yes", "-f", "gone.yaml")
+    assert live(server, "/v1/users", "ana")["role_uids"] == [1]

@@ -47,7 +47,7 @@ def test_a_rename_that_was_killed_after_its_effect_keeps_it_too(rig: Rig) -> Non
     def killed(*words: object, **more: object) -> None:
         raise KeyboardInterrupt
 
-    rig.ledger.close = killed  # type: ignore[assignment, method-assign]
+    rig.ledger.close = killed  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         rig.converge([ANN])
     rig.ledger.close = original  # type: ignore[method-assign]

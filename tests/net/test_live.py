@@ -10,9 +10,11 @@ import pytest
 from reconciler import live
 from reconciler.client import Unsound
 from reconciler.errors import ReadIncomplete, Refused, Unreachable
-from reconciler.kinds import Kind, load_kinds
+from reconciler.kinds import load_kinds
+from reconciler.plan import LiveObject, Note, Options, make_plan
 from reconciler.rest import Answer
 from reconciler.simulator.testing import databases
+from tests.engine.rig import declared
 from tests.support.inprocess import World
 
 KINDS = load_kinds()
@@ -97,6 +99,7 @@ class Canned:
     """A client that answers from a table, for bodies that the simulator cannot be made to send."""
 
     state_id = 7
+    user = "me@example.com"
 
     def __init__(self, bodies: Mapping[str, Any]) -> None:
         self._bodies = bodies
@@ -109,7 +112,7 @@ class Canned:
         return Answer(404 if body is None else 200, body, {})
 
 
-def read_databases(bodies: list[Any]) -> tuple[live.LiveObject, ...]:
+def read_databases(bodies: list[Any]) -> tuple[LiveObject, ...]:
     client = Canned({"/v1/bdbs": bodies})
     return live.read(client, KINDS, {"Database": frozenset({"memory_size"})}, "dc1").objects["Database"]
 
@@ -164,12 +167,30 @@ def test_ports_in_use_and_reserved_ones_are_taken() -> None:
     assert live.read_ports(client) == {11000, 11010, 11011, 11012, 8443, 12000, 12001}
 
 
-def test_one_object_is_read_whole_and_a_missing_one_is_none() -> None:
-    world = shop()
-    client = world.client()
-    kind: Kind = KINDS["Database"]
-    found = live.read_object(client, kind, 2, {})
-    assert found is not None
-    assert found.name == "db-00002"
-    assert len(found.spec) > 50
-    assert live.read_object(client, kind, 99, {}) is None
+@pytest.mark.parametrize("wire", [{}, {"name": None}, {"name": 5}])
+def test_an_object_without_a_name_might_be_any_that_seems_to_be_missing(wire: dict[str, Any]) -> None:
+    client = Canned({"/v1/bdbs": [{"uid": 1, "name": "a"}, {"uid": 2, **wire}, {"uid": 3, "name": ""}]})
+    state = live.read(client, KINDS, {"Database": frozenset({"memory_size"})}, "dc1")
+    (note,) = state.notes
+    assert (note.level, note.address) == ("held", ("dc1", "Database", ""))
+    assert note.message.startswith("uid 2 has no name that can be read")
+    new = declared("Database", "b", {"memory_size": "1GiB"})
+    plan = make_plan(KINDS, [new], {"dc1": state}, {}, Options(), {})
+    assert plan.changes == ()
+    assert Note("held", new.address, "an object of this kind could not be read: it might be this one") in plan.notes
+
+
+def test_of_a_kind_that_does_not_narrow_only_what_is_wanted_is_kept() -> None:
+    user = {"uid": 5, "name": "ana", "email": "ana@example.com", "role_uids": [1], "email_alerts": True}
+    client = Canned({"/v1/users": [user], "/v1/roles": [{"uid": 1, "name": "app"}]})
+    assert not KINDS["User"].narrows
+    assert live.read(client, KINDS, {"User": frozenset()}, "dc1").objects["User"][0].spec.keys() <= {"email"}
+    assert live.read(client, KINDS, {"User": None}, "dc1").objects["User"][0].spec["roles"] == ["app"]
+
+
+@pytest.mark.parametrize("field", ["name", "email"])
+def test_the_account_that_we_log_in_with_is_not_ours_to_change(field: str) -> None:
+    user = {"uid": 5, "name": "ops", "email": "ops@example.com", field: Canned.user}
+    other = {"uid": 6, "name": "other", "email": "other@example.com"}
+    state = live.read(Canned({"/v1/users": [user, other]}), KINDS, {"User": frozenset()}, "dc1")
+    assert [bool(one.owner) for one in state.objects["User"]] == [True, False]
