@@ -6,6 +6,7 @@ The planner's modules share one `Desk`. It decides nothing about objects; it fin
 from __future__ import annotations
 
 import difflib
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from reconciler.kinds import Address, Kind
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
 
-_FIRST_PORT, _LAST_PORT, _RESERVED_PORT = 10000, 19999, 10050  # ports that databases may have (REST object `bdb`)
+_FIRST_PORT, _PORTS, _RESERVED_PORT = 10000, 10000, 10050  # ports that databases may have (REST object `bdb`)
 
 
 class Desk:
@@ -42,7 +43,7 @@ class Desk:
         self.present: Counter[str] = Counter()
         self._names: dict[tuple[str, str], dict[str, list[LiveObject]]] = {}
         self.resources: Mapping[Address, Resource] = {}  # all that is declared once, selected or not
-        self._ports: dict[str, Iterator[int]] = {}  # by cluster: those still free
+        self._taken: dict[str, set[int]] = {}  # ports by cluster
 
     def named(self, address: Address) -> list[LiveObject]:
         """Return the live objects that carry the name of *address*."""
@@ -98,18 +99,25 @@ class Desk:
         self.problem(resource, ("spec", ref.field), message, f"did you mean {near[0]!r}?" if near else "")
 
     def free_port(self, address: Address) -> int | None:
-        """Return a port for a create that names none: the server refuses a second create with it."""
+        """Return a port for a create that names none: the server refuses a second create with it.
+
+        It follows from the name. Two runs that know nothing of each other then choose the same one for the same
+        database, and the server lets only one of them make it: names are not unique to it, ports are.
+        """
         pinned = self.options.pinned_ports.get(address)
         if pinned is not None:
             return pinned
-        ports = self._ports.get(address.cluster)
-        if ports is None:
-            taken = self._taken_ports(address.cluster)
-            ports = self._ports[address.cluster] = (p for p in range(_FIRST_PORT, _LAST_PORT + 1) if p not in taken)
-        port = next(ports, None)
-        if port is None:
-            self.hold(address, f"no port from {_FIRST_PORT} to {_LAST_PORT} is free")
-        return port
+        taken = self._taken.get(address.cluster)
+        if taken is None:
+            taken = self._taken[address.cluster] = self._taken_ports(address.cluster)
+        first = zlib.crc32(address.name.encode()) % _PORTS
+        for step in range(_PORTS if len(taken) < _PORTS else 0):
+            port = _FIRST_PORT + (first + step) % _PORTS
+            if port not in taken:
+                taken.add(port)
+                return port
+        self.hold(address, f"no port from {_FIRST_PORT} to {_FIRST_PORT + _PORTS - 1} is free")
+        return None
 
     def _taken_ports(self, cluster: str) -> set[int]:
         """Return the ports in use, reserved, declared by some manifest, or given away before."""
@@ -117,7 +125,7 @@ class Desk:
         taken.update(one.spec["port"] for where, one in self.everything() if where == cluster and "port" in one.spec)
         taken.update(r.spec["port"] for a, r in self.resources.items() if a.cluster == cluster and "port" in r.spec)
         taken.update(port for address, port in self.options.pinned_ports.items() if address.cluster == cluster)
-        return taken
+        return taken.intersection(range(_FIRST_PORT, _FIRST_PORT + _PORTS))
 
 
 def _problem(resource: Resource | None, path: tuple[str | int, ...], message: str, hint: str) -> Problem:

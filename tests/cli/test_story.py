@@ -22,7 +22,7 @@ PLAN = """\
           access_key_id: AK1
           secret_access_key: (secret)
       memory_size        1 GiB (1073741824)
-      port               10000
+      port               12931
       roles_permissions  [{role: app, redis_acl: app-keys}]
   + User/ana
       email     ana@example.com
@@ -194,8 +194,8 @@ def test_export_does_not_write_over_anything(applied: Cli) -> None:
 def test_outputs_as_table_json_and_dotenv(applied: Cli) -> None:
     assert applied("outputs").out.splitlines()[0].split() == ["DATABASE", "HOST", "PORT", "TLS", "ADDRESSES", "ROLES"]
     (row,) = json.loads(applied("outputs", "-o", "json").out)
-    assert (row["database"], row["port"], row["roles"], "password" in row) == ("sessions", 10000, ["app"], False)
-    assert "SESSIONS_PORT=10000\n" in applied("outputs", "-o", "dotenv").out
+    assert (row["database"], row["port"], row["roles"], "password" in row) == ("sessions", 12931, ["app"], False)
+    assert "SESSIONS_PORT=12931\n" in applied("outputs", "-o", "dotenv").out
 
 
 def test_history_lists_the_runs(applied: Cli) -> None:

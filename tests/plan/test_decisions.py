@@ -141,16 +141,32 @@ def test_sharding_alone_takes_the_standard_rules() -> None:
 
 
 def test_a_create_gets_a_free_port_that_nobody_else_has() -> None:
-    live = state(found("Database", 1, "one", {"port": 10001}), taken_ports=frozenset({10000, 10002}))
+    live = state(found("Database", 1, "one", {"port": 15907}), taken_ports=frozenset({15908, 15910}))
     plan = plan_of(
         [
             declared("Database", "a", {"memory_size": "1GiB"}),
             declared("Database", "b", {"memory_size": "1GiB"}),
-            declared("Database", "c", {"memory_size": "1GiB", "port": 10003}),
+            declared("Database", "c", {"memory_size": "1GiB", "port": 15909}),
         ],
         live,
     )
-    assert [change.body["port"] for change in plan.changes] == [10004, 10005, 10003]
+    assert [change.body["port"] for change in plan.changes] == [15911, 18681, 15909]
+
+
+def test_a_port_follows_from_the_name_so_that_two_runs_cannot_make_a_database_twice() -> None:
+    one, two = (declared("Database", name, {"memory_size": "1GiB"}) for name in ("one", "two"))
+    (alone,) = plan_of([two]).changes
+    _, with_another = plan_of([one, two]).changes
+    assert alone.body["port"] == with_another.body["port"]
+
+
+def test_a_create_without_a_free_port_is_held() -> None:
+    plan = plan_of(
+        [declared("Database", name, {"memory_size": "1GiB"}) for name in ("a", "b")],
+        state(taken_ports=frozenset(range(10000, 20000)) - {10050, 12345}),
+    )
+    assert [change.body["port"] for change in plan.changes] == [12345]
+    assert plan.notes[0].message == "no port from 10000 to 19999 is free"
 
 
 def test_a_port_that_was_pinned_before_is_kept() -> None:
@@ -161,8 +177,8 @@ def test_a_port_that_was_pinned_before_is_kept() -> None:
 
 def test_the_plan_moves_when_its_port_is_taken_or_its_object_is_there() -> None:
     plan = plan_of([declared("Database", "a", {"memory_size": "1GiB"})])
-    taken = state(taken_ports=frozenset({10000}))
-    assert moved(plan, {"": taken}) == [(Address("", "Database", "a"), "port", "10000 free", "taken")]
+    taken = state(taken_ports=frozenset({15907}))
+    assert moved(plan, {"": taken}) == [(Address("", "Database", "a"), "port", "15907 free", "taken")]
     there = state(found("Database", 4, "a"))
     assert moved(plan, {"": there}) == [(Address("", "Database", "a"), "", "absent", "uid 4")]
 
