@@ -177,7 +177,9 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         if needs_port(session.kinds, mine, states[name]):
             from reconciler.live import read_ports
 
-            states[name] = replace(states[name], taken_ports=read_ports(session.clients()[name]))
+            states[name] = replace(
+                states[name], taken_ports=read_ports(session.clients()[name], states[name].objects["Database"])
+            )
     statuses = _secret_statuses(session, resources)
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))

@@ -151,7 +151,7 @@ def test_nodes_of_different_versions_mean_hold() -> None:
         live.read(Canned({"/v1/nodes": nodes}), KINDS, {}, "dc1")
 
 
-def test_ports_in_use_and_reserved_ones_are_taken() -> None:
+def test_ports_in_use_and_reserved_ones_are_taken_but_not_of_what_came_up_since() -> None:
     client = Canned(
         {
             "/v1/cluster": {
@@ -161,10 +161,12 @@ def test_ports_in_use_and_reserved_ones_are_taken() -> None:
             "/v1/bdbs": [
                 {"uid": 1, "port": 12000, "endpoints": [{"port": 12000}]},
                 {"uid": 2, "port": 0, "endpoints": [{"port": 12001}]},
+                {"uid": 3, "port": 12002, "endpoints": [{"port": 12002}]},
             ],
         }
     )
-    assert live.read_ports(client) == {11000, 11010, 11011, 11012, 8443, 12000, 12001}
+    known = [LiveObject("Database", uid, f"db-{uid}", {}) for uid in (1, 2)]
+    assert live.read_ports(client, known) == {11000, 11010, 11011, 11012, 8443, 12000, 12001}
 
 
 @pytest.mark.parametrize("wire", [{}, {"name": None}, {"name": 5}])
