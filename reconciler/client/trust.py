@@ -157,6 +157,8 @@ def cause_text(error: BaseException) -> str:
         return "the name cannot be resolved"
     if isinstance(innermost, ConnectionRefusedError):
         return "connection refused"
+    if isinstance(innermost, ssl.SSLError) and innermost.reason == "NO_CERTIFICATE_OR_CRL_FOUND":
+        return "no certificate is in it"
     if isinstance(innermost, ssl.SSLError):
         return f"TLS handshake failed ({(innermost.reason or 'unknown reason').replace('_', ' ').lower()})"
     if isinstance(innermost, OSError) and innermost.strerror:

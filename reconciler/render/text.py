@@ -14,11 +14,12 @@ from reconciler.render.values import change_text, shown
 
 COLORS = {"+": "32", "~": "33", "-/+": "35", "-": "31", ".": "2", "!": "33", "bold": "1", "dim": "2"}
 _WIDEST_PATH = 40
+_NARROWEST = 40  # on less, lines may wrap: nothing readable would be left of them
 
 
 def paint(text: str, style: str, color: bool) -> str:
     """Return *text* in the colour of a mark, or as it is."""
-    return f"\x1b[{COLORS[style]}m{text}\x1b[0m" if color and style in COLORS else text
+    return f"\x1b[{COLORS[style]}m{text}\x1b[0m" if text and color and style in COLORS else text
 
 
 def counts(changes: Iterable[Change]) -> dict[Action, int]:
@@ -31,9 +32,11 @@ def counts(changes: Iterable[Change]) -> dict[Action, int]:
 
 
 def summary(plan: Plan) -> str:
-    """Return the line that people and CI bots look for."""
+    """Return the line that people and CI bots look for; what is held is not as declared, so it is counted, too."""
+    held = len({note.address for note in plan.notes if note.level == "held"})
+    tail = f" {held} held." if held else ""
     if not plan.changes:
-        return "No changes."
+        return f"No changes.{tail}"
     count = counts(plan.changes)
     parts = [
         f"{count[Action.CREATE]} to create",
@@ -43,11 +46,12 @@ def summary(plan: Plan) -> str:
     parts += [
         f"{count[action]} to {action.name.lower()}" for action in (Action.REPLACE, Action.FORGET) if count[action]
     ]
-    return f"Plan: {', '.join(parts)}."
+    return f"Plan: {', '.join(parts)}.{tail}"
 
 
 def plan_text(plan: Plan, width: int = 100, color: bool = False) -> str:
     """Return *plan* as text that ends with its summary line."""
+    width = max(width, _NARROWEST)
     several = len(plan.clusters) > 1
     blocks: list[str] = []
     for cluster in _clusters(plan):
@@ -85,7 +89,7 @@ def _change(change: Change, width: int, color: bool) -> Iterator[str]:
     if change.renamed_from:
         head += f" (was {clean(change.renamed_from)})"
     reason = f"  # {clean(change.why)}" if change.why else ""
-    if len(head + reason) > width:
+    if reason and len(head + reason) > width:
         yield paint(head, mark, color)
         yield from (paint(line, "dim", color) for line in _wrapped(reason.strip(), "      ", width))
     else:
@@ -110,7 +114,7 @@ def field_lines(change: Change, width: int, color: bool) -> Iterator[str]:
             yield paint(f"    {mark}", mark, color) + f" {path:<{column}}  {text}".rstrip()
             continue
         yield paint(f"    {mark}", mark, color) + f" {path}"
-        yield from (f"{'':10}{line}" for line in _long(field, text, width - 10))
+        yield from (f"{'':10}{line}" for line in _long(field, text, width - 10) if line)
 
 
 def _long(field: FieldChange, text: str, width: int) -> Iterator[str]:

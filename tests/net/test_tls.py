@@ -132,7 +132,7 @@ def test_an_unreadable_ca_file_is_named(tmp_path: Path) -> None:
         Client(Where(("https://a:1",), ca_cert=tmp_path / "missing.pem"), ("u", Plain("p")))
     empty = tmp_path / "empty.pem"
     empty.write_text("nothing")
-    with pytest.raises(Untrusted, match=r"empty\.pem cannot be used"):
+    with pytest.raises(Untrusted, match=r"empty\.pem cannot be used: no certificate is in it"):
         Client(Where(("https://a:1",), ca_cert=empty), ("u", Plain("p")))
 
 

@@ -43,6 +43,13 @@ def test_no_line_is_wider_than_the_terminal_and_nothing_moves_the_cursor(name: s
 
 
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_a_narrow_terminal_gets_no_empty_lines_and_a_tiny_one_what_a_narrow_one_gets(name: str) -> None:
+    text = plan_text(SCENARIOS[name](), 40)
+    assert [line for line in text.split("\n") if line and not line.strip()] == []
+    assert plan_text(SCENARIOS[name](), 10) == text
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
 def test_colour_changes_nothing_but_colour(name: str) -> None:
     plan = SCENARIOS[name]()
     assert re.sub(r"\x1b\[\d+m", "", plan_text(plan, 100, color=True)) == plan_text(plan, 100)
