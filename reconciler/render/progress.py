@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -28,6 +29,7 @@ _DOING = {
     "forget": "forgetting",
 }
 _LONGEST = 160
+_SILENCE = 30.0  # seconds; CI systems end what says nothing for long
 
 
 class Screen(Protocol):
@@ -47,8 +49,9 @@ class Screen(Protocol):
 class Progress:
     """Listens to the engine; a context manager. Nothing is drawn before the first change starts."""
 
-    def __init__(self, stream: TextIO, *, live: bool) -> None:
+    def __init__(self, stream: TextIO, *, live: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
+        self._clock = clock
         self._live = live
         self._total = 0
         self._ended = 0
@@ -92,7 +95,7 @@ class Progress:
 
     def _shown(self) -> Screen:
         if self._screen is None:
-            self._screen = _Drawn(self._stream, self._total) if self._live else _Plain(self._stream)
+            self._screen = _Drawn(self._stream, self._total) if self._live else _Plain(self._stream, self._clock)
         return self._screen
 
 
@@ -112,14 +115,21 @@ def _line(text: str) -> str:
 
 
 class _Plain:
-    """A line for everything that ended or went wrong."""
+    """A line for everything that ended or went wrong, and now and then one for what takes long."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self._stream = stream
+        self._clock = clock
+        self._told: dict[int, float] = {}  # when each change was last heard of
 
-    def started(self, number: int, text: str) -> None: ...
+    def started(self, number: int, text: str) -> None:
+        self._told[number] = self._clock()
 
-    def moved(self, number: int, text: str) -> None: ...
+    def moved(self, number: int, text: str) -> None:
+        now = self._clock()
+        if now - self._told.get(number, now) >= _SILENCE:
+            self._told[number] = now
+            self.said(text)
 
     def ended(self, number: int, text: str) -> None:
         self.said(text)

@@ -52,3 +52,12 @@ def test_the_drawing_survives_markup_in_names() -> None:
     odd = {**ABOUT, "address": "Role/[bold][/x]"}
     drawn = told(Event("change.started", odd), Event("change.done", {**odd, "seconds": 0.0, "why": ""}), live=True)
     assert "Traceback" not in drawn
+
+
+def test_lines_tell_now_and_then_of_what_takes_long() -> None:
+    stream, seconds = io.StringIO(), iter([0.0, 29.0, 30.0, 59.0, 61.0])
+    waiting = Event("change.waiting", {**ABOUT, "status": "pending, 40 %"})
+    with Progress(stream, live=False, clock=seconds.__next__) as progress:
+        for event in (Event("change.started", ABOUT), *[waiting] * 4):
+            progress(event)
+    assert stream.getvalue().splitlines() == ["waiting for here:Role/a: pending, 40 %"] * 2
