@@ -23,7 +23,7 @@ from .faults import Faults
 from .messages import Json, Request, Response, encode
 from .server import Server
 from .settings import Settings
-from .state import Clock
+from .timeline import Clock
 from .tls import HOSTS, make
 
 TEST_SCALE = 100.0  # two seconds of the real thing take 20 ms
