@@ -10,60 +10,17 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 
-from . import access, actions, auth, bdbs, cluster, snapshots
-from .data import table
+from . import auth, cluster, snapshots
 from .faults import NOT_MEMBER, Faults, Rule, instead, spoiled
 from .messages import ApiError, Json, Request, Response, answer, encode
+from .registry import Endpoint, mixed, routes
 from .safejson import parse
 from .settings import Settings
-from .state import Clock, State
-
-Handler = Callable[..., Response]
-
-HANDLERS: Mapping[str, Handler] = {
-    "actions.list_v1": actions.list_v1,
-    "actions.get_v1": actions.get_v1,
-    "actions.of_bdb": actions.of_bdb,
-    "actions.list_v2": actions.list_v2,
-    "actions.get_v2": actions.get_v2,
-    "bdbs.list": bdbs.list_all,
-    "bdbs.get": bdbs.get,
-    "bdbs.create": bdbs.create,
-    "bdbs.create_v2": bdbs.create_v2,
-    "bdbs.update": bdbs.update,
-    "bdbs.delete": bdbs.delete,
-    "bootstrap.get": cluster.bootstrap,
-    "cluster.get": cluster.get,
-    "cluster.update": cluster.update,
-    "license.get": cluster.get_license,
-    "modules.list": cluster.list_modules,
-    "nodes.list": cluster.list_nodes,
-    "nodes.get": cluster.get_node,
-    "nodes.status": cluster.nodes_status,
-    **{
-        f"{name}.{verb}": partial(handler, family)
-        for name, family in (("users", access.USERS), ("roles", access.ROLES), ("redis_acls", access.ACLS))
-        for verb, handler in (
-            ("list", access.list_all),
-            ("get", access.get),
-            ("create", access.create),
-            ("update", access.update),
-            ("delete", access.delete),
-        )
-    },
-}
-
-
-class Endpoint(NamedTuple):
-    """One operation: its row and what serves it."""
-
-    path: str
-    permission: str | None
-    handler: Handler
+from .state import State
+from .timeline import Clock
 
 
 class Entry(NamedTuple):
@@ -83,33 +40,7 @@ class Entry(NamedTuple):
     user: str  # who called, "" where nobody logged in
 
 
-class Routes:
-    """Finds endpoints: a tree of path segments, where `{…}` takes any segment."""
-
-    def __init__(self) -> None:
-        self._root: dict[str, Any] = {}
-        for row in table("endpoints"):
-            branch = self._root
-            for part in row["path"].strip("/").split("/"):
-                branch = branch.setdefault("{}" if part.startswith("{") else part, {})
-            endpoint = Endpoint(row["path"], row["permission"], HANDLERS[row["handler"]])
-            branch.setdefault("", {})[row["method"]] = endpoint
-
-    def find(self, path: str) -> tuple[Mapping[str, Endpoint], list[str]]:
-        """Return the operations at *path* by method, and the segments that stand for parameters."""
-        branch, values = self._root, []
-        for part in path.strip("/").split("/"):
-            if part in branch and part:
-                branch = branch[part]
-            elif "{}" in branch and part:
-                branch = branch["{}"]
-                values.append(part)
-            else:
-                return {}, []
-        return branch.get("", {}), values
-
-
-_ROUTES = Routes()
+_BOOTSTRAP = "/v1/bootstrap"
 _VERSIONS = frozenset({"1", "2", "v1", "v2", "1.0", "2.0"})
 
 
@@ -139,6 +70,7 @@ class Core:
         self.down: set[int] = set()
         self.watchers: list[Callable[[int, bool], None]] = []  # told when a node goes down or comes up
         self._late: list[tuple[int, Request]] = []
+        self._routes = routes(self.settings.server_version)
 
     # The one way in
 
@@ -207,12 +139,12 @@ class Core:
             return error.response()
 
     def _serve(self, request: Request) -> Response:
-        if request.node not in self.state.nodes and request.path != "/v1/bootstrap":
+        if request.node not in self.state.nodes and not request.path.startswith(_BOOTSTRAP):
             raise ApiError(int(self.settings.switches["no_cluster_status"]), "no_cluster", NOT_MEMBER)
         version = request.headers.get("x-api-version")
         if version is not None and version not in _VERSIONS:
             raise ApiError(505, "unsupported_api_version", f"API version {version[:20]} is not supported")
-        operations, values = _ROUTES.find(request.path)
+        operations, values = self._routes.find(request.path, self.settings)
         if not operations:
             raise ApiError(404, "not_found", "no such path")
         allow = {"allow": ", ".join(sorted({*operations, "OPTIONS"}))}
@@ -225,25 +157,40 @@ class Core:
             auth.permit(self.state, user, endpoint.permission if endpoint else None, own and request.method != "DELETE")
         if endpoint is None:
             return answer(None, 200, allow)
-        if (away := self._elsewhere(request)) is not None:
+        if (away := self._elsewhere(request, endpoint)) is not None:
             return away
-        if request.method in ("POST", "PUT", "PATCH"):
+        return self._run(endpoint, request, values)
+
+    def _run(self, endpoint: Endpoint, request: Request, values: list[str]) -> Response:
+        row = endpoint.row
+        if "mixed" in row and mixed(self.state):
+            status, code = row["mixed"]
+            raise ApiError(status, code, "a node of the cluster is too old for this")
+        if "body" in row:
             return endpoint.handler(self.state, request, *values, self._body(request))
+        if "content" in row:
+            self._check_content(request, row["content"])
+            return endpoint.handler(self.state, request, *values, request.body)
         return endpoint.handler(self.state, request, *values)
 
-    def _elsewhere(self, request: Request) -> Response | None:
+    def _elsewhere(self, request: Request, endpoint: Endpoint) -> Response | None:
         """Return the redirect of a secondary, where it does not pass calls on by itself."""
         if self.settings.handle_redirects or request.node in (self.state.primary, *self.outsiders()):
             return None
-        if request.path == "/v1/bootstrap" or (request.method == "GET" and self.settings.on("redirect_reads", "no")):
+        if endpoint.row.get("local") or (request.method == "GET" and self.settings.on("redirect_reads", "no")):
             return None
         return answer(None, 307, {"location": self.urls[self.state.primary] + target(request)})
 
     def _body(self, request: Request) -> Json:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json" and (kind or self.settings.on("content_type", "require")):
-            raise ApiError(400, "invalid_content_type", "Content-Type must be application/json")
+        self._check_content(request, "application/json")
         return parse(request.body)
+
+    def _check_content(self, request: Request, wanted: str) -> None:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if request.method == "DELETE" and not kind:
+            return
+        if kind != wanted and (kind or self.settings.on("content_type", "require")):
+            raise ApiError(400, "invalid_content_type", f"Content-Type must be {wanted}")
 
     # The hands of a test or an operator
 
@@ -268,11 +215,11 @@ class Core:
         with self.state.lock:
             self.state.advance()
             self.state.caller = next(user for user in self.state.users.values() if user.hidden.get("operator"))
-            operations, values = _ROUTES.find(path)
-            request = Request(method, path, query or {}, {}, encode(body).encode() if body is not None else b"")
-            arguments = [*values, body] if method in ("POST", "PUT", "PATCH") else values
+            operations, values = self._routes.find(path, self.settings)
+            data = encode(body).encode() if body is not None else b""
+            request = Request(method, path, query or {}, {"content-type": "application/json"}, data)
             try:
-                return operations[method].handler(self.state, request, *arguments)
+                return self._run(operations[method], request, values)
             except ApiError as error:
                 return error.response()
 

@@ -54,6 +54,16 @@ SWITCHES: Mapping[str, Switch] = {
     "access_actions": Switch(("off", "on"), "off", "users, roles and ACLs may answer with an action_uid"),
     "delete_self": Switch(("refuse", "allow"), "refuse", "deleting the account in use is undocumented"),
     "user_put_email_status": Switch(("400", "406", "409"), "400", "PUT of a user lists no 409 for a taken address"),
+    "users_password_routes": Switch(
+        ("present", "absent"), "present", "documented, yet 8.x builds did not list /v1/users/password"
+    ),
+    "users_permissions_routes": Switch(
+        ("absent", "present"), "absent", "in the OpenAPI file, yet 8.x builds did not list /v1/users/permissions"
+    ),
+    "acl_validate_route": Switch(
+        ("absent", "present"), "absent", "in the OpenAPI file, yet 8.x builds did not list /v1/redis_acls/validate"
+    ),
+    "bdb_put_v2": Switch(("absent", "present"), "absent", "two banners name PUT /v2/bdbs/{uid}; it has no page"),
     "sharding_single": Switch(("allow", "refuse"), "allow", "a clustered database with one shard is seen in the field"),
 }
 

@@ -16,6 +16,20 @@ Columns of a field in `objects.json` (a missing column means no, or no limit):
     key           identifies an item of a list
     since until   versions
     internal      settable, but not meant for users
+
+Columns of a row in `endpoints.json`:
+
+    method path permission      the permission is null where any user may call, or the handler decides
+    since until                 first and last server version that has it; missing means all
+    deprecated                  version that deprecated it
+    source                      missing: has a page of its own; openapi, observed (no page), retired
+    switch                      [switch, choice that serves it, first version to which that applies]
+    mixed                       [status, error code] while the cluster has nodes of different versions
+    local                       acts on the node that is addressed; never redirected
+    mode query statuses codes   as documented; codes are those beyond what any operation may answer
+    body                        the object that the JSON body is ("any": see the handler); missing: no body is read
+    content                     Content-Type of the body where it is not JSON
+    answer                      shape of a good answer: `object:kind`, `array:kind`, `map:kind`, empty, binary, xml …
 """
 
 from __future__ import annotations
