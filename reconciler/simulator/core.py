@@ -15,6 +15,8 @@ from urllib.parse import urlencode
 
 from . import auth, cluster, snapshots
 from .faults import NOT_MEMBER, Faults, Rule, instead, spoiled
+from .history import History
+from .incidents import befall
 from .messages import ApiError, Json, Request, Response, answer, encode
 from .registry import Endpoint, mixed, routes
 from .safejson import parse
@@ -70,6 +72,8 @@ class Core:
         self.down: set[int] = set()
         self.watchers: list[Callable[[int, bool], None]] = []  # told when a node goes down or comes up
         self._late: list[tuple[int, Request]] = []
+        self.history = History()
+        self._past: State | None = None  # what the call that is being handled reads, in place of `state`
         self._routes = routes(self.settings.server_version)
 
     # The one way in
@@ -91,16 +95,21 @@ class Core:
             self.state.advance()
             self.calls += 1
             self._land()
-            index, before = self.calls, self.state.effects
+            if self.faults.remember:
+                self.history.keep(self.state)
+            index = self.calls
             rule = self.faults.on(request, index)
+            befall(self, rule, request, index, "before")
+            before = self.state.effects
             self.state.caller = None
             response = self._with_fault(request, rule, index)
             effect = self.state.effects != before
-            fault = rule.action if rule else ""
-            self._note(request, response, index, (effect, fault))
+            self.note(request, response, index, (effect, rule.action if rule else ""))
+            befall(self, rule, request, index, "after")
             return response
 
-    def _note(self, request: Request, response: Response, index: int, what: tuple[bool, str]) -> None:
+    def note(self, request: Request, response: Response, index: int, what: tuple[bool, str]) -> None:
+        """Write a call to the request log; *what* says whether it had an effect, and which fault befell it."""
         caller = self.state.caller
         user = (caller.fields.get("email") or caller.fields.get("name", "")) if caller else ""
         sha256 = hashlib.sha256(request.body).hexdigest() if request.body else ""
@@ -118,10 +127,12 @@ class Core:
         if replaced is not None:
             return replaced
         self.state.fate = rule.action if rule.action in ("fail", "stuck") else ""
+        if rule.action == "stale" and request.method == "GET":
+            self._past = self.history.ago(int(rule.options.get("depth", 1)))
         try:
             return spoiled(rule, self._answer(request))
         finally:
-            self.state.fate = ""
+            self.state.fate, self._past = "", None
 
     def _land(self) -> None:
         """Let the effects of late calls come that are due now."""
@@ -130,7 +141,7 @@ class Core:
         for request in due:
             before = self.state.effects
             response = self._answer(request)
-            self._note(request, response, self.calls, (self.state.effects != before, "landed"))
+            self.note(request, response, self.calls, (self.state.effects != before, "landed"))
 
     def _answer(self, request: Request) -> Response:
         try:
@@ -171,7 +182,7 @@ class Core:
         if "content" in row:
             self._check_content(request, row["content"])
             return endpoint.handler(self.state, request, *values, request.body)
-        return endpoint.handler(self.state, request, *values)
+        return endpoint.handler(self._past or self.state, request, *values)
 
     def _elsewhere(self, request: Request, endpoint: Endpoint) -> Response | None:
         """Return the redirect of a secondary, where it does not pass calls on by itself."""

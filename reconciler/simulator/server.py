@@ -29,6 +29,7 @@ from .safejson import MAX_BYTES
 
 _LINGER = struct.pack("ii", 1, 0)
 _PIECES = 20
+_BEAT = 0.02  # seconds
 _SERVER_HEADERS = [(b"server", b"envoy")]
 
 log = logging.getLogger("reconciler.simulator")
@@ -192,7 +193,9 @@ class Server:
             if asyncio.iscoroutine(result):
                 await result
 
-        asyncio.run_coroutine_threadsafe(call(), self._loop).result(30)
+        future = asyncio.run_coroutine_threadsafe(call(), self._loop)
+        if threading.current_thread() is not self._thread:  # in the loop itself it happens after the present call
+            future.result(30)
 
     def start(self) -> None:
         """Listen; raise `OSError` when a port cannot be had."""
@@ -210,6 +213,15 @@ class Server:
     def _node(self, uid: int, up: bool) -> None:
         listener = self._listeners[uid]
         self._run(listener.open if up else listener.close)
+        if not up:
+            self._run(lambda: self._loop.call_later(_BEAT, self._beat))
+
+    def _beat(self) -> None:
+        """Let time pass at the core while a node is down: nobody may be left whose call would do so."""
+        with self.core.state.lock:
+            self.core.state.advance()
+        if self.core.down:
+            self._loop.call_later(_BEAT, self._beat)
 
     def stop(self) -> None:
         """Close all sockets and end the thread."""
