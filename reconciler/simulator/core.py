@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from . import auth, cluster, snapshots
+from . import auth, cluster, placement, snapshots
 from .faults import NOT_MEMBER, Faults, Rule, instead, spoiled
 from .history import History
 from .incidents import befall
@@ -23,6 +23,7 @@ from .safejson import parse
 from .settings import Settings
 from .state import State
 from .timeline import Clock
+from .world import Machine, World
 
 
 class Entry(NamedTuple):
@@ -56,16 +57,24 @@ class Core:
         clock: Clock = time.time,
         seed: int | None = None,
         snapshot: Mapping[str, Json] | None = None,
+        world: World | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        self.state = State(self.settings, clock, seed)
-        cluster.found(self.state)
-        snapshots.operator(self.state)
+        self.world = world or World(clock)
+        self.site = self.world.site(self.settings)
+        self.state = self.here = State(self.settings, seed=seed, timeline=self.world.time)
+        self.state.site = self.site
+        if self.settings.nodes:
+            cluster.found(self.state)
+            snapshots.operator(self.state)
         if snapshot:
             snapshots.load(self.state, snapshot)
         members = sorted(self.state.nodes)
-        self.node_uids = [*members, *range(members[-1] + 1, members[-1] + 1 + self.settings.outside)]
-        self.urls: dict[int, str] = {uid: f"https://10.20.0.{10 + uid}:9443" for uid in self.node_uids}
+        last = members[-1] if members else 0
+        self.node_uids = [*members, *range(last + 1, last + 1 + self.settings.outside)]
+        for uid in self.node_uids:
+            self.site.add(uid, self.state if uid in self.state.nodes else None)
+        self.urls = self.site.urls
         self.faults = Faults()
         self.log: deque[Entry] = deque(maxlen=self.settings.log_limit)
         self.calls = 0
@@ -100,24 +109,25 @@ class Core:
             index = self.calls
             rule = self.faults.on(request, index)
             befall(self, rule, request, index, "before")
-            before = self.state.effects
-            self.state.caller = None
+            here = self.here = self._home(request.node)
+            before = here.effects
+            here.caller = None
             response = self._with_fault(request, rule, index)
-            effect = self.state.effects != before
+            effect = here.effects != before
             self.note(request, response, index, (effect, rule.action if rule else ""))
             befall(self, rule, request, index, "after")
             return response
 
     def note(self, request: Request, response: Response, index: int, what: tuple[bool, str]) -> None:
         """Write a call to the request log; *what* says whether it had an effect, and which fault befell it."""
-        caller = self.state.caller
+        caller = self.here.caller
         user = (caller.fields.get("email") or caller.fields.get("name", "")) if caller else ""
         sha256 = hashlib.sha256(request.body).hexdigest() if request.body else ""
         head = (index, self.state.now, request.node, request.method, request.path, request.query)
         self.log.append(Entry(*head, request.body, sha256, response.status, *what, user))
 
     def _with_fault(self, request: Request, rule: Rule | None, index: int) -> Response:
-        if request.node in self.down:
+        if request.node in self.down or request.node not in self.site.machines:
             return Response(0, {}, b"", instead(Rule("refuse")).wire)  # type: ignore[union-attr]
         if rule is None:
             return self._answer(request)
@@ -126,22 +136,23 @@ class Core:
         replaced = instead(rule)
         if replaced is not None:
             return replaced
-        self.state.fate = rule.action if rule.action in ("fail", "stuck") else ""
+        self.here.fate = rule.action if rule.action in ("fail", "stuck") else ""
         if rule.action == "stale" and request.method == "GET":
             self._past = self.history.ago(int(rule.options.get("depth", 1)))
         try:
             return spoiled(rule, self._answer(request))
         finally:
-            self.state.fate, self._past = "", None
+            self.here.fate, self._past = "", None
 
     def _land(self) -> None:
         """Let the effects of late calls come that are due now."""
         due = [request for index, request in self._late if index <= self.calls]
         self._late = [item for item in self._late if item[0] > self.calls]
         for request in due:
-            before = self.state.effects
+            self.here = self._home(request.node)
+            before = self.here.effects
             response = self._answer(request)
-            self.note(request, response, self.calls, (self.state.effects != before, "landed"))
+            self.note(request, response, self.calls, (self.here.effects != before, "landed"))
 
     def _answer(self, request: Request) -> Response:
         try:
@@ -149,8 +160,15 @@ class Core:
         except ApiError as error:
             return error.response()
 
+    def _home(self, node: int) -> State:
+        """Return the cluster that machine *node* is in; a machine of none speaks for itself, with the core's setup."""
+        machine = self.site.machines.get(node)
+        return machine.state if machine is not None and machine.state is not None else self.state
+
     def _serve(self, request: Request) -> Response:
-        if request.node not in self.state.nodes and not request.path.startswith(_BOOTSTRAP):
+        machine, here = self.site.machines[request.node], self.here
+        member = machine.state is not None
+        if not member and not request.path.startswith(_BOOTSTRAP):
             raise ApiError(int(self.settings.switches["no_cluster_status"]), "no_cluster", NOT_MEMBER)
         version = request.headers.get("x-api-version")
         if version is not None and version not in _VERSIONS:
@@ -162,35 +180,49 @@ class Core:
         endpoint = operations.get(request.method)
         if endpoint is None and request.method != "OPTIONS":
             raise ApiError(405, "method_not_allowed", f"{request.method} is not possible here", allow)
-        if request.node in self.state.nodes:
-            user = self.state.caller = auth.login(self.state, request)
+        if member:
+            self._reached(machine, request, endpoint)
+            user = here.caller = auth.login(here, request)
             own = endpoint is not None and endpoint.path == "/v1/users/{uid}" and values == [str(user.fields["uid"])]
-            auth.permit(self.state, user, endpoint.permission if endpoint else None, own and request.method != "DELETE")
+            auth.permit(here, user, endpoint.permission if endpoint else None, own and request.method != "DELETE")
         if endpoint is None:
             return answer(None, 200, allow)
-        if (away := self._elsewhere(request, endpoint)) is not None:
+        if (away := self._elsewhere(machine, request, endpoint)) is not None:
             return away
         return self._run(endpoint, request, values)
 
+    def _reached(self, machine: Machine, request: Request, endpoint: Endpoint | None) -> None:
+        """Refuse what a machine without the others, or a cluster without a majority, cannot do."""
+        if endpoint is None or endpoint.row.get("local"):
+            return
+        if machine.cut:
+            raise ApiError(503, "service_unavailable", "the node cannot reach the cluster")
+        enforced = self.here.settings.on("quorum", "enforced") and request.method != "GET"
+        if enforced and not placement.has_quorum(self.here):
+            raise ApiError(503, "no_quorum", "the cluster has lost its majority")
+
     def _run(self, endpoint: Endpoint, request: Request, values: list[str]) -> Response:
         row = endpoint.row
-        if "mixed" in row and mixed(self.state):
+        if "mixed" in row and mixed(self.here):
             status, code = row["mixed"]
             raise ApiError(status, code, "a node of the cluster is too old for this")
         if "body" in row:
-            return endpoint.handler(self.state, request, *values, self._body(request))
+            return endpoint.handler(self.here, request, *values, self._body(request))
         if "content" in row:
             self._check_content(request, row["content"])
-            return endpoint.handler(self.state, request, *values, request.body)
-        return endpoint.handler(self._past or self.state, request, *values)
+            return endpoint.handler(self.here, request, *values, request.body)
+        return endpoint.handler(self._past or self.here, request, *values)
 
-    def _elsewhere(self, request: Request, endpoint: Endpoint) -> Response | None:
+    def _elsewhere(self, machine: Machine, request: Request, endpoint: Endpoint) -> Response | None:
         """Return the redirect of a secondary, where it does not pass calls on by itself."""
-        if self.settings.handle_redirects or request.node in (self.state.primary, *self.outsiders()):
+        here = self.here
+        if here.settings.handle_redirects or machine.state is None or machine.uid == here.primary:
             return None
-        if endpoint.row.get("local") or (request.method == "GET" and self.settings.on("redirect_reads", "no")):
+        if endpoint.row.get("local") or (request.method == "GET" and here.settings.on("redirect_reads", "no")):
             return None
-        return answer(None, 307, {"location": self.urls[self.state.primary] + target(request)})
+        primary = self.site.node(here, here.primary)
+        url = self.urls[primary.number] if primary else f"https://{here.nodes[here.primary].fields['addr']}:9443"
+        return answer(None, 307, {"location": url + target(request)})
 
     def _body(self, request: Request) -> Json:
         self._check_content(request, "application/json")
@@ -206,25 +238,41 @@ class Core:
     # The hands of a test or an operator
 
     def outsiders(self) -> list[int]:
-        """Return the uids of the nodes that belong to no cluster."""
-        return [uid for uid in self.node_uids if uid not in self.state.nodes]
+        """Return the numbers of the machines that belong to no cluster."""
+        return [number for number, machine in self.site.machines.items() if machine.state is None]
 
     def set_node(self, uid: int, *, up: bool) -> None:
-        """Take a node down, so that it refuses connections, or bring it up again; another member becomes primary."""
+        """Take a machine down, so that it refuses connections, or bring it up again; another member becomes primary."""
         with self.state.lock:
             (self.down.discard if up else self.down.add)(uid)
-            if uid in self.state.nodes:
-                self.state.nodes[uid].set(status="active" if up else "down")
-                alive = [node for node in sorted(self.state.nodes) if node not in self.down]
-                if alive and self.state.primary in self.down:
-                    self.state.primary = alive[0]
+            machine = self.site.machines[uid]
+            machine.up = up
+            self._seen(machine, up)
         for watcher in self.watchers:
             watcher(uid, up)
+
+    def partition(self, *uids: int) -> None:
+        """Cut machines *uids* off from all others: they run, and the cluster takes them for dead."""
+        with self.state.lock:
+            for number, machine in self.site.machines.items():
+                machine.cut = number in uids
+                self._seen(machine, machine.up and not machine.cut)
+
+    def reinstall(self, uid: int) -> None:
+        """Make a machine that was removed from its cluster as good as new."""
+        with self.state.lock:
+            self.site.machines[uid].leave(fresh=True)
+
+    def _seen(self, machine: Machine, up: bool) -> None:
+        """Let the cluster notice that one of its machines has come or gone."""
+        if machine.state is not None:
+            placement.node_seen(machine.state, machine.uid, up)
 
     def call(self, method: str, path: str, body: Json = None, *, query: Mapping[str, str] | None = None) -> Response:
         """Do as another person would, over the API as the operator's account, past the faults and the log."""
         with self.state.lock:
             self.state.advance()
+            self.here = self.state
             self.state.caller = next(user for user in self.state.users.values() if user.hidden.get("operator"))
             operations, values = self._routes.find(path, self.settings)
             data = encode(body).encode() if body is not None else b""

@@ -64,6 +64,8 @@ SWITCHES: Mapping[str, Switch] = {
         ("absent", "present"), "absent", "in the OpenAPI file, yet 8.x builds did not list /v1/redis_acls/validate"
     ),
     "bdb_put_v2": Switch(("absent", "present"), "absent", "two banners name PUT /v2/bdbs/{uid}; it has no page"),
+    "quorum": Switch(("enforced", "ignored"), "enforced", "without a majority writes fail; the status is a guess"),
+    "removed_node": Switch(("reinstall", "rejoin"), "reinstall", "documented: install it anew"),
     "sharding_single": Switch(("allow", "refuse"), "allow", "a clustered database with one shard is seen in the field"),
 }
 

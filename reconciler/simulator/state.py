@@ -13,12 +13,15 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .data import table
 from .messages import Json, encode
 from .settings import Settings
 from .timeline import Clock, Timeline
+
+if TYPE_CHECKING:
+    from .world import Site
 
 _EVENTS = 10_000  # how many entries of the event log are kept
 _VIEWS = 8  # how many differently narrowed texts of one object are kept
@@ -84,6 +87,8 @@ class Table(dict[int, Record]):
 
 class State:
     """A cluster's content. Use it under `lock`; `now` is the clock of the last `advance`."""
+
+    site: Site  # the machines that it runs on; set by whoever makes a state
 
     def __init__(
         self,
