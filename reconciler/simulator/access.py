@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import actions, auth
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
-from .shapes import accept
+from .shapes import accept, how
 from .state import Record, State, Table, digest
 
 Checks = Callable[[State, dict[str, Json], "Record | None"], None]
@@ -146,8 +146,7 @@ def get(family: Family, state: State, request: Request, uid: str) -> Response:
 
 
 def _accepted(family: Family, state: State, body: Json) -> dict[str, Json]:
-    strict = state.settings.on("unknown_fields", "refuse")
-    return accept(family.kind, body, strict=strict, refuse_read_only=state.settings.on("read_only_fields", "refuse"))
+    return accept(family.kind, body, how(state.settings))
 
 
 def _keep(state: State, record: Record, sent: dict[str, Json]) -> None:

@@ -8,7 +8,7 @@ from . import actions
 from .bdb_make import EXTENDED, complete, fresh, stored
 from .bdb_rules import PORTS, Draft, check, closed_ports, shard_total
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
-from .shapes import accept, bad, rows
+from .shapes import accept, bad, how, rows
 from .state import Record, State
 
 _NEVER_SHOWN = frozenset(name for name, row in rows("bdb").items() if row.get("write_only"))
@@ -95,8 +95,7 @@ def _guard_state_id(state: State, request: Request, body: Json) -> None:
 
 
 def _accepted(state: State, body: Json) -> dict[str, Json]:
-    strict = state.settings.on("unknown_fields", "refuse")
-    sent = accept("bdb", body, strict=strict, refuse_read_only=state.settings.on("read_only_fields", "refuse"))
+    sent = accept("bdb", body, how(state.settings))
     if "tags" in sent:
         sent["tags"] = [item for item in sent["tags"] if not item.get("isSystem")]
     return sent

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple, TypeVar
 from .data import table
 from .messages import Response
 from .settings import Settings
+from .shapes import VERSIONS, has
 from .state import State
 
 Handler = Callable[..., Response]
 _Function = TypeVar("_Function", bound=Handler)
 
 HANDLERS: dict[str, Handler] = {}
-VERSIONS = ("7.4", "7.8", "7.22", "8.0", "8.2")
 
 
 class Endpoint(NamedTuple):
@@ -50,12 +50,6 @@ def serves(*operations: str) -> Callable[[_Function], _Function]:
         return function
 
     return register
-
-
-def has(row: Mapping[str, Any], version: str) -> bool:
-    """Say whether the server *version* has what *row* describes, by its `since` and `until`."""
-    place = VERSIONS.index(version)
-    return VERSIONS.index(row.get("since", "7.4")) <= place <= VERSIONS.index(row.get("until", VERSIONS[-1]))
 
 
 def open_(row: Mapping[str, Any], settings: Settings) -> bool:

@@ -2,20 +2,27 @@
 
 Code in the parent package reads these tables and decides nothing by the name of a field where a column can say it.
 
-Columns of a field in `objects.json` (a missing column means no, or no limit):
+Columns of a field in `objects/` (a missing column means no, or no limit):
 
-    name type items items_ref ref enum min max not pattern items_pattern
-    min_length max_length min_items max_items unique
+    name type items items_ref ref enum items_enum min max not pattern items_pattern format items_format
+    min_length max_length min_items max_items unique nullable
     rule          a pattern that the rules of databases check, not the shape
     default       what a read shows when nobody set it (in nested objects: the documented default)
+    default_history  older version -> what it was then
     read_only     the server's own; never taken from a request
     write_only    taken, never shown
+    mask          what a read shows in place of the value
     create_only   cannot change later
     extended      shown only with ?extended=true
     required      must be there on creation (nested objects: always)
+    optional      a read may lack it
+    excludes      must not be set together with this other field
+    code          error code of a value that is refused
     key           identifies an item of a list
     since until   versions
     internal      settable, but not meant for users
+    undocumented  seen on a server, in no page
+    deprecated
 
 Columns of a row in `endpoints.json`:
 
@@ -42,5 +49,9 @@ from typing import Any
 
 @cache
 def table(name: str) -> Any:
-    """Return the table *name*; callers share it and must not change it."""
-    return json.loads(files(__name__).joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    """Return the table *name*; callers share it and must not change it. A folder's files make one table of objects."""
+    place = files(__name__).joinpath(name)
+    if not place.is_dir():
+        return json.loads(files(__name__).joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    parts = [json.loads(file.read_text(encoding="utf-8")) for file in place.iterdir() if file.name.endswith(".json")]
+    return {key: value for part in parts for key, value in part.items()}
