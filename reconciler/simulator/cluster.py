@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 
+from . import singles
 from .data import table
-from .messages import ApiError, Json, Request, Response, answer, is_dry_run
-from .shapes import bad
+from .messages import ApiError, Json, Request, Response, answer
 from .state import Record, State
 
 BUILTIN_ROLES = (
@@ -24,9 +24,7 @@ BUILTIN_ACLS = (("Full Access", "+@all ~*"), ("Not Dangerous", "+@all -@dangerou
 def found(state: State) -> None:
     """Fill *state* with what a cluster holds right after its bootstrap."""
     settings = state.settings
-    fields = {**table("cluster"), "name": settings.cluster_name, "created_time": state.stamp(), "reserved_ports": []}
-    fields.update(handle_redirects=settings.handle_redirects, rack_aware=settings.rack_aware)
-    state.cluster = Record(fields)
+    singles.found(state)
     for uid in range(1, settings.nodes + 1):
         state.nodes[state.nodes.claim(uid)] = Record(_node(state, uid))
     for name, management in BUILTIN_ROLES:
@@ -71,36 +69,6 @@ def _license(state: State) -> dict[str, Json]:
         "ram_shards_limit": state.settings.shards_limit,
         "shards_limit": state.settings.shards_limit * 2,
     }
-
-
-def get(state: State, request: Request) -> Response:
-    """GET /v1/cluster"""
-    return answer(state.cluster.fields)
-
-
-_FIXED = frozenset({"name", "created_time", "rack_aware", "slave_ha", "slave_ha_grace_period", "system_reserved_ports"})
-
-
-def update(state: State, request: Request, body: Json) -> Response:
-    """PUT /v1/cluster: partial; maps of named settings merge."""
-    if not isinstance(body, dict):
-        raise bad("body", "expected an object")
-    values = {}
-    for name, value in body.items():
-        old = state.cluster.fields.get(name)
-        if name not in state.cluster.fields and state.settings.on("unknown_fields", "refuse"):
-            raise bad(name, "unknown field")
-        if name in _FIXED or old is None:
-            continue
-        if isinstance(old, bool) != isinstance(value, bool) or not isinstance(value, type(old)):
-            raise bad(name, "wrong type")
-        values[name] = {**old, **value} if isinstance(old, dict) else value
-    if not is_dry_run(request):
-        state.cluster.set(**values)
-        state.settings.handle_redirects = bool(state.cluster.fields["handle_redirects"])
-        state.changed()
-        return answer(state.cluster.fields)
-    return answer({**state.cluster.fields, **values})
 
 
 def _shards(state: State) -> dict[int, list[int]]:

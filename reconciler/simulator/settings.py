@@ -54,6 +54,9 @@ SWITCHES: Mapping[str, Switch] = {
     "access_actions": Switch(("off", "on"), "off", "users, roles and ACLs may answer with an action_uid"),
     "delete_self": Switch(("refuse", "allow"), "refuse", "deleting the account in use is undocumented"),
     "user_put_email_status": Switch(("400", "406", "409"), "400", "PUT of a user lists no 409 for a taken address"),
+    "ldap_pairs": Switch(
+        ("replace", "explicit"), "replace", "whether one half of an exclusive LDAP pair pushes the other out"
+    ),
     "users_password_routes": Switch(
         ("present", "absent"), "present", "documented, yet 8.x builds did not list /v1/users/password"
     ),
@@ -99,6 +102,7 @@ class Settings:
     login_window: float = 900.0
     lockout_seconds: float = 1800.0
     log_limit: int = 200_000
+    strict: bool = False  # raise `documented.Undocumented` rather than answer what the facts do not list
     switches: dict[str, str] = field(default_factory=_defaults)
 
     def __post_init__(self) -> None:

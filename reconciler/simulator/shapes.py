@@ -36,7 +36,12 @@ def has(row: Row, version: str) -> bool:
 @cache
 def rows(kind: str, version: str = VERSIONS[-1]) -> Mapping[str, Row]:
     """Return the fields that the object *kind* has in a server *version*, by name."""
-    return {row["name"]: row for row in table("objects")[kind]["fields"] if has(row, version)}
+    found = {row["name"]: row for row in table("objects")[kind]["fields"] if has(row, version)}
+    place = VERSIONS.index(version)
+    for name, row in found.items():
+        if place < VERSIONS.index(row.get("write_only_since", VERSIONS[0])):
+            found[name] = {**row, "write_only": False}
+    return found
 
 
 @cache
@@ -77,6 +82,8 @@ def check_object(kind: str, value: Json, where: str, how: How) -> None:
     if not isinstance(value, dict):
         raise bad(where, "expected an object")
     entry = table("objects")[kind]
+    if not value and entry.get("empty"):
+        return
     fields = rows(kind, how.version) if "fields" in entry else _variant(entry, value, where)
     for name, item in value.items():
         if name in fields:

@@ -102,6 +102,8 @@ class State:
         self.random = random.Random(seed)
         self.version = table("versions")[settings.server_version]
         self.bdbs, self.roles, self.users, self.acls = Table(), Table(), Table(), Table()
+        self.mappings, self.groups = Table(), Table()
+        self.singles: dict[str, Record] = {}  # objects of which there is one, by kind
         self.nodes, self.actions = Table(), {}  # type: tuple[Table, dict[str, Record]]
         self.cluster = Record({})
         self.license = Record({})

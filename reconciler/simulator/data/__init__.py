@@ -11,6 +11,8 @@ Columns of a field in `objects/` (a missing column means no, or no limit):
     default_history  older version -> what it was then
     read_only     the server's own; never taken from a request
     write_only    taken, never shown
+    write_only_since  the version from which on it is never shown
+    named         a map of named settings of its own: merges by name
     mask          what a read shows in place of the value
     create_only   cannot change later
     extended      shown only with ?extended=true
@@ -23,6 +25,8 @@ Columns of a field in `objects/` (a missing column means no, or no limit):
     internal      settable, but not meant for users
     undocumented  seen on a server, in no page
     deprecated
+
+An object may be `empty`: all of its fields, or none.
 
 Columns of a row in `endpoints.json`:
 
@@ -37,6 +41,9 @@ Columns of a row in `endpoints.json`:
     body                        the object that the JSON body is ("any": see the handler); missing: no body is read
     content                     Content-Type of the body where it is not JSON
     answer                      shape of a good answer: `object:kind`, `array:kind`, `map:kind`, empty, binary, xml …
+
+`answers.json`: what operations of a sort (`when`) may answer beside their rows, see `documented`; `parameters.json`: the
+JSON Schemas of the parameters by name, "" for the others.
 """
 
 from __future__ import annotations

@@ -23,8 +23,6 @@ _HANDLERS: Mapping[str, Callable[..., Response]] = {
     "PUT /v2/bdbs/{uid}": bdbs.update,
     "DELETE /v1/bdbs/{uid}": bdbs.delete,
     "GET /v1/bootstrap": cluster.bootstrap,
-    "GET /v1/cluster": cluster.get,
-    "PUT /v1/cluster": cluster.update,
     "GET /v1/license": cluster.get_license,
     "GET /v1/modules": cluster.list_modules,
     "GET /v1/nodes": cluster.list_nodes,
