@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--snapshot", type=Path, help='file of {"GET path": body} to start from')
     add("--save", type=Path, help="file to write such a snapshot to at the end")
     add("--faults", type=Path, help="file with a list of fault rules")
+    add("--control", type=int, metavar="PORT", help="open the control endpoint on this port of loopback; 0 picks one")
     add("--latency", type=float, default=0, metavar="MS", help="added to each answer")
     add("--tls-dir", type=Path, help="where CA and certificate are kept; made if missing")
     add("--time-scale", type=float, default=1, help="how much faster than a real cluster changes are made")
@@ -87,10 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = Server(core, files.context(), host=options.host, port=options.port, latency=options.latency / 1000)
         try:
             server.start()
+            control = {} if options.control is None else {"control": server.control([core], options.control)}
         except OSError as error:
+            server.stop()
             print(f"simulate: cannot listen: {error}", file=sys.stderr)
             return 1
-        about = {"urls": server.urls, "username": core.settings.username, "ca_file": str(files.ca.resolve())}
+        about = {"urls": server.urls, "username": core.settings.username, "ca_file": str(files.ca.resolve()), **control}
         print(json.dumps(about), flush=True)
         stop.wait()
         server.stop()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from . import auth, cluster, placement, snapshots
+from . import auth, cluster, documented, placement, snapshots
 from .faults import NOT_MEMBER, Faults, Rule, instead, spoiled
 from .history import History
 from .incidents import befall
@@ -156,9 +156,14 @@ class Core:
 
     def _answer(self, request: Request) -> Response:
         try:
-            return self._serve(request)
+            response = self._serve(request)
         except ApiError as error:
-            return error.response()
+            response = error.response()
+        if self.settings.strict:
+            operations, _ = self._routes.find(request.path, self.settings)
+            if request.method in operations:
+                documented.check(operations[request.method], response)
+        return response
 
     def _home(self, node: int) -> State:
         """Return the cluster that machine *node* is in; a machine of none speaks for itself, with the core's setup."""

@@ -11,7 +11,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,10 +19,11 @@ import uvicorn
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from .control import ControlApp
 from .core import Core
 from .messages import ApiError, Request, Response, Wire
 from .safejson import MAX_BYTES
@@ -127,12 +128,11 @@ async def _cut(scope: Scope, receive: Receive, *, reset: bool) -> None:
 
 
 class _Listener:
-    """The socket of one node, which can be closed and opened again on the same port."""
+    """The socket of one node, or of the control endpoint. It can be closed and opened again on the same port."""
 
-    def __init__(self, core: Core, uid: int, address: tuple[str, int], tls: ssl.SSLContext, latency: float) -> None:
+    def __init__(self, app: ASGIApp, address: tuple[str, int], tls: ssl.SSLContext | None) -> None:
         self.address = address
         self._tls = tls
-        app = NodeApp(core, uid, latency)
         self._config = uvicorn.Config(
             app,
             http=_Protocol,
@@ -179,7 +179,11 @@ class Server:
         self.core = core
         self._loop = asyncio.new_event_loop()
         ports = {uid: port + place if port else 0 for place, uid in enumerate(core.node_uids)}
-        self._listeners = {uid: _Listener(core, uid, (host, ports[uid]), tls, latency) for uid in core.node_uids}
+        self._listeners = {
+            uid: _Listener(NodeApp(core, uid, latency), (host, ports[uid]), tls) for uid in core.node_uids
+        }
+        self._control: _Listener | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulator", daemon=True)
 
     @property
@@ -188,14 +192,20 @@ class Server:
         return tuple(self.core.urls[uid] for uid in self.core.node_uids)
 
     def _run(self, work: Callable[[], Any]) -> None:
+        """Do *work* in the loop and wait for it; called from the loop itself, wait for nothing that takes time."""
+        if threading.current_thread() is self._thread:
+            result = work()
+            if asyncio.iscoroutine(result):
+                self._tasks.add(task := self._loop.create_task(result))
+                task.add_done_callback(self._tasks.discard)
+            return
+
         async def call() -> None:
             result = work()
             if asyncio.iscoroutine(result):
                 await result
 
-        future = asyncio.run_coroutine_threadsafe(call(), self._loop)
-        if threading.current_thread() is not self._thread:  # in the loop itself it happens after the present call
-            future.result(30)
+        asyncio.run_coroutine_threadsafe(call(), self._loop).result(30)
 
     def start(self) -> None:
         """Listen; raise `OSError` when a port cannot be had."""
@@ -209,6 +219,12 @@ class Server:
             self.stop()
             raise
         self.core.watchers.append(self._node)
+
+    def control(self, cores: Sequence[Core], port: int = 0) -> str:
+        """Open the control endpoint of *cores* on loopback and return its URL; raise `OSError` for a taken port."""
+        self._control = _Listener(ControlApp(cores), ("127.0.0.1", port), None)
+        self._run(self._control.open)
+        return "http://{}:{}".format(*self._control.address)
 
     def _node(self, uid: int, up: bool) -> None:
         listener = self._listeners[uid]
@@ -227,7 +243,7 @@ class Server:
         """Close all sockets and end the thread."""
         if self._loop.is_closed():
             return
-        for listener in self._listeners.values():
+        for listener in (*self._listeners.values(), *([self._control] if self._control else [])):
             self._run(listener.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)

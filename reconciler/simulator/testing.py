@@ -5,6 +5,15 @@ with running(nodes=3, outside=1) as server:
     server.faults.add("503", method="POST", path="/v1/bdbs", nth=1)
     …
     assert [entry.path for entry in server.log if entry.effect] == ["/v1/bdbs"]
+
+For pytest there is a fixture, which is `running` with one node, or with what a test asks for:
+
+    from reconciler.simulator.testing import redis_enterprise  # noqa: F401, in conftest.py
+
+    @pytest.mark.parametrize("redis_enterprise", [{"nodes": 3, "server_version": "7.22"}], indirect=True)
+    def test_my_client(redis_enterprise): ...
+
+Programs in other languages start `python -m reconciler.simulator --control 0` and use its control endpoint.
 """
 
 from __future__ import annotations
@@ -36,6 +45,7 @@ class Running:
     core: Core
     server: Server
     ca_file: Path
+    control_url: str = ""  # where the control endpoint is, "" unless it was asked for
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -81,12 +91,14 @@ def running(
     snapshot: Mapping[str, Json] | None = None,
     hosts: tuple[str, ...] = HOSTS,
     certificate_days: int = 365,
+    control: bool = False,
     **settings: Any,
 ) -> Iterator[Running]:
     """Serve a cluster on loopback for as long as the context lasts.
 
     *settings* are fields of `Settings` (`nodes`, `outside`, `username`, `password`, `time_scale`, `switches` …).
     *hosts* and *certificate_days* are for certificates with the wrong name or past their time.
+    *control* opens the control endpoint as well.
     """
     settings.setdefault("time_scale", TEST_SCALE)
     core = Core(Settings(**settings), clock=clock, seed=seed, snapshot=snapshot)
@@ -95,7 +107,7 @@ def running(
         server = Server(core, files.context(), latency=latency_ms / 1000)
         server.start()
         try:
-            yield Running(core, server, files.ca)
+            yield Running(core, server, files.ca, server.control([core]) if control else "")
         finally:
             server.stop()
 
@@ -149,3 +161,12 @@ def databases(count: int, *, first: int = 1) -> dict[str, list[Json]]:
         own = {"uid": uid, "name": f"db-{uid:05}", "endpoints": [endpoint], "shard_list": [uid]}
         made.append({**model, **own})
     return {"/v1/bdbs": made}
+
+
+def __getattr__(name: str) -> Any:
+    """Return the pytest fixture, so that pytest is needed only by those who import it."""
+    if name != "redis_enterprise":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .fixture import redis_enterprise
+
+    return redis_enterprise

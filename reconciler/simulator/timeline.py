@@ -22,14 +22,19 @@ class Timeline:
         self.now = clock()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = 0
+        self.ahead = 0.0  # by how much it runs before its clock
 
     def advance(self) -> None:
         """Let everything happen that is due by now, each event at its own time, and set `now` to the clock."""
-        until = self.clock()
+        until = self.clock() + self.ahead
         while self._events and self._events[0][0] <= until:
             self.now, _, event = heapq.heappop(self._events)
             event()
         self.now = until
+
+    def skip(self, seconds: float) -> None:
+        """Run ahead of the clock by *seconds* more, as the next `advance` will find."""
+        self.ahead += seconds
 
     def later(self, seconds: float, event: Callable[[], None]) -> None:
         """Let *event* happen in *seconds* of this clock."""

@@ -42,8 +42,8 @@ Columns of a row in `endpoints.json`:
     content                     Content-Type of the body where it is not JSON
     answer                      shape of a good answer: `object:kind`, `array:kind`, `map:kind`, empty, binary, xml …
 
-`answers.json`: what operations of a sort (`when`) may answer beside their rows, see `documented`; `parameters.json`: the
-JSON Schemas of the parameters by name, "" for the others.
+`answers.json`: what operations of a sort (`when`) may answer beside their rows, see `documented`.
+`parameters.json`: the JSON Schemas of the parameters by name, "" for the others.
 """
 
 from __future__ import annotations
