@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from . import actions
+from . import actions, placement
 from .bdb_make import EXTENDED, complete, fresh, stored
 from .bdb_rules import PORTS, Draft, check, closed_ports, shard_total
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
@@ -161,9 +161,7 @@ def _endpoints(state: State, record: Record) -> Json:
     fields, port = complete(record.fields), record.hidden.get("port") or _free_port(state)
     record.hidden["port"] = port
     state.ports[port] = fields["uid"]
-    nodes = list(state.members()) or list(state.nodes.values())
-    wide = fields["proxy_policy"] != "single"
-    addresses = [node.fields["addr"] for node in nodes] if wide else [nodes[fields["uid"] % len(nodes)].fields["addr"]]
+    addresses = placement.addresses(state, record, fields["proxy_policy"])
     return [
         {
             "addr": addresses,
@@ -181,6 +179,7 @@ def _endpoints(state: State, record: Record) -> Json:
 def _finish_later(state: State, seconds: float, record: Record, action: Record, failed: dict[str, Json]) -> None:
     """Let the change of *record* end: well, or with the fields *failed*, or never, as `state.fate` says now."""
     fate = state.fate
+    action.hidden["seconds"] = seconds
     if fate == "stuck":
         return
 
@@ -208,10 +207,11 @@ def settle(state: State, record: Record) -> None:
     while len(shards) < total:
         shards.append(state.next_shard)
         state.next_shard += 1
+    record.set(shard_list=shards[:total])
     bound = record.fields.get("endpoints")
     if not bound or state.settings.on("rebind_on_policy", "yes"):
         bound = _endpoints(state, record)
-    record.set(shard_list=shards[:total], endpoints=bound)
+    record.set(endpoints=bound)
 
 
 def _idle(state: State, record: Record, *also: str) -> None:

@@ -71,61 +71,6 @@ def _license(state: State) -> dict[str, Json]:
     }
 
 
-def _shards(state: State) -> dict[int, list[int]]:
-    spread: dict[int, list[int]] = {uid: [] for uid in state.nodes}
-    homes = [uid for uid, node in state.nodes.items() if node.fields["status"] == "active"] or list(spread)
-    for bdb in state.bdbs.values():
-        for shard in bdb.fields.get("shard_list", ()):
-            spread[homes[shard % len(homes)]].append(shard)
-    return spread
-
-
-def _full_node(state: State, uid: int, shards: list[int]) -> Json:
-    fields = state.nodes[uid].fields
-    held = {"shard_list": shards, "shard_count": len(shards), "ram_shard_count": len(shards)}
-    return {**fields, **held, "uptime": fields.get("uptime", 3600)}
-
-
-def list_nodes(state: State, request: Request) -> Response:
-    """GET /v1/nodes"""
-    shards = _shards(state)
-    return answer([_full_node(state, uid, shards[uid]) for uid in sorted(state.nodes)])
-
-
-def get_node(state: State, request: Request, uid: str) -> Response:
-    """GET /v1/nodes/{uid}"""
-    if not uid.isdecimal() or int(uid) not in state.nodes:
-        raise ApiError(404, "node_not_found", f"no node with uid {uid}")
-    return answer(_full_node(state, int(uid), _shards(state)[int(uid)]))
-
-
-def nodes_status(state: State, request: Request) -> Response:
-    """GET /v1/nodes/status"""
-    shards = _shards(state)
-    used = sum(bdb.fields.get("memory_size", 0) for bdb in state.bdbs.values()) // max(1, len(state.nodes))
-    return answer({str(uid): _node_status(state, uid, shards[uid], used) for uid in sorted(state.nodes)})
-
-
-def _node_status(state: State, uid: int, shards: list[int], used: int) -> Json:
-    fields = state.nodes[uid].fields
-    memory = fields["total_memory"]
-    return {
-        "cores": fields.get("cores", 8),
-        "free_provisional_ram": max(0, memory - used),
-        "free_ram": max(0, memory - used),
-        "hostname": f"node{uid}",
-        "master_shards": [str(shard) for shard in shards],
-        "node_overbooking_depth": 0,
-        "node_status": fields["status"],
-        "role": "master" if uid == state.primary else "slave",
-        "slave_shards": [],
-        "software_version": fields["software_version"],
-        "software_version_sha": hashlib.sha256(fields["software_version"].encode()).hexdigest(),
-        "total_memory": memory,
-        "total_provisional_ram": memory,
-    }
-
-
 def get_license(state: State, request: Request) -> Response:
     """GET /v1/license"""
     if not state.license.fields:

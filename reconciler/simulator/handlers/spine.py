@@ -25,9 +25,6 @@ _HANDLERS: Mapping[str, Callable[..., Response]] = {
     "GET /v1/bootstrap": cluster.bootstrap,
     "GET /v1/license": cluster.get_license,
     "GET /v1/modules": cluster.list_modules,
-    "GET /v1/nodes": cluster.list_nodes,
-    "GET /v1/nodes/{uid}": cluster.get_node,
-    "GET /v1/nodes/status": cluster.nodes_status,
 }
 
 for _operation, _handler in _HANDLERS.items():
