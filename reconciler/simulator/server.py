@@ -73,9 +73,16 @@ class NodeApp:
             return
         if self.latency:
             await asyncio.sleep(self.latency)
-        response = self.core.exchange(request)
+        response = self._exchange(request)
         log.info("node %d %s %s %d", self.uid, request.method, request.path, response.status)
         await _deliver(response, scope, receive, send)
+
+    def _exchange(self, request: Request) -> Response:
+        try:
+            return self.core.exchange(request)
+        except Exception:  # a bug of ours must not look like the end of the server
+            log.exception("node %d %s %s", self.uid, request.method, request.path)
+            return ApiError(500, "internal_error", "the simulator has a bug here: its log tells more").response()
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         parts, size = [], 0
