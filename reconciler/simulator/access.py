@@ -36,6 +36,10 @@ def _acls(state: State) -> Table:
     return state.acls
 
 
+def _mappings(state: State) -> Table:
+    return state.mappings
+
+
 def _unique(table: Table, field: str, value: Json, record: Record | None, refusal: ApiError) -> None:
     other = table.named(field, value) if value else None
     if other is not None and other is not record:
@@ -103,20 +107,43 @@ def _check_password(state: State, sent: Mapping[str, Json], record: Record | Non
         raise ApiError(400, "missing_field", "password is needed")
     if "password" not in sent:
         return
-    password, cluster = sent["password"], state.cluster.fields
-    if cluster.get("password_complexity"):
-        classes = (str.islower, str.isupper, str.isdigit, lambda letter: not letter.isalnum())
-        long = len(password) >= cluster.get("password_min_length", 8)
-        if not long or not all(any(map(test, password)) for test in classes):
-            raise ApiError(400, "password_not_complex", "the password is too simple")
+    password = sent["password"]
+    check_complexity(state, password, record, sent.get("email", ""))
     same = record is not None and record.hidden.get("password") == digest(password)
     if same and state.settings.on("same_password", "refuse"):
         raise ApiError(400, "new_password_same_as_current", "the password is in use already")
 
 
+_CLASSES = (str.islower, str.isupper, str.isdigit, lambda letter: not letter.isalnum())
+
+
+def check_complexity(state: State, password: str, user: Record | None, email: str = "") -> None:
+    """Raise 400 for a *password* that the rules of the cluster find too simple; they are off unless switched on."""
+    cluster = state.cluster.fields
+    if not cluster.get("password_complexity"):
+        return
+    email = (email or (user.fields.get("email", "") if user else "")).lower()
+    long = len(password) >= cluster.get("password_min_length", 8)
+    mixed = all(any(map(test, password)) for test in _CLASSES)
+    repeats = any(letter * 4 in password for letter in password)
+    if not long or not mixed or repeats or (email and password.lower() in (email, email[::-1])):
+        raise ApiError(400, "password_not_complex", "the password is too simple")
+
+
+def _check_mapping(state: State, sent: dict[str, Json], record: Record | None) -> None:
+    _check_name(state, state.mappings, sent, record)
+    if not set(sent.get("role_uids", ())) <= set(state.roles.alive()):
+        raise ApiError(400, "invalid_role_uids_param", "role_uids has a role that does not exist")
+
+
 USERS = Family("user", "user", "user_not_exist", _users, _check_user, ("role_uids",))
 ROLES = Family("role", "role", "role_not_exist", _roles, _check_role, ("name", "management"))
 ACLS = Family("redis_acl", "ACL", "redis_acl_not_exist", _acls, _check_acl, ("name", "acl"))
+
+
+MAPPINGS = Family(
+    "ldap_mapping", "LDAP mapping", "ldap_mapping_not_exist", _mappings, _check_mapping, ("name", "dn", "role_uids")
+)
 
 
 def shown(state: State, family: Family, record: Record) -> Json:
@@ -153,6 +180,7 @@ def _keep(state: State, record: Record, sent: dict[str, Json]) -> None:
     """Put *sent* into *record*; a password goes where no read finds it."""
     if "password" in sent:
         record.hidden["password"] = digest(sent["password"])
+        record.hidden.pop("more", None)
         record.hidden.pop("locked_until", None)
         record.hidden["failures"] = []
         sent = {**sent, "password_issue_date": state.stamp(), "status": "active"}
@@ -189,15 +217,21 @@ def _first(family: Family, state: State) -> dict[str, Json]:
     if family is USERS:
         fields = {"auth_method": "regular", "certificate_subject_line": "", "email_alerts": True}
         return {**fields, "email": "", "password_issue_date": state.stamp(), "status": "active"}
+    if family is MAPPINGS:
+        return {"bdbs_email_alerts": [], "cluster_email_alerts": False, "email": "", "email_alerts": True}
     return {"min_version": "6.2", "max_version": "9999"} if family is ACLS else {}
 
 
 def _action(family: Family, state: State, verb: str, uid: int) -> dict[str, Json]:
     if state.settings.on("access_actions", "off"):
         return {}
-    action = actions.begin(state, f"SM{verb}{family.word.title()}", family.kind, uid)
+    action = actions.begin(state, f"SM{verb}{_machine(family)}", family.kind, uid)
     actions.finish(state, action)
     return {"action_uid": action.fields["action_uid"]}
+
+
+def _machine(family: Family) -> str:
+    return family.word.title().replace(" ", "")
 
 
 def _guard(family: Family, state: State, record: Record) -> None:
@@ -240,7 +274,7 @@ def delete(family: Family, state: State, request: Request, uid: str) -> Response
     _release(family, state, record)
     if is_dry_run(request):
         return answer(None)
-    action = actions.begin(state, f"SMDelete{family.word.title()}", family.kind, record.fields["uid"])
+    action = actions.begin(state, f"SMDelete{_machine(family)}", family.kind, record.fields["uid"])
     table = family.table(state)
 
     def finish() -> None:
@@ -265,11 +299,12 @@ def _guard_user(state: State, request: Request, record: Record) -> None:
 def _release(family: Family, state: State, record: Record) -> None:
     """Refuse to delete what is in use, or take it out of what uses it, as the switches say."""
     uid = record.fields["uid"]
-    if family is USERS:
+    if family in (USERS, MAPPINGS):
         return
     field, switch = ("role_uid", "role_in_bdbs") if family is ROLES else ("redis_acl_uid", "acl_in_use")
     bound = [bdb for bdb in state.bdbs.values() if any(item[field] == uid for item in bdb.fields["roles_permissions"])]
-    holders = [user for user in state.users.values() if uid in user.fields["role_uids"]] if family is ROLES else []
+    people = [*state.users.values(), *state.mappings.values()] if family is ROLES else []
+    holders = [one for one in people if uid in one.fields["role_uids"]]
     if (bound and state.settings.on(switch, "refuse")) or (holders and state.settings.on("role_with_users", "refuse")):
         raise ApiError(406, "in_use", f"the {family.word} is in use")
     for bdb in bound:

@@ -17,7 +17,7 @@ _TASK_STATUS: Mapping[str, str] = {**_RUNNING, "cancelled": "failed", "aborted":
 _MACHINE = "state-machine"
 
 
-def begin(state: State, name: str, kind: str, uid: int, seconds: float = 0.0, *, sort: str = _MACHINE) -> Record:
+def begin(state: State, name: str, kind: str, uid: int | str, seconds: float = 0.0, *, sort: str = _MACHINE) -> Record:
     """Record that the work *name* runs on an object and return the record; it will take *seconds* or so.
 
     *sort* is state-machine, or other for work that v1 does not list.

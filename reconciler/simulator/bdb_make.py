@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from .cluster import module_uid
 from .data import table
 from .messages import Json
+from .modules import module_uid
 from .shapes import defaults, pruned, rows
 from .state import State
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from . import actions, placement
+from . import actions, licenses, placement
 from .bdb_make import EXTENDED, complete, fresh, stored
 from .bdb_rules import PORTS, Draft, check, closed_ports, shard_total
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
@@ -83,7 +83,7 @@ def _reply(state: State, fields: Mapping[str, Json], sent: Mapping[str, Json] | 
 
 
 def _licensed(state: State) -> None:
-    if state.license.fields.get("expired"):
+    if licenses.expired(state):
         raise ApiError(403, "license_expired", "the licence is no longer valid")
 
 

@@ -1,13 +1,12 @@
-"""The cluster itself, its nodes, licence, modules and bootstrap status; what a fresh cluster holds."""
+"""What a fresh cluster holds: nodes, built-in roles and ACLs, settings, a licence; and how its bootstrap went."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 
-from . import singles
+from . import licenses, singles
 from .data import table
-from .messages import ApiError, Json, Request, Response, answer
+from .messages import Json, Request, Response, answer
 from .state import Record, State
 
 BUILTIN_ROLES = (
@@ -38,7 +37,7 @@ def found(state: State) -> None:
         if name == "Full Access" or settings.on("older_acls", "present"):
             versions = {"min_version": "6.2", "max_version": "9999"}
             state.acls[uid] = Record({"acl": acl, "name": name, "uid": uid, **versions}, {"builtin": True})
-    state.license = Record(_license(state))
+    state.license = licenses.first(state)
 
 
 def _node(state: State, uid: int) -> dict[str, Json]:
@@ -51,75 +50,6 @@ def _node(state: State, uid: int) -> dict[str, Json]:
         "supported_database_versions": state.version["databases"],
         "total_memory": state.settings.node_memory,
         "status": "active",
-    }
-
-
-def _license(state: State) -> dict[str, Json]:
-    text = "----- LICENSE START -----\nSIMULATED\n----- LICENSE END -----\n"
-    return {
-        "activation_date": "2020-01-01T00:00:00Z",
-        "cluster_name": state.settings.cluster_name,
-        "expiration_date": "2020-02-01T00:00:00Z" if state.settings.license_expired else "2099-01-01T00:00:00Z",
-        "expired": state.settings.license_expired,
-        "features": ["bigstore"],
-        "flash_shards_limit": state.settings.shards_limit,
-        "key": text,
-        "license": text,
-        "owner": "Simulator",
-        "ram_shards_limit": state.settings.shards_limit,
-        "shards_limit": state.settings.shards_limit * 2,
-    }
-
-
-def get_license(state: State, request: Request) -> Response:
-    """GET /v1/license"""
-    if not state.license.fields:
-        raise ApiError(404, "license_not_found", "no licence is installed")
-    in_use = sum(len(bdb.fields.get("shard_list", ())) for bdb in state.bdbs.values())
-    return answer({**state.license.fields, "ram_shards_in_use": in_use, "flash_shards_in_use": 0})
-
-
-def module_uid(name: str, version: str) -> str:
-    """Return the uid of a module: a hash, so that it differs from version to version."""
-    return hashlib.sha256(f"{name} {version}".encode()).hexdigest()[:32]
-
-
-def list_modules(state: State, request: Request) -> Response:
-    """GET /v1/modules"""
-    offered = {item.get("redis_version") for item in state.version["databases"]}
-    return answer(
-        [
-            _module(row, redis, version)
-            for row in table("modules")
-            for redis, version in row["versions"].items()
-            if redis in offered
-        ]
-    )
-
-
-def _module(row: Json, redis: str, version: str) -> Json:
-    major, minor, patch = map(int, version.split("."))
-    return {
-        "author": "Redis",
-        "bigstore_version_2_support": False,
-        "capabilities": row["capabilities"],
-        "capability_name": row["capability_name"],
-        "command_line_args": "",
-        "compatible_redis_version": redis,
-        "config_command": "",
-        "crdb": {},
-        "dependencies": {},
-        "description": row["display_name"],
-        "display_name": row["display_name"],
-        "email": "",
-        "homepage": "",
-        "is_bundled": True,
-        "license": "",
-        "min_redis_version": redis,
-        "module_name": row["module_name"],
-        "semantic_version": version,
-        "uid": module_uid(row["module_name"], version),
-        "version": major * 10000 + minor * 100 + patch,
     }
 
 

@@ -171,7 +171,7 @@ class Core:
         return machine.state if machine is not None and machine.state is not None else self.state
 
     def _serve(self, request: Request) -> Response:
-        machine, here = self.site.machines[request.node], self.here
+        machine = self.site.machines[request.node]
         member = machine.state is not None
         if not member and not request.path.startswith(_BOOTSTRAP):
             raise ApiError(int(self.settings.switches["no_cluster_status"]), "no_cluster", NOT_MEMBER)
@@ -183,18 +183,26 @@ class Core:
             raise ApiError(404, "not_found", "no such path")
         allow = {"allow": ", ".join(sorted({*operations, "OPTIONS"}))}
         endpoint = operations.get(request.method)
-        if endpoint is None and request.method != "OPTIONS":
+        forbidden = bool(self.here.cluster.fields.get("options_method_forbidden"))
+        if endpoint is None and (request.method != "OPTIONS" or forbidden):
             raise ApiError(405, "method_not_allowed", f"{request.method} is not possible here", allow)
         if member:
             self._reached(machine, request, endpoint)
-            user = here.caller = auth.login(here, request)
-            own = endpoint is not None and endpoint.path == "/v1/users/{uid}" and values == [str(user.fields["uid"])]
-            auth.permit(here, user, endpoint.permission if endpoint else None, own and request.method != "DELETE")
+            self._login(request, endpoint, values)
         if endpoint is None:
             return answer(None, 200, allow)
         if (away := self._elsewhere(machine, request, endpoint)) is not None:
             return away
         return self._run(endpoint, request, values)
+
+    def _login(self, request: Request, endpoint: Endpoint | None, values: list[str]) -> None:
+        """Find out who calls, and refuse what the caller may not do; people may read and edit themselves."""
+        here = self.here
+        if endpoint is not None and auth.is_open(here, endpoint.row) and "authorization" not in request.headers:
+            return
+        user = here.caller = auth.login(here, request)
+        own = endpoint is not None and endpoint.path == "/v1/users/{uid}" and values == [str(user.fields["uid"])]
+        auth.permit(here, user, endpoint.permission if endpoint else None, own and request.method != "DELETE")
 
     def _reached(self, machine: Machine, request: Request, endpoint: Endpoint | None) -> None:
         """Refuse what a machine without the others, or a cluster without a majority, cannot do."""

@@ -35,6 +35,8 @@ SORTS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "database write": lambda row: _is_database(row) and row["method"] in _WRITES,
     "access": lambda row: row["path"].split("/")[2] in ("users", "roles", "redis_acls", "ldap_mappings"),
     "mixed": lambda row: "mixed" in row,
+    "certificate": lambda row: "certificates" in row["path"] or row["path"].endswith("update_cert"),
+    "license": lambda row: row["path"] == "/v1/license",
     "shard": lambda row: row["path"].startswith("/v1/shards"),
     "node": lambda row: "/nodes/" in row["path"] or "node_uid" in row["path"],
 }

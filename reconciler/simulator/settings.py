@@ -54,6 +54,10 @@ SWITCHES: Mapping[str, Switch] = {
     "access_actions": Switch(("off", "on"), "off", "users, roles and ACLs may answer with an action_uid"),
     "delete_self": Switch(("refuse", "allow"), "refuse", "deleting the account in use is undocumented"),
     "user_put_email_status": Switch(("400", "406", "409"), "400", "PUT of a user lists no 409 for a taken address"),
+    "license_failure": Switch(
+        ("keep", "remove"), "keep", "one page says that a bad licence leaves the old one, another that none is left"
+    ),
+    "jwt_scheme": Switch(("both", "bearer", "jwt"), "both", "pages differ on the scheme that announces a token"),
     "ldap_pairs": Switch(
         ("replace", "explicit"), "replace", "whether one half of an exclusive LDAP pair pushes the other out"
     ),
@@ -91,6 +95,7 @@ class Settings:
     handle_redirects: bool = True  # a secondary passes calls on by itself; off: it answers 307
     node_memory: int = 1 << 46
     shards_limit: int = 1_000_000
+    license: str = "full"  # or trial, none, expired
     license_expired: bool = False
     create_seconds: float = 2.0
     change_seconds: float = 2.0

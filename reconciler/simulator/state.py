@@ -104,6 +104,11 @@ class State:
         self.bdbs, self.roles, self.users, self.acls = Table(), Table(), Table(), Table()
         self.mappings, self.groups = Table(), Table()
         self.singles: dict[str, Record] = {}  # objects of which there is one, by kind
+        self.suffixes: dict[str, Record] = {}
+        self.custom: dict[str, Record] = {}  # modules that users brought along, by uid
+        self.artifacts: dict[int, dict[tuple[str, str], Record]] = {}  # node -> (module, version) -> file
+        self.tokens: dict[str, tuple[int, float]] = {}  # token -> uid of the user, and until when it is good
+        self.token_key = b""  # made when the first token is
         self.nodes, self.actions = Table(), {}  # type: tuple[Table, dict[str, Record]]
         self.cluster = Record({})
         self.license = Record({})

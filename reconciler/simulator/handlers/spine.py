@@ -23,14 +23,17 @@ _HANDLERS: Mapping[str, Callable[..., Response]] = {
     "PUT /v2/bdbs/{uid}": bdbs.update,
     "DELETE /v1/bdbs/{uid}": bdbs.delete,
     "GET /v1/bootstrap": cluster.bootstrap,
-    "GET /v1/license": cluster.get_license,
-    "GET /v1/modules": cluster.list_modules,
 }
 
 for _operation, _handler in _HANDLERS.items():
     add([_operation], _handler)
 
-for _path, _family in (("users", access.USERS), ("roles", access.ROLES), ("redis_acls", access.ACLS)):
+for _path, _family in (
+    ("users", access.USERS),
+    ("roles", access.ROLES),
+    ("redis_acls", access.ACLS),
+    ("ldap_mappings", access.MAPPINGS),
+):
     add([f"GET /v1/{_path}"], partial(access.list_all, _family))
     add([f"POST /v1/{_path}"], partial(access.create, _family))
     add([f"GET /v1/{_path}/{{uid}}"], partial(access.get, _family))

@@ -1,0 +1,116 @@
+"""Licences of a simulated cluster: what is installed, what it allows, what a text says.
+
+The text of a real licence is sealed; here its middle is base64 of JSON with the fields that a read shows (`make`).
+Any other text between the marks is taken for a full licence without limits, so that real ones can be tried.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import calendar
+import json
+import time
+from collections.abc import Mapping
+
+from .messages import ApiError, Json
+from .state import Record, State
+
+_BEGIN, _END = "----- LICENSE START -----", "----- LICENSE END -----"
+_TRIAL = "----- DEFAULT LICENSE START -----\nTRIAL\n----- DEFAULT LICENSE END -----\n"
+_DAY = 86400
+TRIAL_DAYS, TRIAL_SHARDS = 30, 4
+_NO_LIMIT = 1_000_000
+
+
+def stamp(moment: float) -> str:
+    """Return *moment* (epoch seconds) as the API writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+def _moment(text: str) -> float:
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+def make(**fields: Json) -> str:
+    """Return the text of a licence with *fields*: cluster_name, activation_date, expiration_date, shards_limit …"""
+    sealed = base64.b64encode(json.dumps(fields, sort_keys=True).encode()).decode()
+    return f"{_BEGIN}\n{sealed}\n{_END}\n"
+
+
+def first(state: State) -> Record:
+    """Return the licence that `Settings.license` asks for."""
+    settings, now = state.settings, state.now
+    sort = "expired" if settings.license_expired else settings.license
+    if sort == "none":
+        return Record({})
+    if sort == "trial":
+        times = {"activation_date": stamp(now), "expiration_date": stamp(now + TRIAL_DAYS * _DAY)}
+        limits = {"shards_limit": TRIAL_SHARDS, "ram_shards_limit": None, "flash_shards_limit": None}
+        trial = {"features": ["trial", "bigstore"], "key": "", "license": _TRIAL, "owner": None, "cluster_name": None}
+        return Record({**times, **limits, **trial})
+    end = "2020-02-01T00:00:00Z" if sort == "expired" else "2099-01-01T00:00:00Z"
+    limits = {"ram_shards_limit": settings.shards_limit, "flash_shards_limit": settings.shards_limit}
+    text = make(
+        cluster_name=settings.cluster_name, expiration_date=end, shards_limit=settings.shards_limit * 2, **limits
+    )
+    return Record(_fields(state, text))
+
+
+def _fields(state: State, text: str) -> dict[str, Json]:
+    """Return what *text* says; raise 400 where it is damaged."""
+    head, begin, rest = text.partition(_BEGIN)
+    middle, end, tail = rest.partition(_END)
+    if not begin or not end or head.strip() or tail.strip() or not middle.strip():
+        raise ApiError(400, "invalid_license", "the licence text is damaged")
+    try:
+        said = json.loads(base64.b64decode("".join(middle.split()), validate=True))
+    except (binascii.Error, ValueError):
+        said = {}
+    said = said if isinstance(said, dict) else {}
+    default = {"activation_date": "2020-01-01T00:00:00Z", "expiration_date": "2099-01-01T00:00:00Z"}
+    limits = {"shards_limit": _NO_LIMIT, "ram_shards_limit": _NO_LIMIT, "flash_shards_limit": _NO_LIMIT}
+    about = {"cluster_name": state.cluster.fields["name"], "features": ["bigstore"], "owner": "Simulator"}
+    return {**default, **limits, **about, **said, "key": text, "license": text}
+
+
+def expired(state: State) -> bool:
+    """Say whether the licence has come to its end."""
+    end = state.license.fields.get("expiration_date")
+    try:
+        return bool(state.license.fields.get("expired")) if end is None else _moment(end) <= state.now
+    except ValueError:
+        return bool(state.license.fields.get("expired"))
+
+
+def in_use(state: State) -> Mapping[str, int]:
+    """Return the shards in use, by the memory that they live in."""
+    used = {"ram": 0, "flash": 0}
+    for bdb in state.bdbs.values():
+        used["flash" if bdb.fields.get("bigstore") else "ram"] += len(bdb.fields.get("shard_list", ()))
+    return used
+
+
+def limit(state: State) -> int:
+    """Return how many shards the cluster may have; without a licence as many as on trial."""
+    return int(state.license.fields.get("shards_limit", TRIAL_SHARDS) if state.license.fields else TRIAL_SHARDS)
+
+
+def install(state: State, text: str) -> None:
+    """Put the licence *text* in place; raise 400 where it is damaged, 406 where it does not fit this cluster."""
+    fields = _fields(state, text)
+    used = in_use(state)
+    reasons = (
+        ("it is for another cluster", fields["cluster_name"] not in (None, state.cluster.fields["name"])),
+        ("it is not valid yet", _moment(fields["activation_date"]) > state.now),
+        ("license no longer valid", _moment(fields["expiration_date"]) <= state.now),
+        ("more shards are in use", sum(used.values()) > (fields["shards_limit"] or 0)),
+    )
+    for reason, broken in reasons:
+        if broken:
+            if state.settings.on("license_failure", "remove"):
+                state.license = Record({})
+                state.changed()
+            raise ApiError(406, "invalid_license", reason)
+    state.license = Record(fields)
+    state.changed()
