@@ -164,9 +164,15 @@ def databases(count: int, *, first: int = 1) -> dict[str, list[Json]]:
 
 
 def __getattr__(name: str) -> Any:
-    """Return the pytest fixture, so that pytest is needed only by those who import it."""
+    """Make the pytest fixture, so that pytest is needed only by those who import it."""
     if name != "redis_enterprise":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .fixture import redis_enterprise
+    import pytest
 
-    return redis_enterprise
+    @pytest.fixture
+    def redis_enterprise(request: pytest.FixtureRequest) -> Iterator[Running]:
+        """Serve a cluster over TLS for one test; an indirect parameter holds the arguments of `running`."""
+        with running(**getattr(request, "param", {})) as server:
+            yield server
+
+    return globals().setdefault(name, redis_enterprise)
