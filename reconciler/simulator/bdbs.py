@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from . import actions, licenses, placement
+from . import actions, licenses
+from .bdb_life import change, finish_later, free_port
 from .bdb_make import EXTENDED, complete, fresh, stored
-from .bdb_rules import PORTS, Draft, check, closed_ports, shard_total
+from .bdb_rules import Draft, check
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
 from .shapes import accept, bad, how, rows
 from .state import Record, State
@@ -123,16 +125,16 @@ def create(state: State, request: Request, body: Json) -> Response:
     if is_dry_run(request):
         return _reply(state, {**fields, "status": "pending"})
     state.bdbs.claim(uid)
-    port = fields["port"] or _free_port(state)
+    port = fields["port"] or free_port(state)
     state.ports[port] = uid
     action = actions.begin(state, "SMCreateBDB", "bdb", uid)
-    password = "".join(state.random.choices("abcdefghijkmnpqrstuvwxyz23456789", k=32))
-    fields.setdefault("authentication_admin_pass", password)
+    fields.setdefault("authentication_admin_pass", _password(state))
     fields.update(status="pending", action_uid=action.fields["action_uid"])
     record = state.bdbs[uid] = Record(dict(sorted(fields.items())), _hidden(sent))
     record.hidden["port"] = port
+    state.event("cluster_bdb_created", bdb_uid=str(uid), bdb_name=fields["name"])
     state.changed(state.bdbs)
-    _finish_later(state, state.settings.create_seconds, record, action, {**record.fields, "status": "creation-failed"})
+    finish_later(state, state.settings.create_seconds, record, action, {**record.fields, "status": "creation-failed"})
     return _reply(state, record.fields)
 
 
@@ -146,72 +148,6 @@ def create_v2(state: State, request: Request, body: Json) -> Response:
 def _hidden(sent: Mapping[str, Json]) -> dict[str, Json]:
     names = {*_NEVER_SHOWN, "authentication_redis_pass", "backup_location", "replica_sources"}
     return {name: sent[name] for name in names if name in sent}
-
-
-def _free_port(state: State) -> int:
-    closed, first = closed_ports(state), state.random.randrange(len(PORTS))
-    for step in range(len(PORTS)):
-        port = PORTS[(first + step) % len(PORTS)]
-        if port not in state.ports and port not in closed:
-            return port
-    raise ApiError(406, "insufficient_resources", "no free port is left")
-
-
-def _endpoints(state: State, record: Record) -> Json:
-    fields, port = complete(record.fields), record.hidden.get("port") or _free_port(state)
-    record.hidden["port"] = port
-    state.ports[port] = fields["uid"]
-    addresses = placement.addresses(state, record, fields["proxy_policy"])
-    return [
-        {
-            "addr": addresses,
-            "addr_type": "external",
-            "dns_name": f"redis-{port}.{state.cluster.fields['name']}",
-            "oss_cluster_api_preferred_endpoint_type": fields["oss_cluster_api_preferred_endpoint_type"],
-            "oss_cluster_api_preferred_ip_type": fields["oss_cluster_api_preferred_ip_type"],
-            "port": port,
-            "proxy_policy": fields["proxy_policy"],
-            "uid": f"{fields['uid']}:1",
-        }
-    ]
-
-
-def _finish_later(state: State, seconds: float, record: Record, action: Record, failed: dict[str, Json]) -> None:
-    """Let the change of *record* end: well, or with the fields *failed*, or never, as `state.fate` says now."""
-    fate = state.fate
-    action.hidden["seconds"] = seconds
-    if fate == "stuck":
-        return
-
-    def finish() -> None:
-        actions.finish(state, action, "the change could not be made" if fate == "fail" else "")
-        if state.bdbs.get(record.fields["uid"]) is not record:
-            return
-        if fate == "fail":
-            record.fields = failed
-        else:
-            settle(state, record)
-        record.drop("action_uid")
-        state.bdbs.version += 1
-        state.state_id += 1
-
-    state.later(seconds, finish)
-
-
-def settle(state: State, record: Record) -> None:
-    """Make *record* active with the shards and endpoints that its settings ask for."""
-    waiting = record.hidden.pop("waiting", {})
-    record.set(status="active", **waiting)
-    shards = list(record.fields.get("shard_list", ()))
-    total = shard_total(complete(record.fields))
-    while len(shards) < total:
-        shards.append(state.next_shard)
-        state.next_shard += 1
-    record.set(shard_list=shards[:total])
-    bound = record.fields.get("endpoints")
-    if not bound or state.settings.on("rebind_on_policy", "yes"):
-        bound = _endpoints(state, record)
-    record.set(endpoints=bound)
 
 
 def _idle(state: State, record: Record, *also: str) -> None:
@@ -240,7 +176,22 @@ def _unmovable(state: State, record: Record, sent: dict[str, Json]) -> None:
 
 def update(state: State, request: Request, uid: str, body: Json) -> Response:
     """PUT /v1/bdbs/{uid}: partial; lists are replaced whole."""
-    record = _found(state, uid)
+    return _update(state, request, _found(state, uid), body, _PLAIN)
+
+
+class Doing(NamedTuple):
+    """What happens to a database together with an update: the state machine's name, values that the server sets, and
+    what follows at the end."""
+
+    name: str = "SMUpdateBDB"
+    values: Callable[[State, Record], Mapping[str, Json]] = lambda state, record: {}
+    after: Callable[[Record], None] = lambda record: None
+
+
+_PLAIN = Doing()
+
+
+def _update(state: State, request: Request, record: Record, body: Json, doing: Doing) -> Response:
     _licensed(state)
     _guard_state_id(state, request, body)
     sent = _accepted(state, body)
@@ -249,23 +200,43 @@ def update(state: State, request: Request, uid: str, body: Json) -> Response:
     old = record.fields
     if sent.get("name", old["name"]) != old["name"]:
         _unique_name(state, sent["name"])
-    kept = stored(state, old, sent)
+    kept = {**stored(state, old, sent), **doing.values(state, record)}
     check(Draft(state, complete({**old, **kept}), sent, complete(old)))
     if is_dry_run(request):
         return _reply(state, {**old, **kept}, sent)
-    action = actions.begin(state, "SMUpdateBDB", "bdb", record.fields["uid"])
-    marks = {"status": "active-change-pending", "action_uid": action.fields["action_uid"]}
-    marks["last_changed_time"] = state.stamp()
     record.hidden.update(_hidden(sent))
-    if state.settings.on("put_values", "at-once"):
-        record.set(**kept)
-    else:
-        record.hidden["waiting"] = kept
-    record.set(**marks)
-    record.fields = dict(sorted(record.fields.items()))
-    state.changed(state.bdbs)
-    _finish_later(state, state.settings.change_seconds, record, action, {**old, "status": "active"})
+    change(state, record, doing.name, kept, after=lambda: doing.after(record))
     return _reply(state, {**record.fields, **kept}, sent)
+
+
+def _emptied(record: Record) -> None:
+    record.hidden["empty"] = True
+
+
+def _new_password(state: State, record: Record) -> Mapping[str, Json]:
+    if record.fields.get("crdt"):
+        raise ApiError(
+            406, "not_supported_action_on_crdt", "an instance of an Active-Active database keeps its password"
+        )
+    return {"authentication_admin_pass": _password(state)}
+
+
+_ACTIONS: Mapping[str, Doing] = {
+    "flush": Doing("SMFlushBDB", after=_emptied),
+    "reset_admin_pass": Doing("SMUpdateBDB", values=_new_password),
+}
+
+
+def act(state: State, request: Request, uid: str, action: str, body: Json) -> Response:
+    """PUT /v1/bdbs/{uid}/{action}: an update, which may be empty, and an action in one."""
+    record = _found(state, uid)
+    if action not in _ACTIONS:
+        raise ApiError(404, "not_found", f"no action {action[:40]}")
+    return _update(state, request, record, {} if body is None else body, _ACTIONS[action])
+
+
+def _password(state: State) -> str:
+    return "".join(state.random.choices("abcdefghijkmnpqrstuvwxyz23456789", k=32))
 
 
 def delete(state: State, request: Request, uid: str) -> Response:
@@ -287,6 +258,7 @@ def delete(state: State, request: Request, uid: str) -> Response:
             record.drop("action_uid")
             record.set(status="active")
         else:
+            state.event("cluster_bdb_deleted", bdb_uid=uid, bdb_name=record.fields["name"])
             del state.bdbs[record.fields["uid"]]
             state.ports.pop(record.hidden.get("port", 0), None)
         state.bdbs.version += 1

@@ -18,7 +18,7 @@ from .faults import NOT_MEMBER, Faults, Rule, instead, spoiled
 from .history import History
 from .incidents import befall
 from .messages import ApiError, Json, Request, Response, answer, encode
-from .registry import Endpoint, mixed, routes
+from .registry import Endpoint, at_least, mixed, routes
 from .safejson import parse
 from .settings import Settings
 from .state import State
@@ -220,7 +220,7 @@ class Core:
             status, code = row["mixed"]
             raise ApiError(status, code, "a node of the cluster is too old for this")
         if "body" in row:
-            return endpoint.handler(self.here, request, *values, self._body(request))
+            return endpoint.handler(self.here, request, *values, self._body(request, row))
         if "content" in row:
             self._check_content(request, row["content"])
             return endpoint.handler(self.here, request, *values, request.body)
@@ -237,7 +237,9 @@ class Core:
         url = self.urls[primary.number] if primary else f"https://{here.nodes[here.primary].fields['addr']}:9443"
         return answer(None, 307, {"location": url + target(request)})
 
-    def _body(self, request: Request) -> Json:
+    def _body(self, request: Request, row: Mapping[str, Json]) -> Json:
+        if not request.body and "bare" in row and at_least(self.settings.server_version, row["bare"]):
+            return None
         self._check_content(request, "application/json")
         return parse(request.body)
 

@@ -182,6 +182,12 @@ def evacuate(state: State, uid: int, *, only: Iterable[int] | None = None) -> li
     return stuck
 
 
+def spread(state: State, record: Record) -> None:
+    """Lay the shards of a database out anew, evenly over the nodes."""
+    record.hidden["shards"] = _laid_out(state, record, {}, record.fields.get("shard_list", ()))
+    rebind(state, record)
+
+
 def blueprint(state: State, record: Record, fields: Mapping[str, Json]) -> list[Json]:
     """Return where the shards of a database with other *fields* would be, as the API writes it."""
     count, allowed = int(fields.get("shards_count", 1)), _allowed(state, record)

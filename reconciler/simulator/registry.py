@@ -52,6 +52,11 @@ def serves(*operations: str) -> Callable[[_Function], _Function]:
     return register
 
 
+def at_least(version: str, first: str) -> bool:
+    """Say whether the server *version* is *first* or a later one."""
+    return VERSIONS.index(version) >= VERSIONS.index(first)
+
+
 def open_(row: Mapping[str, Any], settings: Settings) -> bool:
     """Say whether the switch of *row*, `[name, choice, first version that it speaks of]`, lets it be served."""
     if "switch" not in row:
@@ -87,6 +92,8 @@ class Routes:
     def find(self, path: str, settings: Settings) -> tuple[Mapping[str, Endpoint], list[str]]:
         """Return the operations at *path* by method, and the segments that stand for parameters."""
         found, values = _walk(self._root, path.strip("/").split("/"))
+        if any(values[-1] not in endpoint.row.get("among", values) for endpoint in found.values() if values):
+            return {}, []
         if any("switch" in endpoint.row for endpoint in found.values()):
             found = {method: endpoint for method, endpoint in found.items() if open_(endpoint.row, settings)}
         return found, values

@@ -73,6 +73,7 @@ SWITCHES: Mapping[str, Switch] = {
     "bdb_put_v2": Switch(("absent", "present"), "absent", "two banners name PUT /v2/bdbs/{uid}; it has no page"),
     "quorum": Switch(("enforced", "ignored"), "enforced", "without a majority writes fail; the status is a guess"),
     "removed_node": Switch(("reinstall", "rejoin"), "reinstall", "documented: install it anew"),
+    "upgrade_discards": Switch(("needs-leave", "allowed"), "needs-leave", "else may_discard_data means nothing"),
     "sharding_single": Switch(("allow", "refuse"), "allow", "a clustered database with one shard is seen in the field"),
 }
 
@@ -86,6 +87,7 @@ class Settings:
     """One cluster's setup. Times are seconds of the real thing; they are divided by *time_scale*."""
 
     nodes: int = 3
+    older_nodes: int = 0  # how many of the nodes, the last ones, still run the version before
     outside: int = 0  # further nodes that listen but belong to no cluster
     username: str = "admin@example.com"
     password: str = "simulator"

@@ -27,6 +27,7 @@ class Machine:
     uid: int = 0
     bootstrap: dict[str, Json] = field(default_factory=lambda: {"state": "idle"})
     stopped: set[str] = field(default_factory=set)  # services that do not run
+    started: dict[str, float] = field(default_factory=dict)  # service -> when somebody last started it
     up: bool = True
     cut: bool = False  # runs, but reaches no other machine
 

@@ -37,6 +37,8 @@ Columns of a row in `endpoints.json`:
     switch                      [switch, choice that serves it, first version to which that applies]
     mixed                       [status, error code] while the cluster has nodes of different versions
     open                        [rule, last version] under which nobody need log in, see `auth`
+    among                       what the last parameter of the path may be; other paths do not exist
+    bare                        first server version in which the body may be missing
     local                       acts on the node that is addressed; never redirected
     mode query statuses codes   as documented; codes are those beyond what any operation may answer
     body                        the object that the JSON body is ("any": see the handler); missing: no body is read

@@ -21,6 +21,7 @@ _HANDLERS: Mapping[str, Callable[..., Response]] = {
     "POST /v2/bdbs": bdbs.create_v2,
     "PUT /v1/bdbs/{uid}": bdbs.update,
     "PUT /v2/bdbs/{uid}": bdbs.update,
+    "PUT /v1/bdbs/{uid}/{action}": bdbs.act,
     "DELETE /v1/bdbs/{uid}": bdbs.delete,
     "GET /v1/bootstrap": cluster.bootstrap,
 }
