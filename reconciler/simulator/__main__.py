@@ -33,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=int, default=9443, help="port of the first node, the others follow; 0 picks free ones")
     add("--nodes", type=int, default=1, help="nodes of the cluster")
+    add("--older-nodes", type=int, default=0, help="how many of them still run the version before")
+    add("--license", choices=("full", "trial", "none", "expired"), default="full")
     add("--outside", type=int, default=0, help="further nodes that belong to no cluster and answer 503")
     add("--username", default="admin@example.com")
     add("--password", default=None, help="password of the account (or SIMULATOR_PASSWORD)")
@@ -57,6 +59,8 @@ def _read(path: Path | None) -> Any:
 def _core(options: argparse.Namespace) -> Core:
     settings = Settings(
         nodes=options.nodes,
+        older_nodes=options.older_nodes,
+        license=options.license,
         outside=options.outside,
         username=options.username,
         password=options.password or os.environ.get("SIMULATOR_PASSWORD") or Settings.password,

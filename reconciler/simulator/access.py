@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import actions, auth
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
-from .shapes import accept, how
+from .shapes import absent, accept, how
 from .state import Record, State, Table, digest
 
 Checks = Callable[[State, dict[str, Json], "Record | None"], None]
@@ -148,11 +148,13 @@ MAPPINGS = Family(
 
 def shown(state: State, family: Family, record: Record) -> Json:
     """Return what a read of *record* shows."""
+    later = absent(family.kind, state.settings.server_version)
+    fields = {name: value for name, value in record.fields.items() if name not in later}
     if family is USERS and state.settings.on("user_role_field", "both"):
         roles = [state.roles[uid] for uid in record.fields["role_uids"] if uid in state.roles]
         if roles:
-            return {**record.fields, "role": roles[0].fields["management"]}
-    return record.fields
+            return {**fields, "role": roles[0].fields["management"]}
+    return fields
 
 
 def list_all(family: Family, state: State, request: Request) -> Response:

@@ -7,6 +7,7 @@ import math
 from . import licenses, singles
 from .data import table
 from .messages import Json, Request, Response, answer
+from .shapes import VERSIONS, rows
 from .state import Record, State
 
 BUILTIN_ROLES = (
@@ -41,13 +42,17 @@ def found(state: State) -> None:
 
 
 def _node(state: State, uid: int) -> dict[str, Json]:
+    known, version = rows("node", state.settings.server_version), state.version
+    if uid > state.settings.nodes - state.settings.older_nodes:
+        place = VERSIONS.index(state.settings.server_version)
+        version = table("versions")[VERSIONS[max(0, place - 1)]]
     return {
-        **table("node"),
+        **{name: value for name, value in table("node").items() if name in known},
         "uid": uid,
         "rack_id": f"rack-{uid}" if state.settings.rack_aware else "",
         "addr": f"10.20.0.{10 + uid}",
-        "software_version": state.version["software_version"],
-        "supported_database_versions": state.version["databases"],
+        "software_version": version["software_version"],
+        "supported_database_versions": version["databases"],
         "total_memory": state.settings.node_memory,
         "status": "active",
     }

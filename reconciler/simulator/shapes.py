@@ -49,6 +49,12 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
+@cache
+def absent(kind: str, version: str) -> frozenset[str]:
+    """Return the fields of the object *kind* that other versions have and the server *version* lacks."""
+    return frozenset(row["name"] for row in table("objects")[kind]["fields"]) - frozenset(rows(kind, version))
+
+
 class How(NamedTuple):
     """How bodies are read: whether unknown and read-only fields are refused, and the server version."""
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .data import table
 from .messages import Json, Request, Response, answer, is_dry_run
-from .shapes import accept, bad, defaults, how, rows
+from .shapes import Row, accept, bad, defaults, how, rows
 from .state import Record, State
 
 Fields = Mapping[str, Any]
@@ -37,19 +37,29 @@ def initial(kind: str, version: str) -> dict[str, Json]:
     """Return what an object of *kind* holds on a fresh cluster of a server *version*."""
     fields = rows(kind, version)
     optional = {name for name, row in fields.items() if row.get("optional")}
-    stored = {name: value for name, value in table("singles").get(kind, {}).items() if name in fields}
+    stored = _known(fields, table("singles").get(kind, {}), version)
     return {**{name: value for name, value in defaults(kind, version).items() if name not in optional}, **stored}
+
+
+def _known(fields: Mapping[str, Row], values: Fields, version: str) -> dict[str, Json]:
+    """Return those of *values* that a server *version* has, inside of named settings as well."""
+    found: dict[str, Json] = {}
+    for name, value in values.items():
+        if name in fields:
+            kind = fields[name].get("ref")
+            nested = kind is not None and isinstance(value, dict) and rows(kind, version)
+            found[name] = {key: item for key, item in value.items() if key in nested} if nested else value
+    return found
 
 
 def found(state: State) -> None:
     """Fill *state* with the single objects of a fresh cluster."""
     settings, version = state.settings, state.settings.server_version
-    known = rows("cluster", version)
-    cluster = {**initial("cluster", version), **{key: value for key, value in table("cluster").items() if key in known}}
+    cluster = {**initial("cluster", version), **_known(rows("cluster", version), table("cluster"), version)}
     cluster.update(name=settings.cluster_name, created_time=state.stamp(), reserved_ports=[])
     cluster.update(handle_redirects=settings.handle_redirects, rack_aware=settings.rack_aware)
     state.cluster = Record(cluster)
-    for kind in _KINDS:
+    for kind in PATHS:
         state.singles[kind] = Record(initial(kind, version))
     state.singles["cluster_settings"].set(
         rack_aware=settings.rack_aware,
@@ -64,19 +74,19 @@ def found(state: State) -> None:
     state.singles["db_conns_auditing_config"] = Record({})
 
 
-_KINDS = (
-    "cluster_settings",
-    "services_configuration",
-    "cm_settings",
-    "job_scheduler",
-    "diagnostics",
-    "metrics_config",
-    "ocsp",
-    "ldap",
-    "sso",
-    "cluster_certificates",
-    "db_conns_auditing_config",
-)
+PATHS: Mapping[str, str] = {
+    "cluster_certificates": "/v1/cluster/certificates",
+    "cluster_settings": "/v1/cluster/policy",
+    "cm_settings": "/v1/cm_settings",
+    "db_conns_auditing_config": "/v1/cluster/auditing/db_conns",
+    "diagnostics": "/v1/diagnostics",
+    "job_scheduler": "/v1/job_scheduler",
+    "ldap": "/v1/cluster/ldap",
+    "metrics_config": "/v1/metrics_config",
+    "ocsp": "/v1/ocsp",
+    "services_configuration": "/v1/cluster/services_configuration",
+    "sso": "/v1/cluster/sso",
+}
 
 
 def shown(single: Single, state: State, fields: Fields | None = None) -> dict[str, Json]:

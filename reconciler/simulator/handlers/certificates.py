@@ -138,7 +138,7 @@ def drop(state: State, name: str) -> None:
 @serves("POST /v1/cluster/certificates/rotate")
 def rotate(state: State, request: Request, body: Json) -> Response:
     """Make internal certificates anew: the named one, or all."""
-    sent = accept("certificate_rotate_request", body, how(state.settings))
+    sent = accept("certificate_rotate_request", body or {}, how(state.settings))
     internal = [name for name, sort in SORTS.items() if sort.internal]
     wanted = sent.get("name")
     if wanted is not None and wanted not in SORTS:

@@ -21,8 +21,7 @@ def _caller(state: State) -> Record:
 @serves("POST /v1/users/authorize")
 def authorize(state: State, request: Request, body: Json) -> Response:
     """Give a token to whoever the Authorization header names; before 7.8 the body does."""
-    if not isinstance(body, dict):
-        raise bad("body", "expected an object")
+    body = {} if body is None else body
     ttl = accept("jwt_authorize", body, how(state.settings)).get("ttl", auth.TOKEN_SECONDS)
     user = state.caller
     if user is None:
@@ -35,8 +34,8 @@ def refresh(state: State, request: Request, body: Json) -> Response:
     """Give a fresh token for one that is still good."""
     if not auth.is_token(request):
         raise ApiError(401, "invalid_credentials", "a token is needed")
-    ttl = accept("jwt_authorize", body, how(state.settings)).get("ttl", auth.TOKEN_SECONDS)
-    return answer({"access_token": auth.new_token(state, _caller(state), ttl)})
+    sent = {} if body is None else accept("jwt_authorize", body, how(state.settings))
+    return answer({"access_token": auth.new_token(state, _caller(state), sent.get("ttl", auth.TOKEN_SECONDS))})
 
 
 def _whose(state: State, sent: Mapping[str, Json]) -> Record:
