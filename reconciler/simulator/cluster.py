@@ -1,12 +1,10 @@
-"""What a fresh cluster holds: nodes, built-in roles and ACLs, settings, a licence; and how its bootstrap went."""
+"""What a fresh cluster holds: nodes, built-in roles and ACLs, settings, and a licence."""
 
 from __future__ import annotations
 
-import math
-
 from . import licenses, singles
 from .data import table
-from .messages import Json, Request, Response, answer
+from .messages import Json
 from .shapes import VERSIONS, rows
 from .state import Record, State
 
@@ -26,7 +24,7 @@ def found(state: State) -> None:
     settings = state.settings
     singles.found(state)
     for uid in range(1, settings.nodes + 1):
-        state.nodes[state.nodes.claim(uid)] = Record(_node(state, uid))
+        state.nodes[state.nodes.claim(uid)] = Record(new_node(state, uid, f"{state.site.network}.{10 + uid}"))
     for name, management in BUILTIN_ROLES:
         uid = state.roles.claim()
         state.roles[uid] = Record({"management": management, "name": name, "uid": uid}, {"builtin": True})
@@ -41,7 +39,8 @@ def found(state: State) -> None:
     state.license = licenses.first(state)
 
 
-def _node(state: State, uid: int) -> dict[str, Json]:
+def new_node(state: State, uid: int, address: str) -> dict[str, Json]:
+    """Return the fields of a node that has just come into the cluster."""
     known, version = rows("node", state.settings.server_version), state.version
     if uid > state.settings.nodes - state.settings.older_nodes:
         place = VERSIONS.index(state.settings.server_version)
@@ -50,31 +49,9 @@ def _node(state: State, uid: int) -> dict[str, Json]:
         **{name: value for name, value in table("node").items() if name in known},
         "uid": uid,
         "rack_id": f"rack-{uid}" if state.settings.rack_aware else "",
-        "addr": f"10.20.0.{10 + uid}",
+        "addr": address,
         "software_version": version["software_version"],
         "supported_database_versions": version["databases"],
         "total_memory": state.settings.node_memory,
         "status": "active",
     }
-
-
-def bootstrap(state: State, request: Request) -> Response:
-    """GET /v1/bootstrap: about the node that was addressed, whether it is in the cluster or not."""
-    member = request.node in state.nodes
-    info = {
-        "architecture": "x86_64",
-        "available_addresses": [
-            {"address": f"10.20.0.{10 + request.node}", "format": "ipv4", "if_name": "eth0", "private": True}
-        ],
-        "cores": 8,
-        "os_family": "ubuntu",
-        "software_version": state.version["software_version"],
-        "supported_database_versions": state.version["databases"],
-        "total_memory": state.settings.node_memory,
-        "uptime": 60 + math.floor(state.now) % 3600,
-    }
-    if not member:
-        return answer({"bootstrap_status": {"state": "idle"}, "local_node_info": info})
-    since = state.cluster.fields["created_time"]
-    status = {"state": "completed", "start_time": since, "end_time": since}
-    return answer({"bootstrap_status": status, "local_node_info": {**info, "uid": str(request.node)}})

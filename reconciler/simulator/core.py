@@ -278,6 +278,16 @@ class Core:
         with self.state.lock:
             self.site.machines[uid].leave(fresh=True)
 
+    def disaster(self, filename: str = "ccs-redis.rdb") -> str:
+        """Lose the whole cluster: its machines are as good as new, and *filename* is what it can be recovered from."""
+        with self.state.lock:
+            self.site.saved[filename] = self.snapshot()
+            for machine in list(self.site.of(self.state)):
+                machine.leave(fresh=True)
+            self.state.forget_events()
+            self.state = self.here = self.site.new_state(self.settings)
+        return filename
+
     def _seen(self, machine: Machine, up: bool) -> None:
         """Let the cluster notice that one of its machines has come or gone."""
         if machine.state is not None:

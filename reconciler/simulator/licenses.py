@@ -54,10 +54,10 @@ def first(state: State) -> Record:
     text = make(
         cluster_name=settings.cluster_name, expiration_date=end, shards_limit=settings.shards_limit * 2, **limits
     )
-    return Record(_fields(state, text))
+    return Record(_fields(text, settings.cluster_name))
 
 
-def _fields(state: State, text: str) -> dict[str, Json]:
+def _fields(text: str, name: str) -> dict[str, Json]:
     """Return what *text* says; raise 400 where it is damaged."""
     head, begin, rest = text.partition(_BEGIN)
     middle, end, tail = rest.partition(_END)
@@ -70,7 +70,7 @@ def _fields(state: State, text: str) -> dict[str, Json]:
     said = said if isinstance(said, dict) else {}
     default = {"activation_date": "2020-01-01T00:00:00Z", "expiration_date": "2099-01-01T00:00:00Z"}
     limits = {"shards_limit": _NO_LIMIT, "ram_shards_limit": _NO_LIMIT, "flash_shards_limit": _NO_LIMIT}
-    about = {"cluster_name": state.cluster.fields["name"], "features": ["bigstore"], "owner": "Simulator"}
+    about = {"cluster_name": name, "features": ["bigstore"], "owner": "Simulator"}
     return {**default, **limits, **about, **said, "key": text, "license": text}
 
 
@@ -96,21 +96,28 @@ def limit(state: State) -> int:
     return int(state.license.fields.get("shards_limit", TRIAL_SHARDS) if state.license.fields else TRIAL_SHARDS)
 
 
-def install(state: State, text: str) -> None:
-    """Put the licence *text* in place; raise 400 where it is damaged, 406 where it does not fit this cluster."""
-    fields = _fields(state, text)
-    used = in_use(state)
+def read(state: State, text: str, name: str) -> dict[str, Json]:
+    """Return what the licence *text* says; raise 400 where it is damaged, 406 where it does not fit cluster *name*."""
+    fields = _fields(text, name)
     reasons = (
-        ("it is for another cluster", fields["cluster_name"] not in (None, state.cluster.fields["name"])),
+        ("it is for another cluster", fields["cluster_name"] not in (None, name)),
         ("it is not valid yet", _moment(fields["activation_date"]) > state.now),
         ("license no longer valid", _moment(fields["expiration_date"]) <= state.now),
-        ("more shards are in use", sum(used.values()) > (fields["shards_limit"] or 0)),
+        ("more shards are in use", sum(in_use(state).values()) > (fields["shards_limit"] or 0)),
     )
     for reason, broken in reasons:
         if broken:
-            if state.settings.on("license_failure", "remove"):
-                state.license = Record({})
-                state.changed()
             raise ApiError(406, "invalid_license", reason)
-    state.license = Record(fields)
+    return fields
+
+
+def install(state: State, text: str) -> None:
+    """Put the licence *text* in place; raise 400 where it is damaged, 406 where it does not fit this cluster."""
+    try:
+        state.license = Record(read(state, text, state.cluster.fields["name"]))
+    except ApiError as error:
+        if error.status == 406 and state.settings.on("license_failure", "remove"):
+            state.license = Record({})
+            state.changed()
+        raise
     state.changed()

@@ -58,6 +58,12 @@ SWITCHES: Mapping[str, Switch] = {
         ("keep", "remove"), "keep", "one page says that a bad licence leaves the old one, another that none is left"
     ),
     "jwt_scheme": Switch(("both", "bearer", "jwt"), "both", "pages differ on the scheme that announces a token"),
+    "scoped_get": Switch(
+        ("403", "404"),
+        "403",
+        "what a call for a database outside of the resources of a role answers; lists leave it out",
+    ),
+    "health_routes": Switch(("present", "absent"), "present", "/v4 health reports are in the OpenAPI file only"),
     "ldap_pairs": Switch(
         ("replace", "explicit"), "replace", "whether one half of an exclusive LDAP pair pushes the other out"
     ),
@@ -103,6 +109,7 @@ class Settings:
     change_seconds: float = 2.0
     delete_seconds: float = 2.0
     access_delete_seconds: float = 1.0  # users, roles and ACLs linger this long after DELETE
+    bootstrap_seconds: float = 16.0  # creating, joining or recovering a cluster
     action_seconds: float = 600.0  # how long a finished action can be asked for
     time_scale: float = 1.0
     login_attempts: int = 5

@@ -38,8 +38,7 @@ class Machine:
     def leave(self, *, fresh: bool) -> None:
         """Leave the cluster; a *fresh* machine may be bootstrapped again, another needs to be installed anew."""
         self.state, self.uid = None, 0
-        if fresh:
-            self.bootstrap = {"state": "idle"}
+        self.bootstrap = {"state": "idle" if fresh else "completed"}
 
 
 class Site:
@@ -51,6 +50,7 @@ class Site:
         self.network = f"10.20.{place}"
         self.machines: dict[int, Machine] = {}
         self.urls: dict[int, str] = {}
+        self.saved: dict[str, dict[str, Json]] = {}  # files that a cluster can be recovered from
 
     def add(self, number: int, state: State | None = None) -> Machine:
         """Add a machine; with *state* it is the node of the same uid there."""

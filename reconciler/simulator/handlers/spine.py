@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from reconciler.simulator import access, actions, bdbs, cluster
+from reconciler.simulator import access, actions, bdbs
 from reconciler.simulator.messages import Response
 from reconciler.simulator.registry import add
 
@@ -23,7 +23,6 @@ _HANDLERS: Mapping[str, Callable[..., Response]] = {
     "PUT /v2/bdbs/{uid}": bdbs.update,
     "PUT /v1/bdbs/{uid}/{action}": bdbs.act,
     "DELETE /v1/bdbs/{uid}": bdbs.delete,
-    "GET /v1/bootstrap": cluster.bootstrap,
 }
 
 for _operation, _handler in _HANDLERS.items():
