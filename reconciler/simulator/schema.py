@@ -22,7 +22,7 @@ _SAME = {
     "max_items": "maxItems",
     "default": "default",
 }
-_SHOWN_FORMATS = frozenset({"date-time", "email", "uri"})
+_SHOWN_FORMATS = frozenset({"date-time", "email"})  # a uri may read as ""
 _ITEM = {"items_pattern": "pattern", "items_enum": "enum"}
 
 

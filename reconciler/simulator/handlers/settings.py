@@ -114,7 +114,7 @@ def _check_sso(state: State, new: Fields, sent: Fields) -> None:
 
 
 def _adjust_sso(state: State, new: dict[str, Json], sent: Fields) -> None:
-    address = new["service"]["address"]
+    address = new["service"].get("address", "")
     base = {"acs_url": f"{address}/cluster/sso/saml/acs", "slo_url": f"{address}/cluster/sso/saml/slo"}
     new["service"] = {**new["service"], "saml2": {"entity_id": f"{address}/sp", **base}}
     new["issuer"] = {**new["issuer"], "metadata": state.singles["sso"].fields["issuer"].get("metadata", "")}
