@@ -15,7 +15,7 @@ EXTENDED = tuple(name for name, row in rows("bdb").items() if row.get("extended"
 _MERGED = ("audit_settings", "gradual_sync_policy_parameters", *EXTENDED)
 _MODULE_SETTINGS = {"search": "search", "timeseries": "timeseries", "bf": "probabilistic"}
 _SECRETS = frozenset({"account_key", "client_key", "key", "private_key", "sas_token", "secret_access_key"})
-_MASK = "********"
+MASK = "********"
 
 
 # What a new database takes from the policy of the cluster, where the request does not say.
@@ -145,7 +145,7 @@ def _normalise(state: State, old: Mapping[str, Json], kept: dict[str, Json]) -> 
         kept.pop("use_nodes", None)
     if "backup_location" in kept and settings.on("secrets_on_read", "masked"):
         place = kept["backup_location"]
-        kept["backup_location"] = {name: _MASK if name in _SECRETS else value for name, value in place.items()}
+        kept["backup_location"] = {name: MASK if name in _SECRETS else value for name, value in place.items()}
     policy = kept.get("gradual_sync_policy", old.get("gradual_sync_policy"))
     if policy != "custom" and ("gradual_sync_policy" in kept or "gradual_sync_policy_parameters" in kept):
         kept["gradual_sync_policy_parameters"] = defaults("bdb.gradual_sync_policy_parameters")

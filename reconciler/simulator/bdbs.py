@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from . import actions, licenses
+from . import actions, licenses, scope
 from .bdb_life import change, finish_later, free_port
-from .bdb_make import EXTENDED, complete, fresh, stored
+from .bdb_make import EXTENDED, MASK, complete, fresh, stored
 from .bdb_rules import Draft, check
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
 from .shapes import accept, bad, how, rows
@@ -20,6 +20,9 @@ _CREATE_ONLY = tuple(name for name, row in rows("bdb").items() if row.get("creat
 # Reading
 
 
+_SECRET = ("authentication_admin_pass", "authentication_sasl_pass")
+
+
 def _wanted(request: Request) -> tuple[tuple[str, ...] | None, bool]:
     fields = request.query.get("fields")
     names = tuple(dict.fromkeys(name.strip() for name in fields.split(","))) if fields else None
@@ -30,11 +33,14 @@ def _view(state: State, names: tuple[str, ...] | None, extended: bool) -> Callab
     hidden = frozenset() if extended else frozenset(EXTENDED)
     system = {"key": "cluster", "value": state.cluster.fields.get("name", ""), "isSystem": True}
     with_system = state.settings.on("system_tags", "on")
+    masked = _SECRET if state.cluster.fields.get("mask_bdb_credentials") else ()
 
     def view(record: Record) -> Json:
         fields = record.fields
         if with_system:
             fields = {**fields, "tags": [*fields.get("tags", ()), system]}
+        if masked:
+            fields = {**fields, **{name: MASK for name in masked if fields.get(name)}}
         if names is None:
             return {name: value for name, value in fields.items() if name not in hidden}
         return {name: fields[name] for name in names if name in fields and name not in hidden}
@@ -49,6 +55,10 @@ def _state_id(state: State) -> Mapping[str, str]:
 def list_all(state: State, request: Request) -> Response:
     """GET /v1/bdbs"""
     key = _wanted(request)
+    if scope.scope(state) is not None:
+        view = _view(state, *key)
+        shown = [view(record) for record in scope.databases(state) if not record.fields.get("internal")]
+        return answer(shown, 200, _state_id(state))
     known = state.lists.get(key)
     if known is None or known[0] != state.bdbs.version:
         view = _view(state, *key)
@@ -62,6 +72,7 @@ def list_all(state: State, request: Request) -> Response:
 def _found(state: State, uid: str) -> Record:
     if not uid.isdecimal() or int(uid) not in state.bdbs:
         raise ApiError(404, "db_not_found", f"no database with uid {uid}", _state_id(state))
+    scope.check(state, uid)
     return state.bdbs[int(uid)]
 
 

@@ -11,7 +11,7 @@ import binascii
 import calendar
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .messages import ApiError, Json
 from .state import Record, State
@@ -57,6 +57,33 @@ def first(state: State) -> Record:
     return Record(_fields(text, settings.cluster_name))
 
 
+def _is_date(value: Json) -> bool:
+    try:
+        return _moment(value) > 0
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_limit(value: Json) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _is_text(value: Json) -> bool:
+    return value is None or isinstance(value, str)
+
+
+_SAID: Mapping[str, Callable[[Json], bool]] = {
+    "activation_date": _is_date,
+    "cluster_name": _is_text,
+    "expiration_date": _is_date,
+    "features": lambda value: isinstance(value, list),
+    "flash_shards_limit": _is_limit,
+    "owner": _is_text,
+    "ram_shards_limit": _is_limit,
+    "shards_limit": _is_limit,
+}
+
+
 def _fields(text: str, name: str) -> dict[str, Json]:
     """Return what *text* says; raise 400 where it is damaged."""
     head, begin, rest = text.partition(_BEGIN)
@@ -67,7 +94,9 @@ def _fields(text: str, name: str) -> dict[str, Json]:
         said = json.loads(base64.b64decode("".join(middle.split()), validate=True))
     except (binascii.Error, ValueError):
         said = {}
-    said = said if isinstance(said, dict) else {}
+    said = {name: value for name, value in said.items() if name in _SAID} if isinstance(said, dict) else {}
+    if not all(_SAID[name](value) for name, value in said.items()):
+        raise ApiError(400, "invalid_license", "the licence text is damaged")
     default = {"activation_date": "2020-01-01T00:00:00Z", "expiration_date": "2099-01-01T00:00:00Z"}
     limits = {"shards_limit": _NO_LIMIT, "ram_shards_limit": _NO_LIMIT, "flash_shards_limit": _NO_LIMIT}
     about = {"cluster_name": name, "features": ["bigstore"], "owner": "Simulator"}
@@ -93,7 +122,12 @@ def in_use(state: State) -> Mapping[str, int]:
 
 def limit(state: State) -> int:
     """Return how many shards the cluster may have; without a licence as many as on trial."""
-    return int(state.license.fields.get("shards_limit", TRIAL_SHARDS) if state.license.fields else TRIAL_SHARDS)
+    return _most(state.license.fields) if state.license.fields else TRIAL_SHARDS
+
+
+def _most(fields: Mapping[str, Json]) -> int:
+    found = fields.get("shards_limit", _NO_LIMIT)
+    return _NO_LIMIT if found is None else int(found)
 
 
 def read(state: State, text: str, name: str) -> dict[str, Json]:

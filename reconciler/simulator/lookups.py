@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import placement
+from . import placement, scope
 from .messages import ApiError, Json
 from .placement import Shard
 from .shapes import accept, how
@@ -20,7 +20,9 @@ def _of(table: Table, uid: str, code: str, word: str) -> Record:
 
 def bdb(state: State, uid: str, code: str = "db_not_found") -> Record:
     """Return the database *uid*, or raise 404."""
-    return _of(state.bdbs, uid, code, "database")
+    found = _of(state.bdbs, uid, code, "database")
+    scope.check(state, uid)
+    return found
 
 
 def node(state: State, uid: str) -> Record:

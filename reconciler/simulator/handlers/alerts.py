@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from reconciler.simulator.lookups import bdb, node, taken
 from reconciler.simulator.messages import ApiError, Json, Request, Response, answer, is_dry_run
 from reconciler.simulator.registry import serves
+from reconciler.simulator.scope import databases
 from reconciler.simulator.shapes import rows
 from reconciler.simulator.state import Record, State
 
@@ -46,7 +47,7 @@ def _of(state: State, record: Record) -> dict[str, Json]:
 @serves("GET /v1/bdbs/alerts")
 def list_all(state: State, request: Request) -> Response:
     """Show the alerts of all databases by uid."""
-    return answer({str(uid): _of(state, record) for uid, record in state.bdbs.items()})
+    return answer({str(record.fields["uid"]): _of(state, record) for record in databases(state)})
 
 
 @serves("GET /v1/bdbs/alerts/{uid}")
@@ -115,7 +116,7 @@ def _field(request: Request) -> str:
 @serves("GET /v1/bdbs/replica_sources/alerts", "GET /v1/bdbs/crdt_sources/alerts")
 def list_links(state: State, request: Request) -> Response:
     """Show the alerts of the sources of all databases."""
-    found = {str(uid): _links(state, record, _field(request)) for uid, record in state.bdbs.items()}
+    found = {str(record.fields["uid"]): _links(state, record, _field(request)) for record in databases(state)}
     return answer({uid: links for uid, links in found.items() if links})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.simulator.messages import ApiError, Request, Response, answer
 from reconciler.simulator.registry import serves
+from reconciler.simulator.scope import scope
 from reconciler.simulator.series import moment
 from reconciler.simulator.state import State
 
@@ -25,10 +26,12 @@ def list_all(state: State, request: Request) -> Response:
         raise ApiError(400, "invalid_param", "order is asc or desc")
     start = moment(query["stime"], "stime") if query.get("stime") else None
     end = moment(query["etime"], "etime") if query.get("etime") else None
+    allowed = scope(state)
     found = [
         entry
         for entry in state.log
-        if (start is None or moment(entry["time"], "time") >= start)
+        if (allowed is None or str(entry.get("bdb_uid", "")) in (*allowed, ""))
+        and (start is None or moment(entry["time"], "time") >= start)
         and (end is None or moment(entry["time"], "time") <= end)
     ]
     if order == "desc":

@@ -9,6 +9,7 @@ from reconciler.simulator.lookups import bdb, idle, shard, taken, texts
 from reconciler.simulator.messages import ApiError, Json, Request, Response, answer
 from reconciler.simulator.placement import Shard
 from reconciler.simulator.registry import serves
+from reconciler.simulator.scope import databases
 from reconciler.simulator.state import Record, State
 
 _SECONDS = 2.0
@@ -39,7 +40,8 @@ def shown(state: State, request: Request, item: Shard) -> Json:
 @serves("GET /v1/shards")
 def list_all(state: State, request: Request) -> Response:
     """List the shards of all databases."""
-    return answer([shown(state, request, item) for item in placement.all_shards(state)])
+    found = [item for record in databases(state) for item in placement.shards(state, record)]
+    return answer([shown(state, request, item) for item in found])
 
 
 @serves("GET /v1/shards/{uid}")

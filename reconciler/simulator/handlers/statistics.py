@@ -11,6 +11,7 @@ from reconciler.simulator.handlers.nodes import memory
 from reconciler.simulator.lookups import bdb, node, shard
 from reconciler.simulator.messages import ApiError, Json, Request, Response, answer
 from reconciler.simulator.registry import add, serves
+from reconciler.simulator.scope import databases
 from reconciler.simulator.series import INTERVALS, measured, stamp, window
 from reconciler.simulator.state import Record, State
 
@@ -87,7 +88,7 @@ def _shard(state: State, item: placement.Shard) -> Measured:
 
 
 def _all_databases(state: State, request: Request) -> list[Measured]:
-    return [_database(state, record) for record in state.bdbs.values() if record.fields["status"] == "active"]
+    return [_database(state, record) for record in databases(state) if record.fields["status"] == "active"]
 
 
 def _all_nodes(state: State, request: Request) -> list[Measured]:
@@ -96,7 +97,7 @@ def _all_nodes(state: State, request: Request) -> list[Measured]:
 
 def _all_shards(state: State, request: Request) -> list[Measured]:
     parent = request.query.get("parent_uid")
-    found = placement.all_shards(state)
+    found = [item for record in databases(state) for item in placement.shards(state, record)]
     return [_shard(state, item) for item in found if parent in (None, str(item.bdb))]
 
 
