@@ -19,7 +19,7 @@ _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
 def _is_database(row: Mapping[str, Any]) -> bool:
-    return any(part in row["path"] for part in ("/bdbs", "/bdb/", "/migrations/"))
+    return any(part in row["path"] for part in ("/bdbs", "/bdb/", "/db/", "/migrations/"))
 
 
 # What `when` in `data/answers.json` means of the row of an operation.
