@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from . import actions, placement
+from . import actions, links, placement
 from .bdb_make import complete
 from .bdb_rules import PORTS, closed_ports, shard_total
 from .messages import ApiError, Json
@@ -68,6 +68,7 @@ def finish_later(
             settle(state, record)
             if after is not None:
                 after()
+            links.settle(state, record)
         record.drop("action_uid")
         state.bdbs.version += 1
         state.state_id += 1
@@ -93,6 +94,54 @@ def settle(state: State, record: Record) -> None:
     if not bound or state.settings.on("rebind_on_policy", "yes"):
         bound = endpoints(state, record)
     record.set(endpoints=bound)
+
+
+def new_password(state: State) -> str:
+    """Return a random password."""
+    return "".join(state.random.choices("abcdefghijkmnpqrstuvwxyz23456789", k=32))
+
+
+def bring(state: State, fields: dict[str, Json], hidden: dict[str, Json]) -> Record:
+    """Begin the creation of a database with *fields*, checked already, and return its record."""
+    uid = state.bdbs.claim(fields["uid"])
+    port = fields["port"] or free_port(state)
+    state.ports[port] = uid
+    action = actions.begin(state, "SMCreateBDB", "bdb", uid)
+    fields.setdefault("authentication_admin_pass", new_password(state))
+    fields.update(status="pending", action_uid=action.fields["action_uid"])
+    record = state.bdbs[uid] = Record(dict(sorted(fields.items())), {**hidden, "port": port})
+    state.event("cluster_bdb_created", bdb_uid=str(uid), bdb_name=fields["name"])
+    state.changed(state.bdbs)
+    finish_later(state, state.settings.create_seconds, record, action, {**record.fields, "status": "creation-failed"})
+    return record
+
+
+def take_away(state: State, record: Record) -> Record:
+    """Begin the deletion of a database and return the action."""
+    uid = record.fields["uid"]
+    action = actions.begin(state, "SMDeleteBDB", "bdb", uid, state.settings.delete_seconds)
+    record.set(status="delete-pending", action_uid=action.fields["action_uid"])
+    state.changed(state.bdbs)
+    fate = state.fate
+
+    def finish() -> None:
+        actions.finish(state, action, "the database could not be deleted" if fate == "fail" else "")
+        if state.bdbs.get(uid) is not record:
+            return
+        if fate == "fail":
+            record.drop("action_uid")
+            record.set(status="active")
+        else:
+            state.event("cluster_bdb_deleted", bdb_uid=str(uid), bdb_name=record.fields["name"])
+            del state.bdbs[uid]
+            state.ports.pop(record.hidden.get("port", 0), None)
+            links.refresh(state.site.world)
+        state.bdbs.version += 1
+        state.state_id += 1
+
+    if fate != "stuck":
+        state.later(state.settings.delete_seconds, finish)
+    return action
 
 
 def change(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from . import actions, licenses, scope
-from .bdb_life import change, finish_later, free_port
+from . import licenses, scope
+from .bdb_life import bring, change, new_password, take_away
 from .bdb_make import EXTENDED, MASK, complete, fresh, stored
 from .bdb_rules import Draft, check
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
@@ -135,18 +135,7 @@ def create(state: State, request: Request, body: Json) -> Response:
     check(Draft(state, fields, sent, None))
     if is_dry_run(request):
         return _reply(state, {**fields, "status": "pending"})
-    state.bdbs.claim(uid)
-    port = fields["port"] or free_port(state)
-    state.ports[port] = uid
-    action = actions.begin(state, "SMCreateBDB", "bdb", uid)
-    fields.setdefault("authentication_admin_pass", _password(state))
-    fields.update(status="pending", action_uid=action.fields["action_uid"])
-    record = state.bdbs[uid] = Record(dict(sorted(fields.items())), _hidden(sent))
-    record.hidden["port"] = port
-    state.event("cluster_bdb_created", bdb_uid=str(uid), bdb_name=fields["name"])
-    state.changed(state.bdbs)
-    finish_later(state, state.settings.create_seconds, record, action, {**record.fields, "status": "creation-failed"})
-    return _reply(state, record.fields)
+    return _reply(state, bring(state, fields, _hidden(sent)).fields)
 
 
 def create_v2(state: State, request: Request, body: Json) -> Response:
@@ -209,6 +198,7 @@ def _update(state: State, request: Request, record: Record, body: Json, doing: D
     _idle(state, record)
     _unmovable(state, record, sent)
     old = record.fields
+    _member(old, sent)
     if sent.get("name", old["name"]) != old["name"]:
         _unique_name(state, sent["name"])
     kept = {**stored(state, old, sent), **doing.values(state, record)}
@@ -216,8 +206,22 @@ def _update(state: State, request: Request, record: Record, body: Json, doing: D
     if is_dry_run(request):
         return _reply(state, {**old, **kept}, sent)
     record.hidden.update(_hidden(sent))
+    if old.get("crdt"):  # what is set here shadows what all instances share
+        record.hidden["local"] = {*record.hidden.get("local", ()), *sent}
     change(state, record, doing.name, kept, after=lambda: doing.after(record))
     return _reply(state, {**record.fields, **kept}, sent)
+
+
+def _member(old: Mapping[str, Json], sent: Mapping[str, Json]) -> None:
+    """Refuse what one instance of an Active-Active database cannot change by itself."""
+    if not old.get("crdt"):
+        return
+    if sent.get("name", old["name"]) != old["name"]:
+        raise ApiError(406, "name_violation", "an Active-Active database keeps its name")
+    if sent.get("replication") is False and old.get("replication"):
+        raise ApiError(406, "replication_violation", "an Active-Active database is replicated")
+    if sent.get("sharding", old.get("sharding")) != old.get("sharding"):
+        raise ApiError(406, "crdt_sharding_violation", "an Active-Active database keeps its sharding")
 
 
 def _emptied(record: Record) -> None:
@@ -229,7 +233,7 @@ def _new_password(state: State, record: Record) -> Mapping[str, Json]:
         raise ApiError(
             406, "not_supported_action_on_crdt", "an instance of an Active-Active database keeps its password"
         )
-    return {"authentication_admin_pass": _password(state)}
+    return {"authentication_admin_pass": new_password(state)}
 
 
 _ACTIONS: Mapping[str, Doing] = {
@@ -246,35 +250,13 @@ def act(state: State, request: Request, uid: str, action: str, body: Json) -> Re
     return _update(state, request, record, {} if body is None else body, _ACTIONS[action])
 
 
-def _password(state: State) -> str:
-    return "".join(state.random.choices("abcdefghijkmnpqrstuvwxyz23456789", k=32))
-
-
 def delete(state: State, request: Request, uid: str) -> Response:
     """DELETE /v1/bdbs/{uid}: delete-pending, then gone."""
     record = _found(state, uid)
     if record.fields.get("internal"):
         raise ApiError(403, "internal_db", "an internal database cannot be deleted")
+    if record.fields.get("crdt") and state.settings.on("crdb_local_delete", "refuse"):
+        raise ApiError(403, "internal_db", "an instance of an Active-Active database goes through that")
     _idle(state, record, "creation-failed")
-    action = actions.begin(state, "SMDeleteBDB", "bdb", record.fields["uid"])
-    record.set(status="delete-pending", action_uid=action.fields["action_uid"])
-    state.changed(state.bdbs)
-    fate = state.fate
-
-    def finish() -> None:
-        actions.finish(state, action, "the database could not be deleted" if fate == "fail" else "")
-        if state.bdbs.get(record.fields["uid"]) is not record:
-            return
-        if fate == "fail":
-            record.drop("action_uid")
-            record.set(status="active")
-        else:
-            state.event("cluster_bdb_deleted", bdb_uid=uid, bdb_name=record.fields["name"])
-            del state.bdbs[record.fields["uid"]]
-            state.ports.pop(record.hidden.get("port", 0), None)
-        state.bdbs.version += 1
-        state.state_id += 1
-
-    if fate != "stuck":
-        state.later(state.settings.delete_seconds, finish)
+    action = take_away(state, record)
     return answer({"action_uid": action.fields["action_uid"]}, 200, _state_id(state))

@@ -77,6 +77,14 @@ SWITCHES: Mapping[str, Switch] = {
         ("absent", "present"), "absent", "in the OpenAPI file, yet 8.x builds did not list /v1/redis_acls/validate"
     ),
     "bdb_put_v2": Switch(("absent", "present"), "absent", "two banners name PUT /v2/bdbs/{uid}; it has no page"),
+    "crdb_local_delete": Switch(
+        ("refuse", "allow"), "refuse", "what DELETE of the local database of an Active-Active one does"
+    ),
+    "crdb_local_override": Switch(("kept", "replaced"), "kept", "the documentation says both of a later global change"),
+    "crdb_credentials": Switch(
+        ("kept", "every-time"), "kept", "edits that reach a peer may need its credentials again"
+    ),
+    "crdb_credentials_read": Switch(("absent", "masked", "value"), "absent", "no sample shows them in a read"),
     "quorum": Switch(("enforced", "ignored"), "enforced", "without a majority writes fail; the status is a guess"),
     "removed_node": Switch(("reinstall", "rejoin"), "reinstall", "documented: install it anew"),
     "upgrade_discards": Switch(("needs-leave", "allowed"), "needs-leave", "else may_discard_data means nothing"),

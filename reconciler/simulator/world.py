@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from .messages import Json
 from .settings import Settings
-from .state import State
+from .state import Record, State
 from .timeline import Clock, Timeline
 
 
@@ -83,6 +83,7 @@ class World:
     def __init__(self, clock: Clock) -> None:
         self.time = Timeline(clock)
         self.sites: list[Site] = []
+        self.linked: dict[tuple[int, int], tuple[State, Record]] = {}  # databases that read from others: see `links`
 
     def site(self, settings: Settings) -> Site:
         """Add a site."""
