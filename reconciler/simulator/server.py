@@ -27,6 +27,7 @@ from .control import ControlApp
 from .core import Core
 from .messages import ApiError, Request, Response, Wire
 from .safejson import MAX_BYTES
+from .tls import Identity
 
 _LINGER = struct.pack("ii", 1, 0)
 _PIECES = 20
@@ -190,6 +191,8 @@ class Server:
             uid: _Listener(NodeApp(core, uid, latency), (host, ports[uid]), tls) for uid in core.node_uids
         }
         self._control: _Listener | None = None
+        if isinstance(tls, Identity):
+            core.site.shown, core.site.show = tls.pair, tls.present
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulator", daemon=True)
 

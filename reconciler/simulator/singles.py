@@ -7,6 +7,7 @@ inside merge by name, lists are replaced whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from .data import table
@@ -31,10 +32,16 @@ class Single(NamedTuple):
     after: Callable[[State, Fields], None] = lambda state, sent: None
     adjust: Callable[[State, dict[str, Json], Fields], None] = lambda state, new, sent: None
     record: Callable[[Single, State], Record] = _own
+    beside: Callable[[State], Fields] = lambda state: {}  # what a read shows that is kept elsewhere
 
 
 def initial(kind: str, version: str) -> dict[str, Json]:
     """Return what an object of *kind* holds on a fresh cluster of a server *version*."""
+    return dict(_initial(kind, version))
+
+
+@cache
+def _initial(kind: str, version: str) -> Fields:
     fields = rows(kind, version)
     optional = {name for name, row in fields.items() if row.get("optional")}
     stored = _known(fields, table("singles").get(kind, {}), version)
@@ -92,7 +99,7 @@ PATHS: Mapping[str, str] = {
 def shown(single: Single, state: State, fields: Fields | None = None) -> dict[str, Json]:
     """Return what a read shows."""
     known = rows(single.kind, state.settings.server_version)
-    found: dict[str, Json] = {}
+    found: dict[str, Json] = dict(single.beside(state))
     for name, value in (single.record(single, state).fields if fields is None else fields).items():
         row = known.get(name, {})
         if not row.get("write_only"):

@@ -7,7 +7,7 @@ look here for machines by address and for clusters by URL or name.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -50,6 +50,8 @@ class Site:
         self.network = f"10.20.{place}"
         self.machines: dict[int, Machine] = {}
         self.urls: dict[int, str] = {}
+        self.shown: tuple[str, str] | None = None  # certificate and key that clients of the API meet, as PEM
+        self.show: Callable[[str, str], None] = lambda certificate, key: None  # lets them meet others from now on
         self.saved: dict[str, dict[str, Json]] = {}  # files that a cluster can be recovered from
 
     def add(self, number: int, state: State | None = None) -> Machine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ import pytest
 
 from reconciler.simulator import licenses, pem
 from reconciler.simulator.core import Core, Settings
-from reconciler.simulator.testing import Caller, VirtualClock
+from reconciler.simulator.testing import Caller, VirtualClock, running
 
 PATH = "/v1/cluster/certificates"
 NOW = VirtualClock().now
@@ -196,3 +197,24 @@ def test_a_refused_licence_can_leave_none() -> None:
     assert cluster("PUT", "/v1/license", {"license": licenses.make(shards_limit=None)}).status == 200
     assert cluster("PUT", "/v1/license", {"license": licenses.make(cluster_name="another")}).status == 406
     assert cluster("GET", "/v1/license").status == 404
+
+
+def test_a_read_of_the_cluster_shows_the_certificates_of_proxy_and_syncer() -> None:
+    cluster, pair = Cluster(), pem.make("new.example", NOW)
+    assert cluster("GET", "/v1/cluster").json()["syncer_certificate"] == cluster("GET", PATH).json()["syncer_cert"]
+    cluster.put("proxy", pair)
+    assert cluster("GET", "/v1/cluster").json()["proxy_certificate"] == pair.certificate
+
+
+def test_a_new_api_certificate_is_what_the_next_connection_meets() -> None:
+    with running(nodes=1) as server:
+        host, port = server.urls[0].removeprefix("https://").split(":")
+
+        def met() -> str:
+            return ssl.get_server_certificate((host, int(port)), timeout=5)
+
+        caller, pair = Caller(server.core), pem.make("new.example", server.core.state.now)
+        assert met() == caller("GET", PATH).json()["api_cert"]
+        body = {"certificates": [{"name": "api", "certificate": pair.certificate, "key": pair.key}]}
+        assert caller("PUT", PATH, body).status == 200
+        assert met() == pair.certificate

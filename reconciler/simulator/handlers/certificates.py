@@ -50,6 +50,8 @@ def held(state: State) -> Record:
 def _make(state: State, record: Record, name: str) -> None:
     days = _INTERNAL_DAYS if SORTS[name].internal else 365
     pair = pem.make(state.cluster.fields["name"], state.now, days)
+    if name == "api" and state.site.shown is not None:
+        pair = pem.Pair(*state.site.shown)
     record.set(**{f"{name}_cert": pair.certificate, f"{name}_key": pair.key})
 
 
@@ -96,8 +98,20 @@ def _store(state: State, items: list[Mapping[str, Json]]) -> Response:
         new.update(_checked(state, item))
     if any(record.fields.get(name) != value for name, value in new.items()):
         record.set(**new)
+        for name in _IN_CLUSTER:
+            state.cluster.drop(f"{name}_certificate")
         state.changed()
+    if "api_cert" in new:
+        state.site.show(new["api_cert"], new["api_key"])
     return answer(None)
+
+
+_IN_CLUSTER = ("proxy", "syncer")
+
+
+def in_cluster(state: State) -> dict[str, Json]:
+    """Return the certificates that a read of the cluster shows as well."""
+    return {f"{name}_certificate": held(state).fields[f"{name}_cert"] for name in _IN_CLUSTER}
 
 
 @serves("PUT /v1/cluster/certificates")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from reconciler.simulator.handlers.certificates import in_cluster
 from reconciler.simulator.messages import ApiError, Json, Request, Response, answer
 from reconciler.simulator.registry import add, serves
 from reconciler.simulator.shapes import bad
@@ -125,6 +126,10 @@ def _check_ocsp(state: State, new: Fields, sent: Fields) -> None:
         raise ApiError(400, "no_responder_url", "the proxy certificate names no OCSP responder")
 
 
+def _adjust_auditing(state: State, new: dict[str, Json], sent: Fields) -> None:
+    new.update({**initial("db_conns_auditing_config", state.settings.server_version), **new})
+
+
 def _check_auditing(state: State, new: Fields, sent: Fields) -> None:
     for name in ("audit_protocol", "audit_address"):
         if not new.get(name):
@@ -136,10 +141,12 @@ def _check_auditing(state: State, new: Fields, sent: Fields) -> None:
 _POLICY = Single("cluster_settings", "/v1/cluster/policy", False, _check_policy, _after_policy)
 _LDAP = Single("ldap", "/v1/cluster/ldap", False, _check_ldap, adjust=_adjust_ldap)
 _SSO = Single("sso", "/v1/cluster/sso", False, _check_sso, adjust=_adjust_sso)
-_AUDITING = Single("db_conns_auditing_config", "/v1/cluster/auditing/db_conns", check=_check_auditing)
+_AUDITING = Single(
+    "db_conns_auditing_config", "/v1/cluster/auditing/db_conns", check=_check_auditing, adjust=_adjust_auditing
+)
 
 SINGLES: tuple[Single, ...] = (
-    Single("cluster", "/v1/cluster", True, _check_cluster, _after_cluster, record=_cluster),
+    Single("cluster", "/v1/cluster", True, _check_cluster, _after_cluster, record=_cluster, beside=in_cluster),
     _POLICY,
     Single("services_configuration", "/v1/cluster/services_configuration"),
     Single("cm_settings", "/v1/cm_settings"),
