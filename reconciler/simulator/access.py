@@ -1,11 +1,12 @@
-"""Users, roles and Redis ACLs: plain objects with unique names, guards for built-ins, and for the last admin."""
+"""Users, roles, Redis ACLs and LDAP mappings: collections of plain objects, with guards for what is built in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from . import actions, auth
+from .access_rules import admins, check_acl, check_mapping, check_role, check_user
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
 from .shapes import absent, accept, how
 from .state import Record, State, Table, digest
@@ -14,7 +15,7 @@ Checks = Callable[[State, dict[str, Json], "Record | None"], None]
 
 
 class Family(NamedTuple):
-    """What differs between the three kinds."""
+    """What differs between the four kinds."""
 
     kind: str
     word: str
@@ -40,109 +41,13 @@ def _mappings(state: State) -> Table:
     return state.mappings
 
 
-def _unique(table: Table, field: str, value: Json, record: Record | None, refusal: ApiError) -> None:
-    other = table.named(field, value) if value else None
-    if other is not None and other is not record:
-        raise refusal
-
-
-def _check_name(state: State, table: Table, sent: Mapping[str, Json], record: Record | None) -> None:
-    if "name" in sent:
-        _unique(table, "name", sent["name"], record, ApiError(409, "name_already_exists", "the name is taken"))
-
-
-def _check_role(state: State, sent: dict[str, Json], record: Record | None) -> None:
-    _check_name(state, state.roles, sent, record)
-    if record is None:
-        return
-    if "resources" not in sent and "resources" in record.fields and state.settings.on("role_put_resources", "clears"):
-        sent["resources"] = []
-    if record.fields["management"] == "admin" and sent.get("management", "admin") != "admin":
-        others = {
-            uid for uid, role in state.roles.items() if role is not record and role.fields["management"] == "admin"
-        }
-        if not any(others & set(user.fields["role_uids"]) for user in state.users.alive().values()):
-            raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
-
-
-def _check_acl(state: State, sent: dict[str, Json], record: Record | None) -> None:
-    _check_name(state, state.acls, sent, record)
-    if "acl" in sent and not _plausible(sent["acl"]):
-        raise ApiError(400, "invalid_param", "acl is no list of ACL rules")
-
-
-def _plausible(acl: str) -> bool:
-    """Say whether each word could be an ACL rule; braces of selectors may hold blanks."""
-    starts = ("+", "-", "~", "%", "&", "(", "allkeys", "resetkeys", "allchannels", "resetchannels", "allcommands")
-    words = acl.replace("(", " ( ").replace(")", " ").split()
-    return bool(words) and all(word.startswith((*starts, "nocommands", "reset", "clearselectors")) for word in words)
-
-
-def _admins(state: State) -> list[int]:
-    admin = {uid for uid, role in state.roles.items() if role.fields["management"] == "admin"}
-    return [uid for uid, user in state.users.alive().items() if admin & set(user.fields["role_uids"])]
-
-
-def _check_user(state: State, sent: dict[str, Json], record: Record | None) -> None:
-    _check_name(state, state.users, sent, record)
-    if "email" in sent:
-        status = 409 if record is None else int(state.settings.switches["user_put_email_status"])
-        refusal = ApiError(status, "email_already_exists", "the e-mail address is taken")
-        _unique(state.users, "email", sent["email"], record, refusal)
-    if "role" in sent and "role_uids" not in sent:
-        roles = [uid for uid, role in state.roles.items() if role.fields["management"] == sent["role"]]
-        sent["role_uids"] = roles[:1]
-    sent.pop("role", None)
-    if not set(sent.get("role_uids", ())) <= set(state.roles.alive()):
-        raise ApiError(400, "invalid_param", "role_uids has a role that does not exist")
-    _check_password(state, sent, record)
-    if record is not None and "role_uids" in sent and _admins(state) == [record.fields["uid"]]:
-        kept = any(state.roles[uid].fields["management"] == "admin" for uid in sent["role_uids"])
-        if not kept:
-            raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
-
-
-def _check_password(state: State, sent: Mapping[str, Json], record: Record | None) -> None:
-    if record is None and sent.get("auth_method", "regular") == "regular" and not sent.get("password"):
-        raise ApiError(400, "missing_field", "password is needed")
-    if "password" not in sent:
-        return
-    password = sent["password"]
-    check_complexity(state, password, record, sent.get("email", ""))
-    same = record is not None and record.hidden.get("password") == digest(password)
-    if same and state.settings.on("same_password", "refuse"):
-        raise ApiError(400, "new_password_same_as_current", "the password is in use already")
-
-
-_CLASSES = (str.islower, str.isupper, str.isdigit, lambda letter: not letter.isalnum())
-
-
-def check_complexity(state: State, password: str, user: Record | None, email: str = "") -> None:
-    """Raise 400 for a *password* that the rules of the cluster find too simple; they are off unless switched on."""
-    cluster = state.cluster.fields
-    if not cluster.get("password_complexity"):
-        return
-    email = (email or (user.fields.get("email", "") if user else "")).lower()
-    long = len(password) >= cluster.get("password_min_length", 8)
-    mixed = all(any(map(test, password)) for test in _CLASSES)
-    repeats = any(letter * 4 in password for letter in password)
-    if not long or not mixed or repeats or (email and password.lower() in (email, email[::-1])):
-        raise ApiError(400, "password_not_complex", "the password is too simple")
-
-
-def _check_mapping(state: State, sent: dict[str, Json], record: Record | None) -> None:
-    _check_name(state, state.mappings, sent, record)
-    if not set(sent.get("role_uids", ())) <= set(state.roles.alive()):
-        raise ApiError(400, "invalid_role_uids_param", "role_uids has a role that does not exist")
-
-
-USERS = Family("user", "user", "user_not_exist", _users, _check_user, ("role_uids",))
-ROLES = Family("role", "role", "role_not_exist", _roles, _check_role, ("name", "management"))
-ACLS = Family("redis_acl", "ACL", "redis_acl_not_exist", _acls, _check_acl, ("name", "acl"))
+USERS = Family("user", "user", "user_not_exist", _users, check_user, ("role_uids",))
+ROLES = Family("role", "role", "role_not_exist", _roles, check_role, ("name", "management"))
+ACLS = Family("redis_acl", "ACL", "redis_acl_not_exist", _acls, check_acl, ("name", "acl"))
 
 
 MAPPINGS = Family(
-    "ldap_mapping", "LDAP mapping", "ldap_mapping_not_exist", _mappings, _check_mapping, ("name", "dn", "role_uids")
+    "ldap_mapping", "LDAP mapping", "ldap_mapping_not_exist", _mappings, check_mapping, ("name", "dn", "role_uids")
 )
 
 
@@ -292,7 +197,7 @@ def delete(family: Family, state: State, request: Request, uid: str) -> Response
 
 
 def _guard_user(state: State, request: Request, record: Record) -> None:
-    if _admins(state) == [record.fields["uid"]]:
+    if admins(state) == [record.fields["uid"]]:
         raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
     if state.caller is record and state.settings.on("delete_self", "refuse"):
         raise ApiError(406, "unauthorized_action", "the account in use cannot be deleted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.simulator import access, auth
+from reconciler.simulator.access_rules import check_complexity
 from reconciler.simulator.data import table
 from reconciler.simulator.messages import ApiError, Json, Request, Response, answer
 from reconciler.simulator.registry import serves
@@ -57,7 +58,7 @@ def _new_password(state: State, sent: Mapping[str, Json], user: Record) -> str:
     password = sent.get("new_password")
     if not isinstance(password, str) or not password:
         raise bad("new_password", "missing")
-    access.check_complexity(state, password, user)
+    check_complexity(state, password, user)
     return digest(password)
 
 
