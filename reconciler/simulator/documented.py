@@ -5,6 +5,7 @@ The core asks it when `settings.strict` is on, as in tests; the OpenAPI descript
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ SORTS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "database": lambda row: _is_database(row) and "{" in row["path"],
     "database write": lambda row: _is_database(row) and row["method"] in _WRITES,
     "access": lambda row: row["path"].split("/")[2] in ("users", "roles", "redis_acls", "ldap_mappings"),
+    "crdb": lambda row: row["path"].startswith("/v1/crdbs"),
+    "transfer": lambda row: re.search(r"/actions/(import|export|backup)", row["path"]) is not None,
     "mixed": lambda row: "mixed" in row,
     "certificate": lambda row: "certificates" in row["path"] or row["path"].endswith("update_cert"),
     "license": lambda row: row["path"] == "/v1/license",

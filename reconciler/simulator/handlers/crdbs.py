@@ -20,7 +20,7 @@ from reconciler.simulator.crdb_changes import (
 )
 from reconciler.simulator.crdb_tasks import Job, Trouble
 from reconciler.simulator.handlers import bdb_upgrade
-from reconciler.simulator.lookups import taken
+from reconciler.simulator.lookups import named, taken
 from reconciler.simulator.messages import ApiError, Json, Request, Response, answer, is_dry_run
 from reconciler.simulator.registry import serves
 from reconciler.simulator.state import Record, State
@@ -245,6 +245,7 @@ def delete(state: State, request: Request, guid: str) -> Response:
 def flush(state: State, request: Request, guid: str, body: Json) -> Response:
     """Empty all instances."""
     whole = _current(state, guid)
+    named(body, {})
 
     def work() -> None:
         peers = crdbs.reach(state, whole["instances"])
@@ -290,7 +291,10 @@ def upgrade(state: State, request: Request, guid: str, body: Json) -> Response:
     whole, sent = _current(state, guid), taken(state, "crdb_upgrade_request", body)
     own = crdbs.local(state, guid)
     now = str(own.fields["redis_version"]) if own is not None else "0"
-    row = bdb_upgrade.target(state, now, sent)
+    try:
+        row = bdb_upgrade.target(state, now, sent)
+    except ApiError as error:
+        raise ApiError(error.status, "not_acceptable", error.description) from error
     new = {**whole, "default_db_config": {**whole["default_db_config"], "redis_version": row["redis_version"]}}
     new["featureset_version"] = whole["featureset_version"] + 1
 

@@ -133,9 +133,9 @@ def upload_later(state: State, request: Request, data: bytes) -> Response:
     return _action(state, "SMUploadModule", fields)
 
 
-def _action(state: State, name: str, fields: Mapping[str, Json]) -> Response:
+def _action(state: State, name: str, fields: Mapping[str, Json], error: str = "") -> Response:
     action = actions.begin(state, name, "module", fields["uid"])
-    actions.finish(state, action)
+    actions.finish(state, action, error)
     return answer({"action_uid": action.fields["action_uid"], **fields})
 
 
@@ -161,8 +161,14 @@ def delete(state: State, request: Request, uid: str) -> Response:
 
 @serves("DELETE /v2/modules/{uid}")
 def delete_later(state: State, request: Request, uid: str) -> Response:
-    """Take a user's module off the cluster and answer with the action that does it."""
-    return _action(state, "SMDeleteModule", {"uid": _remove(state, uid).fields["uid"]})
+    """Take a user's module off the cluster and answer with the action that does it, or fails to."""
+    try:
+        _remove(state, uid)
+    except ApiError as error:
+        if error.status == 404:
+            raise
+        return _action(state, "SMDeleteModule", {"uid": uid}, error.description)
+    return _action(state, "SMDeleteModule", {"uid": uid})
 
 
 @serves("POST /v2/modules/user-defined")
