@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from . import actions, links, placement
+from . import actions, links, placement, transfers
 from .bdb_make import complete
 from .bdb_rules import PORTS, closed_ports, shard_total
 from .messages import ApiError, Json
@@ -69,6 +69,7 @@ def finish_later(
             if after is not None:
                 after()
             links.settle(state, record)
+            transfers.schedule(state, record, record.fields)
         record.drop("action_uid")
         state.bdbs.version += 1
         state.state_id += 1

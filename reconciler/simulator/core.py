@@ -238,7 +238,9 @@ class Core:
         return answer(None, 307, {"location": url + target(request)})
 
     def _body(self, request: Request, row: Mapping[str, Json]) -> Json:
-        if not request.body and "bare" in row and at_least(self.settings.server_version, row["bare"]):
+        if not request.body and "bare" in row:
+            if not at_least(self.settings.server_version, row["bare"]):
+                raise ApiError(400, "invalid_json", "this version needs a body here, if an empty object")
             return None
         self._check_content(request, "application/json")
         return parse(request.body)

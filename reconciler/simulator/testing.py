@@ -21,8 +21,8 @@ from __future__ import annotations
 import base64
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from .server import Server
 from .settings import Settings
 from .timeline import Clock
 from .tls import HOSTS, make
+from .world import World
 
 TEST_SCALE = 100.0  # two seconds of the real thing take 20 ms
 
@@ -46,6 +47,7 @@ class Running:
     server: Server
     ca_file: Path
     control_url: str = ""  # where the control endpoint is, "" unless it was asked for
+    peers: tuple[Running, ...] = ()  # the other clusters of the same world
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -92,24 +94,31 @@ def running(
     hosts: tuple[str, ...] = HOSTS,
     certificate_days: int = 365,
     control: bool = False,
+    clusters: Sequence[Mapping[str, Any]] = (),
     **settings: Any,
 ) -> Iterator[Running]:
     """Serve a cluster on loopback for as long as the context lasts.
 
     *settings* are fields of `Settings` (`nodes`, `outside`, `username`, `password`, `time_scale`, `switches` …).
     *hosts* and *certificate_days* are for certificates with the wrong name or past their time.
-    *control* opens the control endpoint as well.
+    *control* opens the control endpoint as well. *clusters* are further clusters that can reach the first, each with
+    the settings in which it differs from it; `Running.peers` are their servers. They are called cluster2.local and so
+    on where they say no `cluster_name`.
     """
     settings.setdefault("time_scale", TEST_SCALE)
-    core = Core(Settings(**settings), clock=clock, seed=seed, snapshot=snapshot)
-    with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
+    world = World(clock)
+    named = [{"cluster_name": f"cluster{place}.local", **own} for place, own in enumerate(clusters, 2)]
+    cores = [Core(Settings(**settings), seed=seed, snapshot=snapshot, world=world)]
+    cores += [Core(Settings(**{**settings, **own}), seed=seed, world=world) for own in named]
+    with tempfile.TemporaryDirectory(prefix="simulator-") as folder, ExitStack() as stack:
         files = make(Path(folder), hosts, days=certificate_days)
-        server = Server(core, files.context(), latency=latency_ms / 1000)
-        server.start()
-        try:
-            yield Running(core, server, files.ca, server.control([core]) if control else "")
-        finally:
-            server.stop()
+        servers = []
+        for core in cores:
+            servers.append(Server(core, files.context(), latency=latency_ms / 1000))
+            servers[-1].start()
+            stack.callback(servers[-1].stop)
+        peers = tuple(Running(core, server, files.ca) for core, server in zip(cores[1:], servers[1:], strict=True))
+        yield Running(cores[0], servers[0], files.ca, servers[0].control(cores) if control else "", peers)
 
 
 class VirtualClock:

@@ -1,24 +1,13 @@
-"""Import, export and periodic backup: progress is in the database's own fields, and in v2 of the actions.
-
-A place whose name has "missing" or ".invalid" in it does not exist; everything else works.
-"""
+"""Import, export, and forgetting how the last of them, or the last backup, ended."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
-
-from reconciler.simulator import actions
 from reconciler.simulator.data import table
 from reconciler.simulator.lookups import bdb, idle, named, taken
 from reconciler.simulator.messages import ApiError, Json, Request, Response, answer
 from reconciler.simulator.registry import serves
 from reconciler.simulator.state import Record, State
-
-_SECONDS = 8.0
-_STEPS = (25.0, 50.0, 75.0)
-_REASON = {"import": "download-error", "export": "wrong-file-path", "backup": "wrong-file-path"}
-_RUNNING = {"import": "importing", "export": "exporting", "backup": "exporting"}
+from reconciler.simulator.transfers import RUNNING, run
 
 
 def _portable(record: Record) -> None:
@@ -27,55 +16,6 @@ def _portable(record: Record) -> None:
     for item in record.fields.get("module_list", ()):
         if item["module_name"] not in able:
             raise ApiError(406, "unsupported_module_capabilities", f"{item['module_name']} cannot be backed up")
-
-
-def _lost(place: Json) -> bool:
-    if isinstance(place, dict):
-        return any(_lost(value) for value in place.values())
-    if isinstance(place, list):
-        return any(_lost(value) for value in place)
-    return isinstance(place, str) and ("missing" in place or ".invalid" in place)
-
-
-def run(state: State, record: Record, kind: str, place: Json) -> None:
-    """Begin a transfer of *kind* import, export or backup from or to *place*."""
-    fails, stuck = _lost(place) or state.fate == "fail", state.fate == "stuck"
-    action = actions.begin(state, f"{kind}_bdb", "bdb", record.fields["uid"], _SECONDS, sort="other")
-    first = "initializing" if kind == "import" else _RUNNING[kind]
-    record.set(**{f"{kind}_status": first, f"{kind}_progress": 0.0, f"{kind}_failure_reason": ""})
-    if kind == "import":
-        record.set(status="import-pending")
-    state.changed(state.bdbs)
-    if stuck:
-        return
-    for place_in_time, done in enumerate(_STEPS, 1):
-        state.later(_SECONDS * place_in_time / 4, partial(_step, state, record, kind, done))
-    state.later(_SECONDS, partial(_end, state, record, kind, action, fails))
-
-
-def _step(state: State, record: Record, kind: str, done: float) -> None:
-    if record.fields[f"{kind}_status"] not in ("initializing", _RUNNING[kind]):
-        return
-    record.set(**{f"{kind}_status": _RUNNING[kind], f"{kind}_progress": done})
-    state.bdbs.version += 1
-
-
-def _end(state: State, record: Record, kind: str, action: Record, fails: bool) -> None:
-    reason = _REASON[kind] if fails else ""
-    actions.finish(state, action, reason)
-    outcome = "failed" if fails else "succeeded"
-    values: dict[str, Json] = {f"{kind}_status": outcome, f"{kind}_failure_reason": reason}
-    if not fails:
-        values[f"{kind}_progress"] = 100.0
-    if not fails and kind != "import":
-        values[f"last_{kind}_time"] = state.stamp()
-    if kind == "import":
-        values["status"] = "active"
-        record.hidden["empty"] = record.hidden.get("empty", False) and fails
-    record.set(**values)
-    record.fields = dict(sorted(record.fields.items()))
-    state.event(f"bdb_{kind}_{outcome}", "ERROR" if fails else "INFO", bdb_uid=str(record.fields["uid"]))
-    state.bdbs.version += 1
 
 
 @serves("POST /v1/bdbs/{uid}/actions/import")
@@ -117,27 +57,8 @@ def reset(state: State, request: Request, uid: str, body: Json) -> Response:
     record, kind = bdb(state, uid), request.path.rsplit("/", 1)[-1].partition("_")[0]
     named(body, {})
     _portable(record)
-    if record.fields.get(f"{kind}_status") in ("initializing", _RUNNING[kind]):
+    if record.fields.get(f"{kind}_status") in ("initializing", RUNNING[kind]):
         raise ApiError(409, state.settings.switches["busy_code"], f"the {kind} is running")
     record.set(**{f"{kind}_status": "idle", f"{kind}_progress": 0.0, f"{kind}_failure_reason": ""})
     state.changed(state.bdbs)
     return answer(None)
-
-
-def schedule(state: State, record: Record, fields: Mapping[str, Json]) -> None:
-    """Let a backup come when its interval is over, and again, for as long as the database wants backups."""
-    interval = max(60.0, float(fields.get("backup_interval") or 86400))
-    if not fields.get("backup") or record.hidden.get("backup_due"):
-        return
-    record.hidden["backup_due"] = True
-
-    def due() -> None:
-        record.hidden["backup_due"] = False
-        now = record.fields
-        if state.bdbs.get(now["uid"]) is not record or not now.get("backup"):
-            return
-        if now["status"] == "active" and now.get("backup_status") != "exporting":
-            run(state, record, "backup", record.hidden.get("backup_location", now.get("backup_location", {})))
-        schedule(state, record, now)
-
-    state.later(interval, due)
