@@ -56,7 +56,7 @@ def shown(state: State, family: Family, record: Record) -> Json:
     later = absent(family.kind, state.settings.server_version)
     fields = {name: value for name, value in record.fields.items() if name not in later}
     if family is USERS and state.settings.on("user_role_field", "both"):
-        roles = [state.roles[uid] for uid in record.fields["role_uids"] if uid in state.roles]
+        roles = [state.roles[uid] for uid in record.fields.get("role_uids", ()) if uid in state.roles]
         if roles:
             return {**fields, "role": roles[0].fields["management"]}
     return fields
@@ -200,7 +200,11 @@ def _guard_user(state: State, request: Request, record: Record) -> None:
     if admins(state) == [record.fields["uid"]]:
         raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
     if state.caller is record and state.settings.on("delete_self", "refuse"):
-        raise ApiError(406, "unauthorized_action", "the account in use cannot be deleted")
+        raise ApiError(406, "not_acceptable", "the account in use cannot be deleted")
+
+
+def _bindings(bdb: Record) -> list[Json]:
+    return list(bdb.fields.get("roles_permissions", ()))  # a snapshot may lack them
 
 
 def _release(family: Family, state: State, record: Record) -> None:
@@ -209,14 +213,14 @@ def _release(family: Family, state: State, record: Record) -> None:
     if family in (USERS, MAPPINGS):
         return
     field, switch = ("role_uid", "role_in_bdbs") if family is ROLES else ("redis_acl_uid", "acl_in_use")
-    bound = [bdb for bdb in state.bdbs.values() if any(item[field] == uid for item in bdb.fields["roles_permissions"])]
+    bound = [bdb for bdb in state.bdbs.values() if any(item[field] == uid for item in _bindings(bdb))]
     people = [*state.users.values(), *state.mappings.values()] if family is ROLES else []
-    holders = [one for one in people if uid in one.fields["role_uids"]]
+    holders = [one for one in people if uid in one.fields.get("role_uids", ())]
     if (bound and state.settings.on(switch, "refuse")) or (holders and state.settings.on("role_with_users", "refuse")):
         raise ApiError(406, "in_use", f"the {family.word} is in use")
     for bdb in bound:
-        bdb.set(roles_permissions=[item for item in bdb.fields["roles_permissions"] if item[field] != uid])
+        bdb.set(roles_permissions=[item for item in _bindings(bdb) if item[field] != uid])
     for user in holders:
-        user.set(role_uids=[other for other in user.fields["role_uids"] if other != uid])
+        user.set(role_uids=[other for other in user.fields.get("role_uids", ()) if other != uid])
     if bound:
         state.changed(state.bdbs)

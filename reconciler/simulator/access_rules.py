@@ -33,7 +33,7 @@ def check_role(state: State, sent: dict[str, Json], record: Record | None) -> No
         others = {
             uid for uid, role in state.roles.items() if role is not record and role.fields["management"] == "admin"
         }
-        if not any(others & set(user.fields["role_uids"]) for user in state.users.alive().values()):
+        if not any(others & set(user.fields.get("role_uids", ())) for user in state.users.alive().values()):
             raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
 
 
@@ -54,7 +54,7 @@ def _plausible(acl: str) -> bool:
 def admins(state: State) -> list[int]:
     """Return the uids of the users that are admins."""
     admin = {uid for uid, role in state.roles.items() if role.fields["management"] == "admin"}
-    return [uid for uid, user in state.users.alive().items() if admin & set(user.fields["role_uids"])]
+    return [uid for uid, user in state.users.alive().items() if admin & set(user.fields.get("role_uids", ()))]
 
 
 def check_user(state: State, sent: dict[str, Json], record: Record | None) -> None:

@@ -164,6 +164,6 @@ def permit(state: State, user: Record, permission: str | None, own: bool = False
     if permission is None or own:
         return
     allowed = table("permissions")[permission]
-    roles = [state.roles[uid].fields["management"] for uid in user.fields["role_uids"] if uid in state.roles]
+    roles = [state.roles[uid].fields["management"] for uid in user.fields.get("role_uids", ()) if uid in state.roles]
     if not any(role in allowed for role in roles):
         raise ApiError(403, "unauthorized_action", f"permission {permission} is needed")
