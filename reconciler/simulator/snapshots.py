@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import parts
 from .access import ACLS, MAPPINGS, ROLES, USERS, shown
 from .messages import Json
 from .modules import every
@@ -39,8 +40,11 @@ def load(state: State, snapshot: Mapping[str, Any]) -> None:
             state.custom = {item["uid"]: Record(dict(item)) for item in body if not item.get("is_bundled", True)}
         elif path == "/v1/license":
             state.license = Record(dict(body))
+        elif path in parts.PARTS:
+            continue
         else:
             state.extra[path] = body
+    parts.load(state, snapshot)
     _index(state)
     if "/v1/users" in snapshot:
         operator(state)
@@ -115,16 +119,16 @@ _FAMILIES = (
 
 def save(state: State) -> dict[str, Json]:
     """Return the content of *state*, each part under the path that reads it."""
-    parts: dict[str, Json] = dict(state.extra)
-    parts["/v1/bdbs"] = [record.fields for record in state.bdbs.values()]
+    found: dict[str, Json] = {**state.extra, **parts.save(state)}
+    found["/v1/bdbs"] = [record.fields for record in state.bdbs.values()]
     for path, family in _FAMILIES:
-        parts[path] = [shown(state, family, record) for record in family.table(state).values()]
-    parts["/v1/nodes"] = [record.fields for record in state.nodes.values()]
-    parts["/v1/cluster"] = state.cluster.fields
-    parts["/v1/bdb_groups"] = [record.fields for record in state.groups.values()]
-    parts["/v1/modules"] = list(every(state))
+        found[path] = [shown(state, family, record) for record in family.table(state).values()]
+    found["/v1/nodes"] = [record.fields for record in state.nodes.values()]
+    found["/v1/cluster"] = state.cluster.fields
+    found["/v1/bdb_groups"] = [record.fields for record in state.groups.values()]
+    found["/v1/modules"] = list(every(state))
     for kind, path in PATHS.items():
         if state.singles[kind].fields:
-            parts[path] = state.singles[kind].fields
-    parts["/v1/license"] = state.license.fields
-    return parts
+            found[path] = state.singles[kind].fields
+    found["/v1/license"] = state.license.fields
+    return found

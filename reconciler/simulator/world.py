@@ -56,7 +56,8 @@ class Site:
 
     def add(self, number: int, state: State | None = None) -> Machine:
         """Add a machine; with *state* it is the node of the same uid there."""
-        machine = Machine(number, f"{self.network}.{10 + number}")
+        address = state.nodes[number].fields.get("addr") if state is not None else None
+        machine = Machine(number, str(address or f"{self.network}.{10 + number}"))
         self.machines[number] = machine
         self.urls[number] = f"https://{machine.address}:9443"
         if state is not None:

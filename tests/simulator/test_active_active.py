@@ -331,3 +331,12 @@ def test_clusters_meet_on_sockets_as_well() -> None:
             assert done["status"] == "finished", done
             found = client.get(f"{peer.urls[1]}/v1/bdbs", auth=(peer.username, peer.password)).json()
             assert [bdb["name"] for bdb in found] == ["wide"]
+
+
+def test_a_snapshot_keeps_what_hangs_on_other_objects(three: Three) -> None:
+    guid = three.guid()
+    three.a("POST", "/v1/bdbs/alerts/1", {"bdb_size": {"enabled": True, "threshold": "80"}})
+    three.a("PUT", "/v1/proxies/2", {"proxy": {"backlog": 77}})
+    twin = Caller(Core(Settings(), clock=three.clock, snapshot=three.cores[0].snapshot()))
+    for path in (f"/v1/crdbs/{guid}", "/v1/bdbs/alerts/1", "/v1/proxies/2", "/v1/bdbs/1"):
+        assert twin("GET", path).json() == three.a("GET", path).json()

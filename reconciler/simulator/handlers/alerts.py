@@ -33,7 +33,8 @@ def _names(state: State) -> list[str]:
     return sorted(name for name, row in known.items() if not row.get("deprecated"))
 
 
-def _of(state: State, record: Record) -> dict[str, Json]:
+def of(state: State, record: Record) -> dict[str, Json]:
+    """Return the alerts of one database by name."""
     held = record.hidden.get("alerts", {})
     found = {}
     for name in _names(state):
@@ -47,19 +48,19 @@ def _of(state: State, record: Record) -> dict[str, Json]:
 @serves("GET /v1/bdbs/alerts")
 def list_all(state: State, request: Request) -> Response:
     """Show the alerts of all databases by uid."""
-    return answer({str(record.fields["uid"]): _of(state, record) for record in databases(state)})
+    return answer({str(record.fields["uid"]): of(state, record) for record in databases(state)})
 
 
 @serves("GET /v1/bdbs/alerts/{uid}")
 def get(state: State, request: Request, uid: str) -> Response:
     """Show the alerts of one database."""
-    return answer(_of(state, bdb(state, uid)))
+    return answer(of(state, bdb(state, uid)))
 
 
 @serves("GET /v1/bdbs/alerts/{uid}/{alert}")
 def get_one(state: State, request: Request, uid: str, alert: str) -> Response:
     """Show one alert of one database."""
-    return answer(_named(_of(state, bdb(state, uid)), alert))
+    return answer(_named(of(state, bdb(state, uid)), alert))
 
 
 def _named(found: Mapping[str, Json], alert: str) -> Json:

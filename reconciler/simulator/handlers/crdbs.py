@@ -208,7 +208,8 @@ def update(state: State, request: Request, guid: str, body: Json) -> Response:
             if peer.instance["id"] in gone:
                 crdbs.drop(peer.state, guid)
         if guid in state.crdbs and force:
-            state.crdbs[guid].hidden["removed"] |= {item["id"]: item for item in leaving}
+            hidden = state.crdbs[guid].hidden
+            hidden["removed"] = {**hidden["removed"], **{item["id"]: item for item in leaving}}
 
     return _task(state, request, "update", new, work)
 
@@ -268,7 +269,8 @@ def purge(state: State, request: Request, guid: str, body: Json) -> Response:
     record, sent = _found(state, guid), taken(state, "crdb_purge_request", body)
     if "instances" not in sent:
         raise ApiError(400, "missing_field", "instances is needed")
-    whole, removed = _current(state, guid), record.hidden["removed"]
+    whole, hidden = _current(state, guid), record.hidden
+    removed = hidden["removed"]
     own = crdbs.local(state, guid)
     mine = own.fields["crdt_replica_id"] if own is not None else 0
     if any(number not in removed and number != mine for number in sent["instances"]):
@@ -280,7 +282,7 @@ def purge(state: State, request: Request, guid: str, body: Json) -> Response:
                 crdbs.drop(state, guid)
             else:
                 crdbs.drop(crdbs.reach(state, [removed[number]])[0].state, guid)
-                del removed[number]
+                hidden["removed"] = {key: item for key, item in hidden["removed"].items() if key != number}
 
     return _task(state, request, "purge", whole, work)
 

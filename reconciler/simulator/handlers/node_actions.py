@@ -65,7 +65,7 @@ def _remove(state: State, record: Record, options: Mapping[str, Json]) -> str:
 def _maintenance_on(state: State, record: Record, options: Mapping[str, Json]) -> str:
     uid, current = record.fields["uid"], record.hidden.get("maintenance")
     if current is not None and not options.get("overwrite_snapshot"):
-        current["depth"] += 1
+        record.hidden["maintenance"] = {**current, "depth": current["depth"] + 1}
         return ""
     record.hidden["closed"] = True
     kept = {shard.uid: shard for shard in placement.by_node(state)[uid]}
@@ -89,8 +89,8 @@ def _maintenance_off(state: State, record: Record, options: Mapping[str, Json]) 
     current = record.hidden.get("maintenance")
     if current is None:
         return "internal_error"
-    current["depth"] -= 1
-    if current["depth"] > 0:
+    if current["depth"] > 1:
+        record.hidden["maintenance"] = {**current, "depth": current["depth"] - 1}
         return ""
     name = options.get("snapshot_name", current["snapshot"]["name"])
     kept = record.hidden.get("snapshots", {}).get(name, (None, {}))[1]
