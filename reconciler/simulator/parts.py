@@ -1,4 +1,4 @@
-"""Parts of a snapshot that belong to other objects: alerts to databases, proxies to nodes, Active-Active to clusters."""
+"""Parts of a snapshot that hang on others: alerts on databases, proxies on nodes, Active-Active on clusters."""
 
 from __future__ import annotations
 
