@@ -31,6 +31,7 @@ def begin(state: State, name: str, kind: str, uid: int | str, seconds: float = 0
             "status": "active",
             "progress": 0.0,
             "pending_ops": {},
+            "state": "apply",
         },
         {"begun": state.now, "kind": kind, "seconds": seconds, "sort": sort, "uid": str(uid)},
     )
@@ -44,7 +45,8 @@ def finish(state: State, record: Record, error: str = "") -> None:
     record.set(status="failed" if error else "completed", heartbeat=int(state.now), progress=reached)
     if error:
         record.set(error=error)
-    record.drop("pending_ops")
+    for step in ("pending_ops", "state"):  # what is said of work that goes on
+        record.drop(step)
 
     def forget() -> None:
         state.actions.pop(record.fields["action_uid"], None)

@@ -18,9 +18,11 @@ def get(state: State, request: Request) -> Response:
     info = {
         "architecture": "x86_64",
         "available_addresses": [{"address": machine.address, "format": "ipv4", "if_name": "eth0", "private": True}],
+        "bigredis_storage_path": "/var/opt/redislabs/flash",
         "cores": 8,
         "os_family": "ubuntu",
         "software_version": state.version["software_version"],
+        "supported_bigstore_drivers": ["rocksdb"],
         "supported_database_versions": state.version["databases"],
         "total_memory": state.settings.node_memory,
         "uptime": 60 + math.floor(state.now) % 3600,
