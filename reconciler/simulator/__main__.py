@@ -12,20 +12,26 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from .core import Core
 from .data import table
 from .server import Server
-from .settings import SWITCHES, Settings
+from .settings import SWITCHES, Settings, Switch
 from .tls import HOSTS, files_in
 from .world import World
 
 
+def _switch_lines(name: str, switch: Switch) -> Iterator[str]:
+    yield f"  {name}={'|'.join(switch.choices)}  (default: {switch.default})"
+    yield from wrap(switch.reason, 96, initial_indent="      ", subsequent_indent="      ")
+
+
 def _parser() -> argparse.ArgumentParser:
-    lines = [f"  {name}={'|'.join(item.choices)}  ({item.default}: {item.reason})" for name, item in SWITCHES.items()]
+    lines = [line for name, item in SWITCHES.items() for line in _switch_lines(name, item)]
     parser = argparse.ArgumentParser(
         prog="simulate",
         description="Serve the Redis Enterprise REST API of a simulated cluster over TLS.",
