@@ -29,6 +29,7 @@ COMMANDS = {
     "outputs": "Print what applications need to connect to each database.",
     "kinds": "List what can be declared, or the fields of one kind.",
     "history": "List the runs in the ledger.",
+    "snapshot": "Read a cluster into a file that the embedded API server can start from.",
     "simulate": "Serve the embedded API server.",
     "demo": "Play the whole story on a simulated cluster.",
 }

@@ -49,6 +49,7 @@ HOMES = {
     "uvicorn": ("simulator",),
     "httptools": ("simulator",),
     "cryptography": ("simulator",),
+    "pytest": ("simulator",),
 }
 
 # Code that decides: no clock, no chance, no files, no sockets, no threads, no environment.

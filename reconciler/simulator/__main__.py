@@ -7,22 +7,31 @@ import json
 import logging
 import os
 import signal
+import ssl
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from .core import Core
 from .data import table
 from .server import Server
-from .settings import SWITCHES, Settings
+from .settings import SWITCHES, Settings, Switch
 from .tls import HOSTS, files_in
+from .world import World
+
+
+def _switch_lines(name: str, switch: Switch) -> Iterator[str]:
+    yield f"  {name}={'|'.join(switch.choices)}  (default: {switch.default})"
+    yield from wrap(switch.reason, 96, initial_indent="      ", subsequent_indent="      ")
 
 
 def _parser() -> argparse.ArgumentParser:
-    lines = [f"  {name}={'|'.join(item.choices)}  ({item.default}: {item.reason})" for name, item in SWITCHES.items()]
+    lines = [line for name, item in SWITCHES.items() for line in _switch_lines(name, item)]
     parser = argparse.ArgumentParser(
         prog="simulate",
         description="Serve the Redis Enterprise REST API of a simulated cluster over TLS.",
@@ -33,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=int, default=9443, help="port of the first node, the others follow; 0 picks free ones")
     add("--nodes", type=int, default=1, help="nodes of the cluster")
+    add("--older-nodes", type=int, default=0, help="how many of them still run the version before")
+    add("--license", choices=("full", "trial", "none", "expired"), default="full")
+    add("--clusters", metavar="NAME,NAME", help="names of the clusters to serve; they can reach each other")
     add("--outside", type=int, default=0, help="further nodes that belong to no cluster and answer 503")
     add("--username", default="admin@example.com")
     add("--password", default=None, help="password of the account (or SIMULATOR_PASSWORD)")
@@ -40,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--snapshot", type=Path, help='file of {"GET path": body} to start from')
     add("--save", type=Path, help="file to write such a snapshot to at the end")
     add("--faults", type=Path, help="file with a list of fault rules")
+    add("--control", type=int, metavar="PORT", help="open the control endpoint on this port of loopback; 0 picks one")
     add("--latency", type=float, default=0, metavar="MS", help="added to each answer")
     add("--tls-dir", type=Path, help="where CA and certificate are kept; made if missing")
     add("--time-scale", type=float, default=1, help="how much faster than a real cluster changes are made")
@@ -53,19 +66,36 @@ def _read(path: Path | None) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path else None
 
 
-def _core(options: argparse.Namespace) -> Core:
-    settings = Settings(
-        nodes=options.nodes,
-        outside=options.outside,
-        username=options.username,
-        password=options.password or os.environ.get("SIMULATOR_PASSWORD") or Settings.password,
-        server_version=options.server_version,
-        time_scale=options.time_scale,
-        switches=dict(item.partition("=")[::2] for item in options.switch),
-    )
-    core = Core(settings, seed=options.seed, snapshot=_read(options.snapshot))
-    core.faults.load(_read(options.faults) or [])
-    return core
+def _cores(options: argparse.Namespace) -> list[Core]:
+    """Return a core for each cluster; snapshot and faults are for the first."""
+    world = World(time.time)
+    cores: list[Core] = []
+    for name in (options.clusters or Settings.cluster_name).split(","):
+        settings = Settings(
+            nodes=options.nodes,
+            older_nodes=options.older_nodes,
+            license=options.license,
+            outside=options.outside,
+            username=options.username,
+            password=options.password or os.environ.get("SIMULATOR_PASSWORD") or Settings.password,
+            server_version=options.server_version,
+            cluster_name=name.strip(),
+            time_scale=options.time_scale,
+            switches=dict(item.partition("=")[::2] for item in options.switch),
+        )
+        snapshot = None if cores else _read(options.snapshot)
+        cores.append(Core(settings, seed=options.seed, snapshot=snapshot, world=world))
+    cores[0].faults.load(_read(options.faults) or [])
+    return cores
+
+
+def _servers(options: argparse.Namespace, cores: Sequence[Core], tls: ssl.SSLContext) -> list[Server]:
+    """Return a server for each core, each with the ports after those of the one before."""
+    servers, port = [], options.port
+    for core in cores:
+        servers.append(Server(core, tls, host=options.host, port=port, latency=options.latency / 1000))
+        port += len(core.node_uids) if port else 0
+    return servers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream=sys.stderr, level=logging.WARNING if options.quiet else logging.INFO, format="%(message)s"
     )
     try:
-        core = _core(options)
+        cores = _cores(options)
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"simulate: {error}", file=sys.stderr)
         return 3
@@ -84,18 +114,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
         files = files_in(options.tls_dir or Path(folder), (*dict.fromkeys((*HOSTS, options.host)),))
-        server = Server(core, files.context(), host=options.host, port=options.port, latency=options.latency / 1000)
+        servers = _servers(options, cores, files.context())
+        started: list[Server] = []
         try:
-            server.start()
+            for server in servers:
+                server.start()
+                started.append(server)
+            control = {} if options.control is None else {"control": servers[0].control(cores, options.control)}
         except OSError as error:
+            for server in started:
+                server.stop()
             print(f"simulate: cannot listen: {error}", file=sys.stderr)
             return 1
-        about = {"urls": server.urls, "username": core.settings.username, "ca_file": str(files.ca.resolve())}
+        about = {"urls": servers[0].urls, "username": options.username, "ca_file": str(files.ca.resolve()), **control}
+        if len(cores) > 1:
+            pairs = zip(cores, servers, strict=True)
+            about["clusters"] = {core.settings.cluster_name: server.urls for core, server in pairs}
         print(json.dumps(about), flush=True)
         stop.wait()
-        server.stop()
+        for server in servers:
+            server.stop()
         if options.save:
-            options.save.write_text(json.dumps(core.snapshot()), encoding="utf-8")
+            options.save.write_text(json.dumps(cores[0].snapshot()), encoding="utf-8")
     return 0
 
 

@@ -1,20 +1,21 @@
-"""Users, roles and Redis ACLs: plain objects with unique names, guards for built-ins, and for the last admin."""
+"""Users, roles, Redis ACLs and LDAP mappings: collections of plain objects, with guards for what is built in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from . import actions, auth
+from .access_rules import admins, check_acl, check_mapping, check_role, check_user
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
-from .shapes import accept
+from .shapes import absent, accept, how
 from .state import Record, State, Table, digest
 
 Checks = Callable[[State, dict[str, Json], "Record | None"], None]
 
 
 class Family(NamedTuple):
-    """What differs between the three kinds."""
+    """What differs between the four kinds."""
 
     kind: str
     word: str
@@ -36,96 +37,29 @@ def _acls(state: State) -> Table:
     return state.acls
 
 
-def _unique(table: Table, field: str, value: Json, record: Record | None, refusal: ApiError) -> None:
-    other = table.named(field, value) if value else None
-    if other is not None and other is not record:
-        raise refusal
+def _mappings(state: State) -> Table:
+    return state.mappings
 
 
-def _check_name(state: State, table: Table, sent: Mapping[str, Json], record: Record | None) -> None:
-    if "name" in sent:
-        _unique(table, "name", sent["name"], record, ApiError(409, "name_already_exists", "the name is taken"))
+USERS = Family("user", "user", "user_not_exist", _users, check_user, ("role_uids",))
+ROLES = Family("role", "role", "role_not_exist", _roles, check_role, ("name", "management"))
+ACLS = Family("redis_acl", "ACL", "redis_acl_not_exist", _acls, check_acl, ("name", "acl"))
 
 
-def _check_role(state: State, sent: dict[str, Json], record: Record | None) -> None:
-    _check_name(state, state.roles, sent, record)
-    if record is None:
-        return
-    if "resources" not in sent and "resources" in record.fields and state.settings.on("role_put_resources", "clears"):
-        sent["resources"] = []
-    if record.fields["management"] == "admin" and sent.get("management", "admin") != "admin":
-        others = {
-            uid for uid, role in state.roles.items() if role is not record and role.fields["management"] == "admin"
-        }
-        if not any(others & set(user.fields["role_uids"]) for user in state.users.alive().values()):
-            raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
-
-
-def _check_acl(state: State, sent: dict[str, Json], record: Record | None) -> None:
-    _check_name(state, state.acls, sent, record)
-    if "acl" in sent and not _plausible(sent["acl"]):
-        raise ApiError(400, "invalid_param", "acl is no list of ACL rules")
-
-
-def _plausible(acl: str) -> bool:
-    """Say whether each word could be an ACL rule; braces of selectors may hold blanks."""
-    starts = ("+", "-", "~", "%", "&", "(", "allkeys", "resetkeys", "allchannels", "resetchannels", "allcommands")
-    words = acl.replace("(", " ( ").replace(")", " ").split()
-    return bool(words) and all(word.startswith((*starts, "nocommands", "reset", "clearselectors")) for word in words)
-
-
-def _admins(state: State) -> list[int]:
-    admin = {uid for uid, role in state.roles.items() if role.fields["management"] == "admin"}
-    return [uid for uid, user in state.users.alive().items() if admin & set(user.fields["role_uids"])]
-
-
-def _check_user(state: State, sent: dict[str, Json], record: Record | None) -> None:
-    _check_name(state, state.users, sent, record)
-    if "email" in sent:
-        status = 409 if record is None else int(state.settings.switches["user_put_email_status"])
-        refusal = ApiError(status, "email_already_exists", "the e-mail address is taken")
-        _unique(state.users, "email", sent["email"], record, refusal)
-    if "role" in sent and "role_uids" not in sent:
-        roles = [uid for uid, role in state.roles.items() if role.fields["management"] == sent["role"]]
-        sent["role_uids"] = roles[:1]
-    sent.pop("role", None)
-    if not set(sent.get("role_uids", ())) <= set(state.roles.alive()):
-        raise ApiError(400, "invalid_param", "role_uids has a role that does not exist")
-    _check_password(state, sent, record)
-    if record is not None and "role_uids" in sent and _admins(state) == [record.fields["uid"]]:
-        kept = any(state.roles[uid].fields["management"] == "admin" for uid in sent["role_uids"])
-        if not kept:
-            raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
-
-
-def _check_password(state: State, sent: Mapping[str, Json], record: Record | None) -> None:
-    if record is None and sent.get("auth_method", "regular") == "regular" and not sent.get("password"):
-        raise ApiError(400, "missing_field", "password is needed")
-    if "password" not in sent:
-        return
-    password, cluster = sent["password"], state.cluster.fields
-    if cluster.get("password_complexity"):
-        classes = (str.islower, str.isupper, str.isdigit, lambda letter: not letter.isalnum())
-        long = len(password) >= cluster.get("password_min_length", 8)
-        if not long or not all(any(map(test, password)) for test in classes):
-            raise ApiError(400, "password_not_complex", "the password is too simple")
-    same = record is not None and record.hidden.get("password") == digest(password)
-    if same and state.settings.on("same_password", "refuse"):
-        raise ApiError(400, "new_password_same_as_current", "the password is in use already")
-
-
-USERS = Family("user", "user", "user_not_exist", _users, _check_user, ("role_uids",))
-ROLES = Family("role", "role", "role_not_exist", _roles, _check_role, ("name", "management"))
-ACLS = Family("redis_acl", "ACL", "redis_acl_not_exist", _acls, _check_acl, ("name", "acl"))
+MAPPINGS = Family(
+    "ldap_mapping", "LDAP mapping", "ldap_mapping_not_exist", _mappings, check_mapping, ("name", "dn", "role_uids")
+)
 
 
 def shown(state: State, family: Family, record: Record) -> Json:
     """Return what a read of *record* shows."""
+    later = absent(family.kind, state.settings.server_version)
+    fields = {name: value for name, value in record.fields.items() if name not in later}
     if family is USERS and state.settings.on("user_role_field", "both"):
-        roles = [state.roles[uid] for uid in record.fields["role_uids"] if uid in state.roles]
+        roles = [state.roles[uid] for uid in record.fields.get("role_uids", ()) if uid in state.roles]
         if roles:
-            return {**record.fields, "role": roles[0].fields["management"]}
-    return record.fields
+            return {**fields, "role": roles[0].fields["management"]}
+    return fields
 
 
 def list_all(family: Family, state: State, request: Request) -> Response:
@@ -146,14 +80,14 @@ def get(family: Family, state: State, request: Request, uid: str) -> Response:
 
 
 def _accepted(family: Family, state: State, body: Json) -> dict[str, Json]:
-    strict = state.settings.on("unknown_fields", "refuse")
-    return accept(family.kind, body, strict=strict, refuse_read_only=state.settings.on("read_only_fields", "refuse"))
+    return accept(family.kind, body, how(state.settings))
 
 
 def _keep(state: State, record: Record, sent: dict[str, Json]) -> None:
     """Put *sent* into *record*; a password goes where no read finds it."""
     if "password" in sent:
         record.hidden["password"] = digest(sent["password"])
+        record.hidden.pop("more", None)
         record.hidden.pop("locked_until", None)
         record.hidden["failures"] = []
         sent = {**sent, "password_issue_date": state.stamp(), "status": "active"}
@@ -190,15 +124,21 @@ def _first(family: Family, state: State) -> dict[str, Json]:
     if family is USERS:
         fields = {"auth_method": "regular", "certificate_subject_line": "", "email_alerts": True}
         return {**fields, "email": "", "password_issue_date": state.stamp(), "status": "active"}
+    if family is MAPPINGS:
+        return {"bdbs_email_alerts": [], "cluster_email_alerts": False, "email": "", "email_alerts": True}
     return {"min_version": "6.2", "max_version": "9999"} if family is ACLS else {}
 
 
 def _action(family: Family, state: State, verb: str, uid: int) -> dict[str, Json]:
     if state.settings.on("access_actions", "off"):
         return {}
-    action = actions.begin(state, f"SM{verb}{family.word.title()}", family.kind, uid)
+    action = actions.begin(state, f"SM{verb}{_machine(family)}", family.kind, uid)
     actions.finish(state, action)
     return {"action_uid": action.fields["action_uid"]}
+
+
+def _machine(family: Family) -> str:
+    return family.word.title().replace(" ", "")
 
 
 def _guard(family: Family, state: State, record: Record) -> None:
@@ -241,7 +181,7 @@ def delete(family: Family, state: State, request: Request, uid: str) -> Response
     _release(family, state, record)
     if is_dry_run(request):
         return answer(None)
-    action = actions.begin(state, f"SMDelete{family.word.title()}", family.kind, record.fields["uid"])
+    action = actions.begin(state, f"SMDelete{_machine(family)}", family.kind, record.fields["uid"])
     table = family.table(state)
 
     def finish() -> None:
@@ -257,25 +197,30 @@ def delete(family: Family, state: State, request: Request, uid: str) -> Response
 
 
 def _guard_user(state: State, request: Request, record: Record) -> None:
-    if _admins(state) == [record.fields["uid"]]:
+    if admins(state) == [record.fields["uid"]]:
         raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
     if state.caller is record and state.settings.on("delete_self", "refuse"):
-        raise ApiError(406, "unauthorized_action", "the account in use cannot be deleted")
+        raise ApiError(406, "not_acceptable", "the account in use cannot be deleted")
+
+
+def _bindings(bdb: Record) -> list[Json]:
+    return list(bdb.fields.get("roles_permissions", ()))  # a snapshot may lack them
 
 
 def _release(family: Family, state: State, record: Record) -> None:
     """Refuse to delete what is in use, or take it out of what uses it, as the switches say."""
     uid = record.fields["uid"]
-    if family is USERS:
+    if family in (USERS, MAPPINGS):
         return
     field, switch = ("role_uid", "role_in_bdbs") if family is ROLES else ("redis_acl_uid", "acl_in_use")
-    bound = [bdb for bdb in state.bdbs.values() if any(item[field] == uid for item in bdb.fields["roles_permissions"])]
-    holders = [user for user in state.users.values() if uid in user.fields["role_uids"]] if family is ROLES else []
+    bound = [bdb for bdb in state.bdbs.values() if any(item[field] == uid for item in _bindings(bdb))]
+    people = [*state.users.values(), *state.mappings.values()] if family is ROLES else []
+    holders = [one for one in people if uid in one.fields.get("role_uids", ())]
     if (bound and state.settings.on(switch, "refuse")) or (holders and state.settings.on("role_with_users", "refuse")):
         raise ApiError(406, "in_use", f"the {family.word} is in use")
     for bdb in bound:
-        bdb.set(roles_permissions=[item for item in bdb.fields["roles_permissions"] if item[field] != uid])
+        bdb.set(roles_permissions=[item for item in _bindings(bdb) if item[field] != uid])
     for user in holders:
-        user.set(role_uids=[other for other in user.fields["role_uids"] if other != uid])
+        user.set(role_uids=[other for other in user.fields.get("role_uids", ()) if other != uid])
     if bound:
         state.changed(state.bdbs)

@@ -5,22 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from .cluster import module_uid
 from .data import table
 from .messages import Json
-from .shapes import defaults, pruned, rows
+from .modules import module_uid
+from .shapes import VERSIONS, defaults, pruned, rows
 from .state import State
 
 EXTENDED = tuple(name for name, row in rows("bdb").items() if row.get("extended"))
 _MERGED = ("audit_settings", "gradual_sync_policy_parameters", *EXTENDED)
 _MODULE_SETTINGS = {"search": "search", "timeseries": "timeseries", "bf": "probabilistic"}
 _SECRETS = frozenset({"account_key", "client_key", "key", "private_key", "sas_token", "secret_access_key"})
-_MASK = "********"
+MASK = "********"
+
+
+# What a new database takes from the policy of the cluster, where the request does not say.
+_FROM_POLICY: Mapping[str, str] = {
+    "data_internode_encryption": "data_internode_encryption",
+    "db_conns_auditing": "db_conns_auditing",
+    "oss_cluster": "default_oss_cluster",
+    "oss_cluster_api_preferred_endpoint_type": "oss_cluster_api_preferred_endpoint_type",
+    "oss_cluster_api_preferred_ip_type": "oss_cluster_api_preferred_ip_type",
+    "recovery_wait_time": "default_recovery_wait_time",
+    "resp3": "resp3_default",
+    "shards_placement": "default_shards_placement",
+    "tracking_table_max_keys": "default_tracking_table_max_keys_policy",
+}
 
 
 @cache
-def _base() -> Mapping[str, Json]:
-    return {name: row["default"] for name, row in rows("bdb").items() if "default" in row and not row.get("extended")}
+def _base(version: str = VERSIONS[-1]) -> Mapping[str, Json]:
+    found = rows("bdb", version).items()
+    return {name: row["default"] for name, row in found if "default" in row and not row.get("extended")}
 
 
 def complete(fields: Mapping[str, Json]) -> dict[str, Json]:
@@ -29,15 +44,25 @@ def complete(fields: Mapping[str, Json]) -> dict[str, Json]:
     return {**_base(), **rest, **fields}
 
 
-def _policy(fields: Mapping[str, Json]) -> str:
-    return "all-master-shards" if fields.get("sharding") or fields.get("oss_cluster") else "single"
+def _policy(state: State, sent: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what the policy of the cluster gives to a new database for which *sent* was sent."""
+    policy = state.singles["cluster_settings"].fields
+    known = rows("bdb", state.settings.server_version)
+    found = {name: policy[theirs] for name, theirs in _FROM_POLICY.items() if theirs in policy and name in known}
+    oss = sent.get("oss_cluster", found.get("oss_cluster", False))
+    sort = "default_sharded_proxy_policy" if sent.get("sharding") else "default_non_sharded_proxy_policy"
+    found["proxy_policy"] = policy[sort]
+    if oss and found["proxy_policy"] == "single":
+        found["proxy_policy"] = "all-master-shards"
+    return found
 
 
 def fresh(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
     """Return the fields of a new database: server defaults, then what was *sent*."""
     memcached = sent.get("type") == "memcached"
     fields = {
-        **_base(),
+        **_base(state.settings.server_version),
+        **_policy(state, sent),
         "audit_settings": defaults("bdb.audit_settings"),
         "gradual_sync_policy_parameters": defaults("bdb.gradual_sync_policy_parameters"),
         "created_time": state.stamp(),
@@ -45,8 +70,7 @@ def fresh(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
         "eviction_policy": "allkeys-lru" if memcached else "volatile-lru",
         "max_aof_file_size": 161061273600 if sent.get("bigstore") else 322122547200,
         "port": 0,
-        "proxy_policy": _policy(sent),
-        "redis_version": "1.4" if memcached else state.version["default_redis_version"],
+        "redis_version": "1.4" if memcached else _redis_version(state),
         "slave_ha": bool(sent.get("replication")) and bool(state.cluster.fields.get("slave_ha")),
         "endpoints": [],
         "shard_list": [],
@@ -55,11 +79,17 @@ def fresh(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
     fields.update(stored(state, fields, sent))
     versions = [item for item in state.version["databases"] if item.get("redis_version") == fields["redis_version"]]
     fields["version"] = versions[0]["version"] if versions else "1.4.17" if memcached else fields["redis_version"]
-    _add_modules(fields, sent)
-    return dict(sorted(fields.items()))
+    add_modules(fields, sent)
+    known = rows("bdb", state.settings.server_version)
+    return {name: fields[name] for name in sorted(fields) if name in known}
 
 
-def _add_modules(fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
+def _redis_version(state: State) -> str:
+    return str(state.singles["cluster_settings"].fields["default_provisioned_redis_version"])
+
+
+def add_modules(fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
+    """Give *fields* the modules that a database of its Redis version has, and those that are *sent* for."""
     redis, wanted = fields["redis_version"], {item["module_name"]: item for item in sent.get("module_list") or ()}
     bundled = fields["type"] == "redis" and redis.split(".")[0].isdecimal() and int(redis.split(".")[0]) >= 8
     fields["module_list"] = []
@@ -115,7 +145,7 @@ def _normalise(state: State, old: Mapping[str, Json], kept: dict[str, Json]) -> 
         kept.pop("use_nodes", None)
     if "backup_location" in kept and settings.on("secrets_on_read", "masked"):
         place = kept["backup_location"]
-        kept["backup_location"] = {name: _MASK if name in _SECRETS else value for name, value in place.items()}
+        kept["backup_location"] = {name: MASK if name in _SECRETS else value for name, value in place.items()}
     policy = kept.get("gradual_sync_policy", old.get("gradual_sync_policy"))
     if policy != "custom" and ("gradual_sync_policy" in kept or "gradual_sync_policy_parameters" in kept):
         kept["gradual_sync_policy_parameters"] = defaults("bdb.gradual_sync_policy_parameters")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from . import licenses
 from .data import table
 from .messages import ApiError, Json
 from .state import State
@@ -168,7 +169,7 @@ def _capacity(draft: Draft) -> None:
             shards += len(record.fields.get("shard_list", ()))
     if memory > sum(node.fields["total_memory"] for node in state.members()):
         raise _refuse("insufficient_resources", "not enough memory on any node")
-    if shards > state.license.fields.get("shards_limit", shards):
+    if shards > licenses.limit(state):
         raise _refuse("insufficient_resources", "the licence does not allow so many shards")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from . import actions
-from .bdb_make import EXTENDED, complete, fresh, stored
-from .bdb_rules import PORTS, Draft, check, closed_ports, shard_total
+from . import licenses, scope
+from .bdb_life import bring, change, new_password, take_away
+from .bdb_make import EXTENDED, MASK, complete, fresh, stored
+from .bdb_rules import Draft, check
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
-from .shapes import accept, bad, rows
+from .shapes import accept, bad, how, rows
 from .state import Record, State
 
 _NEVER_SHOWN = frozenset(name for name, row in rows("bdb").items() if row.get("write_only"))
@@ -16,6 +18,9 @@ _CREATE_ONLY = tuple(name for name, row in rows("bdb").items() if row.get("creat
 
 
 # Reading
+
+
+_SECRET = ("authentication_admin_pass", "authentication_sasl_pass")
 
 
 def _wanted(request: Request) -> tuple[tuple[str, ...] | None, bool]:
@@ -28,11 +33,14 @@ def _view(state: State, names: tuple[str, ...] | None, extended: bool) -> Callab
     hidden = frozenset() if extended else frozenset(EXTENDED)
     system = {"key": "cluster", "value": state.cluster.fields.get("name", ""), "isSystem": True}
     with_system = state.settings.on("system_tags", "on")
+    masked = _SECRET if state.cluster.fields.get("mask_bdb_credentials") else ()
 
     def view(record: Record) -> Json:
         fields = record.fields
         if with_system:
             fields = {**fields, "tags": [*fields.get("tags", ()), system]}
+        if masked:
+            fields = {**fields, **{name: MASK for name in masked if fields.get(name)}}
         if names is None:
             return {name: value for name, value in fields.items() if name not in hidden}
         return {name: fields[name] for name in names if name in fields and name not in hidden}
@@ -47,6 +55,10 @@ def _state_id(state: State) -> Mapping[str, str]:
 def list_all(state: State, request: Request) -> Response:
     """GET /v1/bdbs"""
     key = _wanted(request)
+    if scope.scope(state) is not None:
+        view = _view(state, *key)
+        shown = [view(record) for record in scope.databases(state) if not record.fields.get("internal")]
+        return answer(shown, 200, _state_id(state))
     known = state.lists.get(key)
     if known is None or known[0] != state.bdbs.version:
         view = _view(state, *key)
@@ -60,6 +72,7 @@ def list_all(state: State, request: Request) -> Response:
 def _found(state: State, uid: str) -> Record:
     if not uid.isdecimal() or int(uid) not in state.bdbs:
         raise ApiError(404, "db_not_found", f"no database with uid {uid}", _state_id(state))
+    scope.check(state, uid)
     return state.bdbs[int(uid)]
 
 
@@ -83,7 +96,7 @@ def _reply(state: State, fields: Mapping[str, Json], sent: Mapping[str, Json] | 
 
 
 def _licensed(state: State) -> None:
-    if state.license.fields.get("expired"):
+    if licenses.expired(state):
         raise ApiError(403, "license_expired", "the licence is no longer valid")
 
 
@@ -95,8 +108,7 @@ def _guard_state_id(state: State, request: Request, body: Json) -> None:
 
 
 def _accepted(state: State, body: Json) -> dict[str, Json]:
-    strict = state.settings.on("unknown_fields", "refuse")
-    sent = accept("bdb", body, strict=strict, refuse_read_only=state.settings.on("read_only_fields", "refuse"))
+    sent = accept("bdb", body, how(state.settings))
     if "tags" in sent:
         sent["tags"] = [item for item in sent["tags"] if not item.get("isSystem")]
     return sent
@@ -123,18 +135,7 @@ def create(state: State, request: Request, body: Json) -> Response:
     check(Draft(state, fields, sent, None))
     if is_dry_run(request):
         return _reply(state, {**fields, "status": "pending"})
-    state.bdbs.claim(uid)
-    port = fields["port"] or _free_port(state)
-    state.ports[port] = uid
-    action = actions.begin(state, "SMCreateBDB", "bdb", uid)
-    password = "".join(state.random.choices("abcdefghijkmnpqrstuvwxyz23456789", k=32))
-    fields.setdefault("authentication_admin_pass", password)
-    fields.update(status="pending", action_uid=action.fields["action_uid"])
-    record = state.bdbs[uid] = Record(dict(sorted(fields.items())), _hidden(sent))
-    record.hidden["port"] = port
-    state.changed(state.bdbs)
-    _finish_later(state, state.settings.create_seconds, record, action, {**record.fields, "status": "creation-failed"})
-    return _reply(state, record.fields)
+    return _reply(state, bring(state, fields, _hidden(sent)).fields)
 
 
 def create_v2(state: State, request: Request, body: Json) -> Response:
@@ -147,72 +148,6 @@ def create_v2(state: State, request: Request, body: Json) -> Response:
 def _hidden(sent: Mapping[str, Json]) -> dict[str, Json]:
     names = {*_NEVER_SHOWN, "authentication_redis_pass", "backup_location", "replica_sources"}
     return {name: sent[name] for name in names if name in sent}
-
-
-def _free_port(state: State) -> int:
-    closed, first = closed_ports(state), state.random.randrange(len(PORTS))
-    for step in range(len(PORTS)):
-        port = PORTS[(first + step) % len(PORTS)]
-        if port not in state.ports and port not in closed:
-            return port
-    raise ApiError(406, "insufficient_resources", "no free port is left")
-
-
-def _endpoints(state: State, record: Record) -> Json:
-    fields, port = complete(record.fields), record.hidden.get("port") or _free_port(state)
-    record.hidden["port"] = port
-    state.ports[port] = fields["uid"]
-    nodes = list(state.members()) or list(state.nodes.values())
-    wide = fields["proxy_policy"] != "single"
-    addresses = [node.fields["addr"] for node in nodes] if wide else [nodes[fields["uid"] % len(nodes)].fields["addr"]]
-    return [
-        {
-            "addr": addresses,
-            "addr_type": "external",
-            "dns_name": f"redis-{port}.{state.cluster.fields['name']}",
-            "oss_cluster_api_preferred_endpoint_type": fields["oss_cluster_api_preferred_endpoint_type"],
-            "oss_cluster_api_preferred_ip_type": fields["oss_cluster_api_preferred_ip_type"],
-            "port": port,
-            "proxy_policy": fields["proxy_policy"],
-            "uid": f"{fields['uid']}:1",
-        }
-    ]
-
-
-def _finish_later(state: State, seconds: float, record: Record, action: Record, failed: dict[str, Json]) -> None:
-    """Let the change of *record* end: well, or with the fields *failed*, or never, as `state.fate` says now."""
-    fate = state.fate
-    if fate == "stuck":
-        return
-
-    def finish() -> None:
-        actions.finish(state, action, "the change could not be made" if fate == "fail" else "")
-        if state.bdbs.get(record.fields["uid"]) is not record:
-            return
-        if fate == "fail":
-            record.fields = failed
-        else:
-            settle(state, record)
-        record.drop("action_uid")
-        state.bdbs.version += 1
-        state.state_id += 1
-
-    state.later(seconds, finish)
-
-
-def settle(state: State, record: Record) -> None:
-    """Make *record* active with the shards and endpoints that its settings ask for."""
-    waiting = record.hidden.pop("waiting", {})
-    record.set(status="active", **waiting)
-    shards = list(record.fields.get("shard_list", ()))
-    total = shard_total(complete(record.fields))
-    while len(shards) < total:
-        shards.append(state.next_shard)
-        state.next_shard += 1
-    bound = record.fields.get("endpoints")
-    if not bound or state.settings.on("rebind_on_policy", "yes"):
-        bound = _endpoints(state, record)
-    record.set(shard_list=shards[:total], endpoints=bound)
 
 
 def _idle(state: State, record: Record, *also: str) -> None:
@@ -241,32 +176,78 @@ def _unmovable(state: State, record: Record, sent: dict[str, Json]) -> None:
 
 def update(state: State, request: Request, uid: str, body: Json) -> Response:
     """PUT /v1/bdbs/{uid}: partial; lists are replaced whole."""
-    record = _found(state, uid)
+    return _update(state, request, _found(state, uid), body, _PLAIN)
+
+
+class Doing(NamedTuple):
+    """What happens to a database together with an update: the state machine's name, values that the server sets, and
+    what follows at the end."""
+
+    name: str = "SMUpdateBDB"
+    values: Callable[[State, Record], Mapping[str, Json]] = lambda state, record: {}
+    after: Callable[[Record], None] = lambda record: None
+
+
+_PLAIN = Doing()
+
+
+def _update(state: State, request: Request, record: Record, body: Json, doing: Doing) -> Response:
     _licensed(state)
     _guard_state_id(state, request, body)
     sent = _accepted(state, body)
     _idle(state, record)
     _unmovable(state, record, sent)
     old = record.fields
+    _member(old, sent)
     if sent.get("name", old["name"]) != old["name"]:
         _unique_name(state, sent["name"])
-    kept = stored(state, old, sent)
+    kept = {**stored(state, old, sent), **doing.values(state, record)}
     check(Draft(state, complete({**old, **kept}), sent, complete(old)))
     if is_dry_run(request):
         return _reply(state, {**old, **kept}, sent)
-    action = actions.begin(state, "SMUpdateBDB", "bdb", record.fields["uid"])
-    marks = {"status": "active-change-pending", "action_uid": action.fields["action_uid"]}
-    marks["last_changed_time"] = state.stamp()
     record.hidden.update(_hidden(sent))
-    if state.settings.on("put_values", "at-once"):
-        record.set(**kept)
-    else:
-        record.hidden["waiting"] = kept
-    record.set(**marks)
-    record.fields = dict(sorted(record.fields.items()))
-    state.changed(state.bdbs)
-    _finish_later(state, state.settings.change_seconds, record, action, {**old, "status": "active"})
+    if old.get("crdt"):  # what is set here shadows what all instances share
+        record.hidden["local"] = {*record.hidden.get("local", ()), *sent}
+    change(state, record, doing.name, kept, after=lambda: doing.after(record))
     return _reply(state, {**record.fields, **kept}, sent)
+
+
+def _member(old: Mapping[str, Json], sent: Mapping[str, Json]) -> None:
+    """Refuse what one instance of an Active-Active database cannot change by itself."""
+    if not old.get("crdt"):
+        return
+    if sent.get("name", old["name"]) != old["name"]:
+        raise ApiError(406, "name_violation", "an Active-Active database keeps its name")
+    if sent.get("replication") is False and old.get("replication"):
+        raise ApiError(406, "replication_violation", "an Active-Active database is replicated")
+    if sent.get("sharding", old.get("sharding")) != old.get("sharding"):
+        raise ApiError(406, "crdt_sharding_violation", "an Active-Active database keeps its sharding")
+
+
+def _emptied(record: Record) -> None:
+    record.hidden["empty"] = True
+
+
+def _new_password(state: State, record: Record) -> Mapping[str, Json]:
+    if record.fields.get("crdt"):
+        raise ApiError(
+            406, "not_supported_action_on_crdt", "an instance of an Active-Active database keeps its password"
+        )
+    return {"authentication_admin_pass": new_password(state)}
+
+
+_ACTIONS: Mapping[str, Doing] = {
+    "flush": Doing("SMFlushBDB", after=_emptied),
+    "reset_admin_pass": Doing("SMUpdateBDB", values=_new_password),
+}
+
+
+def act(state: State, request: Request, uid: str, action: str, body: Json) -> Response:
+    """PUT /v1/bdbs/{uid}/{action}: an update, which may be empty, and an action in one."""
+    record = _found(state, uid)
+    if action not in _ACTIONS:
+        raise ApiError(404, "not_found", f"no action {action[:40]}")
+    return _update(state, request, record, {} if body is None else body, _ACTIONS[action])
 
 
 def delete(state: State, request: Request, uid: str) -> Response:
@@ -274,25 +255,8 @@ def delete(state: State, request: Request, uid: str) -> Response:
     record = _found(state, uid)
     if record.fields.get("internal"):
         raise ApiError(403, "internal_db", "an internal database cannot be deleted")
+    if record.fields.get("crdt") and state.settings.on("crdb_local_delete", "refuse"):
+        raise ApiError(403, "internal_db", "an instance of an Active-Active database goes through that")
     _idle(state, record, "creation-failed")
-    action = actions.begin(state, "SMDeleteBDB", "bdb", record.fields["uid"])
-    record.set(status="delete-pending", action_uid=action.fields["action_uid"])
-    state.changed(state.bdbs)
-    fate = state.fate
-
-    def finish() -> None:
-        actions.finish(state, action, "the database could not be deleted" if fate == "fail" else "")
-        if state.bdbs.get(record.fields["uid"]) is not record:
-            return
-        if fate == "fail":
-            record.drop("action_uid")
-            record.set(status="active")
-        else:
-            del state.bdbs[record.fields["uid"]]
-            state.ports.pop(record.hidden.get("port", 0), None)
-        state.bdbs.version += 1
-        state.state_id += 1
-
-    if fate != "stuck":
-        state.later(state.settings.delete_seconds, finish)
+    action = take_away(state, record)
     return answer({"action_uid": action.fields["action_uid"]}, 200, _state_id(state))

@@ -1,13 +1,11 @@
-"""The cluster itself, its nodes, licence, modules and bootstrap status; what a fresh cluster holds."""
+"""What a fresh cluster holds: nodes, built-in roles and ACLs, settings, and a licence."""
 
 from __future__ import annotations
 
-import hashlib
-import math
-
+from . import licenses, singles
 from .data import table
-from .messages import ApiError, Json, Request, Response, answer, is_dry_run
-from .shapes import bad
+from .messages import Json
+from .shapes import VERSIONS, rows
 from .state import Record, State
 
 BUILTIN_ROLES = (
@@ -24,11 +22,9 @@ BUILTIN_ACLS = (("Full Access", "+@all ~*"), ("Not Dangerous", "+@all -@dangerou
 def found(state: State) -> None:
     """Fill *state* with what a cluster holds right after its bootstrap."""
     settings = state.settings
-    fields = {**table("cluster"), "name": settings.cluster_name, "created_time": state.stamp(), "reserved_ports": []}
-    fields.update(handle_redirects=settings.handle_redirects, rack_aware=settings.rack_aware)
-    state.cluster = Record(fields)
+    singles.found(state)
     for uid in range(1, settings.nodes + 1):
-        state.nodes[state.nodes.claim(uid)] = Record(_node(state, uid))
+        state.nodes[state.nodes.claim(uid)] = Record(new_node(state, uid, f"{state.site.network}.{10 + uid}"))
     for name, management in BUILTIN_ROLES:
         uid = state.roles.claim()
         state.roles[uid] = Record({"management": management, "name": name, "uid": uid}, {"builtin": True})
@@ -40,193 +36,22 @@ def found(state: State) -> None:
         if name == "Full Access" or settings.on("older_acls", "present"):
             versions = {"min_version": "6.2", "max_version": "9999"}
             state.acls[uid] = Record({"acl": acl, "name": name, "uid": uid, **versions}, {"builtin": True})
-    state.license = Record(_license(state))
+    state.license = licenses.first(state)
 
 
-def _node(state: State, uid: int) -> dict[str, Json]:
+def new_node(state: State, uid: int, address: str) -> dict[str, Json]:
+    """Return the fields of a node that has just come into the cluster."""
+    known, version = rows("node", state.settings.server_version), state.version
+    if uid > state.settings.nodes - state.settings.older_nodes:
+        place = VERSIONS.index(state.settings.server_version)
+        version = table("versions")[VERSIONS[max(0, place - 1)]]
     return {
-        **table("node"),
+        **{name: value for name, value in table("node").items() if name in known},
         "uid": uid,
         "rack_id": f"rack-{uid}" if state.settings.rack_aware else "",
-        "addr": f"10.20.0.{10 + uid}",
-        "software_version": state.version["software_version"],
-        "supported_database_versions": state.version["databases"],
+        "addr": address,
+        "software_version": version["software_version"],
+        "supported_database_versions": version["databases"],
         "total_memory": state.settings.node_memory,
         "status": "active",
     }
-
-
-def _license(state: State) -> dict[str, Json]:
-    text = "----- LICENSE START -----\nSIMULATED\n----- LICENSE END -----\n"
-    return {
-        "activation_date": "2020-01-01T00:00:00Z",
-        "cluster_name": state.settings.cluster_name,
-        "expiration_date": "2020-02-01T00:00:00Z" if state.settings.license_expired else "2099-01-01T00:00:00Z",
-        "expired": state.settings.license_expired,
-        "features": ["bigstore"],
-        "flash_shards_limit": state.settings.shards_limit,
-        "key": text,
-        "license": text,
-        "owner": "Simulator",
-        "ram_shards_limit": state.settings.shards_limit,
-        "shards_limit": state.settings.shards_limit * 2,
-    }
-
-
-def get(state: State, request: Request) -> Response:
-    """GET /v1/cluster"""
-    return answer(state.cluster.fields)
-
-
-_FIXED = frozenset({"name", "created_time", "rack_aware", "slave_ha", "slave_ha_grace_period", "system_reserved_ports"})
-
-
-def update(state: State, request: Request, body: Json) -> Response:
-    """PUT /v1/cluster: partial; maps of named settings merge."""
-    if not isinstance(body, dict):
-        raise bad("body", "expected an object")
-    values = {}
-    for name, value in body.items():
-        old = state.cluster.fields.get(name)
-        if name not in state.cluster.fields and state.settings.on("unknown_fields", "refuse"):
-            raise bad(name, "unknown field")
-        if name in _FIXED or old is None:
-            continue
-        if isinstance(old, bool) != isinstance(value, bool) or not isinstance(value, type(old)):
-            raise bad(name, "wrong type")
-        values[name] = {**old, **value} if isinstance(old, dict) else value
-    if not is_dry_run(request):
-        state.cluster.set(**values)
-        state.settings.handle_redirects = bool(state.cluster.fields["handle_redirects"])
-        state.changed()
-        return answer(state.cluster.fields)
-    return answer({**state.cluster.fields, **values})
-
-
-def _shards(state: State) -> dict[int, list[int]]:
-    spread: dict[int, list[int]] = {uid: [] for uid in state.nodes}
-    homes = [uid for uid, node in state.nodes.items() if node.fields["status"] == "active"] or list(spread)
-    for bdb in state.bdbs.values():
-        for shard in bdb.fields.get("shard_list", ()):
-            spread[homes[shard % len(homes)]].append(shard)
-    return spread
-
-
-def _full_node(state: State, uid: int, shards: list[int]) -> Json:
-    fields = state.nodes[uid].fields
-    held = {"shard_list": shards, "shard_count": len(shards), "ram_shard_count": len(shards)}
-    return {**fields, **held, "uptime": fields.get("uptime", 3600)}
-
-
-def list_nodes(state: State, request: Request) -> Response:
-    """GET /v1/nodes"""
-    shards = _shards(state)
-    return answer([_full_node(state, uid, shards[uid]) for uid in sorted(state.nodes)])
-
-
-def get_node(state: State, request: Request, uid: str) -> Response:
-    """GET /v1/nodes/{uid}"""
-    if not uid.isdecimal() or int(uid) not in state.nodes:
-        raise ApiError(404, "node_not_found", f"no node with uid {uid}")
-    return answer(_full_node(state, int(uid), _shards(state)[int(uid)]))
-
-
-def nodes_status(state: State, request: Request) -> Response:
-    """GET /v1/nodes/status"""
-    shards = _shards(state)
-    used = sum(bdb.fields.get("memory_size", 0) for bdb in state.bdbs.values()) // max(1, len(state.nodes))
-    return answer({str(uid): _node_status(state, uid, shards[uid], used) for uid in sorted(state.nodes)})
-
-
-def _node_status(state: State, uid: int, shards: list[int], used: int) -> Json:
-    fields = state.nodes[uid].fields
-    memory = fields["total_memory"]
-    return {
-        "cores": fields.get("cores", 8),
-        "free_provisional_ram": max(0, memory - used),
-        "free_ram": max(0, memory - used),
-        "hostname": f"node{uid}",
-        "master_shards": [str(shard) for shard in shards],
-        "node_overbooking_depth": 0,
-        "node_status": fields["status"],
-        "role": "master" if uid == state.primary else "slave",
-        "slave_shards": [],
-        "software_version": fields["software_version"],
-        "software_version_sha": hashlib.sha256(fields["software_version"].encode()).hexdigest(),
-        "total_memory": memory,
-        "total_provisional_ram": memory,
-    }
-
-
-def get_license(state: State, request: Request) -> Response:
-    """GET /v1/license"""
-    if not state.license.fields:
-        raise ApiError(404, "license_not_found", "no licence is installed")
-    in_use = sum(len(bdb.fields.get("shard_list", ())) for bdb in state.bdbs.values())
-    return answer({**state.license.fields, "ram_shards_in_use": in_use, "flash_shards_in_use": 0})
-
-
-def module_uid(name: str, version: str) -> str:
-    """Return the uid of a module: a hash, so that it differs from version to version."""
-    return hashlib.sha256(f"{name} {version}".encode()).hexdigest()[:32]
-
-
-def list_modules(state: State, request: Request) -> Response:
-    """GET /v1/modules"""
-    offered = {item.get("redis_version") for item in state.version["databases"]}
-    return answer(
-        [
-            _module(row, redis, version)
-            for row in table("modules")
-            for redis, version in row["versions"].items()
-            if redis in offered
-        ]
-    )
-
-
-def _module(row: Json, redis: str, version: str) -> Json:
-    major, minor, patch = map(int, version.split("."))
-    return {
-        "author": "Redis",
-        "bigstore_version_2_support": False,
-        "capabilities": row["capabilities"],
-        "capability_name": row["capability_name"],
-        "command_line_args": "",
-        "compatible_redis_version": redis,
-        "config_command": "",
-        "crdb": {},
-        "dependencies": {},
-        "description": row["display_name"],
-        "display_name": row["display_name"],
-        "email": "",
-        "homepage": "",
-        "is_bundled": True,
-        "license": "",
-        "min_redis_version": redis,
-        "module_name": row["module_name"],
-        "semantic_version": version,
-        "uid": module_uid(row["module_name"], version),
-        "version": major * 10000 + minor * 100 + patch,
-    }
-
-
-def bootstrap(state: State, request: Request) -> Response:
-    """GET /v1/bootstrap: about the node that was addressed, whether it is in the cluster or not."""
-    member = request.node in state.nodes
-    info = {
-        "architecture": "x86_64",
-        "available_addresses": [
-            {"address": f"10.20.0.{10 + request.node}", "format": "ipv4", "if_name": "eth0", "private": True}
-        ],
-        "cores": 8,
-        "os_family": "ubuntu",
-        "software_version": state.version["software_version"],
-        "supported_database_versions": state.version["databases"],
-        "total_memory": state.settings.node_memory,
-        "uptime": 60 + math.floor(state.now) % 3600,
-    }
-    if not member:
-        return answer({"bootstrap_status": {"state": "idle"}, "local_node_info": info})
-    since = state.cluster.fields["created_time"]
-    status = {"state": "completed", "start_time": since, "end_time": since}
-    return answer({"bootstrap_status": status, "local_node_info": {**info, "uid": str(request.node)}})

@@ -2,8 +2,9 @@
 
 A rule matches calls by method, path (a regular expression that is searched), node, and by the number of the call:
 `call` is its place among all calls that the server ever got, `nth` its place among those that this rule matches; both
-count from 1. It fires `times` times. On a socket, `refuse` resets a connection that was made; only a node that is down
-(`Core.set_node`) refuses the connection itself. Actions:
+count from 1. `probability` (0 to 1, with `seed`) lets it fire at random, the same calls for the same seed. It fires
+`times` times: once by default, without end with a probability. The first rule that fires wins. On a socket, `refuse`
+resets a connection that was made; only a node that is down (`Core.set_node`) refuses the connection itself. Actions:
 
     refuse drop reset          nothing happens and no answer comes; reset sends a TCP reset
     lost                       it happens and no answer comes
@@ -16,11 +17,19 @@ count from 1. It fires `times` times. On a socket, `refuse` resets a connection 
     not_json wrong_type        it happens, the answer is HTML, or JSON of another type
     redirect (`location`)      307 elsewhere (`status` for another code)
     fail stuck                 accepted, but the work that it starts fails later, or never ends
+    stale (`depth`)            a read shows what was there `depth` effects ago
+    human_edit (`edit` {method, path, body} or `edits`, `when`)   another person does this, before or after the call
+    restore (`depth`, `when`)  the cluster is restored from a backup of `depth` effects ago, or of when keeping began
+    failover (`seconds`, `effect`, `victim`)   the primary dies under the call for so long; another becomes primary
+
+`stale` and `restore` know what happened since the first call for which the schedule had such a rule.
 """
 
 from __future__ import annotations
 
+import random
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +50,9 @@ _ERRORS: Mapping[str, tuple[int, str, str]] = {
 }
 _BEFORE = frozenset({*_ERRORS, "refuse", "drop", "reset", "redirect", "late"})
 _AFTER = frozenset({"500_after", "502_after", "503_after", "504_after", "lost", "slow", "drip", "truncate", "not_json"})
-ACTIONS = _BEFORE | _AFTER | {"wrong_type", "fail", "stuck"}
+_REMEMBER = frozenset({"stale", "restore"})
+ACTIONS = _BEFORE | _AFTER | _REMEMBER | {"wrong_type", "fail", "stuck", "human_edit", "failover"}
+_MATCH = ("method", "path", "node", "nth", "call", "probability", "seed")
 
 
 @dataclass
@@ -54,7 +65,9 @@ class Rule:
     node: int | None = None
     nth: int | None = None
     call: int | None = None
-    times: int = 1
+    probability: float | None = None
+    seed: int = 0
+    times: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     seen: int = 0
     fired: int = 0
@@ -62,17 +75,26 @@ class Rule:
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:
             raise ValueError(f"no such fault: {self.action}")
+        if self.probability is not None and not 0 <= self.probability <= 1:
+            raise ValueError(f"a probability lies between 0 and 1: {self.probability}")
+        if self.action == "human_edit" and not {"edit", "edits"} & set(self.options):
+            raise ValueError("human_edit needs an edit or edits")
+        re.compile(self.path or "")
+        self.limit = (sys.maxsize if self.probability is not None else 1) if self.times is None else self.times
+        self._random = random.Random(self.seed)
 
     def hits(self, request: Request, index: int) -> bool:
         """Say whether the rule fires on *request*, the call number *index*; counts it."""
-        if self.fired >= self.times or (self.method and self.method != request.method):
+        if self.fired >= self.limit or (self.method and self.method != request.method):
             return False
         if (self.path and not re.search(self.path, request.path)) or (self.node and self.node != request.node):
             return False
         self.seen += 1
-        if self.call is not None and not self.call <= index < self.call + self.times:
+        if self.call is not None and not self.call <= index < self.call + self.limit:
             return False
-        if self.nth is not None and not self.nth <= self.seen < self.nth + self.times:
+        if self.nth is not None and not self.nth <= self.seen < self.nth + self.limit:
+            return False
+        if self.probability is not None and self._random.random() >= self.probability:
             return False
         self.fired += 1
         return True
@@ -84,9 +106,17 @@ class Faults:
     def __init__(self) -> None:
         self.rules: list[Rule] = []
 
-    def add(self, action: str, *, times: int = 1, **when: Any) -> Rule:
-        """Add a rule: `method`, `path`, `node`, `nth`, `call`, and whatever options the action takes."""
-        match = {name: when.pop(name) for name in ("method", "path", "node", "nth", "call") if name in when}
+    @property
+    def remember(self) -> bool:
+        """Whether a rule needs earlier contents of the cluster."""
+        return any(rule.action in _REMEMBER for rule in self.rules)
+
+    def add(self, action: str, *, times: int | None = None, **when: Any) -> Rule:
+        """Add a rule: what it matches (`method`, `path`, `node`, `nth`, `call`, `probability` …), then its options.
+
+        Raises `ValueError` or `re.error` for a rule that cannot be.
+        """
+        match = {name: when.pop(name) for name in _MATCH if name in when}
         rule = Rule(action, times=times, options=when, **match)
         self.rules.append(rule)
         return rule
@@ -109,7 +139,7 @@ def instead(rule: Rule) -> Response | None:
     """Return the answer that *rule* gives in place of handling the call, None where the call is handled."""
     if rule.action in ("refuse", "drop", "reset"):
         return Response(0, {}, b"", Wire(rule.action))
-    if rule.action == "late":
+    if rule.action == "late" or (rule.action == "failover" and not rule.options.get("effect")):
         return Response(0, {}, b"", Wire("drop"))
     if rule.action == "redirect":
         location = {"location": str(rule.options.get("location", "https://elsewhere.invalid:9443/"))}
@@ -132,7 +162,7 @@ def spoiled(rule: Rule, response: Response) -> Response:
     action, seconds = rule.action, float(rule.options.get("seconds", 1.0))
     if action.endswith("_after"):
         return _error(action.removesuffix("_after"), rule.options)
-    if action == "lost":
+    if action in ("lost", "failover"):
         return Response(0, {}, b"", Wire("drop"))
     if action == "slow":
         return response._replace(wire=Wire(delay=seconds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import NoReturn
 
 from .messages import ApiError, Json
@@ -14,6 +15,13 @@ def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is too large")
+    return value
+
+
 def parse(body: bytes) -> Json:
     """Return the value of *body*; no body is an empty object."""
     if len(body) > MAX_BYTES:
@@ -21,7 +29,7 @@ def parse(body: bytes) -> Json:
     if not body:
         return {}
     try:
-        value = json.loads(body, parse_constant=_refuse)
+        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
         if b"\\u" in body:  # an escape may hide half of a surrogate pair, which no answer could be encoded with
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,16 +19,19 @@ import uvicorn
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from .control import ControlApp
 from .core import Core
 from .messages import ApiError, Request, Response, Wire
 from .safejson import MAX_BYTES
+from .tls import Identity
 
 _LINGER = struct.pack("ii", 1, 0)
 _PIECES = 20
+_BEAT = 0.02  # seconds
 _SERVER_HEADERS = [(b"server", b"envoy")]
 
 log = logging.getLogger("reconciler.simulator")
@@ -71,9 +74,16 @@ class NodeApp:
             return
         if self.latency:
             await asyncio.sleep(self.latency)
-        response = self.core.exchange(request)
+        response = self._exchange(request)
         log.info("node %d %s %s %d", self.uid, request.method, request.path, response.status)
         await _deliver(response, scope, receive, send)
+
+    def _exchange(self, request: Request) -> Response:
+        try:
+            return self.core.exchange(request)
+        except Exception:  # a bug of ours must not look like the end of the server
+            log.exception("node %d %s %s", self.uid, request.method, request.path)
+            return ApiError(500, "internal_error", "the simulator has a bug here: its log tells more").response()
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         parts, size = [], 0
@@ -126,12 +136,11 @@ async def _cut(scope: Scope, receive: Receive, *, reset: bool) -> None:
 
 
 class _Listener:
-    """The socket of one node, which can be closed and opened again on the same port."""
+    """The socket of one node, or of the control endpoint. It can be closed and opened again on the same port."""
 
-    def __init__(self, core: Core, uid: int, address: tuple[str, int], tls: ssl.SSLContext, latency: float) -> None:
+    def __init__(self, app: ASGIApp, address: tuple[str, int], tls: ssl.SSLContext | None) -> None:
         self.address = address
         self._tls = tls
-        app = NodeApp(core, uid, latency)
         self._config = uvicorn.Config(
             app,
             http=_Protocol,
@@ -178,7 +187,13 @@ class Server:
         self.core = core
         self._loop = asyncio.new_event_loop()
         ports = {uid: port + place if port else 0 for place, uid in enumerate(core.node_uids)}
-        self._listeners = {uid: _Listener(core, uid, (host, ports[uid]), tls, latency) for uid in core.node_uids}
+        self._listeners = {
+            uid: _Listener(NodeApp(core, uid, latency), (host, ports[uid]), tls) for uid in core.node_uids
+        }
+        self._control: _Listener | None = None
+        if isinstance(tls, Identity):
+            core.site.shown, core.site.show = tls.pair, tls.present
+        self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulator", daemon=True)
 
     @property
@@ -187,6 +202,14 @@ class Server:
         return tuple(self.core.urls[uid] for uid in self.core.node_uids)
 
     def _run(self, work: Callable[[], Any]) -> None:
+        """Do *work* in the loop and wait for it; called from the loop itself, wait for nothing that takes time."""
+        if threading.current_thread() is self._thread:
+            result = work()
+            if asyncio.iscoroutine(result):
+                self._tasks.add(task := self._loop.create_task(result))
+                task.add_done_callback(self._tasks.discard)
+            return
+
         async def call() -> None:
             result = work()
             if asyncio.iscoroutine(result):
@@ -207,15 +230,30 @@ class Server:
             raise
         self.core.watchers.append(self._node)
 
+    def control(self, cores: Sequence[Core], port: int = 0) -> str:
+        """Open the control endpoint of *cores* on loopback and return its URL; raise `OSError` for a taken port."""
+        self._control = _Listener(ControlApp(cores), ("127.0.0.1", port), None)
+        self._run(self._control.open)
+        return "http://{}:{}".format(*self._control.address)
+
     def _node(self, uid: int, up: bool) -> None:
         listener = self._listeners[uid]
         self._run(listener.open if up else listener.close)
+        if not up:
+            self._run(lambda: self._loop.call_later(_BEAT, self._beat))
+
+    def _beat(self) -> None:
+        """Let time pass at the core while a node is down: nobody may be left whose call would do so."""
+        with self.core.state.lock:
+            self.core.state.advance()
+        if self.core.down:
+            self._loop.call_later(_BEAT, self._beat)
 
     def stop(self) -> None:
         """Close all sockets and end the thread."""
         if self._loop.is_closed():
             return
-        for listener in self._listeners.values():
+        for listener in (*self._listeners.values(), *([self._control] if self._control else [])):
             self._run(listener.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)

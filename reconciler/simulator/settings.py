@@ -54,6 +54,40 @@ SWITCHES: Mapping[str, Switch] = {
     "access_actions": Switch(("off", "on"), "off", "users, roles and ACLs may answer with an action_uid"),
     "delete_self": Switch(("refuse", "allow"), "refuse", "deleting the account in use is undocumented"),
     "user_put_email_status": Switch(("400", "406", "409"), "400", "PUT of a user lists no 409 for a taken address"),
+    "license_failure": Switch(
+        ("keep", "remove"), "keep", "one page says that a bad licence leaves the old one, another that none is left"
+    ),
+    "jwt_scheme": Switch(("both", "bearer", "jwt"), "both", "pages differ on the scheme that announces a token"),
+    "scoped_get": Switch(
+        ("403", "404"),
+        "403",
+        "what a call for a database outside of the resources of a role answers; lists leave it out",
+    ),
+    "health_routes": Switch(("present", "absent"), "present", "/v4 health reports are in the OpenAPI file only"),
+    "ldap_pairs": Switch(
+        ("replace", "explicit"), "replace", "whether one half of an exclusive LDAP pair pushes the other out"
+    ),
+    "users_password_routes": Switch(
+        ("present", "absent"), "present", "documented, yet 8.x builds did not list /v1/users/password"
+    ),
+    "users_permissions_routes": Switch(
+        ("absent", "present"), "absent", "in the OpenAPI file, yet 8.x builds did not list /v1/users/permissions"
+    ),
+    "acl_validate_route": Switch(
+        ("absent", "present"), "absent", "in the OpenAPI file, yet 8.x builds did not list /v1/redis_acls/validate"
+    ),
+    "bdb_put_v2": Switch(("absent", "present"), "absent", "two banners name PUT /v2/bdbs/{uid}; it has no page"),
+    "crdb_local_delete": Switch(
+        ("refuse", "allow"), "refuse", "what DELETE of the local database of an Active-Active one does"
+    ),
+    "crdb_local_override": Switch(("kept", "replaced"), "kept", "the documentation says both of a later global change"),
+    "crdb_credentials": Switch(
+        ("kept", "every-time"), "kept", "edits that reach a peer may need its credentials again"
+    ),
+    "crdb_credentials_read": Switch(("absent", "masked", "value"), "absent", "no sample shows them in a read"),
+    "quorum": Switch(("enforced", "ignored"), "enforced", "without a majority writes fail; the status is a guess"),
+    "removed_node": Switch(("reinstall", "rejoin"), "reinstall", "documented: install it anew"),
+    "upgrade_discards": Switch(("needs-leave", "allowed"), "needs-leave", "else may_discard_data means nothing"),
     "sharding_single": Switch(("allow", "refuse"), "allow", "a clustered database with one shard is seen in the field"),
 }
 
@@ -67,6 +101,7 @@ class Settings:
     """One cluster's setup. Times are seconds of the real thing; they are divided by *time_scale*."""
 
     nodes: int = 3
+    older_nodes: int = 0  # how many of the nodes, the last ones, still run the version before
     outside: int = 0  # further nodes that listen but belong to no cluster
     username: str = "admin@example.com"
     password: str = "simulator"
@@ -76,17 +111,20 @@ class Settings:
     handle_redirects: bool = True  # a secondary passes calls on by itself; off: it answers 307
     node_memory: int = 1 << 46
     shards_limit: int = 1_000_000
+    license: str = "full"  # or trial, none, expired
     license_expired: bool = False
     create_seconds: float = 2.0
     change_seconds: float = 2.0
     delete_seconds: float = 2.0
     access_delete_seconds: float = 1.0  # users, roles and ACLs linger this long after DELETE
+    bootstrap_seconds: float = 16.0  # creating, joining or recovering a cluster
     action_seconds: float = 600.0  # how long a finished action can be asked for
     time_scale: float = 1.0
     login_attempts: int = 5
     login_window: float = 900.0
     lockout_seconds: float = 1800.0
     log_limit: int = 200_000
+    strict: bool = False  # raise `documented.Undocumented` rather than answer what the facts do not list
     switches: dict[str, str] = field(default_factory=_defaults)
 
     def __post_init__(self) -> None:

@@ -1,14 +1,16 @@
-"""Checks a request body against the rows of `data/objects.json`; knows nothing of what the fields mean."""
+"""Checks a request body against the rows of `data/objects/`; knows nothing of what the fields mean."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .data import table
+from .formats import is_format
 from .messages import ApiError, Json
+from .settings import Settings
 
 Row = Mapping[str, Any]
 
@@ -22,10 +24,24 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
+VERSIONS = ("7.4", "7.8", "7.22", "8.0", "8.2")
+
+
+def has(row: Row, version: str) -> bool:
+    """Say whether the server *version* has what *row* describes, by its `since` and `until`."""
+    place = VERSIONS.index(version)
+    return VERSIONS.index(row.get("since", VERSIONS[0])) <= place <= VERSIONS.index(row.get("until", VERSIONS[-1]))
+
+
 @cache
-def rows(kind: str) -> Mapping[str, Row]:
-    """Return the fields of the object *kind* by name."""
-    return {row["name"]: row for row in table("objects")[kind]["fields"]}
+def rows(kind: str, version: str = VERSIONS[-1]) -> Mapping[str, Row]:
+    """Return the fields that the object *kind* has in a server *version*, by name."""
+    found = {row["name"]: row for row in table("objects")[kind]["fields"] if has(row, version)}
+    place = VERSIONS.index(version)
+    for name, row in found.items():
+        if place < VERSIONS.index(row.get("write_only_since", VERSIONS[0])):
+            found[name] = {**row, "write_only": False}
+    return found
 
 
 @cache
@@ -33,9 +49,29 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-def bad(where: str, what: str) -> ApiError:
-    """Return the answer to a body of the wrong shape."""
-    return ApiError(400, "invalid_schema", f"{where}: {what}")
+@cache
+def absent(kind: str, version: str) -> frozenset[str]:
+    """Return the fields of the object *kind* that other versions have and the server *version* lacks."""
+    return frozenset(row["name"] for row in table("objects")[kind]["fields"]) - frozenset(rows(kind, version))
+
+
+class How(NamedTuple):
+    """How bodies are read: whether unknown and read-only fields are refused, and the server version."""
+
+    strict: bool
+    refuse_read_only: bool
+    version: str
+
+
+def how(settings: Settings) -> How:
+    """Return how a server with *settings* reads bodies."""
+    strict, refuse = settings.on("unknown_fields", "refuse"), settings.on("read_only_fields", "refuse")
+    return How(strict, refuse, settings.server_version)
+
+
+def bad(where: str, what: str, row: Row | None = None) -> ApiError:
+    """Return the answer to a body of the wrong shape, with the error code of *row* where it has one."""
+    return ApiError(400, (row or {}).get("code", "invalid_schema"), f"{where}: {what}")
 
 
 def is_type(value: Json, name: str) -> bool:
@@ -47,16 +83,18 @@ def is_type(value: Json, name: str) -> bool:
     return isinstance(value, _TYPES[name])
 
 
-def check_object(kind: str, value: Json, where: str, *, strict: bool) -> None:
+def check_object(kind: str, value: Json, where: str, how: How) -> None:
     """Raise `ApiError` unless *value* has the shape of the nested object *kind*."""
     if not isinstance(value, dict):
         raise bad(where, "expected an object")
     entry = table("objects")[kind]
-    fields = rows(kind) if "fields" in entry else _variant(entry, value, where)
+    if not value and entry.get("empty"):
+        return
+    fields = rows(kind, how.version) if "fields" in entry else _variant(entry, value, where)
     for name, item in value.items():
         if name in fields:
-            check(fields[name], item, f"{where}.{name}", strict=strict)
-        elif strict and name != entry.get("discriminator"):
+            check(fields[name], item, f"{where}.{name}", how)
+        elif how.strict and name != entry.get("discriminator"):
             raise bad(f"{where}.{name}", "unknown field")
     for name, row in fields.items():
         if row.get("required") and name not in value:
@@ -70,73 +108,85 @@ def _variant(entry: Mapping[str, Any], value: Mapping[str, Json], where: str) ->
     return {row["name"]: row for row in entry["variants"][chosen]}
 
 
-def check(row: Row, value: Json, where: str, *, strict: bool) -> None:
+def check(row: Row, value: Json, where: str, how: How) -> None:
     """Raise `ApiError` unless *value* is what *row* allows."""
+    if value is None and row.get("nullable"):
+        return
     types = row["type"] if isinstance(row["type"], list) else [row["type"]]
     if not any(is_type(value, name) for name in types):
-        raise bad(where, f"expected {' or '.join(types)}")
+        raise bad(where, f"expected {' or '.join(types)}", row)
     if "enum" in row and value not in row["enum"]:
-        raise bad(where, f"expected one of {', '.join(map(str, row['enum']))}")
+        raise bad(where, f"expected one of {', '.join(map(str, row['enum']))}", row)
     if isinstance(value, str):
         _check_text(row, value, where)
     elif isinstance(value, list):
-        _check_list(row, value, where, strict=strict)
+        _check_list(row, value, where, how)
     elif isinstance(value, dict):
         if "ref" in row:
-            check_object(row["ref"], value, where, strict=strict)
+            check_object(row["ref"], value, where, how)
     elif not isinstance(value, bool):
         _check_number(row, value, where)
 
 
 def _check_number(row: Row, value: float, where: str) -> None:
     if value < row.get("min", value):
-        raise bad(where, f"must be at least {row['min']}")
+        raise bad(where, f"must be at least {row['min']}", row)
     if value > row.get("max", value):
-        raise bad(where, f"must be at most {row['max']}")
+        raise bad(where, f"must be at most {row['max']}", row)
     if value in row.get("not", ()):
-        raise bad(where, f"must not be {value}")
+        raise bad(where, f"must not be {value}", row)
 
 
 def _check_text(row: Row, value: str, where: str) -> None:
     if not row.get("min_length", 0) <= len(value) <= row.get("max_length", len(value)):
-        raise bad(where, "length out of range")
+        raise bad(where, "length out of range", row)
     if "pattern" in row and not _pattern(row["pattern"]).search(value):
-        raise bad(where, "has characters or a form that is not allowed")
+        raise bad(where, "has characters or a form that is not allowed", row)
+    if "format" in row and not is_format(row["format"], value):
+        raise bad(where, f"is no {row['format']}", row)
 
 
-def _check_list(row: Row, value: list[Json], where: str, *, strict: bool) -> None:
+def _check_list(row: Row, value: list[Json], where: str, how: How) -> None:
     if not row.get("min_items", 0) <= len(value) <= row.get("max_items", len(value)):
-        raise bad(where, "wrong number of items")
+        raise bad(where, "wrong number of items", row)
     if row.get("unique") and any(item in value[:place] for place, item in enumerate(value)):
-        raise bad(where, "items must differ")
+        raise bad(where, "items must differ", row)
     for place, item in enumerate(value):
         spot = f"{where}[{place}]"
         if "items_ref" in row:
-            check_object(row["items_ref"], item, spot, strict=strict)
+            check_object(row["items_ref"], item, spot, how)
         elif "items" in row and not is_type(item, row["items"]):
-            raise bad(spot, f"expected {row['items']}")
+            raise bad(spot, f"expected {row['items']}", row)
         elif "items_pattern" in row and not _pattern(row["items_pattern"]).search(item):
-            raise bad(spot, "has characters or a form that is not allowed")
+            raise bad(spot, "has characters or a form that is not allowed", row)
+        elif "items_enum" in row and item not in row["items_enum"]:
+            raise bad(spot, f"expected one of {', '.join(row['items_enum'])}", row)
 
 
-def accept(kind: str, body: Json, *, strict: bool, refuse_read_only: bool) -> dict[str, Json]:
+def accept(kind: str, body: Json, how: How) -> dict[str, Json]:
     """Return the fields of *body* that a request may set on the object *kind*, or raise `ApiError`."""
     if not isinstance(body, dict):
         raise bad("body", "expected an object")
-    fields = rows(kind)
+    fields = rows(kind, how.version)
     taken: dict[str, Json] = {}
     for name, value in body.items():
         row = fields.get(name)
         if row is None:
-            if strict:
+            if how.strict:
                 raise bad(name, "unknown field")
         elif row.get("read_only"):
-            if refuse_read_only:
+            if how.refuse_read_only:
                 raise bad(name, "is read-only")
         else:
-            check(row, value, name, strict=strict)
+            check(row, value, name, how)
             taken[name] = int(value) if row["type"] == "integer" else value
     return taken
+
+
+def missing(kind: str, sent: Mapping[str, Json], how: How) -> str | None:
+    """Return the first field that a creation of the object *kind* needs and *sent* lacks, None where it has all."""
+    needed = (name for name, row in rows(kind, how.version).items() if row.get("required") and name not in sent)
+    return next(needed, None)
 
 
 def pruned(kind: str, value: Json) -> Json:
@@ -148,12 +198,12 @@ def pruned(kind: str, value: Json) -> Json:
     return {name: item for name, item in value.items() if name not in gone}
 
 
-def defaults(kind: str) -> dict[str, Json]:
+def defaults(kind: str, version: str = VERSIONS[-1]) -> dict[str, Json]:
     """Return the documented defaults of the nested object *kind*, nested objects of its own included."""
     found: dict[str, Json] = {}
-    for name, row in rows(kind).items():
+    for name, row in rows(kind, version).items():
         if "default" in row:
-            found[name] = row["default"]
-        elif "ref" in row and (inner := defaults(row["ref"])):
+            found[name] = row.get("default_history", {}).get(version, row["default"])
+        elif "ref" in row and (inner := defaults(row["ref"], version)):
             found[name] = inner
     return found

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .access import ACLS, ROLES, USERS, shown
+from . import parts
+from .access import ACLS, MAPPINGS, ROLES, USERS, shown
 from .messages import Json
+from .modules import every
+from .singles import PATHS
 from .state import Record, State, Table, digest
 
-_TABLES = ("/v1/bdbs", "/v1/roles", "/v1/users", "/v1/redis_acls")
+_TABLES = ("/v1/bdbs", "/v1/roles", "/v1/users", "/v1/redis_acls", "/v1/ldap_mappings", "/v1/bdb_groups")
+_SINGLES = {path: kind for kind, path in PATHS.items()}
 
 
 def _tables(state: State) -> Mapping[str, Table]:
-    return dict(zip(_TABLES, (state.bdbs, state.roles, state.users, state.acls), strict=True))
+    return dict(
+        zip(_TABLES, (state.bdbs, state.roles, state.users, state.acls, state.mappings, state.groups), strict=True)
+    )
 
 
 def load(state: State, snapshot: Mapping[str, Any]) -> None:
@@ -28,10 +34,17 @@ def load(state: State, snapshot: Mapping[str, Any]) -> None:
             _fill(state.nodes, body, set())
         elif path == "/v1/cluster":
             state.cluster = Record(dict(body))
+        elif path in _SINGLES:
+            state.singles[_SINGLES[path]].set(**body)
+        elif path == "/v1/modules":
+            state.custom = {item["uid"]: Record(dict(item)) for item in body if not item.get("is_bundled", True)}
         elif path == "/v1/license":
             state.license = Record(dict(body))
+        elif path in parts.PARTS:
+            continue
         else:
             state.extra[path] = body
+    parts.load(state, snapshot)
     _index(state)
     if "/v1/users" in snapshot:
         operator(state)
@@ -96,13 +109,26 @@ def _new_admin(state: State) -> Record:
     return state.users[uid]
 
 
+_FAMILIES = (
+    ("/v1/roles", ROLES),
+    ("/v1/users", USERS),
+    ("/v1/redis_acls", ACLS),
+    ("/v1/ldap_mappings", MAPPINGS),
+)
+
+
 def save(state: State) -> dict[str, Json]:
     """Return the content of *state*, each part under the path that reads it."""
-    parts: dict[str, Json] = dict(state.extra)
-    parts["/v1/bdbs"] = [record.fields for record in state.bdbs.values()]
-    for path, family in (("/v1/roles", ROLES), ("/v1/users", USERS), ("/v1/redis_acls", ACLS)):
-        parts[path] = [shown(state, family, record) for record in family.table(state).values()]
-    parts["/v1/nodes"] = [record.fields for record in state.nodes.values()]
-    parts["/v1/cluster"] = state.cluster.fields
-    parts["/v1/license"] = state.license.fields
-    return parts
+    found: dict[str, Json] = {**state.extra, **parts.save(state)}
+    found["/v1/bdbs"] = [record.fields for record in state.bdbs.values()]
+    for path, family in _FAMILIES:
+        found[path] = [shown(state, family, record) for record in family.table(state).values()]
+    found["/v1/nodes"] = [record.fields for record in state.nodes.values()]
+    found["/v1/cluster"] = state.cluster.fields
+    found["/v1/bdb_groups"] = [record.fields for record in state.groups.values()]
+    found["/v1/modules"] = list(every(state))
+    for kind, path in PATHS.items():
+        if state.singles[kind].fields:
+            found[path] = state.singles[kind].fields
+    found["/v1/license"] = state.license.fields
+    return found

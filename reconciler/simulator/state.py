@@ -7,19 +7,23 @@ and copies may share them.
 from __future__ import annotations
 
 import hashlib
-import heapq
 import random
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .data import table
 from .messages import Json, encode
 from .settings import Settings
+from .timeline import Clock, Timeline
 
-Clock = Callable[[], float]
+if TYPE_CHECKING:
+    from .world import Site
+
+_EVENTS = 10_000  # how many entries of the event log are kept
 _VIEWS = 8  # how many differently narrowed texts of one object are kept
 
 
@@ -84,14 +88,27 @@ class Table(dict[int, Record]):
 class State:
     """A cluster's content. Use it under `lock`; `now` is the clock of the last `advance`."""
 
-    def __init__(self, settings: Settings, clock: Clock = time.time, seed: int | None = None) -> None:
+    site: Site  # the machines that it runs on; set by whoever makes a state
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = time.time,
+        seed: int | None = None,
+        timeline: Timeline | None = None,
+    ) -> None:
         self.settings = settings
-        self.clock = clock
+        self.time = timeline or Timeline(clock)
         self.random = random.Random(seed)
-        self.lock = threading.RLock()
-        self.now = clock()
         self.version = table("versions")[settings.server_version]
         self.bdbs, self.roles, self.users, self.acls = Table(), Table(), Table(), Table()
+        self.mappings, self.groups = Table(), Table()
+        self.singles: dict[str, Record] = {}  # objects of which there is one, by kind
+        self.suffixes: dict[str, Record] = {}
+        self.custom: dict[str, Record] = {}  # modules that users brought along, by uid
+        self.artifacts: dict[int, dict[tuple[str, str], Record]] = {}  # node -> (module, version) -> file
+        self.tokens: dict[str, tuple[int, float]] = {}  # token -> uid of the user, and until when it is good
+        self.token_key = b""  # made when the first token is
         self.nodes, self.actions = Table(), {}  # type: tuple[Table, dict[str, Record]]
         self.cluster = Record({})
         self.license = Record({})
@@ -99,6 +116,7 @@ class State:
         self.ports: dict[int, int] = {}  # taken port -> uid of the database
         self.state_id = 1
         self.effects = 0
+        self.epoch = 0  # goes up when a restore takes away the work that was to finish later
         self.next_shard = 1
         self.next_source = 1
         self.primary = 1
@@ -106,19 +124,43 @@ class State:
         self.caller: Record | None = None  # the user of the call that is being handled
         self.fate = ""  # how the work that a call begins will end: well, "fail", or "stuck"
         self.lists: dict[Any, tuple[int, bytes]] = {}  # whole answers of the database list, by what was asked
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._sequence = 0
+        self.tasks: dict[tuple[str, str, str], Record] = {}  # (node or cluster, its uid, action) -> task
+        self.log: deque[dict[str, Json]] = deque(maxlen=_EVENTS)  # what /v1/logs shows, oldest first
+        self.crdbs: dict[str, Record] = {}
+        self.crdb_tasks: dict[str, Record] = {}
+        self.broken: set[str] = set()  # names of clusters that cannot be reached from here
+
+    @property
+    def now(self) -> float:
+        """The time of the last `advance`, or of the event that is happening."""
+        return self.time.now
+
+    @property
+    def clock(self) -> Clock:
+        """What tells the time."""
+        return self.time.clock
+
+    @property
+    def lock(self) -> threading.RLock:
+        """What everything is done under; shared by the clusters of one world."""
+        return self.time.lock
 
     def advance(self) -> None:
         """Let everything happen that is due by now."""
-        self.now = self.clock()
-        while self._events and self._events[0][0] <= self.now:
-            heapq.heappop(self._events)[2]()
+        self.time.advance()
 
     def later(self, seconds: float, event: Callable[[], None]) -> None:
         """Let *event* happen in *seconds* of the real thing."""
-        self._sequence += 1
-        heapq.heappush(self._events, (self.now + self.settings.scaled(seconds), self._sequence, event))
+        epoch = self.epoch
+        self.time.later(self.settings.scaled(seconds), lambda: event() if self.epoch == epoch else None)
+
+    def event(self, kind: str, severity: str = "INFO", **fields: Json) -> None:
+        """Write an entry of the event log."""
+        self.log.append({"time": self.stamp(), "type": kind, "severity": severity, **fields})
+
+    def forget_events(self) -> None:
+        """Let nothing happen of what was still to come here."""
+        self.epoch += 1
 
     def changed(self, *tables: Table) -> None:
         """Note an effect: the state id moves on, cached answers of *tables* are void."""

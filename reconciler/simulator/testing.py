@@ -5,6 +5,15 @@ with running(nodes=3, outside=1) as server:
     server.faults.add("503", method="POST", path="/v1/bdbs", nth=1)
     …
     assert [entry.path for entry in server.log if entry.effect] == ["/v1/bdbs"]
+
+For pytest there is a fixture, which is `running` with one node, or with what a test asks for:
+
+    from reconciler.simulator.testing import redis_enterprise  # noqa: F401, in conftest.py
+
+    @pytest.mark.parametrize("redis_enterprise", [{"nodes": 3, "server_version": "7.22"}], indirect=True)
+    def test_my_client(redis_enterprise): ...
+
+Programs in other languages start `python -m reconciler.simulator --control 0` and use its control endpoint.
 """
 
 from __future__ import annotations
@@ -12,8 +21,8 @@ from __future__ import annotations
 import base64
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +32,9 @@ from .faults import Faults
 from .messages import Json, Request, Response, encode
 from .server import Server
 from .settings import Settings
-from .state import Clock
+from .timeline import Clock
 from .tls import HOSTS, make
+from .world import World
 
 TEST_SCALE = 100.0  # two seconds of the real thing take 20 ms
 
@@ -36,6 +46,8 @@ class Running:
     core: Core
     server: Server
     ca_file: Path
+    control_url: str = ""  # where the control endpoint is, "" unless it was asked for
+    peers: tuple[Running, ...] = ()  # the other clusters of the same world
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -81,23 +93,32 @@ def running(
     snapshot: Mapping[str, Json] | None = None,
     hosts: tuple[str, ...] = HOSTS,
     certificate_days: int = 365,
+    control: bool = False,
+    clusters: Sequence[Mapping[str, Any]] = (),
     **settings: Any,
 ) -> Iterator[Running]:
     """Serve a cluster on loopback for as long as the context lasts.
 
     *settings* are fields of `Settings` (`nodes`, `outside`, `username`, `password`, `time_scale`, `switches` …).
     *hosts* and *certificate_days* are for certificates with the wrong name or past their time.
+    *control* opens the control endpoint as well. *clusters* are further clusters that can reach the first, each with
+    the settings in which it differs from it; `Running.peers` are their servers. They are called cluster2.local and so
+    on where they say no `cluster_name`.
     """
     settings.setdefault("time_scale", TEST_SCALE)
-    core = Core(Settings(**settings), clock=clock, seed=seed, snapshot=snapshot)
-    with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
+    world = World(clock)
+    named = [{"cluster_name": f"cluster{place}.local", **own} for place, own in enumerate(clusters, 2)]
+    cores = [Core(Settings(**settings), seed=seed, snapshot=snapshot, world=world)]
+    cores += [Core(Settings(**{**settings, **own}), seed=seed, world=world) for own in named]
+    with tempfile.TemporaryDirectory(prefix="simulator-") as folder, ExitStack() as stack:
         files = make(Path(folder), hosts, days=certificate_days)
-        server = Server(core, files.context(), latency=latency_ms / 1000)
-        server.start()
-        try:
-            yield Running(core, server, files.ca)
-        finally:
-            server.stop()
+        servers = []
+        for core in cores:
+            servers.append(Server(core, files.context(), latency=latency_ms / 1000))
+            servers[-1].start()
+            stack.callback(servers[-1].stop)
+        peers = tuple(Running(core, server, files.ca) for core, server in zip(cores[1:], servers[1:], strict=True))
+        yield Running(cores[0], servers[0], files.ca, servers[0].control(cores) if control else "", peers)
 
 
 class VirtualClock:
@@ -149,3 +170,18 @@ def databases(count: int, *, first: int = 1) -> dict[str, list[Json]]:
         own = {"uid": uid, "name": f"db-{uid:05}", "endpoints": [endpoint], "shard_list": [uid]}
         made.append({**model, **own})
     return {"/v1/bdbs": made}
+
+
+def __getattr__(name: str) -> Any:
+    """Make the pytest fixture, so that pytest is needed only by those who import it."""
+    if name != "redis_enterprise":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import pytest
+
+    @pytest.fixture
+    def redis_enterprise(request: pytest.FixtureRequest) -> Iterator[Running]:
+        """Serve a cluster over TLS for one test; an indirect parameter holds the arguments of `running`."""
+        with running(**getattr(request, "param", {})) as server:
+            yield server
+
+    return globals().setdefault(name, redis_enterprise)

@@ -1,4 +1,4 @@
-"""Makes a certificate authority and a server certificate for loopback. The home of `cryptography` in this package."""
+"""Makes a certificate authority and a server certificate for loopback. With `pem`, the home of `cryptography` here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import datetime
 import ipaddress
 import os
 import ssl
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,20 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 _DAY = datetime.timedelta(days=1)
 
 
+class Identity(ssl.SSLContext):
+    """The server's side of TLS, which knows its own certificate and can take on another."""
+
+    pair: tuple[str, str] | None = None  # certificate and key as PEM text
+
+    def present(self, certificate: str, key: str) -> None:
+        """Let new connections meet another certificate (PEM texts)."""
+        with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
+            paths = (Path(folder) / "server.pem", Path(folder) / "server.key")
+            for path, text in zip(paths, (certificate, key), strict=True):
+                _write(path, text.encode(), 0o600)
+            self.load_cert_chain(*paths)
+
+
 class Files(NamedTuple):
     """Where the PEM files are."""
 
@@ -25,9 +40,10 @@ class Files(NamedTuple):
     certificate: Path
     key: Path
 
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> Identity:
         """Return the server's side of TLS."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = Identity(ssl.PROTOCOL_TLS_SERVER)
+        context.pair = self.certificate.read_text("ascii"), self.key.read_text("ascii")
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.certificate, self.key)
         return context

@@ -243,7 +243,7 @@ def test_what_speaks_for_the_whole_cluster_ends_the_work_there(
 def test_a_lapsed_licence_ends_the_work_there(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "state")
     plan = rig.plan([DATABASE, declared("Database", "cache", {"memory_size": "100MiB"})])
-    rig.world.core.state.license.fields["expired"] = True
+    rig.world.core.state.license.fields["expiration_date"] = "2020-02-01T00:00:00Z"
     report = rig.apply(plan)
     assert [outcome.status for outcome in report.outcomes] == [Status.FAILED, Status.NOT_ATTEMPTED]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from reconciler.simulator.core import Core, Request, Settings
 from reconciler.simulator.data import table
-from reconciler.simulator.faults import ACTIONS
+from reconciler.simulator.registry import HANDLERS, VERSIONS, Endpoint, open_, routes
 from reconciler.simulator.settings import SWITCHES
 from reconciler.simulator.testing import Caller, VirtualClock, databases
 
@@ -23,13 +24,23 @@ def raw(caller: Caller, method: str, path: str, body: bytes = b"", **headers: st
     return caller.core.handle(Request(method, path, {}, {**caller.headers, **named}, body))
 
 
-@pytest.mark.parametrize("row", table("endpoints"), ids=lambda row: f"{row['method']} {row['path']}")
-def test_each_operation_is_served(row: dict[str, Any]) -> None:
-    caller = cluster()
+SERVED = [(version, endpoint) for version in VERSIONS for endpoint in routes(version).endpoints]
+
+
+def test_each_handler_belongs_to_an_operation_of_the_table() -> None:
+    assert set(HANDLERS) <= {f"{row['method']} {row['path']}" for row in table("endpoints")}
+
+
+@pytest.mark.parametrize(("version", "endpoint"), SERVED, ids=lambda item: " ".join(item[:2]) if item[2:] else item)
+def test_each_operation_is_served(version: str, endpoint: Endpoint) -> None:
+    if not open_(endpoint.row, Settings(server_version=version)):
+        return
+    caller = cluster(server_version=version)
     caller("POST", "/v1/bdbs", {"name": "a", "memory_size": 1})
-    path = row["path"].replace("{uid}", "1")
-    answer = caller(row["method"], path, {} if row["method"] in ("POST", "PUT") else None)
-    assert answer.status in {*row["statuses"], 400, 404}
+    path = endpoint.path.replace("{action}", endpoint.row.get("among", ["1"])[0])
+    path = re.sub(r"{\w+}", "1", path)
+    answer = caller(endpoint.method, path, {} if "body" in endpoint.row else None)
+    assert answer.status in {*endpoint.row["statuses"], 400, 404}
     assert answer.status not in (405, 500, 501)
     assert "allow" in caller("OPTIONS", path).headers
 
@@ -143,71 +154,6 @@ def test_a_sparse_snapshot_can_be_changed() -> None:
     caller.core.state.clock.sleep(10)  # type: ignore[attr-defined]
     assert caller("GET", "/v1/bdbs/5").json()["endpoints"]
     assert caller("DELETE", "/v1/bdbs/5").status == 200
-
-
-FAULTS: dict[str, tuple[int | type[Exception], bool]] = {
-    "refuse": (ConnectionRefusedError, False),
-    "drop": (ConnectionResetError, False),
-    "reset": (ConnectionResetError, False),
-    "lost": (ConnectionResetError, True),
-    "late": (ConnectionResetError, False),
-    "500": (500, False),
-    "502": (502, False),
-    "503": (503, False),
-    "504": (504, False),
-    "503_member": (503, False),
-    "500_after": (500, True),
-    "502_after": (502, True),
-    "503_after": (503, True),
-    "504_after": (504, True),
-    "429": (429, False),
-    "409": (409, False),
-    "401": (401, False),
-    "slow": (200, True),
-    "drip": (200, True),
-    "truncate": (200, True),
-    "not_json": (200, True),
-    "wrong_type": (200, True),
-    "redirect": (307, False),
-    "fail": (200, True),
-    "stuck": (200, True),
-}
-
-
-@pytest.mark.parametrize("action", sorted(ACTIONS))
-def test_a_fault_happens_once_and_leaves_the_effect_that_it_says(action: str) -> None:
-    outcome, effect = FAULTS[action]
-    caller = cluster()
-    caller.core.faults.add(action, method="POST", path="^/v1/bdbs$", nth=2)
-    names = ("one", "two", "three")
-    seen: list[int | type[Exception]] = []
-    for name in names:
-        try:
-            seen.append(caller("POST", "/v1/bdbs", {"name": name, "memory_size": 1}).status)
-        except ConnectionError as error:
-            seen.append(type(error))
-    assert seen == [200, outcome, 200]
-    made = [bdb["name"] for bdb in caller("GET", "/v1/bdbs").json()]
-    assert ("two" in made) == (effect or action == "late")
-    posts = [entry for entry in caller.core.log if entry.method == "POST"]
-    assert [entry.effect for entry in posts if entry.fault == action] == [effect]
-    assert len(posts) == len(names) + (action == "late")
-
-
-def test_rules_match_by_call_node_and_times() -> None:
-    caller = cluster()
-    caller.core.faults.load([{"action": "500", "call": 2, "times": 2}, {"action": "502", "node": 2}])
-    assert [caller("GET", "/v1/bdbs").status for _ in range(4)] == [200, 500, 500, 200]
-    caller.node = 2
-    assert [caller("GET", "/v1/bdbs").status for _ in range(2)] == [502, 200]
-    with pytest.raises(ValueError, match="no such fault"):
-        caller.core.faults.add("meteor")
-
-
-def test_throttling_says_when_to_come_again() -> None:
-    caller = cluster()
-    caller.core.faults.add("429", retry_after=7)
-    assert caller("GET", "/v1/bdbs").headers["retry-after"] == "7"
 
 
 def test_the_log_tells_what_was_asked_and_by_whom() -> None:

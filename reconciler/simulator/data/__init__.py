@@ -2,20 +2,51 @@
 
 Code in the parent package reads these tables and decides nothing by the name of a field where a column can say it.
 
-Columns of a field in `objects.json` (a missing column means no, or no limit):
+Columns of a field in `objects/` (a missing column means no, or no limit):
 
-    name type items items_ref ref enum min max not pattern items_pattern
-    min_length max_length min_items max_items unique
+    name type items items_ref ref enum items_enum min max not pattern items_pattern format items_format
+    min_length max_length min_items max_items unique nullable
     rule          a pattern that the rules of databases check, not the shape
     default       what a read shows when nobody set it (in nested objects: the documented default)
+    default_history  older version -> what it was then
     read_only     the server's own; never taken from a request
     write_only    taken, never shown
+    write_only_since  the version from which on it is never shown
+    named         a map of named settings of its own: merges by name
+    mask          what a read shows in place of the value
     create_only   cannot change later
     extended      shown only with ?extended=true
     required      must be there on creation (nested objects: always)
+    optional      a read may lack it
+    excludes      must not be set together with this other field
+    code          error code of a value that is refused
     key           identifies an item of a list
     since until   versions
     internal      settable, but not meant for users
+    undocumented  seen on a server, in no page
+    deprecated
+
+An object may be `empty`: all of its fields, or none.
+
+Columns of a row in `endpoints.json`:
+
+    method path permission      the permission is null where any user may call, or the handler decides
+    since until                 first and last server version that has it; missing means all
+    deprecated                  version that deprecated it
+    source                      missing: has a page of its own; openapi, observed (no page), retired
+    switch                      [switch, choice that serves it, first version to which that applies]
+    mixed                       [status, error code] while the cluster has nodes of different versions
+    open                        [rule, last version] under which nobody need log in, see `auth`
+    among                       what the last parameter of the path may be; other paths do not exist
+    bare                        first server version in which the body may be missing
+    local                       acts on the node that is addressed; never redirected
+    mode query statuses codes   as documented; codes are those beyond what any operation may answer
+    body                        the object that the JSON body is ("any": see the handler); missing: no body is read
+    content                     Content-Type of the body where it is not JSON
+    answer                      shape of a good answer: `object:kind`, `array:kind`, `map:kind`, empty, binary, xml …
+
+`answers.json`: what operations of a sort (`when`) may answer beside their rows, see `documented`.
+`parameters.json`: the JSON Schemas of the parameters by name, "" for the others.
 """
 
 from __future__ import annotations
@@ -28,5 +59,9 @@ from typing import Any
 
 @cache
 def table(name: str) -> Any:
-    """Return the table *name*; callers share it and must not change it."""
-    return json.loads(files(__name__).joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    """Return the table *name*; callers share it and must not change it. A folder's files make one table of objects."""
+    place = files(__name__).joinpath(name)
+    if not place.is_dir():
+        return json.loads(files(__name__).joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    parts = [json.loads(file.read_text(encoding="utf-8")) for file in place.iterdir() if file.name.endswith(".json")]
+    return {key: value for part in parts for key, value in part.items()}

@@ -1,0 +1,116 @@
+"""`reconciler snapshot`: what a live cluster answers to reads, as a file that `simulate --snapshot` starts from.
+
+GETs only. Certificates are not read at all, since their answer holds private keys; whatever else looks like a secret is
+masked before it is written. A path that this cluster does not have, or does not show us, is left out and told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.commands.common import REACH, WHERE, Console, console, opening, options
+from reconciler.errors import Forbidden, ReadIncomplete, Rejected, VersionUnsupported
+
+MASK = "********"
+QUERIES: Mapping[str, str] = {"/v1/bdbs": "?extended=true"}
+PATHS = (
+    "/v1/bdb_groups",
+    "/v1/bdbs",
+    "/v1/cluster",
+    "/v1/cluster/auditing/db_conns",
+    "/v1/cluster/ldap",
+    "/v1/cluster/policy",
+    "/v1/cluster/services_configuration",
+    "/v1/cluster/sso",
+    "/v1/cm_settings",
+    "/v1/crdbs",
+    "/v1/diagnostics",
+    "/v1/job_scheduler",
+    "/v1/ldap_mappings",
+    "/v1/license",
+    "/v1/metrics_config",
+    "/v1/modules",
+    "/v1/nodes",
+    "/v1/ocsp",
+    "/v1/proxies",
+    "/v1/redis_acls",
+    "/v1/roles",
+    "/v1/shards",
+    "/v1/suffixes",
+    "/v1/users",
+)
+
+# Names of fields that hold credentials. `key` is one too, except where it names a tag or a setting.
+_SECRET = re.compile(
+    r"(^|_)(pass|passwd|password|secret|secret_key|secret_access_key|access_key_id|account_key|private_key|client_key"
+    r"|sas_token|token|credentials)$"
+)
+_LOGIN_IN_URL = re.compile(r"(\w+://)[^/@\s]+@")
+
+
+@click.command("snapshot")
+@click.option("--cluster", "clusters", multiple=True, metavar="NAME", help="Only this cluster.")
+@click.option("--out", metavar="FILE", help="Write there, readable by you alone; else to standard output.")
+@options(*REACH, *WHERE)
+def command(out: str | None, **flags: Any) -> int:
+    """Read a cluster into a file that `reconciler simulate --snapshot FILE` starts from; secrets are masked."""
+    screen = console(flags)
+    with opening(flags, screen) as session:
+        clients = session.clients()
+        if len(clients) != 1:
+            raise click.UsageError(f"choose one cluster with --cluster: {', '.join(sorted(clients))}")
+        (client,) = clients.values()
+        text = json.dumps(taken(client.get, screen), indent=1, sort_keys=True) + "\n"
+    if out is None:
+        screen.out(text)
+    else:
+        _write(Path(out), text)
+        screen.note(f"wrote {out}; secrets are masked, names and addresses are not")
+    return 0
+
+
+def taken(get: Callable[..., Any], screen: Console) -> dict[str, Any]:
+    """Return `{path: body}` of all PATHS that can be read with *get*, secrets masked; tell which could not."""
+    parts: dict[str, Any] = {}
+    for path in PATHS:
+        try:
+            answer = get(path + QUERIES.get(path, ""), missing_ok=True)
+        except (Forbidden, Rejected, VersionUnsupported, ReadIncomplete) as error:
+            screen.note(f"left out {path}: {error}")
+            continue
+        if answer.status == 404:
+            screen.note(f"left out {path}: this cluster does not have it")
+        else:
+            parts[path] = masked(answer.body)
+    return parts
+
+
+def masked(value: Any, name: str = "", beside: Mapping[str, Any] | None = None) -> Any:
+    """Return *value* with everything masked that looks like a secret; *name* is its field in the object *beside*."""
+    if isinstance(value, Mapping):
+        return {key: masked(item, key, value) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item, name, beside) for item in value]
+    if not isinstance(value, str) or not value:
+        return value
+    if _SECRET.search(name) or "PRIVATE KEY" in value or _is_key(name, beside or {}):
+        return MASK
+    return _LOGIN_IN_URL.sub(rf"\1{MASK}@", value)
+
+
+def _is_key(name: str, beside: Mapping[str, Any]) -> bool:
+    """Say whether the field *name* is a key that opens something: of a storage place, or of the licence."""
+    return (name == "key" and "value" not in beside) or (name == "license" and "key" in beside)
+
+
+def _write(path: Path, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,67 @@
+"""Modules: those that come with the server, by its version and that of Redis, and those that users bring along."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+from .data import table
+from .messages import Json
+from .shapes import rows
+from .state import State
+
+
+def module_uid(name: str, version: str) -> str:
+    """Return the uid of a module: a hash, so that it differs from version to version."""
+    return hashlib.sha256(f"{name} {version}".encode()).hexdigest()[:32]
+
+
+def number(version: str) -> int:
+    """Return a semantic version as one number, as modules count their own versions."""
+    major, minor, patch = (int(part) if part.isdecimal() else 0 for part in (*version.split("."), "0", "0")[:3])
+    return major * 10000 + minor * 100 + patch
+
+
+def _bundled(row: Mapping[str, Json], redis: str, version: str) -> dict[str, Json]:
+    return {
+        "author": "Redis",
+        "bigstore_version_2_support": False,
+        "capabilities": row["capabilities"],
+        "capability_name": row["capability_name"],
+        "command_line_args": "",
+        "compatible_redis_version": redis,
+        "config_command": "",
+        "crdb": {},
+        "dependencies": {},
+        "description": row["display_name"],
+        "display_name": row["display_name"],
+        "email": "",
+        "homepage": "",
+        "is_bundled": True,
+        "license": "",
+        "min_redis_pack_version": "7.4",
+        "min_redis_version": redis,
+        "module_name": row["module_name"],
+        "platforms": {},
+        "semantic_version": version,
+        "uid": module_uid(row["module_name"], version),
+        "version": number(version),
+    }
+
+
+def every(state: State) -> Iterator[dict[str, Json]]:
+    """Yield the modules of the cluster as a read shows them: bundled ones, then those of users."""
+    known = rows("module", state.settings.server_version)
+    offered = {item.get("redis_version") for item in state.version["databases"]}
+    for row in table("modules"):
+        for redis, version in row["versions"].items():
+            if redis in offered:
+                fields = _bundled(row, redis, version)
+                yield {name: value for name, value in fields.items() if name in known}
+    for record in state.custom.values():
+        yield record.fields
+
+
+def find(state: State, uid: str) -> dict[str, Json] | None:
+    """Return the module with this *uid*, None where there is none."""
+    return next((fields for fields in every(state) if fields["uid"] == uid), None)

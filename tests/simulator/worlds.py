@@ -1,0 +1,138 @@
+"""Clusters to try things in, and what is worth a try on any operation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from reconciler.simulator.core import Core, Request, Settings
+from reconciler.simulator.messages import Response, encode
+from reconciler.simulator.registry import Endpoint
+from reconciler.simulator.testing import Caller, VirtualClock, basic
+
+GIB = 1 << 30
+
+
+class World(Caller):
+    """A cluster with something of everything; `names` holds what stands for a parameter of a path."""
+
+    def __init__(self, version: str, **settings: Any) -> None:
+        self.clock = VirtualClock()
+        self.settings = {"server_version": version, "nodes": 3, **settings}
+        super().__init__(Core(Settings(**self.settings), clock=self.clock, seed=4))
+        self("PUT", "/v1/cluster", {"allow_modules_upload": True})
+        one = {"name": "one", "memory_size": GIB, "replication": True, "module_list": [{"module_name": "search"}]}
+        one["replica_sources"] = [{"uri": "redis://admin:x@10.0.0.1:10000"}]
+        made = self("POST", "/v1/bdbs", one).json()
+        self("POST", "/v1/bdbs", {"name": "two", "memory_size": GIB, "sharding": False})
+        self("POST", "/v1/roles", {"name": "nothing", "management": "none"})
+        self("POST", "/v1/users", {"name": "weak", "email": "w@example.com", "password": "weak", "role_uids": [7]})
+        self("POST", "/v1/redis_acls", {"name": "acl", "acl": "+@read ~*"})
+        self("POST", "/v1/ldap_mappings", {"name": "one", "dn": "cn=one,dc=example", "role_uids": [2]})
+        self("POST", "/v1/bdb_groups", {"memory_size": GIB})
+        self("POST", "/v1/nodes/1/snapshots/kept", {})
+        self.action = made["action_uid"]
+        self.guid = self.task = "none"
+        self.clock.sleep(60)
+        self("GET", "/v1/cluster")  # what was to happen by now happens
+
+    def span(self) -> None:
+        """Make a database that spans this cluster and another one, and a task that is still to begin."""
+        Core(Settings(cluster_name="other.local", **self.settings), world=self.core.world, seed=5)
+        self.guid = self("GET", f"/v1/crdb_tasks/{self('POST', '/v1/crdbs', SPANNING).json()['id']}").json()[
+            "crdb_guid"
+        ]
+        self.clock.sleep(60)
+        self.task = self("PUT", f"/v1/crdbs/{self.guid}/flush", {}).json()["id"]
+
+    def fill(self, path: str) -> str:
+        """Return *path* with parameters that lead to something."""
+        for prefix, value in NAMED:
+            if re.match(prefix, path):
+                path = re.sub(r"{\w+}", value(self), path, count=1)
+        return re.sub(r"{(\w+)}", lambda match: OTHERS.get(match.group(1), "1"), path)
+
+    def first(self, path: str, field: str = "") -> str:
+        """Return *field* of the first item of the list at *path*, or the first key of the map there."""
+        items = self("GET", path).json()
+        return str(items[0][field] if field else next(iter(items), "none"))
+
+    def try_(self, method: str, path: str, body: Any = None, **more: Any) -> Response:
+        """Make one call; *more*: `query`, `login` (None for nobody), `content` (the Content-Type), `node`."""
+        headers = {"content-type": more.get("content", "application/json")}
+        login = more.get("login", (self.core.settings.username, self.core.settings.password))
+        if login:
+            headers["authorization"] = login if isinstance(login, str) else basic(*login)
+        data = body if isinstance(body, bytes) else encode(body).encode() if body is not None else b""
+        return self.core.handle(Request(method, path, more.get("query", {}), headers, data, more.get("node", 1)))
+
+
+LOGIN = {"username": Settings.username, "password": Settings.password}
+MEMBERS = [
+    {"cluster": {"name": name, "url": f"https://{name}:9443", "credentials": LOGIN}}
+    for name in ("cluster.local", "other.local")
+]
+SPANNING = {"name": "wide", "default_db_config": {"memory_size": GIB, "port": 12000}, "instances": MEMBERS}
+OTHERS = {"role": "admin", "replica_src_id": "1", "crdt_src_id": "1", "alert": "bdb_size"}
+NAMED: tuple[tuple[str, Callable[[World], str]], ...] = (
+    (r"/v[12]/actions/{uid}", lambda world: world.action),
+    (r"/v1/crdbs/{crdb_guid}", lambda world: world.guid),
+    (r"/v1/crdb_tasks/{task_id}", lambda world: world.task),
+    (r"/v1/modules/{uid}", lambda world: world.first("/v1/modules", "uid")),
+    (r"/v1/suffix/", lambda world: world.first("/v1/suffixes", "name")),
+    (r"/v1/cluster/alerts/", lambda world: world.first("/v1/cluster/alerts")),
+)
+
+
+class Try(NamedTuple):
+    """One call of an operation, and what is done before it. Paths may hold parameters, which `World.fill` fills."""
+
+    body: Any = None
+    path: str | Callable[[World], str] = ""  # in place of the operation's own
+    before: tuple[Any, ...] = ()  # calls (method, path, body), or functions of the world
+    query: Mapping[str, str] = {}
+    login: Any = ("", "")  # None: nobody; ("", ""): the account; a function of the world that returns the header
+    content: str = "application/json"
+    wait: float = 0  # seconds between what is done before and the call
+    settings: Mapping[str, Any] = {}
+    node: int = 1
+
+
+def run(version: str, endpoint: Endpoint, attempt: Try) -> Response:
+    """Make *attempt* in a world of its own."""
+    world = World(version, **attempt.settings)
+    for step in attempt.before:
+        if callable(step):
+            step(world)
+        else:
+            method, path, body = step
+            assert world(method, world.fill(path), body).status == 200, step
+    world.clock.sleep(attempt.wait)
+    path = attempt.path(world) if callable(attempt.path) else world.fill(attempt.path or endpoint.path)
+    body = attempt.body(world) if callable(attempt.body) else attempt.body
+    more: dict[str, Any] = {"query": attempt.query, "content": attempt.content, "node": attempt.node}
+    if attempt.login != ("", ""):
+        more["login"] = attempt.login(world) if callable(attempt.login) else attempt.login
+    return world.try_(endpoint.method, path, body, **more)
+
+
+def general(endpoint: Endpoint) -> Iterator[Try]:
+    """Yield what is worth a try on any operation of this sort."""
+    row, unknown = endpoint.row, re.sub(r"{\w+}", "9999", endpoint.path)
+    empty = {} if "body" in row else None
+    yield Try(empty)
+    yield Try(empty, login=None)
+    yield Try(empty, login=("weak", "weak"))
+    if "body" in row:
+        yield Try([])
+    if "content" in row:
+        yield Try(b"nothing", content=row["content"])
+    if "{" in endpoint.path:
+        yield Try(empty, unknown)
+        yield Try({"unknown": 1}, unknown)
+    for status in row["statuses"]:
+        if status >= 500 and status != 501:
+            yield Try(empty, before=(lambda world, status=status: world.core.faults.add(str(status)),))
+    if "mixed" in row:
+        yield Try(empty, before=(lambda world: world.core.state.nodes[2].set(software_version="6.4.2-1"),))
