@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.changes import LiveState, Owned, Plan
 from reconciler.kinds import Address, Kind
 from reconciler.normalize import comparable
+from reconciler.plan.changes import LiveState, Owned, Plan
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource

@@ -14,15 +14,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "reconciler"
 # Lowest first; modules of one row may use each other, as long as there is no circle.
 LAYERS = (
     ("__init__", "errors"),
-    ("accelerator", "explanation", "quantities", "strictyaml", "telemetry", "validation", "vocabulary"),
+    ("quantities", "strictyaml", "telemetry", "validation", "vocabulary"),
     ("settings", "secrets"),
     ("kinds",),
     ("normalize",),
     ("diff", "manifests"),
-    (
-        *("adoption", "bodies", "changes", "decide", "desk", "drift", "graph", "limits", "plan", "planfile", "report"),
-        *("selection", "wanted"),
-    ),
+    ("adoption", "drift", "plan", "report", "wanted"),
     ("rest", "hooks"),
     ("flows",),
     ("client", "ledger", "render", "export", "outputs"),

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.export.yamltext import document
-from reconciler.graph import references
 from reconciler.kinds import MISSING, Field, Kind
 from reconciler.plan import LiveObject
+from reconciler.plan.graph import references
 from reconciler.quantities import UNITS
 from reconciler.render.escape import clean
 from reconciler.rest import uid_of_unnamed

@@ -12,7 +12,6 @@ import pytest
 from referencing import Registry
 
 from reconciler import vocabulary
-from reconciler.accelerator import equal
 from reconciler.kinds import (
     MISSING,
     Field,
@@ -23,6 +22,7 @@ from reconciler.kinds import (
     schema_folder,
 )
 from reconciler.validation import Validator
+from reconciler.validation.accelerator import equal
 from tests.kinds.samples import fields_of, values_of
 
 KINDS = load_kinds()

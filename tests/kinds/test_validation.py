@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from reconciler.accelerator import LONGEST
 from reconciler.kinds import envelope_validator, load_kinds, schema_folder
 from reconciler.validation import Finding, Validator
+from reconciler.validation.accelerator import LONGEST
 from tests.kinds.samples import values_of
 
 KINDS = load_kinds()

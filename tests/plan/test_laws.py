@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import InputError
-from reconciler.graph import references
 from reconciler.kinds import Address
 from reconciler.normalize import canonical, is_value_from
 from reconciler.plan import Action, Plan, digest, from_json, moved, to_json
+from reconciler.plan.graph import references
 from tests.plan.worlds import KINDS, SOURCES, Server, World, declared, plan_of, secrets_are, worlds
 
 usual = settings(

@@ -10,10 +10,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from reconciler.graph import references
 from reconciler.kinds import Address, load_kinds, schema_folder
 from reconciler.normalize import canonical, canonical_live, comparable, hidden_values
 from reconciler.plan import Action, Change, LiveObject, LiveState, Options, Owned, Plan, make_plan
+from reconciler.plan.graph import references
 from tests.kinds.samples import values_of
 
 KINDS = load_kinds()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reconciler.changes import Action, Change, Consent, Options, Plan
 from reconciler.errors import DestroyProtected, PlanTooLarge
+from reconciler.plan.changes import Action, Change, Consent, Options, Plan
 
 
 def check(plan: Plan, options: Options) -> None:

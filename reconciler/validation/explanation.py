@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from reconciler.accelerator import LONGEST, equal, in_quantity, repeated, too_long
 from reconciler.quantities import EXAMPLES, quantity
+from reconciler.validation.accelerator import LONGEST, equal, in_quantity, repeated, too_long
 
 
 class Finding(NamedTuple):

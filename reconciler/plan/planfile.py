@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reconciler.changes import Action, Change, Consent, LiveObject, LiveState, Note, Plan
 from reconciler.diff import SECRET, FieldChange
 from reconciler.errors import InputError, Problem
 from reconciler.kinds import MISSING, Address
+from reconciler.plan.changes import Action, Change, Consent, LiveObject, LiveState, Note, Plan
 
 FORMAT = "reconciler-plan/1"
 _SECRET_MARK = {"$secret": True}  # no spec can hold it: no schema has a field of that name

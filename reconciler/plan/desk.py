@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from reconciler.bodies import top, without_ignored
-from reconciler.changes import LiveObject, LiveState, Note, Options, Owned
 from reconciler.errors import Problem
-from reconciler.graph import Ref
 from reconciler.kinds import Address, Kind
+from reconciler.plan.bodies import top, without_ignored
+from reconciler.plan.changes import LiveObject, LiveState, Note, Options, Owned
+from reconciler.plan.graph import Ref
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource

@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from reconciler.changes import (
+from reconciler.errors import InputError, Problem, Refused, SecretMissing
+from reconciler.kinds import Address, Kind
+from reconciler.plan.changes import (
     Action,
     Change,
     Consent,
@@ -24,14 +26,12 @@ from reconciler.changes import (
     Plan,
     UsualLimits,
 )
-from reconciler.decide import decide, leave, repoint
-from reconciler.desk import Desk
-from reconciler.errors import InputError, Problem, Refused, SecretMissing
-from reconciler.graph import WRITES, Draft, break_rings, live_references, order, references
-from reconciler.kinds import Address, Kind
-from reconciler.limits import check
-from reconciler.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json
-from reconciler.selection import select
+from reconciler.plan.decide import decide, leave, repoint
+from reconciler.plan.desk import Desk
+from reconciler.plan.graph import WRITES, Draft, break_rings, live_references, order, references
+from reconciler.plan.limits import check
+from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json
+from reconciler.plan.selection import select
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource

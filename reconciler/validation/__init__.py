@@ -10,8 +10,8 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reconciler import accelerator, explanation
-from reconciler.explanation import Finding
+from reconciler.validation import accelerator, explanation
+from reconciler.validation.explanation import Finding
 
 __all__ = ["Finding", "Validator"]
 

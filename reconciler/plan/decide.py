@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from reconciler.bodies import (
+from reconciler.diff import SECRET, FieldChange, changes, masked
+from reconciler.kinds import MISSING, Address, Kind
+from reconciler.normalize import hidden_values, is_value_from
+from reconciler.plan.bodies import (
     create_body,
     create_defaults,
     create_fields,
@@ -19,12 +22,9 @@ from reconciler.bodies import (
     update_body,
     warnings_of,
 )
-from reconciler.changes import Action, Consent, LiveObject, Owned
-from reconciler.desk import Desk
-from reconciler.diff import SECRET, FieldChange, changes, masked
-from reconciler.graph import Draft, references
-from reconciler.kinds import MISSING, Address, Kind
-from reconciler.normalize import hidden_values, is_value_from
+from reconciler.plan.changes import Action, Consent, LiveObject, Owned
+from reconciler.plan.desk import Desk
+from reconciler.plan.graph import Draft, references
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reconciler.changes import Action, Consent, LiveObject
 from reconciler.diff import FieldChange
-from reconciler.graph.refs import Ref, live_references, references
-from reconciler.graph.sorting import Edges, rings, sort
 from reconciler.kinds import Address, Field, Kind
+from reconciler.plan.changes import Action, Consent, LiveObject
+from reconciler.plan.graph.refs import Ref, live_references, references
+from reconciler.plan.graph.sorting import Edges, rings, sort
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.changes import LiveObject
 from reconciler.kinds import Field, Kind
+from reconciler.plan.changes import LiveObject
 
 
 class Ref(NamedTuple):
