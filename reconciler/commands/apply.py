@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import reconcile
+from reconciler.cli import say
 from reconciler.commands import savedplan
 from reconciler.commands.common import (
     CHOICE,
@@ -52,7 +53,11 @@ def command(saved: str | None, files: tuple[str, ...], yes: bool, parallelism: i
     with opening(flags, screen) as session:
         run = _Apply(session, screen, output, yes, parallelism)
         report = run.saved(Path(saved), flags) if saved is not None else run.manifests(files, flags)
-    return 0 if report is None else _code(report)
+    code = 0 if report is None else _code(report)
+    if run.held:
+        those, they = ("1 object is", "it") if run.held == 1 else (f"{run.held} objects are", "they")
+        say(f"{those} held, so {they} may not be as declared; `reconciler plan` says why")
+    return code or (AppliedInPart.exit_code if run.held else 0)
 
 
 class _Apply:
@@ -71,6 +76,7 @@ class _Apply:
         self.output = output
         self.yes = yes
         self.parallelism = parallelism
+        self.held = 0  # how much the approved plan leaves alone
 
     def manifests(self, files: tuple[str, ...], flags: Mapping[str, Any]) -> Report | None:
         """Plan what the manifests say, and do it; None where there was nothing to do."""
@@ -117,6 +123,7 @@ class _Apply:
         from reconciler.plan import check
         from reconciler.report import Report
 
+        self.held = plan.held
         if self.output == "text":
             show_plan(plan, "summary" if known else "text", self.screen)
         check(plan, wishes)

@@ -133,3 +133,8 @@ class Plan:
     unchanged: int = 0  # declared objects that are already right
     clusters: tuple[str, ...] = ()
     present: Mapping[str, int] = field(default_factory=dict)  # by cluster: declared objects that exist there
+
+    @property
+    def held(self) -> int:
+        """How many objects are left alone, and so may not be as declared."""
+        return len({note.address for note in self.notes if note.level == "held"})

@@ -33,8 +33,7 @@ def counts(changes: Iterable[Change]) -> dict[Action, int]:
 
 def summary(plan: Plan) -> str:
     """Return the line that people and CI bots look for; what is held is not as declared, so it is counted, too."""
-    held = len({note.address for note in plan.notes if note.level == "held"})
-    tail = f" {held} held." if held else ""
+    tail = f" {plan.held} held." if plan.held else ""
     if not plan.changes:
         return f"No changes.{tail}"
     count = counts(plan.changes)

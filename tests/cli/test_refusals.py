@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
@@ -364,6 +365,26 @@ def test_a_failure_of_everything_is_the_cluster_refusing(cli: Cli, server: Runni
     done = cli("apply", "--yes", "--target", "User/ana", code=4)
     assert "email" in done.out
     assert "Apply incomplete: 0 created, 0 updated, 0 deleted; 1 failed." in done.out
+
+
+def test_what_is_held_is_not_as_declared_so_the_rest_is_done_and_it_is_no_success(cli: Cli, server: Running) -> None:
+    cli.write("manifests/builtin.yaml", "apiVersion: reconciler/v1\nkind: Role\nmetadata: {name: Admin}\n"
+              "spec: {management: none}\n")  # fmt: skip
+    done = cli("apply", "--yes", code=6)
+    assert done.out.endswith("Apply complete! 4 created, 0 updated, 0 deleted.\n")
+    held = "1 object is held, so it may not be as declared; `reconciler plan` says why"
+    assert done.err.splitlines()[-1] == held
+    again = cli("apply", "--yes", "--quiet", "-o", "json", code=6)
+    assert json.loads(again.out)["complete"] is True
+    assert again.err == f"{held}\n"
+    assert "Role/Admin (held): built into the cluster" in cli("plan", "--detailed-exitcode").out
+
+
+def test_what_a_saved_plan_holds_counts_too(cli: Cli) -> None:
+    cli.write("manifests/builtin.yaml", "apiVersion: reconciler/v1\nkind: Role\nmetadata: {name: Admin}\n"
+              "spec: {management: none}\n")  # fmt: skip
+    cli("plan", "--out", "plan.json")
+    assert "1 object is held" in cli("apply", "plan.json", "--yes", code=6).err
 
 
 # --- loudly ----------------------------------------------------------------------------------------------------------

@@ -328,8 +328,8 @@ def test_the_account_that_the_tool_logs_in_with_is_left_alone(applied: Cli, serv
     applied("apply", "--yes")
     applied.env.update(REDIS_ENTERPRISE_USER="ana@example.com", REDIS_ENTERPRISE_PASSWORD=canary.ANA)
     applied.edit("manifests/shop.yaml", "roles: [Admin]", "roles: [app]")
-    done = applied("apply", "--yes")
+    done = applied("apply", "--yes", code=6)
     assert "User/ana (held): managed by people alone, since this tool logs in as it; never touched" in done.out
     applied.write("gone.yaml", "apiVersion: reconciler/v1\nkind: User\nmetadata: {name: ana, state: absent}\n")
-    applied("apply", "--yes", "-f", "gone.yaml")
+    applied("apply", "--yes", "-f", "gone.yaml", code=6)
     assert live(server, "/v1/users", "ana")["role_uids"] == [1]
