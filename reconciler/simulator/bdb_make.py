@@ -16,6 +16,19 @@ _MERGED = ("audit_settings", "gradual_sync_policy_parameters", *EXTENDED)
 _MODULE_SETTINGS = {"search": "search", "timeseries": "timeseries", "bf": "probabilistic"}
 _SECRETS = frozenset({"account_key", "client_key", "key", "private_key", "sas_token", "secret_access_key"})
 MASK = "********"
+_CREDENTIALS = ("authentication_admin_pass", "authentication_sasl_pass")
+
+
+def masked(state: State, fields: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return *fields* of a database with its credentials masked, where the cluster is set to."""
+    if not state.cluster.fields.get("mask_bdb_credentials"):
+        return fields
+    return {**fields, **{name: MASK for name in _CREDENTIALS if fields.get(name)}}
+
+
+def echo(state: State, fields: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what an answer to a change shows of a database."""
+    return {name: value for name, value in masked(state, fields).items() if name not in EXTENDED}
 
 
 # What a new database takes from the policy of the cluster, where the request does not say.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import licenses, scope
 from .bdb_life import bring, change, new_password, take_away
-from .bdb_make import EXTENDED, MASK, complete, fresh, stored
+from .bdb_make import EXTENDED, complete, fresh, masked, stored
 from .bdb_rules import Draft, check
 from .messages import ApiError, Json, Request, Response, answer, is_dry_run
 from .shapes import accept, bad, how, rows
@@ -20,9 +20,6 @@ _CREATE_ONLY = tuple(name for name, row in rows("bdb").items() if row.get("creat
 # Reading
 
 
-_SECRET = ("authentication_admin_pass", "authentication_sasl_pass")
-
-
 def _wanted(request: Request) -> tuple[tuple[str, ...] | None, bool]:
     fields = request.query.get("fields")
     names = tuple(dict.fromkeys(name.strip() for name in fields.split(","))) if fields else None
@@ -33,14 +30,12 @@ def _view(state: State, names: tuple[str, ...] | None, extended: bool) -> Callab
     hidden = frozenset() if extended else frozenset(EXTENDED)
     system = {"key": "cluster", "value": state.cluster.fields.get("name", ""), "isSystem": True}
     with_system = state.settings.on("system_tags", "on")
-    masked = _SECRET if state.cluster.fields.get("mask_bdb_credentials") else ()
 
     def view(record: Record) -> Json:
-        fields = record.fields
+        fields: Mapping[str, Json] = record.fields
         if with_system:
             fields = {**fields, "tags": [*fields.get("tags", ()), system]}
-        if masked:
-            fields = {**fields, **{name: MASK for name in masked if fields.get(name)}}
+        fields = masked(state, fields)
         if names is None:
             return {name: value for name, value in fields.items() if name not in hidden}
         return {name: fields[name] for name in names if name in fields and name not in hidden}
@@ -84,6 +79,7 @@ def get(state: State, request: Request, uid: str) -> Response:
 
 
 def _reply(state: State, fields: Mapping[str, Json], sent: Mapping[str, Json] | None = None) -> Response:
+    fields = masked(state, fields)
     if sent is not None and state.settings.on("put_echo", "sent"):
         always = ("uid", "status", "action_uid")
         shown = {name: value for name, value in fields.items() if name in sent or name in always}

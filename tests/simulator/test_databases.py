@@ -318,6 +318,25 @@ def test_secrets_can_be_masked_and_tags_of_the_system_shown() -> None:
     assert shown["tags"][-1]["isSystem"] is True
 
 
+@pytest.mark.parametrize("switches", [{}, {"put_echo": "sent"}])
+def test_masked_credentials_are_masked_in_the_answers_to_changes_too(switches: dict[str, str]) -> None:
+    cluster = Cluster(switches=switches)
+    cluster.made(redis_version="7.4")
+    cluster("PUT", "/v1/cluster", {"mask_bdb_credentials": True})
+    sent = {"name": "more", "memory_size": 1, "authentication_admin_pass": "hush"}
+    answers = [cluster("POST", "/v1/bdbs", sent, dry_run="true"), cluster("POST", "/v1/bdbs", sent)]
+    answers.append(cluster("PUT", "/v1/bdbs/1", {"authentication_admin_pass": "hush"}))
+    for path in ("/v1/bdbs/1/reset_admin_pass", "/v1/bdbs/1/upgrade"):
+        cluster.clock.sleep(10)
+        answers.append(
+            cluster("PUT" if "reset" in path else "POST", path, {"may_discard_data": True} if "up" in path else {})
+        )
+    assert [answer.status for answer in answers] == [200] * 5
+    shown = [answer.json().get("authentication_admin_pass", "********") for answer in answers]
+    assert shown == ["********"] * 5
+    assert cluster.core.state.bdbs[2].fields["authentication_admin_pass"] == "hush"
+
+
 def test_a_lapsed_licence_stops_databases_only() -> None:
     cluster = Cluster(license_expired=True)
     refused = cluster("POST", "/v1/bdbs", {"name": "a", "memory_size": 1})

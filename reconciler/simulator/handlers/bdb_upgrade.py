@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from reconciler.simulator import modules
 from reconciler.simulator.bdb_life import change
-from reconciler.simulator.bdb_make import EXTENDED, add_modules
+from reconciler.simulator.bdb_make import EXTENDED, add_modules, echo
 from reconciler.simulator.lookups import bdb, idle, named, taken
 from reconciler.simulator.messages import ApiError, Json, Request, Response, answer
 from reconciler.simulator.registry import serves
@@ -48,7 +48,7 @@ def upgrade(state: State, request: Request, uid: str, body: Json) -> Response:
     _data_is_safe(state, record, sent)
     idle(state, record)
     change(state, record, "SMUpgradeBDB", values(state, record.fields, row))
-    return answer({name: value for name, value in record.fields.items() if name not in EXTENDED})
+    return answer(echo(state, record.fields))
 
 
 def _data_is_safe(state: State, record: Record, sent: Mapping[str, Json]) -> None:
@@ -74,7 +74,7 @@ def upgrade_modules(state: State, request: Request, uid: str, body: Json) -> Res
         raise ApiError(406, "missing_module", "new_module names no module of the cluster")
     idle(state, record)
     change(state, record, "SMUpgradeBDB", {"module_list": held})
-    return answer({name: value for name, value in record.fields.items() if name not in EXTENDED})
+    return answer(echo(state, record.fields))
 
 
 def _upgraded(state: State, record: Record, held: Mapping[str, Json], wanted: list[dict[str, Json]]) -> Json:
