@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 from reconciler import normalize, strictyaml
 from reconciler.errors import InputError, Problem
 from reconciler.kinds import Address, Kind, envelope_validator
-from reconciler.manifests.files import Files, Full
+from reconciler.manifests.files import STDIN, STDIN_NAME, Files, Full
 from reconciler.manifests.hosts import check_hosts
 from reconciler.manifests.layers import Draft, Key, check_clusters, stack
 from reconciler.manifests.references import Declared
@@ -169,10 +169,14 @@ class _Loader:
         name = str(path)
         if name not in self.layers:
             drafts = self.layers[name] = []
+            before = len(self.problems)
             for text in self.files.under(path):
                 documents, problems = strictyaml.parse(text.data, text.file, self.limits.bounds)
                 self.problems += problems
                 drafts += [draft for document in documents if (draft := self.draft(document)) is not None]
+            if name == STDIN and not drafts and len(self.problems) == before:
+                hint = "does the command before the pipe print any?"
+                self.problems.append(Problem(STDIN_NAME, 0, 0, "", "no manifests found", hint))
         return self.layers[name]
 
     def draft(self, document: Document) -> Draft | None:

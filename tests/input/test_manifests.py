@@ -124,6 +124,15 @@ def test_a_folder_without_manifests_is_an_error(tmp_path: Path) -> None:
         manifests.load([tmp_path], KINDS)
 
 
+@pytest.mark.parametrize("text", ["", "\n", "# nothing but a comment\n", "---\n---\n"])
+def test_a_standard_input_without_manifests_is_an_error(text: str) -> None:
+    assert problems(text) == ["<stdin>: no manifests found (does the command before the pipe print any?)"]
+
+
+def test_a_broken_standard_input_is_told_once() -> None:
+    assert len(problems("a: [")) == 1
+
+
 def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing\.yaml: no such file or directory \(check the path\)"):
         manifests.load([tmp_path / "nothing.yaml"], KINDS)
