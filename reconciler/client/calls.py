@@ -19,9 +19,9 @@ from reconciler.client.exchange import Basic, Exchange, Result, Revealing, Want,
 from reconciler.client.nodes import Node, Nodes
 from reconciler.client.retry import Login, Outcome, Policy, Verdict, retry_after, verdict
 from reconciler.client.transport import Transport
-from reconciler.client.trust import Trust, cause_text, httpx
+from reconciler.client.trust import Trust, httpx, unusable
 from reconciler.client.words import given_up, refusal, request_text, unauthorized
-from reconciler.errors import ClusterError, Interrupted, Unauthorized, Untrusted
+from reconciler.errors import ClusterError, InputError, Interrupted, Unauthorized, Untrusted
 from reconciler.rest import Answer, Call
 
 PROBE: Final = "/v1/nodes"  # cheap, and every management role may read it
@@ -60,7 +60,7 @@ class Client:
         """*sleep* may return True to say that we are asked to stop. *redact* cleans what a server says of secrets.
 
         *state_id* is the highest that an earlier run has seen: an answer that is older is not believed.
-        Raises Untrusted when the CA file or the pin cannot be used, ClusterError for an address that is not https.
+        Raises InputError when the CA file or the pin cannot be used, ClusterError for an address that is not https.
         """
         self._label = f"{target.name}: " if target.name else ""
         self._target = target
@@ -79,8 +79,7 @@ class Client:
         try:
             carrier = transport or Transport(target)
         except (OSError, ValueError) as error:
-            what = f"the CA file {target.ca_cert}" if target.ca_cert and not target.pin else "the pin"
-            raise Untrusted(f"{self._label}{what} cannot be used: {cause_text(error)}") from None
+            raise InputError([unusable(target, self._label, error)]) from None
         self._exchange = Exchange(carrier, Basic(*credentials), target, self._policy, redact)
 
     @property

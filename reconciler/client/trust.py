@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
+from reconciler.errors import Problem
+
 # httpx imports its own command line, with rich, click and pygments, whenever those are installed: 40 ms for nothing.
 _unwanted = "httpx._main"
 if "httpx" not in sys.modules and _unwanted not in sys.modules:
@@ -35,6 +37,7 @@ __all__ = [
     "ssl_context",
     "tls_failure",
     "untrusted_text",
+    "unusable",
 ]
 
 # X509_V_ERR_… numbers of OpenSSL, in words that say what is wrong; stable since OpenSSL 1.0.2.
@@ -148,6 +151,18 @@ def untrusted_text(url: str, error: ssl.SSLCertVerificationError | PinMismatch, 
     )
 
 
+def unusable(trust: Trust, label: str, error: Exception) -> Problem:
+    """Say why the CA file or the pin of *trust* cannot be used; *error*: what `ssl_context` or `normal_pin` raised."""
+    if trust.pin or trust.ca_cert is None:
+        return Problem("--pin", 0, 0, "", f"{label}the pin cannot be used: {error}")
+    why = cause_text(error)
+    if isinstance(error, ssl.SSLError):
+        empty = error.reason == "NO_CERTIFICATE_OR_CRL_FOUND"
+        why = "no certificate is in it" if empty else "it is no certificate in PEM"
+    hint = "name the cluster's CA certificate, in PEM, with --ca-cert or caCert"
+    return Problem(str(trust.ca_cert), 0, 0, "", f"{label}the CA file cannot be used: {why}", hint)
+
+
 def cause_text(error: BaseException) -> str:
     """Say in a few words what went wrong with a connection: the innermost reason, never a byte of the traffic."""
     if isinstance(error, httpx.TimeoutException):
@@ -157,8 +172,6 @@ def cause_text(error: BaseException) -> str:
         return "the name cannot be resolved"
     if isinstance(innermost, ConnectionRefusedError):
         return "connection refused"
-    if isinstance(innermost, ssl.SSLError) and innermost.reason == "NO_CERTIFICATE_OR_CRL_FOUND":
-        return "no certificate is in it"
     if isinstance(innermost, ssl.SSLError):
         return f"TLS handshake failed ({(innermost.reason or 'unknown reason').replace('_', ' ').lower()})"
     if isinstance(innermost, OSError) and innermost.strerror:

@@ -144,6 +144,14 @@ def test_a_file_that_is_no_plan_is_refused(cli: Cli) -> None:
     assert "this is no plan file" in cli("apply", "odd.json", code=3).err
 
 
+def test_a_ca_file_that_is_not_there_is_invalid_input(cli: Cli, server: Running) -> None:
+    done = cli("plan", "--ca-cert", "nothing.pem", code=3)
+    assert "nothing.pem: here: the CA file cannot be used: no such file or directory (name the" in done.err
+    cli.edit("reconciler.yaml", "ca.pem", "reconciler.yaml")
+    assert "reconciler.yaml: here: the CA file cannot be used: no certificate is in it" in cli("plan", code=3).err
+    assert server.log == []
+
+
 def test_an_edited_plan_is_refused(cli: Cli, server: Running) -> None:
     cli("plan", "--out", "plan.json")
     cli.edit("plan.json", "1073741824", "1073741825")

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.client import Client
 from reconciler.client.trust import normal_pin, peer_fingerprint
-from reconciler.errors import ClusterError, Untrusted
+from reconciler.errors import ClusterError, InputError, Untrusted
 from reconciler.simulator.testing import Running, running
 from tests.net.support import Told, connected, trap
 from tests.support.inprocess import Plain, Where
@@ -127,18 +127,29 @@ def test_only_plain_https_addresses_are_taken(url: str) -> None:
     assert "word" not in str(caught.value)
 
 
-def test_an_unreadable_ca_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Untrusted, match=r"the CA file .*missing\.pem cannot be used: no such file"):
-        Client(Where(("https://a:1",), ca_cert=tmp_path / "missing.pem"), ("u", Plain("p")))
-    empty = tmp_path / "empty.pem"
-    empty.write_text("nothing")
-    with pytest.raises(Untrusted, match=r"empty\.pem cannot be used: no certificate is in it"):
-        Client(Where(("https://a:1",), ca_cert=empty), ("u", Plain("p")))
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "no such file or directory"),
+        ("nothing", "no certificate is in it"),
+        ("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "it is no certificate in PEM"),
+    ],
+)
+def test_a_ca_file_that_cannot_be_used_is_invalid_input(tmp_path: Path, content: str | None, why: str) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError) as caught:
+        Client(Where(("https://a:1",), ca_cert=path), ("u", Plain("p")))
+    assert str(caught.value) == (
+        f"{path}: dc1: the CA file cannot be used: {why} "
+        "(name the cluster's CA certificate, in PEM, with --ca-cert or caCert)"
+    )
 
 
 def test_a_pin_has_64_hex_digits() -> None:
     assert normal_pin("AB:" * 31 + "ab") == "ab" * 32
     with pytest.raises(ValueError, match="64 hex digits"):
         normal_pin("ab")
-    with pytest.raises(Untrusted, match="the pin cannot be used: a pin is the SHA-256"):
+    with pytest.raises(InputError, match="the pin cannot be used: a pin is the SHA-256"):
         Client(Where(("https://a:1",), pin="ab"), ("u", Plain("p")))
