@@ -71,6 +71,7 @@ class Field:
     default: Any = MISSING
     since: str | None = None
     deprecated: bool = False
+    policy_default: Any = MISSING  # x-policy-default: what a cluster supplies whose settings nobody changed
     usual_minimum: float | None = None  # x-usual-minimum: below it a warning, plainly a mistake
     create_default: Mapping[str, Any] | None = None  # x-create-default: {"when": {field: value}, "value": …}
     impacts: tuple[Impact, ...] = ()  # x-impact
@@ -168,6 +169,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         default=schema.get("default", MISSING),
         since=schema.get("x-since"),
         deprecated=schema.get("deprecated", False),
+        policy_default=schema.get("x-policy-default", MISSING),
         usual_minimum=schema.get("x-usual-minimum"),
         create_default=schema.get("x-create-default"),
         impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),

@@ -127,7 +127,9 @@ def _is_added(name: str, spec: Mapping[str, Any]) -> bool:
 
 def _kept(field: Field, value: Any, shape: Mapping[str, Any], path: str) -> Any:
     """Return *value* without what goes without saying; MISSING for nothing left."""
-    if value is None or field.read_only or (field.default is not MISSING and value == field.default):
+    if value is None or field.read_only:
+        return MISSING
+    if any(usual is not MISSING and value == usual for usual in (field.default, field.policy_default)):
         return MISSING
     if field.deprecated and not value:
         return MISSING

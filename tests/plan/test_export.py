@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler import strictyaml
-from reconciler.export import env_name, manifests_of
+from reconciler.export import env_name, manifests_of, spec_of
 from reconciler.export.yamltext import document
 from reconciler.manifests import load
-from reconciler.plan import LiveState
+from reconciler.plan import LiveObject, LiveState
 from tests.plan.worlds import KINDS, World, found, plan_of, secrets_are, state, worlds
 
 keys = st.text(
@@ -154,3 +154,11 @@ def test_nothing_to_declare_is_no_text() -> None:
 @pytest.mark.parametrize(("text", "name"), [("User_a.b_password", "USER_A_B_PASSWORD"), ("9x", "_9X"), ("é", "_")])
 def test_environment_names(text: str, name: str) -> None:
     assert env_name(text) == name
+
+
+def test_what_an_untouched_policy_supplies_is_left_out_and_what_was_chosen_stays() -> None:
+    kind = KINDS["Database"]
+    usual = LiveObject("Database", 1, "usual", {"memory_size": 2**30, "resp3": True, "recovery_wait_time": -1})
+    chosen = LiveObject("Database", 2, "chosen", {"memory_size": 2**30, "resp3": False, "recovery_wait_time": 300})
+    assert spec_of(kind, usual)[0] == {"memory_size": "1GiB"}
+    assert spec_of(kind, chosen)[0] == {"memory_size": "1GiB", "recovery_wait_time": "5m", "resp3": False}
