@@ -92,7 +92,7 @@ def fresh(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
     fields.update(stored(state, fields, sent))
     versions = [item for item in state.version["databases"] if item.get("redis_version") == fields["redis_version"]]
     fields["version"] = versions[0]["version"] if versions else "1.4.17" if memcached else fields["redis_version"]
-    add_modules(fields, sent)
+    add_modules(state, fields, sent)
     known = rows("bdb", state.settings.server_version)
     return {name: fields[name] for name in sorted(fields) if name in known}
 
@@ -101,7 +101,7 @@ def _redis_version(state: State) -> str:
     return str(state.singles["cluster_settings"].fields["default_provisioned_redis_version"])
 
 
-def add_modules(fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
+def add_modules(state: State, fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
     """Give *fields* the modules that a database of its Redis version has, and those that are *sent* for."""
     redis, wanted = fields["redis_version"], {item["module_name"]: item for item in sent.get("module_list") or ()}
     bundled = fields["type"] == "redis" and redis.split(".")[0].isdecimal() and int(redis.split(".")[0]) >= 8
@@ -115,6 +115,11 @@ def add_modules(fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
         fields["module_list"].append({**item, "semantic_version": version})
         if bundled and (settings := _MODULE_SETTINGS.get(name)):
             fields[settings] = {**defaults(f"bdb.{settings}"), **fields.get(settings, {})}
+    own = {record.fields["module_name"]: record.fields for record in state.custom.values()}
+    for name in sorted(set(own) & set(wanted) - {item["module_name"] for item in fields["module_list"]}):
+        args, module = wanted[name].get("module_args", ""), own[name]
+        item = {"module_args": args, "module_id": module["uid"], "module_name": name}
+        fields["module_list"].append({**item, "semantic_version": module["semantic_version"]})
     if bundled:
         setting = "query_performance_factor"
         fields[setting] = {**defaults(f"bdb.{setting}"), **fields.get(setting, {})}

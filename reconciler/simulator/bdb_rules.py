@@ -6,14 +6,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from . import licenses
+from . import blueprints, licenses, pem
 from .data import table
 from .messages import ApiError, Json
+from .modules import lacking
 from .state import State
 
 PORTS = range(10000, 20000)
 _TAG_RULES = {row["name"]: re.compile(row["rule"]) for row in table("objects")["bdb.tag"]["fields"] if "rule" in row}
 _RESERVED_TAGS = frozenset({"redis", "cluster", "db"})
+_SHARD_LEAST = 1 << 20  # bytes: a shard without a key holds about as much
 _POLICIES = frozenset({"single", "all-master-shards", "all-nodes"})
 
 
@@ -66,9 +68,48 @@ def _modules(draft: Draft) -> None:
     if wanted and draft.new["type"] == "memcached":
         raise _refuse("memcached_cannot_use_modules", "memcached has no modules")
     known = {row["module_name"] for row in table("modules") if draft.new["redis_version"] in row["versions"]}
+    known |= {record.fields["module_name"] for record in draft.state.custom.values()}
     for item in wanted:
         if item["module_name"] not in known:
             raise _refuse("missing_module", f"module {item['module_name']} is not on the cluster")
+
+
+def _capabilities(draft: Draft) -> None:
+    if draft.old is None or draft.sent_any("sharding", "replica_sources", "backup"):
+        wrong = lacking(draft.state, draft.new)
+        if wrong:
+            raise _refuse("unsupported_module_capabilities", wrong)
+
+
+def _older(version: str, than: tuple[int, ...]) -> bool:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal()) < than
+
+
+def _memcached(draft: Draft) -> None:
+    new = draft.new
+    names = ("authentication_sasl_uname", "authentication_sasl_pass")
+    given = [name for name in names if new[name]]
+    if draft.old is not None or new["type"] != "memcached" or len(given) == len(names):
+        return
+    if given or draft.state.settings.on("memcached_sasl", "required"):
+        raise _refuse("invalid_sasl_credentials", f"memcached needs {' and '.join(names)}")
+
+
+def _eviction(draft: Draft) -> None:
+    new, policy = draft.new, str(draft.new["eviction_policy"])
+    if not draft.sent_any("eviction_policy"):
+        return
+    if policy.endswith("-lfu") and _older(new["redis_version"], (4,)):
+        raise _refuse("eviction_policy_violation", f"{policy} needs Redis 4")
+    if policy.endswith("-lrm") and new["crdt"]:
+        raise _refuse("eviction_policy_violation", f"an Active-Active database cannot have {policy}")
+
+
+def _blueprint(draft: Draft) -> None:
+    wanted = draft.sent.get("shards_blueprint")
+    wrong = blueprints.unfit(wanted, draft.new, {str(uid) for uid in draft.state.nodes}) if wanted else ""
+    if wrong:
+        raise _refuse("bad_shards_blueprint", wrong)
 
 
 def _sharding(draft: Draft) -> None:
@@ -89,11 +130,16 @@ def _sharding(draft: Draft) -> None:
 
 
 def _replication(draft: Draft) -> None:
+    if draft.old is None and draft.sent.get("crdt") and draft.sent.get("replication") is False:
+        raise _refuse("replication_violation", "an Active-Active database is replicated")
     if not draft.new["replication"] or not draft.sent_any("replication"):
         return
     if len(list(draft.state.members())) < 2:
         code = "invalid_replication" if draft.old is None else "replication_node_violation"
         raise _refuse(code, "replication needs a second node")
+    size = draft.new["memory_size"]
+    if draft.old is not None and not draft.old["replication"] and 0 < size < shard_total(draft.new) * _SHARD_LEAST:
+        raise _refuse("replication_size_violation", "memory_size is for the copies too, and too small for them")
 
 
 def _racks(draft: Draft) -> None:
@@ -125,6 +171,13 @@ def _proxies(draft: Draft) -> None:
         raise _refuse("invalid_oss_cluster_configuration", "oss_cluster needs a multi-proxy policy and 16k slots")
 
 
+def _outdated(text: str, now: float) -> bool:
+    try:
+        return pem.read(text).not_after <= now
+    except ValueError:  # only its frame is looked at above
+        return False
+
+
 def _certificates(draft: Draft) -> None:
     for name in ("authentication_ssl_client_certs", "authentication_ssl_crdt_certs"):
         texts = [item["client_cert"].strip() for item in draft.sent.get(name, ())]
@@ -132,6 +185,8 @@ def _certificates(draft: Draft) -> None:
             raise _refuse("invalid_certificate", f"{name} has something that is no certificate")
         if len(set(texts)) < len(texts):
             raise _refuse("duplicated_certs", f"{name} has the same certificate twice")
+        if not draft.new.get("mtls_allow_outdated_certs") and any(_outdated(text, draft.state.now) for text in texts):
+            raise _refuse("certificate_expired", f"{name} has a certificate past its time")
 
 
 def _tags(draft: Draft) -> None:
@@ -150,6 +205,8 @@ def _tags(draft: Draft) -> None:
 
 def _permissions(draft: Draft) -> None:
     wanted = draft.sent.get("roles_permissions", ())
+    if wanted and (draft.new["type"] == "memcached" or _older(draft.new["redis_version"], (6,))):
+        raise _refuse("redis_acl_unsupported", "ACLs came with Redis 6")
     roles, acls = (draft.state.roles.alive(), draft.state.acls.alive()) if wanted else ({}, {})
     for item in wanted:
         if item["role_uid"] not in roles:
@@ -182,7 +239,10 @@ RULES: tuple[Callable[[Draft], None], ...] = (
     _version,
     _port,
     _modules,
+    _memcached,
     _sharding,
+    _capabilities,
+    _eviction,
     _replication,
     _racks,
     _persistence,
@@ -192,6 +252,7 @@ RULES: tuple[Callable[[Draft], None], ...] = (
     _tags,
     _permissions,
     _capacity,
+    _blueprint,
 )
 
 

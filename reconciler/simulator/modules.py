@@ -65,3 +65,17 @@ def every(state: State) -> Iterator[dict[str, Json]]:
 def find(state: State, uid: str) -> dict[str, Json] | None:
     """Return the module with this *uid*, None where there is none."""
     return next((fields for fields in every(state) if fields["uid"] == uid), None)
+
+
+_NEEDED = {"sharding": "clustering", "replica_sources": "replica_of", "backup": "backup_restore"}
+
+
+def lacking(state: State, fields: Mapping[str, Json]) -> str:
+    """Return what a module of the database *fields* cannot do that its settings need, empty where all is well."""
+    needed = [_NEEDED[name] for name in _NEEDED if fields.get(name)]
+    for item in fields.get("module_list", ()) if needed else ():
+        record = state.custom.get(item.get("module_id", ""))
+        for capability in needed:
+            if record is not None and capability not in record.fields["capabilities"]:
+                return f"module {item['module_name']} has no capability {capability}"
+    return ""

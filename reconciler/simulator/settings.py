@@ -88,6 +88,9 @@ SWITCHES: Mapping[str, Switch] = {
     "quorum": Switch(("enforced", "ignored"), "enforced", "without a majority writes fail; the status is a guess"),
     "removed_node": Switch(("reinstall", "rejoin"), "reinstall", "documented: install it anew"),
     "upgrade_discards": Switch(("needs-leave", "allowed"), "needs-leave", "else may_discard_data means nothing"),
+    "memcached_sasl": Switch(
+        ("optional", "required"), "optional", "half of the SASL credentials is an error; none at all may be one"
+    ),
     "sharding_single": Switch(("allow", "refuse"), "allow", "a clustered database with one shard is seen in the field"),
 }
 

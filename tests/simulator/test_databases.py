@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.simulator import pem
 from reconciler.simulator.core import Core, Settings
 from reconciler.simulator.testing import Caller, VirtualClock
 
@@ -102,6 +103,17 @@ def test_a_database_is_pending_then_active_then_changes_then_goes() -> None:
     assert cluster.made()["uid"] == 2
 
 
+SASL = {"authentication_sasl_uname": "app", "authentication_sasl_pass": "hush"}
+BOUND = [{"role_uid": 1, "redis_acl_uid": 1}]
+OUTDATED = pem.make("client", 0, 1).certificate
+
+
+def blueprint(*slots: str, nodes: tuple[tuple[str, str], ...] = (("1", "master"),)) -> list[dict[str, Any]]:
+    """Return where shards with *slots* are to be, all alike."""
+    places = [{"node_uid": uid, "role": role} for uid, role in nodes]
+    return [{"slot_range": item, "nodes": places} for item in slots]
+
+
 REFUSED_ON_CREATE = [
     ({}, {"name": None}, 406, "missing_db_name"),
     ({}, {"memory_size": None}, 406, "missing_memory_size"),
@@ -118,6 +130,26 @@ REFUSED_ON_CREATE = [
     ({}, {"redis_version": "3.0"}, 406, "invalid_version"),
     ({}, {"module_list": [{"module_name": "graph"}]}, 406, "missing_module"),
     ({}, {"type": "memcached", "module_list": [{"module_name": "bf"}]}, 406, "memcached_cannot_use_modules"),
+    ({"switches": {"memcached_sasl": "required"}}, {"type": "memcached"}, 406, "invalid_sasl_credentials"),
+    ({}, {"type": "memcached", "authentication_sasl_uname": "app"}, 406, "invalid_sasl_credentials"),
+    ({}, {"type": "memcached", **SASL, "eviction_policy": "allkeys-lfu"}, 406, "eviction_policy_violation"),
+    ({}, {"crdt": True, "eviction_policy": "allkeys-lrm"}, 406, "eviction_policy_violation"),
+    ({}, {"crdt": True, "replication": False}, 406, "replication_violation"),
+    ({}, {"type": "memcached", **SASL, "roles_permissions": BOUND}, 406, "redis_acl_unsupported"),
+    ({}, {"shards_blueprint": blueprint("0-8191", "8192-16383")}, 406, "bad_shards_blueprint"),
+    ({}, {"shards_blueprint": blueprint("0-8191")}, 406, "bad_shards_blueprint"),
+    ({}, {"shards_blueprint": blueprint("0-16383", nodes=(("9", "master"),))}, 406, "bad_shards_blueprint"),
+    ({}, {"shards_blueprint": blueprint("0-16383", nodes=(("1", "slave"),))}, 406, "bad_shards_blueprint"),
+    (
+        {},
+        {
+            "replication": True,
+            "shards_blueprint": blueprint("0-16383", nodes=(("1", "master"), ("1", "slave"))),
+        },
+        406,
+        "bad_shards_blueprint",
+    ),
+    ({}, {"authentication_ssl_client_certs": [{"client_cert": OUTDATED}]}, 406, "certificate_expired"),
     ({}, {"sharding": True}, 406, "invalid_sharding"),
     ({}, {"shards_count": 2}, 406, "invalid_sharding"),
     ({"nodes": 1}, {"replication": True}, 406, "invalid_replication"),
@@ -189,6 +221,23 @@ def test_a_bad_change_is_refused_without_effect(fields: dict[str, Any], status: 
     answer = cluster("PUT", "/v1/bdbs/1", fields)
     assert (answer.status, answer.json()["error_code"]) == (status, code)
     assert cluster("GET", "/v1/bdbs/1", extended="true").json() == before
+
+
+@pytest.mark.parametrize(("size", "status"), [(1 << 20, 406), (2 << 20, 200), (0, 200)])
+def test_copies_need_room_in_the_memory_of_the_database(size: int, status: int) -> None:
+    cluster = Cluster()
+    cluster.made(memory_size=size)
+    answer = cluster("PUT", "/v1/bdbs/1", {"replication": True})
+    assert answer.status == status
+    assert status == 200 or answer.json()["error_code"] == "replication_size_violation"
+
+
+def test_a_blueprint_that_fits_is_taken() -> None:
+    cluster = Cluster()
+    places = (("1", "master"), ("2", "slave"))
+    made = cluster.made(replication=True, shards_blueprint=blueprint("0-16383", nodes=places))
+    assert made["status"] == "active"
+    assert "shards_blueprint" not in made
 
 
 KEPT = [

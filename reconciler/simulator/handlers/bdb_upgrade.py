@@ -34,7 +34,7 @@ def target(state: State, now: str, sent: Mapping[str, Json]) -> Mapping[str, Jso
 def values(state: State, fields: Mapping[str, Json], row: Mapping[str, Json]) -> dict[str, Json]:
     """Return the fields that an upgrade of a database to the version of *row* changes."""
     new = {"type": "redis", **fields, "redis_version": row["redis_version"], "version": row["version"]}
-    add_modules(new, {"module_list": fields.get("module_list", ())})
+    add_modules(state, new, {"module_list": fields.get("module_list", ())})
     names = ("redis_version", "version", "module_list", *EXTENDED, "query_performance_factor")
     return {name: new[name] for name in names if name in new}
 
@@ -72,6 +72,8 @@ def upgrade_modules(state: State, request: Request, uid: str, body: Json) -> Res
     known = {module["uid"] for module in modules.every(state)}
     if any(item.get("new_module") not in known for item in wanted):
         raise ApiError(406, "missing_module", "new_module names no module of the cluster")
+    if wrong := modules.lacking(state, {**record.fields, "module_list": held}):
+        raise ApiError(406, "unsupported_module_capabilities", wrong)
     idle(state, record)
     change(state, record, "SMUpgradeBDB", {"module_list": held})
     return answer(echo(state, record.fields))
@@ -88,6 +90,10 @@ def _upgraded(state: State, record: Record, held: Mapping[str, Json], wanted: li
         raise ApiError(406, "module_downgrade_unsupported", "modules only go forward")
     if _number(module["min_redis_version"]) > _number(record.fields["redis_version"]):
         raise ApiError(406, "redis_incompatible_version", "the module needs a newer Redis")
+    own = state.custom.get(module["uid"])
+    pack = own.hidden.get("min_redis_pack_version", "") if own else ""
+    if _number(pack) > _number(state.version["software_version"].partition("-")[0]):
+        raise ApiError(406, "redis_pack_incompatible_version", "the module needs newer cluster software")
     args = new.get("new_module_args", held.get("module_args", ""))
     return {**held, "module_args": args, "module_id": module["uid"], "semantic_version": module["semantic_version"]}
 

@@ -13,7 +13,7 @@ from reconciler.simulator import actions
 from reconciler.simulator.messages import ApiError, Json, Request, Response, answer
 from reconciler.simulator.modules import every, find, module_uid, number
 from reconciler.simulator.registry import serves
-from reconciler.simulator.shapes import accept, bad, how, missing
+from reconciler.simulator.shapes import accept, bad, how, missing, rows
 from reconciler.simulator.state import Record, State
 
 
@@ -115,7 +115,10 @@ def _keep(state: State, sent: Mapping[str, Json]) -> dict[str, Json]:
     fields = _fields(sent)
     if find(state, fields["uid"]) is not None:
         raise ApiError(400, "invalid_param", "this version of the module is on the cluster already")
-    state.custom[fields["uid"]] = Record(fields)
+    pack = {"min_redis_pack_version": str(sent.get("min_redis_pack_version", ""))}
+    if "min_redis_pack_version" in rows("module", state.settings.server_version):
+        fields = dict(sorted({**fields, **pack}.items()))
+    state.custom[fields["uid"]] = Record(fields, pack)
     state.changed()
     return fields
 
