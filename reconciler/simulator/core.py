@@ -75,7 +75,7 @@ class Core:
         for uid in self.node_uids:
             self.site.add(uid, self.state if uid in self.state.nodes else None)
         self.urls = self.site.urls
-        self.faults = Faults()
+        self.faults = Faults(self._listed)
         self.log: deque[Entry] = deque(maxlen=self.settings.log_limit)
         self.calls = 0
         self.down: set[int] = set()
@@ -137,12 +137,21 @@ class Core:
         if replaced is not None:
             return replaced
         self.here.fate = rule.action if rule.action in ("fail", "stuck") else ""
+        self.here.fate_code = str(rule.options.get("error_code", ""))
         if rule.action == "stale" and request.method == "GET":
             self._past = self.history.ago(int(rule.options.get("depth", 1)))
         try:
             return spoiled(rule, self._answer(request))
         finally:
-            self.here.fate, self._past = "", None
+            self.here.fate, self.here.fate_code, self._past = "", "", None
+
+    def _listed(self, request: Request, status: int, code: str) -> bool:
+        """Say whether the facts list the error *code* for the operation of *request*, and *status* as an answer."""
+        operations, _ = self._routes.find(request.path, self.settings)
+        endpoint = operations.get(request.method)
+        if endpoint is None or code not in endpoint.row["codes"] or status < 400:
+            return False
+        return code in documented.answers(endpoint.row).get(status, ())
 
     def _land(self) -> None:
         """Let the effects of late calls come that are due now."""

@@ -13,10 +13,12 @@ resets a connection that was made; only a node that is down (`Core.set_node`) re
     500_after 502_after 503_after 504_after                       it happened, and the answer says error
     429                        with Retry-After: `retry_after`    409 busy     401 once, whatever the credentials
     slow (`seconds`)           answered late                      drip (`seconds`) answered in small pieces
+    code (`status`, `error_code`)   refused so, on operations for which the error code is listed; others pass
     truncate                   it happens, half of the answer comes
     not_json wrong_type        it happens, the answer is HTML, or JSON of another type
     redirect (`location`)      307 elsewhere (`status` for another code)
-    fail stuck                 accepted, but the work that it starts fails later, or never ends
+    fail stuck                 accepted, but the work that it starts fails later, or never ends; a bootstrap fails
+                               with `error_code`, such as time_not_sync
     stale (`depth`)            a read shows what was there `depth` effects ago
     human_edit (`edit` {method, path, body} or `edits`, `when`)   another person does this, before or after the call
     restore (`depth`, `when`)  the cluster is restored from a backup of `depth` effects ago, or of when keeping began
@@ -30,7 +32,7 @@ from __future__ import annotations
 import random
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +50,7 @@ _ERRORS: Mapping[str, tuple[int, str, str]] = {
     "409": (409, "db_busy", "another change is in progress"),
     "401": (401, "invalid_credentials", "login failed"),
 }
-_BEFORE = frozenset({*_ERRORS, "refuse", "drop", "reset", "redirect", "late"})
+_BEFORE = frozenset({*_ERRORS, "refuse", "drop", "reset", "redirect", "late", "code"})
 _AFTER = frozenset({"500_after", "502_after", "503_after", "504_after", "lost", "slow", "drip", "truncate", "not_json"})
 _REMEMBER = frozenset({"stale", "restore"})
 ACTIONS = _BEFORE | _AFTER | _REMEMBER | {"wrong_type", "fail", "stuck", "human_edit", "failover"}
@@ -79,6 +81,8 @@ class Rule:
             raise ValueError(f"a probability lies between 0 and 1: {self.probability}")
         if self.action == "human_edit" and not {"edit", "edits"} & set(self.options):
             raise ValueError("human_edit needs an edit or edits")
+        if self.action == "code" and not {"error_code", "status"} <= set(self.options):
+            raise ValueError("code needs an error_code and a status")
         re.compile(self.path or "")
         self.limit = (sys.maxsize if self.probability is not None else 1) if self.times is None else self.times
         self._random = random.Random(self.seed)
@@ -103,8 +107,9 @@ class Rule:
 class Faults:
     """The schedule of one server."""
 
-    def __init__(self) -> None:
+    def __init__(self, listed: Callable[[Request, int, str], bool] = lambda request, status, code: True) -> None:
         self.rules: list[Rule] = []
+        self._listed = listed  # whether the operation of a request may answer a status with an error code
 
     @property
     def remember(self) -> bool:
@@ -132,7 +137,11 @@ class Faults:
 
     def on(self, request: Request, index: int) -> Rule | None:
         """Return the first rule that fires on *request*."""
-        return next((rule for rule in self.rules if rule.hits(request, index)), None)
+        return next((rule for rule in self.rules if self._fits(rule, request) and rule.hits(request, index)), None)
+
+    def _fits(self, rule: Rule, request: Request) -> bool:
+        said = rule.options
+        return rule.action != "code" or self._listed(request, int(said["status"]), str(said["error_code"]))
 
 
 def instead(rule: Rule) -> Response | None:
@@ -144,6 +153,9 @@ def instead(rule: Rule) -> Response | None:
     if rule.action == "redirect":
         location = {"location": str(rule.options.get("location", "https://elsewhere.invalid:9443/"))}
         return answer(None, int(rule.options.get("status", 307)), location)
+    if rule.action == "code":
+        text = str(rule.options.get("description", "a fault says so"))
+        return ApiError(int(rule.options["status"]), str(rule.options["error_code"]), text).response()
     if rule.action in _ERRORS:
         return _error(rule.action, rule.options)
     return None

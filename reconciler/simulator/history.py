@@ -14,7 +14,20 @@ from .state import Record, State, Table
 _LIMIT = 64  # how many effects a stale read can lie back
 # What belongs to the machine and not to the content of the cluster: it never goes back.
 _STAYS = frozenset(
-    {"caller", "effects", "epoch", "fate", "lists", "log", "logins", "random", "settings", "state_id", "time"}
+    {
+        "caller",
+        "effects",
+        "epoch",
+        "fate",
+        "fate_code",
+        "lists",
+        "log",
+        "logins",
+        "random",
+        "settings",
+        "state_id",
+        "time",
+    }
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from . import auth, cluster, licenses, placement, snapshots
 from .messages import ApiError, Json
+from .shapes import rows
 from .state import Record, State
 from .world import Machine
 
@@ -22,6 +23,9 @@ _PATHS = {
     "ephemeral_path": "ephemeral_storage_path",
     "persistent_path": "persistent_storage_path",
 }
+
+
+CODES: frozenset[str] = frozenset(rows("bootstrap_status")["error_code"]["enum"])
 
 
 class Problem(NamedTuple):
@@ -142,12 +146,13 @@ def begin(state: State, wish: Wish) -> None:
     machine, seconds = wish.machine, state.settings.bootstrap_seconds
     machine.bootstrap = {"state": "initiated", "start_time": state.stamp()}
     stuck, fails = state.fate == "stuck", state.fate == "fail"
+    code = state.fate_code if state.fate_code in CODES else "internal_error"
 
     def work() -> None:
         machine.bootstrap = {**machine.bootstrap, "state": _STATES[wish.action]}
 
     def end() -> None:
-        wrong = Problem("internal_error", _said("it failed")) if fails else problem(state, wish)
+        wrong = Problem(code, _said("it failed")) if fails else problem(state, wish)
         done = {**machine.bootstrap, "end_time": state.stamp()}
         if wrong is not None:
             machine.bootstrap = {**done, "state": "error", **told(wrong)}

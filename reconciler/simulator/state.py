@@ -122,6 +122,7 @@ class State:
         self.primary = 1
         self.logins: dict[str, tuple[int, Record]] = {}  # Authorization header -> user version, user
         self.caller: Record | None = None  # the user of the call that is being handled
+        self.fate_code = ""  # the error code with which a bootstrap fails
         self.fate = ""  # how the work that a call begins will end: well, "fail", or "stuck"
         self.lists: dict[Any, tuple[int, bytes]] = {}  # whole answers of the database list, by what was asked
         self.tasks: dict[tuple[str, str, str], Record] = {}  # (node or cluster, its uid, action) -> task

@@ -80,7 +80,7 @@ def test_a_fault_happens_once_and_leaves_the_effect_that_it_says(action: str) ->
 
 
 def test_each_fault_has_a_test() -> None:
-    assert {*FAULTS, *INCIDENTS, "stale"} == ACTIONS
+    assert {*FAULTS, *INCIDENTS, "stale", "code"} == ACTIONS
 
 
 def test_rules_match_by_call_node_and_times() -> None:
@@ -91,6 +91,28 @@ def test_rules_match_by_call_node_and_times() -> None:
     assert [caller("GET", "/v1/bdbs").status for _ in range(2)] == [502, 200]
     with pytest.raises(ValueError, match="no such fault"):
         caller.core.faults.add("meteor")
+
+
+def test_an_error_code_is_sent_only_where_it_is_listed() -> None:
+    cluster = Cluster()
+    cluster.faults.add("code", status=500, error_code="invalid_ocsp_response", times=9)
+    paths = ("/v1/bdbs", "/v1/ocsp", "/v1/ocsp/status", "/nowhere")
+    assert [cluster("GET", path).status for path in paths] == [200, 200, 500, 404]
+    assert cluster("GET", "/v1/ocsp/status").json()["error_code"] == "invalid_ocsp_response"
+    cluster.faults.clear()
+    cluster.faults.add("code", status=418, error_code="invalid_ocsp_response")
+    assert cluster("GET", "/v1/ocsp/status").status == 200
+
+
+@pytest.mark.parametrize(("code", "told"), [("time_not_sync", "time_not_sync"), ("nonsense", "internal_error")])
+def test_a_bootstrap_fails_for_the_reason_that_is_asked_for(code: str, told: str) -> None:
+    cluster = Cluster(outside=1)
+    cluster.faults.add("fail", path="bootstrap", error_code=code)
+    cluster.node = 4
+    account = {"username": "a@example.com", "password": "secret"}
+    cluster("POST", "/v1/bootstrap/create_cluster", {"cluster": {"name": "new.local"}, "credentials": account})
+    cluster.clock.sleep(60)
+    assert cluster("GET", "/v1/bootstrap").json()["bootstrap_status"]["error_code"] == told
 
 
 def test_throttling_says_when_to_come_again() -> None:
@@ -124,6 +146,7 @@ def test_chance_can_be_limited_to_some_times_and_paths() -> None:
         ({"action": "503", "probability": 1.5}, ValueError),
         ({"action": "human_edit"}, ValueError),
         ({"action": "503", "path": "("}, re.error),
+        ({"action": "code", "status": 500}, ValueError),
     ],
 )
 def test_rules_that_cannot_be_are_refused(rule: dict[str, Any], error: type[Exception]) -> None:
