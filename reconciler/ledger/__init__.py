@@ -49,10 +49,14 @@ class Ledger:
     def open(
         cls, folder: Path, *, now: Callable[[], float] = time.time, random_bytes: Callable[[int], bytes] = os.urandom
     ) -> Ledger:
-        """Open the record in *folder*, making it where there is none. *now* is only ever shown to people."""
-        private.prepare(folder)
-        key = private.key(folder, random_bytes)
-        return cls(folder, Database(folder), key, now)
+        """Open the record in *folder*, making it where there is none. *now* is only ever shown to people.
+
+        In a folder that cannot be written it can be read, and all that writes raises LedgerUnwritable.
+        """
+        read_only = private.is_read_only(folder)
+        private.prepare(folder, read_only=read_only)
+        key = private.key(folder, random_bytes, read_only=read_only)
+        return cls(folder, Database(folder, read_only=read_only), key, now)
 
     def disconnect(self) -> None:
         """Let go of the files."""
@@ -173,7 +177,9 @@ class Ledger:
         return int(rows[0]["state_id"]) if rows else 0
 
     def saw_state_id(self, cluster: str, state_id: int) -> None:
-        """Remember a cluster-state-id; a lower one than known changes nothing."""
+        """Remember a cluster-state-id, where anything can be; a lower one than known changes nothing."""
+        if self._database.read_only:  # who only reads loses no more than the memory of this one look
+            return
         statement = (
             "INSERT INTO clusters VALUES (:name, :state_id) "
             "ON CONFLICT DO UPDATE SET state_id = max(state_id, excluded.state_id)"

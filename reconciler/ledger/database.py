@@ -46,16 +46,20 @@ class _Ticket:
 class Database:
     """One SQLite file with one connection; safe to use from several threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self.path = folder / _NAME
-        for suffix in ("-wal", "-shm", "-journal"):
-            private.check_plain(folder / f"{_NAME}{suffix}")
-        os.close(private.open_private(self.path))
+        self.read_only = read_only
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            private.check_plain(folder / f"{_NAME}{suffix}", read_only=read_only)
+        if not read_only:
+            os.close(private.open_private(self.path))
         self._queue: list[_Ticket] = []
         self._queue_lock = threading.Lock()
         self._writer = threading.RLock()
         try:
-            self._connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(
+                self._address(), timeout=10, isolation_level=None, check_same_thread=False, uri=True
+            )
         except sqlite3.Error as error:
             raise self._explained(error) from error
         try:
@@ -66,6 +70,17 @@ class Database:
         except BaseException:
             self._connection.close()
             raise
+
+    def _address(self) -> str:
+        """Return what SQLite is to open: an empty record in memory where there is none and none can be made."""
+        if not self.read_only:
+            return self.path.absolute().as_uri()
+        if not self.path.exists():
+            return ":memory:"
+        log = self.path.with_name(f"{_NAME}-wal")
+        # Beside a log there is more to read than the file, and the files of a writer to agree with.
+        mode = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
+        return f"{self.path.absolute().as_uri()}?{mode}"
 
     def close(self) -> None:
         """Let go of the file."""
@@ -83,6 +98,8 @@ class Database:
 
     def write(self, *statements: Statement) -> None:
         """Commit *statements* as one, durable; who comes while a commit runs goes into the next one together."""
+        if self.read_only:
+            raise LedgerUnwritable(f"{self.path} cannot be written; without it nothing is sent to a cluster")
         ticket = _Ticket(statements)
         with self._queue_lock:
             self._queue.append(ticket)
@@ -128,6 +145,9 @@ class Database:
         verdict = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise LedgerCorrupt(self._damaged(verdict))
+        if self.read_only and self.path.exists():
+            self._check_version()
+            return
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         if self._version() == 0:
@@ -136,7 +156,10 @@ class Database:
                     for statement in filter(str.strip, _SCHEMA.split(";")):
                         self._connection.execute(statement)
                     self._connection.execute(f"PRAGMA user_version = {VERSION}")
-        elif self._version() != VERSION:
+        self._check_version()
+
+    def _check_version(self) -> None:
+        if self._version() != VERSION:
             raise LedgerCorrupt(
                 f"{self.path} has format {self._version()}, this version knows {VERSION}; use a newer reconciler"
             )

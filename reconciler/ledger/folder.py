@@ -22,8 +22,16 @@ from reconciler.errors import LedgerError, LedgerUnwritable, Locked
 _POLL = 0.25
 
 
-def prepare(folder: Path) -> None:
-    """Make *folder* ours alone, and invisible to git. Raises LedgerError where that cannot be had."""
+def is_read_only(folder: Path) -> bool:
+    """Say whether *folder* is there and nothing can be written into it: such a record can still be read."""
+    return folder.is_dir() and not os.access(folder, os.W_OK)
+
+
+def prepare(folder: Path, *, read_only: bool = False) -> None:
+    """Make *folder* ours alone, and invisible to git. Raises LedgerError where that cannot be had.
+
+    With *read_only* it is only looked at, and left as it is.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -35,13 +43,13 @@ def prepare(folder: Path) -> None:
         ) from error
     try:
         _check_owner(os.fstat(handle), folder)
-        if stat.S_IMODE(os.fstat(handle).st_mode) != 0o700:
+        if not read_only and stat.S_IMODE(os.fstat(handle).st_mode) != 0o700:
             os.fchmod(handle, 0o700)
     except OSError as error:
         raise LedgerUnwritable(f"the state folder {folder} cannot be made private: {error.strerror}") from error
     finally:
         os.close(handle)
-    if not os.path.lexists(folder / ".gitignore"):
+    if not read_only and not os.path.lexists(folder / ".gitignore"):
         write_once(folder / ".gitignore", b"*\n")
 
 
@@ -51,9 +59,10 @@ def _check_owner(found: os.stat_result, path: Path) -> None:
 
 
 def open_private(path: Path, flags: int = os.O_RDWR) -> int:
-    """Open *path*, creating it, as a plain file that only we can read; return its descriptor."""
+    """Open *path* as a plain file that only we can read; return its descriptor. Made unless *flags* say O_RDONLY."""
+    making = os.O_CREAT if flags != os.O_RDONLY else 0
     try:
-        handle = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        handle = os.open(path, flags | making | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         hint = "it is a symbolic link" if path.is_symlink() else error.strerror
         raise LedgerUnwritable(f"{path} cannot be opened: {hint}") from error
@@ -62,7 +71,7 @@ def open_private(path: Path, flags: int = os.O_RDWR) -> int:
         _check_owner(found, path)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
             raise LedgerError(f"{path} is not a plain file with one name; remove it")
-        if stat.S_IMODE(found.st_mode) != 0o600:
+        if making and stat.S_IMODE(found.st_mode) != 0o600:
             os.fchmod(handle, 0o600)
     except BaseException:
         os.close(handle)
@@ -70,10 +79,10 @@ def open_private(path: Path, flags: int = os.O_RDWR) -> int:
     return handle
 
 
-def check_plain(path: Path) -> None:
+def check_plain(path: Path, *, read_only: bool = False) -> None:
     """Refuse *path* where it exists and is anything but a plain file of ours."""
     if os.path.lexists(path):
-        os.close(open_private(path))
+        os.close(open_private(path, os.O_RDONLY if read_only else os.O_RDWR))
 
 
 def write_once(path: Path, content: bytes) -> None:
@@ -95,12 +104,14 @@ def write_once(path: Path, content: bytes) -> None:
         os.close(handle)
 
 
-def key(folder: Path, random_bytes: Callable[[int], bytes]) -> bytes:
+def key(folder: Path, random_bytes: Callable[[int], bytes], *, read_only: bool = False) -> bytes:
     """Return this installation's key for digests of secrets, made on first use."""
     path = folder / "key"
     if not os.path.lexists(path):
+        if read_only:
+            return random_bytes(32)  # no digest can have been made without one
         write_once(path, random_bytes(32))
-    handle = open_private(path)
+    handle = open_private(path, os.O_RDONLY if read_only else os.O_RDWR)
     try:
         found = os.read(handle, 64)
     finally:

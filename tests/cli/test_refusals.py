@@ -58,6 +58,22 @@ def test_a_ledger_that_fills_up_at_the_very_end_does_not_hide_what_was_done(cli:
     assert done.out.endswith("Apply complete! 4 created, 0 updated, 0 deleted.\n")
 
 
+def test_a_ledger_that_cannot_be_written_is_read_and_stops_an_apply(applied: Cli, server: Running) -> None:
+    lines = ["import os", "access = os.access", "os.access = lambda path, mode: mode != os.W_OK and access(path, mode)"]
+    applied.write("sitecustomize.py", "\n".join(lines))
+    applied.env["PYTHONPATH"] = f"{applied.folder}:{applied.env['PYTHONPATH']}"
+    folder = applied.folder / ".reconciler"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert applied("plan").out == "No changes.\n"
+    applied("drift")
+    assert "4 done" in applied("history").out
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    applied.edit("manifests/shop.yaml", "memory_size: 1GiB", "memory_size: 2GiB")
+    done = writes(server)
+    assert "cannot be written" in applied("apply", "--yes", code=1).err
+    assert writes(server) == done
+
+
 # --- 3: invalid input ------------------------------------------------------------------------------------------------
 
 

@@ -288,6 +288,38 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
         Ledger.open(tmp_path / "file" / "state")
 
 
+@pytest.mark.parametrize("closed", [True, False])
+def test_what_cannot_be_written_can_be_read_and_is_left_as_it_is(
+    folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    digest = ledger.digest(ORDERS, "password", Secret(CANARY))
+    ledger.record(ORDERS, 5, "c", {"memory_size": 1}, {"password": digest})
+    if closed:
+        ledger.disconnect()
+    folder.chmod(0o500)
+    (folder / ".gitignore").unlink()
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".sqlite-shm"}
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with Ledger.open(folder) as found:
+        assert found.owned("dc1") == {ORDERS: Owned(5, "c", {"memory_size": 1})}
+        assert found.secret_status(ORDERS, "password", Secret(CANARY)) == "same"
+        found.saw_state_id("dc1", 7)
+        assert found.state_id("dc1") == 0
+        with pytest.raises(LedgerUnwritable, match="cannot be written"):
+            found.intend(intent("a"))
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".sqlite-shm"}
+    assert after == before
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o500
+
+
+def test_an_empty_folder_that_cannot_be_written_owns_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with Ledger.open(folder) as found:
+        assert found.owned("dc1") == {}
+    assert list(folder.iterdir()) == []
+
+
 def test_one_cluster_is_locked_and_others_are_free(ledger: Ledger) -> None:
     with ledger.lock("dc1"), ledger.lock("dc2"):
         with pytest.raises(Locked, match=rf"process {os.getpid()} on ") as caught, ledger.lock("dc1"):
