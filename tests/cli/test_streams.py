@@ -34,7 +34,7 @@ def test_what_an_encoding_lacks_is_escaped(applied: Cli, output: str) -> None:
 
 @pytest.mark.parametrize(
     ("redirected", "code"),
-    [("plan >&-", 0), ("plan -f - <&-", 0), ("apply <&-", 5), ("plan -f nothing 2>&-", 3), ("plan <&- >&- 2>&-", 0)],
+    [("plan >&-", 0), ("plan -f - <&-", 3), ("apply <&-", 5), ("plan -f nothing 2>&-", 3), ("plan <&- >&- 2>&-", 0)],
 )
 def test_a_closed_stream_is_an_empty_one(cli: Cli, redirected: str, code: int) -> None:
     assert shell(cli, f"reconciler {redirected}").returncode == code
