@@ -26,7 +26,7 @@ from reconciler.plan.changes import (
     Plan,
     UsualLimits,
 )
-from reconciler.plan.decide import decide, leave, repoint
+from reconciler.plan.decide import decide, follow_renames, leave, repoint
 from reconciler.plan.desk import Desk
 from reconciler.plan.graph import WRITES, Draft, break_rings, live_references, order, references
 from reconciler.plan.limits import check
@@ -82,6 +82,7 @@ def make_plan(
         lambda address: _needs(kinds, resources, address),
     )
     mine = [resources[address] for address in sorted(resources) if chosen is None or address in chosen]
+    follow_renames(desk, mine)
     drafts = [draft for resource in mine if (draft := decide(desk, resource)) is not None]
     drafts += [draft for draft in leave(desk, resources) if chosen is None or draft.address in chosen]
     drafts = _check_references(desk, drafts, mine, resources)

@@ -5,7 +5,7 @@ It must not know how changes are ordered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.diff import SECRET, FieldChange, changes, masked
@@ -28,6 +28,17 @@ from reconciler.plan.graph import Draft, references
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
+
+
+def follow_renames(desk: Desk, resources: Iterable[Resource]) -> None:
+    """Tell *desk* which objects will have another name, before anything that refers to them is compared."""
+    for resource in resources:
+        address, old_name = resource.address, resource.renamed_from
+        if not old_name or resource.absent or address in desk.held or desk.named(address):
+            continue
+        old = desk.named(address._replace(name=old_name))
+        if len(old) == 1 and not _untouchable(old[0]) and not _failed(desk, old[0]):
+            desk.renames.setdefault(address.cluster, {})[address.kind, old_name] = address.name
 
 
 def decide(desk: Desk, resource: Resource) -> Draft | None:
@@ -57,7 +68,7 @@ def decide(desk: Desk, resource: Resource) -> Draft | None:
     if live is None:
         return _create(desk, resource)
     desk.present[address.cluster] += 1
-    if live.status and live.status in (desk.kinds[live.kind].wait or {}).get("failed", ()):
+    if _failed(desk, live):
         desk.hold(address, f"the cluster reports {live.status}; delete it, or have it repaired, first")
         return None
     return _update(desk, resource, live, renamed_from)
@@ -67,6 +78,10 @@ def _untouchable(live: LiveObject) -> str:
     if live.builtin:
         return "built into the cluster; never touched"
     return f"managed by {live.owner}; never touched" if live.owner else ""
+
+
+def _failed(desk: Desk, live: LiveObject) -> bool:
+    return bool(live.status) and live.status in (desk.kinds[live.kind].wait or {}).get("failed", ())
 
 
 def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft | None:
@@ -159,7 +174,8 @@ def _full_body(desk: Desk, resource: Resource, live: LiveObject | None = None) -
 
 def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str) -> Draft | None:
     address, kind, spec = resource.address, desk.kinds[live.kind], desk.spec(resource)
-    fields = [*changes(kind, spec, live.spec), *_hidden_changes(desk, resource, live, spec)]
+    there = desk.renamed_spec(address.cluster, live)
+    fields = [*changes(kind, spec, there), *_hidden_changes(desk, resource, live, spec)]
     if not fields and not renamed_from:
         desk.unchanged += 1
         return None
@@ -177,7 +193,7 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
     names = {top(change.path) for change in fields}
     fields += _implied(kind, spec, live, names)
     names |= {change.path for change in fields if change.path not in spec and change.path in kind.fields}
-    body = update_body(kind, {**create_defaults(kind, spec), **spec}, live.spec, names)
+    body = update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
     fields += secrets_sent(kind, body, {change.path for change in fields})
     _warn_of_update(desk, resource, kind, body, fields)
     if renamed_from:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import Problem
 from reconciler.kinds import Address, Kind
+from reconciler.normalize import canonical_live
 from reconciler.plan.bodies import top, without_ignored
 from reconciler.plan.changes import LiveObject, LiveState, Note, Options, Owned
-from reconciler.plan.graph import Ref
+from reconciler.plan.graph import Ref, with_names
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -43,6 +44,7 @@ class Desk:
         self.present: Counter[str] = Counter()
         self._names: dict[tuple[str, str], dict[str, list[LiveObject]]] = {}
         self.resources: Mapping[Address, Resource] = {}  # all that is declared once, selected or not
+        self.renames: dict[str, dict[tuple[str, str], str]] = {}  # by cluster: (kind, old name) to the new one
         self._taken: dict[str, set[int]] = {}  # ports by cluster
 
     def named(self, address: Address) -> list[LiveObject]:
@@ -67,6 +69,14 @@ class Desk:
     def spec(self, resource: Resource) -> Mapping[str, Any]:
         """Return what *resource* declares and does not ignore."""
         return without_ignored(resource.spec, resource.ignore) if resource.ignore else resource.spec
+
+    def renamed_spec(self, cluster: str, live: LiveObject) -> Mapping[str, Any]:
+        """Return what *live* has, its references by the names that this plan gives to what they lead to."""
+        names = self.renames.get(cluster)
+        if not names:
+            return live.spec
+        kind = self.kinds[live.kind]
+        return canonical_live(kind, with_names(kind, live.spec, names))
 
     def hold(self, address: Address, reason: str) -> None:
         """Note that *address* is left alone, and why."""

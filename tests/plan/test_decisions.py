@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.errors import DestroyProtected, InputError, PlanTooLarge, Refused, SecretMissing
 from reconciler.kinds import MISSING, Address
-from reconciler.plan import Action, Options, Owned, Plan, check, make_plan, moved
+from reconciler.plan import Action, LiveState, Options, Owned, Plan, check, make_plan, moved
 from tests.plan.worlds import KINDS, Declared, declared, found, plan_of, secrets_are, state
 
 ACL = {"acl": "+@all ~*"}
@@ -205,6 +205,45 @@ def test_renamed_from_updates_the_name_and_only_once() -> None:
     assert (plan.changes[0].renamed_from, plan.changes[0].uid, plan.changes[0].body) == ("old", 9, {})
     owned = {Address("", "RedisACL", "old"): Owned(9, "", ACL)}
     assert actions(plan_of([resource], state(found("RedisACL", 9, "new", ACL)), owned=owned, prune=True)) == []
+
+
+def refers_to_app(name: str) -> list[Declared]:
+    permissions = [{"role": name, "redis_acl": "all"}]
+    return [
+        declared("Database", "orders", {"roles_permissions": permissions}),
+        declared("User", "anna", {"email": "anna@shop.example", "roles": [name, "ops"]}),
+    ]
+
+
+def with_app() -> LiveState:
+    others = (found(one.address.kind, 1, one.address.name, one.spec) for one in refers_to_app("app"))
+    roles = (found("Role", uid, name, {"management": "none"}) for uid, name in ((7, "app"), (8, "ops")))
+    return state(*others, *roles, found("RedisACL", 9, "all", ACL))
+
+
+def test_what_refers_to_what_is_renamed_is_left_alone() -> None:
+    renamed = declared("Role", "zapp", {"management": "none"}, renamed_from="app")
+    plan = plan_of([renamed, *refers_to_app("zapp")], with_app())
+    assert actions(plan) == [("UPDATE", "Role/zapp")]
+    assert plan.unchanged == 2
+
+
+def test_only_a_rename_of_this_plan_makes_an_old_name_count_as_new() -> None:
+    renamed = declared("Role", "zapp", {"management": "none"}, renamed_from="app")
+    there = state(*(one for items in with_app().objects.values() for one in items), found("Role", 17, "zapp"))
+    plan = plan_of([renamed, *refers_to_app("zapp")], there)
+    assert actions(plan) == [("UPDATE", "Role/zapp"), ("UPDATE", "Database/orders"), ("UPDATE", "User/anna")]
+    assert not plan.changes[0].renamed_from
+
+
+def test_what_changes_beside_a_renamed_reference_rests_on_the_names_of_before() -> None:
+    renamed = declared("Role", "zapp", {"management": "none"}, renamed_from="app")
+    anna = declared("User", "anna", {"email": "anna@shop.example", "roles": ["zapp"]})
+    plan = plan_of([renamed, anna], with_app())
+    assert actions(plan) == [("UPDATE", "Role/zapp"), ("UPDATE", "User/anna")]
+    change = plan.changes[1]
+    assert (change.body, change.rests_on) == ({"roles": ["zapp"]}, {"roles": ["app", "ops"]})
+    assert change.after == (1,)
 
 
 def test_ignored_fields_are_neither_compared_nor_written() -> None:

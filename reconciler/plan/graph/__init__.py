@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from reconciler.diff import FieldChange
 from reconciler.kinds import Address, Field, Kind
 from reconciler.plan.changes import Action, Consent, LiveObject
-from reconciler.plan.graph.refs import Ref, live_references, references
+from reconciler.plan.graph.refs import Ref, live_references, references, with_names
 from reconciler.plan.graph.sorting import Edges, rings, sort
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
 
-__all__ = ["MAKES", "WRITES", "Draft", "Ref", "break_rings", "live_references", "order", "references"]
+__all__ = ["MAKES", "WRITES", "Draft", "Ref", "break_rings", "live_references", "order", "references", "with_names"]
 
 MAKES = frozenset({Action.CREATE, Action.REPLACE})
 WRITES = MAKES | {Action.UPDATE}

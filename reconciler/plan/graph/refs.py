@@ -67,6 +67,23 @@ def _name(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]]:
         yield (reference.kind, reference.defer), value
 
 
+def with_names(kind: Kind, spec: Mapping[str, Any], names: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """Return *spec* with another name in each reference to a (kind, name) that *names* has."""
+    renamed = {name: _renamed(field_, spec[name], names) for name, field_ in _referring(kind) if name in spec}
+    return {**spec, **renamed}
+
+
+def _renamed(field_: Field, value: Any, names: Mapping[tuple[str, str], str]) -> Any:
+    if isinstance(value, list):
+        carrier = field_.items if field_.items is not None and _refers(field_.items) else field_
+        return [_renamed(carrier, item, names) for item in value]
+    if isinstance(value, dict):
+        below = field_.properties
+        return {name: _renamed(below[name], v, names) if name in below else v for name, v in value.items()}
+    known = [*_name(field_, value)]
+    return names.get((known[0][0][0], value), value) if known else value
+
+
 def live_references(
     live: Iterable[tuple[str, LiveObject]], kinds: Mapping[str, Kind]
 ) -> Iterator[tuple[str, Ref, LiveObject]]:
