@@ -15,12 +15,16 @@ Wanted = dict[str, frozenset[str] | None]  # by kind: fields of its spec; None =
 
 
 def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: Iterable[Address]) -> Wanted:
-    """Return what must be read to plan *resources*: what they declare, and who refers to what may go."""
+    """Return what must be read to plan *resources*: what they declare, and who refers to what may go.
+
+    What declares a field that cannot be changed may have to be replaced, and goes then.
+    """
     fields: dict[str, set[str]] = {}
     leaving = {address.kind for address in owned}
     for resource in resources:
         fields.setdefault(resource.address.kind, set()).update(resource.spec)
-        if resource.absent:
+        kind = kinds[resource.address.kind]
+        if resource.absent or any(kind.fields[name].immutable for name in resource.spec if name in kind.fields):
             leaving.add(resource.address.kind)
     for kind in kinds.values() if leaving else ():
         referring = {name for name, field in kind.fields.items() if leaving.intersection(_targets(field))}

@@ -28,9 +28,10 @@ from reconciler.plan.changes import (
 )
 from reconciler.plan.decide import decide, follow_renames, leave, repoint
 from reconciler.plan.desk import Desk
-from reconciler.plan.graph import WRITES, Draft, break_rings, live_references, order, references
+from reconciler.plan.graph import WRITES, Draft, break_rings, order, references
 from reconciler.plan.limits import check
 from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json
+from reconciler.plan.referred import hold_referred
 from reconciler.plan.selection import select
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def make_plan(
     drafts = [draft for resource in mine if (draft := decide(desk, resource)) is not None]
     drafts += [draft for draft in leave(desk, resources) if chosen is None or draft.address in chosen]
     drafts = _check_references(desk, drafts, mine, resources)
-    drafts = _hold_referred(desk, drafts)
+    drafts = hold_referred(desk, drafts, mine)
     drafts = _repoint(desk, drafts, mine)
     for ring in break_rings(drafts):
         names = " → ".join(str(draft.address) for draft in (*ring, ring[0]))
@@ -178,32 +179,6 @@ def _without_blocked(desk: Desk, drafts: list[Draft], blocked: dict[Address, str
         if not more:
             return drafts
         blocked = more
-
-
-def _hold_referred(desk: Desk, drafts: list[Draft]) -> list[Draft]:
-    """Hold each delete of something that a live object will still refer to."""
-    deletes = {draft.address: draft for draft in drafts if draft.action is Action.DELETE}
-    while deletes:
-        leaving = {(d.address.cluster, d.address.kind, d.live.uid) for d in deletes.values() if d.live is not None}
-        written = {
-            (d.address.cluster, d.address.kind, d.live.uid): d
-            for d in drafts
-            if d.live is not None and d.action in WRITES
-        }
-        blocked: dict[Address, list[str]] = {}
-        for cluster, ref, holder in live_references(desk.everything(), desk.kinds):
-            identity = (cluster, holder.kind, holder.uid)
-            target = Address(cluster, ref.kind, ref.name)
-            writes = written.get(identity)
-            rewritten = writes is not None and (writes.action is Action.REPLACE or ref.field in writes.body)
-            if target in deletes and identity not in leaving and not rewritten:
-                blocked.setdefault(target, []).append(f"{holder.kind}/{holder.name} ({ref.field})")
-        if not blocked:
-            break
-        for address in sorted(blocked):
-            desk.hold(address, f"not deleted: {', '.join(sorted(set(blocked[address]))[:5])} still refers to it")
-            del deletes[address]
-    return [draft for draft in drafts if draft.action is not Action.DELETE or draft.address in deletes]
 
 
 def _repoint(desk: Desk, drafts: list[Draft], mine: Iterable[Resource]) -> list[Draft]:

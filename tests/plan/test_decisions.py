@@ -9,6 +9,7 @@ import pytest
 from reconciler.errors import DestroyProtected, InputError, PlanTooLarge, Refused, SecretMissing
 from reconciler.kinds import MISSING, Address
 from reconciler.plan import Action, LiveState, Options, Owned, Plan, check, make_plan, moved
+from reconciler.wanted import wanted_for
 from tests.plan.worlds import KINDS, Declared, declared, found, plan_of, secrets_are, state
 
 ACL = {"acl": "+@all ~*"}
@@ -118,6 +119,47 @@ def test_what_refers_to_a_replacement_is_told_its_new_uid() -> None:
     assert plan.changes[1].body == {"resources": viewer["resources"]}
     assert plan.changes[1].after == (1,)
     assert plan.unchanged == 0
+
+
+VIEWER = {"management": "db_viewer", "resources": [{"type": "db", "databases": ["cache"]}]}
+MEMCACHED = {"type": "memcached", "memory_size": "1GiB"}
+
+
+def test_a_replacement_that_something_undeclared_refers_to_is_held() -> None:
+    live = state(found("Database", 1, "cache", {"type": "redis"}), found("Role", 7, "viewer", VIEWER))
+    plan = plan_of([declared("Database", "cache", MEMCACHED)], live)
+    assert actions(plan) == []
+    assert notes(plan)[0] == (
+        "held Database/cache: not replaced: Role/viewer (resources) refers to it and would lose it; "
+        "declare that here too, or change it first"
+    )
+    bare = declared("Role", "viewer", {"management": "db_viewer"})  # a field that is not declared is not ours to send
+    assert actions(plan_of([declared("Database", "cache", MEMCACHED), bare], live)) == []
+    narrowed = [declared("Database", "cache", MEMCACHED), declared("Role", "viewer", VIEWER)]
+    assert actions(plan_of(narrowed, live, targets=("Database/cache",))) == []
+
+
+def test_a_replacement_that_nothing_will_refer_to_is_not_held() -> None:
+    live = state(found("Database", 1, "cache", {"type": "redis"}), found("Role", 7, "viewer", VIEWER))
+    gone = [declared("Database", "cache", MEMCACHED), declared("Role", "viewer", absent=True)]
+    assert actions(plan_of(gone, live)) == [("REPLACE", "Database/cache"), ("DELETE", "Role/viewer")]
+    renamed = [
+        declared("Database", "store", MEMCACHED, renamed_from="cache"),
+        declared("Role", "viewer", {"resources": [{"type": "db", "databases": ["store"]}]}),
+    ]
+    assert actions(plan_of(renamed, live)) == [("REPLACE", "Database/store"), ("UPDATE", "Role/viewer")]
+    freed = [declared("Database", "cache", MEMCACHED), declared("Role", "viewer", {"resources": []})]
+    assert ("REPLACE", "Database/cache") in actions(plan_of(freed, live))
+
+
+def test_what_may_be_replaced_is_read_with_what_refers_to_it() -> None:
+    def wanted(spec: dict[str, object]) -> dict[str, frozenset[str] | None]:
+        return wanted_for(KINDS, [declared("Database", "a", spec)], [])  # type: ignore[list-item]
+
+    assert wanted({"memory_size": 1}) == {"Database": frozenset({"memory_size"})}
+    read = wanted({"type": "redis"})
+    assert read["Role"] == {"resources"}
+    assert read["User"] == {"bdbs_email_alerts"}
 
 
 def test_an_immutable_field_that_the_server_does_not_show_replaces_nothing() -> None:

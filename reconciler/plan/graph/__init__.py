@@ -43,6 +43,16 @@ class Draft:
     first: Draft | None = None  # where this is the second step of another draft
 
     @property
+    def identity(self) -> tuple[str, str, int | str | None]:
+        """What tells the live object apart from all others; its name does not."""
+        return self.address.cluster, self.address.kind, self.live.uid if self.live is not None else None
+
+    @property
+    def live_address(self) -> Address:
+        """By what name others refer to it now."""
+        return self.address._replace(name=self.live.name) if self.live is not None else self.address
+
+    @property
     def makes(self) -> bool:
         """Whether the name of *address* leads to a new object, or to any at all, only once this is done."""
         return self.action in MAKES or bool(self.renamed_from)
