@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, Protocol
 
 from reconciler.errors import ReadIncomplete, Refused
 from reconciler.hooks import hook_of
-from reconciler.kinds import Address, Field, Kind
+from reconciler.kinds import Address, Kind
 from reconciler.plan import LiveObject, LiveState, Note
 from reconciler.rest import Answer, decode, natural_key, unnamed
+from reconciler.wanted import Wanted, referred_kinds
 
-Wanted = Mapping[str, frozenset[str] | None]  # kind → spec fields; None = all of them
 _PARALLEL = 4
 
 
@@ -200,17 +200,10 @@ def _with_referenced(kinds: Mapping[str, Kind], wanted: Wanted) -> dict[str, fro
     for name, fields in wanted.items():
         for field_name, field in kinds[name].fields.items():
             if fields is None or field_name in fields:
-                for kind in _referenced(field):
+                for kind in referred_kinds(field):
                     if kind in kinds:
                         complete.setdefault(kind, frozenset())
     return dict(sorted(complete.items()))
-
-
-def _referenced(field: Field) -> Iterator[str]:
-    if field.reference is not None:
-        yield field.reference.kind
-    for child in (*field.properties.values(), *((field.items,) if field.items else ())):
-        yield from _referenced(child)
 
 
 def _listed(owner: Mapping[str, Any], name: str) -> list[Any]:

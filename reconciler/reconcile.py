@@ -217,7 +217,7 @@ def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
         if strange:
             text = f"{change.address}: this version does not know {', '.join(strange)}"
             raise InputError([Problem("the plan file", 0, 0, "", text, "plan again with this version")])
-    wanted: dict[str, Wanted] = {target.name: {} for target in session.targets}
+    wanted: dict[str, dict[str, frozenset[str] | None]] = {target.name: {} for target in session.targets}
     for change in approved.changes:
         mine = wanted[change.address.cluster]
         known = mine.get(change.address.kind) or frozenset()

@@ -11,7 +11,7 @@ from reconciler.plan import LiveState
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
 
-Wanted = dict[str, frozenset[str] | None]  # by kind: fields of its spec; None = all of them
+Wanted = Mapping[str, frozenset[str] | None]  # by kind: fields of its spec; None = all of them
 
 
 def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: Iterable[Address]) -> Wanted:
@@ -27,18 +27,18 @@ def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: 
         if resource.absent or any(kind.fields[name].immutable for name in resource.spec if name in kind.fields):
             leaving.add(resource.address.kind)
     for kind in kinds.values() if leaving else ():
-        referring = {name for name, field in kind.fields.items() if leaving.intersection(_targets(field))}
+        referring = {name for name, field in kind.fields.items() if leaving.intersection(referred_kinds(field))}
         if referring or kind.name in leaving:
             fields.setdefault(kind.name, set()).update(referring)
     return {name: frozenset(names) for name, names in sorted(fields.items())}
 
 
-def _targets(field: Field) -> Iterator[str]:
+def referred_kinds(field: Field) -> Iterator[str]:
     """Yield the kinds that *field* refers to, at any depth."""
     if field.reference:
         yield field.reference.kind
     for child in (*field.properties.values(), *((field.items,) if field.items else ())):
-        yield from _targets(child)
+        yield from referred_kinds(child)
 
 
 def needs_port(kinds: Mapping[str, Kind], resources: Iterable[Resource], state: LiveState) -> bool:
