@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -116,6 +116,30 @@ class Kind:
             if rule["field"] not in spec
             and not any(spec.get(name) in values for name, values in rule.get("unless", {}).items())
         )
+
+
+class Carriers:
+    """The top-level fields of a kind that are marked, or that carry a marked field at any depth; found once a kind."""
+
+    def __init__(self, marked: Callable[[Field], bool]) -> None:
+        self._marked = marked
+        self._known: dict[int, tuple[Kind, Mapping[str, Field]]] = {}
+
+    def carries(self, field_: Field) -> bool:
+        below = (*field_.properties.values(), *((field_.items,) if field_.items else ()))
+        return self._marked(field_) or any(map(self.carries, below))
+
+    def of(self, kind: Kind) -> Mapping[str, Field]:
+        """Return them by name, in the order of *kind*."""
+        known = self._known.get(id(kind))
+        if known is None or known[0] is not kind:
+            found = {name: field_ for name, field_ in kind.fields.items() if self.carries(field_)}
+            known = self._known[id(kind)] = (kind, found)
+        return known[1]
+
+
+referring = Carriers(lambda field_: field_.reference is not None)
+connecting = Carriers(lambda field_: field_.embeds_secret)
 
 
 def _impacts(words: Any) -> Iterator[Impact]:

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.errors import Problem
-from reconciler.kinds import Field, Kind
+from reconciler.kinds import Field, Kind, connecting
 from reconciler.manifests.layers import Draft
 from reconciler.settings import Target
 from reconciler.strictyaml import Path, shown
@@ -35,29 +35,13 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def check_hosts(draft: Draft, kind: Kind, cluster: Target, problems: list[Problem]) -> None:
     """Add every address in *draft* that *cluster* must not be made to connect to."""
     spec: Mapping[str, Any] = draft.value.get("spec", {})
-    for name in spec.keys() & _connecting(kind):
-        for path, url in _urls(kind.fields[name], spec[name], ("spec", name)):
+    fields = connecting.of(kind)
+    for name in spec.keys() & fields.keys():
+        for path, url in _urls(fields[name], spec[name], ("spec", name)):
             why = refusal(url, cluster.hosts)
             if why:
                 hint = "the project file can allow it: clusters[].hosts"
                 problems.append(draft.problem(path, why, hint))
-
-
-_connecting_fields: dict[int, tuple[Kind, frozenset[str]]] = {}
-
-
-def _connecting(kind: Kind) -> frozenset[str]:
-    """Return the top-level fields of *kind* with an address in them; worked out once a kind."""
-    known = _connecting_fields.get(id(kind))
-    if known is None or known[0] is not kind:
-        names = frozenset(name for name, field in kind.fields.items() if _connects(field))
-        known = _connecting_fields[id(kind)] = (kind, names)
-    return known[1]
-
-
-def _connects(field: Field) -> bool:
-    below = [*field.properties.values(), *([field.items] if field.items else [])]
-    return field.embeds_secret or any(map(_connects, below))
 
 
 def _urls(field: Field, value: Any, path: Path) -> Iterator[tuple[Path, str]]:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from reconciler.errors import Problem
-from reconciler.kinds import Address, Field, Kind
+from reconciler.kinds import Address, Field, Kind, referring
 from reconciler.manifests.layers import Draft, Key
 from reconciler.strictyaml import Path
 
@@ -22,25 +22,9 @@ class Named(NamedTuple):
 
 def named(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Named]:
     """Yield every reference in *spec* as it was written."""
-    for name in spec.keys() & _referring(kind):
-        yield from _below(kind.fields[name], spec[name], ("spec", name))
-
-
-_referring_fields: dict[int, tuple[Kind, frozenset[str]]] = {}
-
-
-def _referring(kind: Kind) -> frozenset[str]:
-    """Return the top-level fields of *kind* with a reference in them; worked out once a kind."""
-    known = _referring_fields.get(id(kind))
-    if known is None or known[0] is not kind:
-        names = frozenset(name for name, field in kind.fields.items() if _refers(field))
-        known = _referring_fields[id(kind)] = (kind, names)
-    return known[1]
-
-
-def _refers(field: Field) -> bool:
-    below = [*field.properties.values(), *([field.items] if field.items else [])]
-    return field.reference is not None or any(map(_refers, below))
+    fields = referring.of(kind)
+    for name in spec.keys() & fields.keys():
+        yield from _below(fields[name], spec[name], ("spec", name))
 
 
 def _below(field: Field, value: Any, path: Path) -> Iterator[Named]:
@@ -48,7 +32,7 @@ def _below(field: Field, value: Any, path: Path) -> Iterator[Named]:
         for index, item in enumerate(value):
             inner = field.items
             # The reference of a list of names can stand on the list or on its items.
-            carrier = inner if inner is not None and _refers(inner) else field
+            carrier = inner if inner is not None and referring.carries(inner) else field
             yield from _below(carrier, item, (*path, index))
     elif isinstance(value, dict):
         for name, child in field.properties.items():

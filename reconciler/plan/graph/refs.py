@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.kinds import Field, Kind
+from reconciler.kinds import Field, Kind, referring
 from reconciler.plan.changes import LiveObject
 
 
@@ -20,34 +20,16 @@ class Ref(NamedTuple):
 
 def references(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Ref]:
     """Yield what *spec* refers to, in a stable order; the same reference may come twice."""
-    for name, field_ in _referring(kind):
+    for name, field_ in referring.of(kind).items():
         if name in spec:
             for reference, target in _targets(field_, spec[name]):
                 yield Ref(name, reference[0], target, reference[1])
 
 
-_referring_fields: dict[int, tuple[Kind, tuple[tuple[str, Field], ...]]] = {}
-
-
-def _referring(kind: Kind) -> tuple[tuple[str, Field], ...]:
-    """Return the top-level fields of *kind* with a reference in them; worked out once a kind."""
-    known = _referring_fields.get(id(kind))
-    if known is None or known[0] is not kind:
-        found = tuple((name, field_) for name, field_ in kind.fields.items() if _refers(field_))
-        known = _referring_fields[id(kind)] = (kind, found)
-    return known[1]
-
-
-def _refers(field_: Field) -> bool:
-    if field_.reference is not None or any(map(_refers, field_.properties.values())):
-        return True
-    return field_.items is not None and _refers(field_.items)
-
-
 def _targets(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]]:
     if isinstance(value, list):
         items = field_.items
-        if items is not None and _refers(items):
+        if items is not None and referring.carries(items):
             for item in value:
                 yield from _targets(items, item)
         elif field_.reference is not None:
@@ -55,7 +37,7 @@ def _targets(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]
                 yield from _name(field_, item)
     elif isinstance(value, dict):
         for name, below in field_.properties.items():
-            if name in value and _refers(below):
+            if name in value and referring.carries(below):
                 yield from _targets(below, value[name])
     else:
         yield from _name(field_, value)
@@ -69,13 +51,13 @@ def _name(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]]:
 
 def with_names(kind: Kind, spec: Mapping[str, Any], names: Mapping[tuple[str, str], str]) -> dict[str, Any]:
     """Return *spec* with another name in each reference to a (kind, name) that *names* has."""
-    renamed = {name: _renamed(field_, spec[name], names) for name, field_ in _referring(kind) if name in spec}
+    renamed = {name: _renamed(field_, spec[name], names) for name, field_ in referring.of(kind).items() if name in spec}
     return {**spec, **renamed}
 
 
 def _renamed(field_: Field, value: Any, names: Mapping[tuple[str, str], str]) -> Any:
     if isinstance(value, list):
-        carrier = field_.items if field_.items is not None and _refers(field_.items) else field_
+        carrier = field_.items if field_.items is not None and referring.carries(field_.items) else field_
         return [_renamed(carrier, item, names) for item in value]
     if isinstance(value, dict):
         below = field_.properties
