@@ -146,6 +146,10 @@ def _racks(draft: Draft) -> None:
     if draft.new["rack_aware"] and draft.sent_any("rack_aware") and not draft.state.cluster.fields.get("rack_aware"):
         code = "not_rack_aware" if draft.old is None else "rack_awareness_violation"
         raise _refuse(code, "the cluster is not rack-aware")
+    if not (draft.new["rack_aware"] and draft.new["replication"] and draft.sent_any("rack_aware", "replication")):
+        return
+    if len({node.fields.get("rack_id", "") for node in draft.state.members()}) < 2:
+        raise _refuse("rack_awareness_violation", "copies need a second rack")
 
 
 def _persistence(draft: Draft) -> None:

@@ -42,12 +42,12 @@ def _set_certificate(name: str) -> Callable[[World], Any]:
     return lambda world: world("PUT", "/v1/cluster/update_cert", certificate(name)(world))
 
 
-def module(name: str = "mine", part: str = "module") -> bytes:
+def module(name: str = "mine", part: str = "module", **about_it: Any) -> bytes:
     """Return a multipart body with a module of the user's own."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         about = {"module_name": name, "version": 10203, "semantic_version": "1.2.3", "min_redis_version": "7.4"}
-        archive.writestr("module.json", json.dumps(about))
+        archive.writestr("module.json", json.dumps({**about, **about_it}))
     head = f'--edge\r\nContent-Disposition: form-data; name="{part}"; filename="m.zip"\r\n\r\n'.encode()
     return head + file.getvalue() + b"\r\n--edge--\r\n"
 

@@ -60,7 +60,7 @@ class World(Caller):
 
     def try_(self, method: str, path: str, body: Any = None, **more: Any) -> Response:
         """Make one call; *more*: `query`, `login` (None for nobody), `content` (the Content-Type), `node`."""
-        headers = {"content-type": more.get("content", "application/json")}
+        headers = {"content-type": more.get("content", "application/json"), **more.get("headers", {})}
         login = more.get("login", (self.core.settings.username, self.core.settings.password))
         if login:
             headers["authorization"] = login if isinstance(login, str) else basic(*login)
@@ -97,6 +97,7 @@ class Try(NamedTuple):
     wait: float = 0  # seconds between what is done before and the call
     settings: Mapping[str, Any] = {}
     node: int = 1
+    headers: Mapping[str, str] = {}
 
 
 def run(version: str, endpoint: Endpoint, attempt: Try) -> Response:
@@ -111,7 +112,12 @@ def run(version: str, endpoint: Endpoint, attempt: Try) -> Response:
     world.clock.sleep(attempt.wait)
     path = attempt.path(world) if callable(attempt.path) else world.fill(attempt.path or endpoint.path)
     body = attempt.body(world) if callable(attempt.body) else attempt.body
-    more: dict[str, Any] = {"query": attempt.query, "content": attempt.content, "node": attempt.node}
+    more: dict[str, Any] = {
+        "query": attempt.query,
+        "content": attempt.content,
+        "node": attempt.node,
+        "headers": attempt.headers,
+    }
     if attempt.login != ("", ""):
         more["login"] = attempt.login(world) if callable(attempt.login) else attempt.login
     return world.try_(endpoint.method, path, body, **more)
