@@ -94,7 +94,7 @@ def _current(state: State, user: Record) -> None:
     if not days:
         return
     issued = str(user.fields.get("password_issue_date", ""))
-    if issued and issued <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(state.now - days * 86400)):
+    if issued and issued <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(max(0, state.now - days * 86400))):
         user.set(status="password_expired")
         raise ApiError(401, "password_expired", "the password has expired", _CHALLENGE)
 

@@ -15,11 +15,13 @@ from .registry import Endpoint, open_, routes
 from .schema import schema
 from .settings import Settings
 
+_ACTION = {"type": "object", "required": ["action_uid"], "properties": {"action_uid": {"type": "string"}}}
 _FORMS: Mapping[str, Json] = {
     "array": {"type": "array", "items": {}},
     "object": {"type": "object"},
     "map": {"type": "object"},
-    "action_uid": {"type": "object", "required": ["action_uid"], "properties": {"action_uid": {"type": "string"}}},
+    "action_uid": _ACTION,
+    "action_uid_or_blueprint": {"anyOf": [_ACTION, {"type": "array", "items": {"type": "object"}}]},  # of a dry run
 }
 _CONTENT = {
     "binary": "application/x-gzip",

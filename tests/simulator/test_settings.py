@@ -219,6 +219,19 @@ def test_old_passwords_expire_and_an_admin_can_set_new_ones() -> None:
     assert caller("GET", "/v1/users/1").json()["status"] == "active"
 
 
+def test_a_password_may_last_longer_than_any_calendar() -> None:
+    caller = cluster()
+    caller("PUT", "/v1/cluster", {"password_expiration_duration": 10**15})
+    assert caller("GET", "/v1/cluster").status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/users", "/v1/roles"])
+def test_a_uid_that_is_taken_is_refused(path: str) -> None:
+    body = {"uid": 1, "name": "second", "email": "s@example.com", "password": "a-password", "role_uids": [1]}
+    sent = body if path == "/v1/users" else {"uid": 1, "name": "second", "management": "none"}
+    assert refused(cluster(), path, sent, "POST") == (409, "uid_exists")
+
+
 def test_suffixes_groups_and_alerts_answer() -> None:
     caller = cluster(nodes=2)
     assert caller("GET", "/v1/suffix/cluster.local").json() in caller("GET", "/v1/suffixes").json()
