@@ -72,22 +72,22 @@ def probe(client: Reader, cluster: str) -> None:
         raise Refused(f"{label}an upgrade is in progress (nodes run {', '.join(versions)}); try again when it is done")
 
 
-def read_ports(client: Reader, databases: Iterable[LiveObject]) -> frozenset[int]:
-    """Return the ports that no new database may take: those in use and those that the cluster reserves.
+def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> frozenset[int]:
+    """Return the ports that no new object of *kind* may take: those in use and those that the cluster reserves.
 
-    Of a database that is not among *databases*, the ones that the plan knows, the port does not count: it came up
-    since, and if somebody else has just made what the plan is to make, the server must refuse us its port.
+    Of one that is not among *objects*, the ones that the plan knows, the port does not count: it came up since, and if
+    somebody else has just made what the plan is to make, the server must refuse us its port.
     """
-    known = {one.uid for one in databases}
+    known = {one.uid for one in objects}
     cluster = client.get("/v1/cluster", shape=dict).body
     ports = {port for item in _listed(cluster, "reserved_ports") for port in _port_range(item)}
     ports.update(port for item in _listed(cluster, "system_reserved_ports") for port in _port_range(item))
-    for database in client.get("/v1/bdbs?fields=endpoints,port,uid", shape=list).body:
-        if not isinstance(database, dict):
-            raise ReadIncomplete("GET /v1/bdbs: an element of the list is not an object")
-        if database.get("uid") not in known:
+    for wire in client.get(f"{kind.path}?fields=endpoints,port,{kind.id}", shape=list).body:
+        if not isinstance(wire, dict):
+            raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object")
+        if wire.get(kind.id) not in known:
             continue
-        ends = [database, *(end for end in _listed(database, "endpoints") if isinstance(end, dict))]
+        ends = [wire, *(end for end in _listed(wire, "endpoints") if isinstance(end, dict))]
         ports.update(port for end in ends if isinstance(port := end.get("port"), int))
     return frozenset(ports - {0})
 

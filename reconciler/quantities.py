@@ -22,10 +22,8 @@ PATTERNS: Mapping[str, str] = {
     unit: rf"^[0-9]{{1,12}}(\.[0-9]{{1,6}})?({'|'.join(sorted(suffixes))})$" for unit, suffixes in UNITS.items()
 }
 
-REDIS_SIZE_PATTERN = "^[0-9]{1,15}(kb|mb|gb|KiB|MiB|GiB)?$"
-"""Sizes in fields that are text in the API: Redis' own suffixes, where mb is MiB. "100MB" could be either: refused."""
-
 _QUANTITY = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,6}))?([A-Za-z]+)")
+# In fields that are text in the API: Redis' own suffixes, where mb is MiB. "100MB" could be either: refused.
 _REDIS_SIZE = re.compile(r"([0-9]{1,15})(kb|mb|gb|KiB|MiB|GiB)?")
 
 

@@ -19,7 +19,7 @@ from reconciler.errors import InputError, LedgerError, PlanStale, Problem, Secre
 from reconciler.kinds import Address, load_kinds
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
 from reconciler.secrets import Secret, resolve
-from reconciler.wanted import Wanted, needs_port, wanted_for
+from reconciler.wanted import Wanted, needing_ports, wanted_for
 
 if TYPE_CHECKING:
     from reconciler.client import Client
@@ -174,12 +174,12 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         },
     )
     for name, mine in by_cluster.items():
-        if needs_port(session.kinds, mine, states[name]):
+        for kind in needing_ports(session.kinds, mine, states[name]):
             from reconciler.live import read_ports
 
-            states[name] = replace(
-                states[name], taken_ports=read_ports(session.clients()[name], states[name].objects["Database"])
-            )
+            state = states[name]
+            taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
+            states[name] = replace(state, taken_ports=state.taken_ports | taken)
     statuses = _secret_statuses(session, resources)
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))

@@ -41,13 +41,15 @@ def referred_kinds(field: Field) -> Iterator[str]:
         yield from referred_kinds(child)
 
 
-def needs_port(kinds: Mapping[str, Kind], resources: Iterable[Resource], state: LiveState) -> bool:
-    """Say whether a create is coming whose guard is a port that nobody declared."""
+def needing_ports(kinds: Mapping[str, Kind], resources: Iterable[Resource], state: LiveState) -> list[Kind]:
+    """Return the kinds of which something is to be created whose guard is a port that nobody declared."""
     names: dict[str, set[str]] = {kind: {item.name for item in items} for kind, items in state.objects.items()}
-    return any(
-        "port" in kinds[resource.address.kind].guard
+    found = {
+        resource.address.kind
+        for resource in resources
+        if "port" in kinds[resource.address.kind].guard
         and not resource.absent
         and not resource.spec.get("port")
         and resource.address.name not in names.get(resource.address.kind, ())
-        for resource in resources
-    )
+    }
+    return [kinds[name] for name in sorted(found)]

@@ -91,9 +91,11 @@ class _Apply:
         planned = reconcile.plan(session, manifests, wishes)
         go = self.approved(planned.plan, wishes)
         with session.locked(planned.plan.clusters):
+            if not go:
+                return self.finish(manifests, planned, go=False)
             now = reconcile.plan(session, manifests, reconcile.same_ports(wishes, planned.plan))
             reconcile.still_true(planned, now)
-            return self.finish(manifests, now, go=go)
+            return self.finish(manifests, now, go=True)
 
     def finish(self, manifests: Manifests, planned: reconcile.Planned, *, go: bool) -> Report | None:
         """Do what was approved, and own what was right before; the caller holds the locks."""

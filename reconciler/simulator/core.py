@@ -263,10 +263,6 @@ class Core:
 
     # The hands of a test or an operator
 
-    def outsiders(self) -> list[int]:
-        """Return the numbers of the machines that belong to no cluster."""
-        return [number for number, machine in self.site.machines.items() if machine.state is None]
-
     def set_node(self, uid: int, *, up: bool) -> None:
         """Take a machine down, so that it refuses connections, or bring it up again; another member becomes primary."""
         with self.state.lock:

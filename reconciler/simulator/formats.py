@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import zoneinfo
 from collections.abc import Callable, Mapping
@@ -31,15 +29,6 @@ def _is_cron_field(field: str, limits: tuple[int, int]) -> bool:
 @cache
 def _zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones()) | {"UTC"}
-
-
-def is_base64(text: str) -> bool:
-    """Say whether *text* is base64."""
-    try:
-        base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
 
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")

@@ -166,7 +166,7 @@ def test_ports_in_use_and_reserved_ones_are_taken_but_not_of_what_came_up_since(
         }
     )
     known = [LiveObject("Database", uid, f"db-{uid}", {}) for uid in (1, 2)]
-    assert live.read_ports(client, known) == {11000, 11010, 11011, 11012, 8443, 12000, 12001}
+    assert live.read_ports(client, KINDS["Database"], known) == {11000, 11010, 11011, 11012, 8443, 12000, 12001}
 
 
 @pytest.mark.parametrize("wire", [{}, {"name": None}, {"name": 5}])
