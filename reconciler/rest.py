@@ -15,7 +15,7 @@ from reconciler.calls import Body
 from reconciler.errors import ReadIncomplete
 from reconciler.hooks import Marks, hook_of
 from reconciler.kinds import MISSING, Field, Kind, Reference
-from reconciler.normalize import canonical_live, is_value_from
+from reconciler.normalize import canonical_live, is_unread, is_value_from
 from reconciler.plan import LiveObject
 
 if TYPE_CHECKING:
@@ -75,8 +75,9 @@ def wire_names(kind: Kind, fields: frozenset[str]) -> frozenset[str]:
     names.update(
         field.wire
         for name, field in kind.fields.items()
-        if name in fields and not (field.write_only or field.secret or name in hook.doors)
+        if name in fields and not (is_unread(field) or field.secret or name in hook.doors)
     )
+    names.update(wire for name, door in hook.doors.items() if name in fields for wire in door.shows)
     names.update(key for rule in kind.builtin for key in rule)
     if kind.wait and "field" in kind.wait:
         names.add(kind.wait["field"])
@@ -222,7 +223,7 @@ def _decoder(name: str, same: _Same) -> _Decoder:
 
 def _wire_fields(fields: Mapping[str, Field]) -> dict[str, tuple[str, _Convert | None]]:
     """Return what to keep of an object: wire name → spec name and conversion."""
-    kept = (field for field in fields.values() if not (field.read_only or field.secret or field.write_only))
+    kept = (field for field in fields.values() if not (is_unread(field) or field.secret))
     return {field.wire: (field.name, _converter(field)) for field in kept}
 
 
