@@ -40,6 +40,7 @@ class Reference:
     as_string: bool = False  # the API wants "7", not 7
     literals: tuple[str, ...] = ()  # values that are not names, such as "all"
     defer: bool = False  # may be set in a second step where references form a ring
+    address_into: str = ""  # the property beside it that gets HOST:PORT of the other object, where that is known
     cluster_from: str = ""  # the property beside it that names the cluster of the other object; "" = the same cluster
 
 
@@ -190,6 +191,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
             reference.get("asString", False),
             tuple(reference.get("literals", ())),
             reference.get("defer", False),
+            reference.get("addressInto", ""),
             reference.get("clusterFrom", ""),
         )
         if reference

@@ -18,6 +18,7 @@ class Marks(NamedTuple):
 
     operation: str = ""  # op id that our create put on it
     owner: str = ""  # who else manages it, in words
+    addresses: tuple[str, ...] = ()  # HOST:PORT under which clients reach it
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,11 @@ NEEDS: Mapping[tuple[str, str], Mapping[str, Any]] = {
 VALUES: Mapping[tuple[str, str], list[Any]] = {
     ("Database", "memory_size"): ["512MiB", "1GiB", 3 * 2**30],
     ("Database", "redis_version"): ["7.4", "8.0"],
+    ("Database", "replica_sources"): [
+        [{"address": "source.example.com:12000"}],
+        [{"uri": {"valueFrom": {"env": "SOURCE_URI"}}, "compression": 3, "encryption": True}],
+        [{"uri": "redis://source.example.com:12001"}],
+    ],
     ("Database", "shards_count"): [2, 4],
     ("User", "auth_method"): ["regular", "entraid", "sso"],
 }
