@@ -312,7 +312,7 @@ def test_kinds_tell_what_a_field_takes(bare: Cli) -> None:
         "Database.shards_count: integer; 1 to 512; default 1"
     )
     assert bare("kinds", "Database.memory_size").out.splitlines()[0] == (
-        "Database.memory_size: integer or string; at least 0; in bytes"
+        "Database.memory_size: integer; at least 0; in bytes"
     )
 
 

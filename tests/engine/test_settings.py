@@ -38,7 +38,9 @@ NEEDS: Mapping[tuple[str, str], Mapping[str, Any]] = {
 VALUES: Mapping[tuple[str, str], list[Any]] = {
     ("License", "license"): [make(shards_limit=100), make(shards_limit=200)],
     ("ConnectionAuditing", "audit_protocol"): ["TCP"],
-    ("LDAP", "dn_group_query"): [{"base": "dc=a", "filter": "(member=%D)", "scope": scope} for scope in ("base", "one")],
+    ("LDAP", "dn_group_query"): [
+        {"base": "dc=a", "filter": "(member=%D)", "scope": scope} for scope in ("base", "one")
+    ],
     ("LDAP", "user_dn_query"): [{"base": "dc=a", "filter": "(uid=%u)", "scope": scope} for scope in ("base", "one")],
     ("SSO", "protocol"): ["saml2"],
     ("Cluster", "password_expiration_duration"): [0, 365],
