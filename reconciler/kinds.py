@@ -112,6 +112,7 @@ class Kind:
     since: str = ""  # first server version that has the kind
     until: str = ""  # last one
     absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
+    after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, though none is named
     doc: str = ""  # where the API documents the object
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
@@ -247,6 +248,7 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         since=rest.get("since", ""),
         until=rest.get("until", ""),
         absent=tuple(rest.get("absent", ())),
+        after=tuple(rest.get("after", ())),
         doc=rest.get("doc", ""),
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),

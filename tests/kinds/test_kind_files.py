@@ -155,6 +155,10 @@ def test_references_point_to_kinds_that_exist() -> None:
     assert Reference("Database", as_string=True, literals=("all",)) in found
 
 
+def test_kinds_that_others_build_on_exist() -> None:
+    assert {base for kind in KINDS.values() for base in kind.after} <= KINDS.keys()
+
+
 def test_keys_of_lists_are_required_fields_of_their_items() -> None:
     for kind, path, schema in FIELDS:
         for name in schema.get("x-key", ()):
