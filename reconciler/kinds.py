@@ -85,6 +85,11 @@ class Field:
     holds_secret: bool = False  # this field or anything below it is secret
     variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
 
+    @property
+    def lists_secrets(self) -> bool:
+        """Whether this is a set of secrets, of which only what comes and goes is written."""
+        return self.items is not None and self.items.secret
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -127,6 +132,7 @@ class Kind:
             rule["field"]
             for rule in self.required_on_create
             if rule["field"] not in spec
+            and rule.get("or") not in spec
             and not any(spec.get(name) in values for name, values in rule.get("unless", {}).items())
         )
 
