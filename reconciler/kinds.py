@@ -116,6 +116,9 @@ class Kind:
     list_key: str = ""  # the list stands at this key of the answer
     since: str = ""  # first server version that has the kind
     until: str = ""  # last one
+    absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
+    after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, though none is named
+    doc: str = ""  # where the API documents the object
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
     validator: Validator = field(init=False, repr=False, compare=False)  # of spec
@@ -250,6 +253,9 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         list_key=rest.get("list", ""),
         since=rest.get("since", ""),
         until=rest.get("until", ""),
+        absent=tuple(rest.get("absent", ())),
+        after=tuple(rest.get("after", ())),
+        doc=rest.get("doc", ""),
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),
     )
@@ -267,6 +273,12 @@ def load_kinds() -> Mapping[str, Kind]:
     files = [path for path in schema_folder().glob("*.json") if path.name != vocabulary.MANIFEST_FILE]
     kinds = [_kind(json.loads(path.read_bytes())) for path in files]
     return MappingProxyType({kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name)})
+
+
+def kind_source(name: str) -> dict[str, Any]:
+    """Return the kind file of *name* as it stands: what people may want to know of a field is all there."""
+    source: dict[str, Any] = json.loads((schema_folder() / f"{name.lower()}.json").read_bytes())
+    return source
 
 
 @functools.cache

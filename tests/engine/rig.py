@@ -110,7 +110,7 @@ class Rig:
         self.stop = threading.Event()
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
-        name = value_from["env"]
+        (name,) = value_from.values()
         return Secret(self.passwords.get(name, f"{CANARY}-{name}"))
 
     def read(self) -> LiveState:
