@@ -120,7 +120,7 @@ def kind_about(kind: Kind) -> dict[str, Any]:
         "since": kind.since or None,
         "until": kind.until or None,
         "protect": kind.protect or None,
-        "needs": [rule["field"] for rule in kind.required_on_create] or None,
+        "needs": [_needed(rule) for rule in kind.required_on_create] or None,
         "documented": kind.doc or None,
         "fields": list(source["properties"]),
         "example": _manifest(kind, source["examples"][0]),
@@ -152,6 +152,7 @@ def field_about(kind: Kind, steps: Sequence[Step]) -> dict[str, Any]:
         "onlyGrows": schema.get("x-only-grows"),
         "optionOf": schema.get("x-option-of"),
         "secret": schema.get("x-secret"),
+        "fromFile": schema.get("x-from-file"),
         "writeOnly": schema.get("writeOnly"),
         "refersTo": (_reference(schema) or {}).get("kind"),
         "only": next((f"with type: {step.shape}" for step in reversed(steps) if step.shape), None),
@@ -162,6 +163,10 @@ def field_about(kind: Kind, steps: Sequence[Step]) -> dict[str, Any]:
         "example": _manifest(kind, _spec(steps)),
     }
     return {name: value for name, value in about.items() if value is not None}
+
+
+def _needed(rule: Mapping[str, Any]) -> str:
+    return " or ".join(filter(None, (rule["field"], rule.get("or", ""))))
 
 
 def _nearest(sources: Sequence[Schema], word: str) -> str | None:
@@ -324,6 +329,8 @@ def _field_rows(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from (
         ("impact" if not place else "", _impact_text(each)) for place, each in enumerate(about.get("impact", ()))
     )
+    if "fromFile" in about:
+        yield "written", "as text, or as valueFrom"
     if "secret" in about:
         yield "secret", _SECRETS[about["secret"]]
     marks = {"writeOnly": "write only", "immutable": "fixed at creation", "onlyGrows": "only grows"}
