@@ -138,14 +138,14 @@ class Session:
             yield
 
 
-def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]:
-    """Read what is *wanted* of each cluster, all of them at once."""
+def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = False) -> dict[str, LiveState]:
+    """Read what is *wanted* of each cluster, all of them at once; *schemas*: also what it says of its own objects."""
     from reconciler import live
 
     clients, ledger = session.clients(), session.known_ledger()
 
     def one(name: str) -> LiveState:
-        return live.read(clients[name], session.kinds, wanted[name], name)
+        return live.read(clients[name], session.kinds, wanted[name], name, schemas=schemas)
 
     if len(wanted) == 1:
         states = [one(name) for name in wanted]
@@ -172,6 +172,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
             name: wanted_for(session.kinds, mine, [a for a in owned if a.cluster == name] if options.prune else [])
             for name, mine in by_cluster.items()
         },
+        schemas=True,
     )
     for name, mine in by_cluster.items():
         for kind in needing_ports(session.kinds, mine, states[name]):
@@ -222,7 +223,7 @@ def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
         mine = wanted[change.address.cluster]
         known = mine.get(change.address.kind) or frozenset()
         mine[change.address.kind] = known.union(change.rests_on or (), change.body)
-    return read(session, wanted)
+    return read(session, wanted, schemas=True)
 
 
 def settle(session: Session) -> None:
@@ -238,7 +239,7 @@ def settle(session: Session) -> None:
         if ledger and fields:
             with session.locked([name]):
                 wanted: Wanted = {kind: frozenset(names) for kind, names in fields.items() if kind in session.kinds}
-                recover(ledger, session.kinds, read(session, {name: wanted})[name])
+                recover(ledger, session.kinds, read(session, {name: wanted}, schemas=True)[name])
 
 
 def execute(
@@ -295,7 +296,7 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
         for name in names:
             mine = cluster if len(session.targets) > 1 else ""
-            text = exporting.manifests_of(session.kinds[name], state.objects[name], cluster=mine)
+            text = exporting.manifests_of(session.kinds[name], state.objects.get(name, ()), cluster=mine)
             if text:
                 file = f"{name.lower()}.yaml"
                 pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))

@@ -17,7 +17,7 @@ LAYERS = (
     ("quantities", "strictyaml", "telemetry", "validation", "vocabulary"),
     ("settings", "secrets"),
     ("kinds",),
-    ("normalize",),
+    ("normalize", "serverschema", "versions"),
     ("diff", "manifests"),
     ("adoption", "drift", "plan", "report", "wanted"),
     ("rest", "hooks"),
@@ -54,7 +54,7 @@ HOMES = {
 }
 
 # Code that decides: no clock, no chance, no files, no sockets, no threads, no environment.
-PURE = ("normalize", "diff", *LAYERS[6], "rest", "hooks", "flows")
+PURE = ("normalize", "serverschema", "versions", "diff", *LAYERS[6], "rest", "hooks", "flows")
 IMPURE = {
     *("time", "datetime", "random", "secrets", "os", "io", "pathlib", "tempfile", "shutil", "socket", "ssl"),
     *("http", "urllib", "threading", "asyncio", "concurrent", "multiprocessing", "subprocess", "signal"),
