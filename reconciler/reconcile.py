@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reconciler.ledger import Ledger
     from reconciler.manifests import Manifests, Resource
     from reconciler.outputs import Output
+    from reconciler.rehearse import Rehearsal
     from reconciler.report import Report
     from reconciler.settings import Settings, Target
 
@@ -186,6 +187,13 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     statuses = _secret_statuses(session, resources)
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
+
+
+def rehearse(session: Session, planned: Planned) -> Rehearsal:
+    """Ask the clusters what they would say to a plan; stores nothing there."""
+    from reconciler.rehearse import rehearse
+
+    return rehearse(planned.plan, session.kinds, session.clients(), planned.live, session.reveal)
 
 
 def still_true(before: Planned, now: Planned) -> None:

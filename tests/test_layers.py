@@ -24,7 +24,7 @@ LAYERS = (
     ("rest", "hooks"),
     ("flows",),
     ("client", "ledger", "render", "export", "outputs"),
-    ("live", "source"),
+    ("live", "rehearse", "source"),
     ("apply",),
     ("reconcile",),
     ("agent",),
