@@ -7,6 +7,7 @@ about the plan and are counted. It must not know how a change is carried out bey
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -22,10 +23,11 @@ from reconciler.hooks import NOTHING, hook_of
 from reconciler.kinds import Kind
 from reconciler.live import Getter, drive
 from reconciler.plan import Action, Change, LiveState, Note, Plan
+from reconciler.plan.graph import Ref, references
 from reconciler.rest import Reveal, Uid, encode, endpoint, uid_of_unnamed
 
 OBJECTION = "objection"  # level of the notes
-LATER = "they build on what this plan does first"
+LATER = "they refer to what this plan makes first"
 REPLACES = "they replace what is there"
 SECRET = "a secret that they send is not to be had here"  # noqa: S105 - no secret
 FORBIDDEN = "this login may not make such changes, or the licence has lapsed"
@@ -60,7 +62,7 @@ class _Stage:
     silent: threading.Event = field(default_factory=threading.Event)
 
     def uid(self, kind: str, name: str) -> Uid:
-        """Return the uid of what a change refers to, as long as it is there already."""
+        """Return the uid of what a change refers to; raises Conflict where it is not there yet."""
         found = [one.uid for one in self.live.objects.get(kind, ()) if one.name == name]
         unnamed = uid_of_unnamed(name)
         if len(found) == 1:
@@ -68,6 +70,14 @@ class _Stage:
         if found or unnamed is None:
             raise Conflict(f"{kind}/{name} is not there yet")
         return unnamed
+
+    def has(self, ref: Ref) -> bool:
+        """Tell whether what is referred to is there already."""
+        try:
+            self.uid(ref.kind, ref.name)
+        except Conflict:
+            return False
+        return True
 
 
 def rehearse(
@@ -91,7 +101,7 @@ def rehearse(
         if not mine:
             continue
         with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(mine)), thread_name_prefix="rehearse") as pool:
-            said = list(pool.map(lambda change, stage=stage: _ask(stage, plan, change), mine))
+            said = list(pool.map(functools.partial(_ask, stage), mine))
         for change, (why_not, objection) in zip(mine, said, strict=True):
             if why_not:
                 unasked[why_not] += 1
@@ -116,25 +126,22 @@ def _takes(stage: _Stage, change: Change) -> bool:
     return creates or any(name not in hook.doors for name in change.body) or bool(change.renamed_from)
 
 
-def _ask(stage: _Stage, plan: Plan, change: Change) -> tuple[str, str]:
+def _ask(stage: _Stage, change: Change) -> tuple[str, str]:
     """Return why *change* could not be asked about, and what the cluster objects to; "" for nothing."""
     if change.action is Action.REPLACE:
         return REPLACES, ""
-    if (change.action is Action.UPDATE and change.uid is None) or any(
-        _makes(plan.changes[number - 1]) for number in change.after
-    ):
+    kind = stage.kinds[change.address.kind]
+    body = _speakable(stage, kind, change)
+    if body is None:
         return LATER, ""
     if stage.silent.is_set():
         return SILENT, ""
-    kind = stage.kinds[change.address.kind]
     try:
-        stage.client.send(_call(stage, kind, change), brief=True)
+        stage.client.send(_call(stage, kind, change, body), brief=True)
     except Unauthorized:
         raise
     except SecretMissing:
         return SECRET, ""
-    except Conflict:
-        return LATER, ""
     except Forbidden:
         return FORBIDDEN, ""
     except Busy:
@@ -149,15 +156,27 @@ def _ask(stage: _Stage, plan: Plan, change: Change) -> tuple[str, str]:
     return "", ""
 
 
-def _makes(change: Change) -> bool:
-    """Tell whether what comes after *change* can be asked about only once it is done."""
-    return change.action in (Action.CREATE, Action.REPLACE, Action.DELETE) or bool(change.renamed_from)
+def _speakable(stage: _Stage, kind: Kind, change: Change) -> Mapping[str, Any] | None:
+    """Return the body of *change* as far as what it refers to is there by now; None where that is too little.
+
+    A database can be asked about before its roles are there: the fields that may be set in a second step are left out.
+    """
+    if change.action is Action.UPDATE and change.uid is None:
+        return None  # it waits for the object itself
+    home = change.address.cluster
+    missing = {ref for ref in references(kind, change.body) if ref.at(home).cluster != home or not stage.has(ref)}
+    required = {rule["field"] for rule in kind.required_on_create}
+    if any(not ref.defer or ref.field in required for ref in missing):
+        return None
+    late = {ref.field for ref in missing}
+    body = {name: value for name, value in change.body.items() if name not in late}
+    return body if body or change.action is Action.CREATE or change.renamed_from else None
 
 
-def _call(stage: _Stage, kind: Kind, change: Change) -> Call:
+def _call(stage: _Stage, kind: Kind, change: Change, body: Mapping[str, Any]) -> Call:
     """Return the request that an apply would send for *change* to the object itself, as a dry run."""
     hook = hook_of(kind)
-    wire: Mapping[str, Any] = encode(kind, change.body, stage.uid, stage.reveal)
+    wire: Mapping[str, Any] = encode(kind, body, stage.uid, stage.reveal)
     if change.action is Action.CREATE:
         doors = {kind.fields[name].wire for name, door in hook.doors.items() if door.on_create}
         named = {} if kind.singleton else {kind.key[0]: change.address.name}
