@@ -40,6 +40,7 @@ class Reference:
     as_string: bool = False  # the API wants "7", not 7
     literals: tuple[str, ...] = ()  # values that are not names, such as "all"
     defer: bool = False  # may be set in a second step where references form a ring
+    address_into: str = ""  # the property beside it that gets HOST:PORT of the other object, where that is known
     cluster_from: str = ""  # the property beside it that names the cluster of the other object; "" = the same cluster
 
 
@@ -83,6 +84,8 @@ class Field:
     impacts: tuple[Impact, ...] = ()  # x-impact
     properties: Mapping[str, Field] = field(default_factory=dict)  # children of an object
     items: Field | None = None  # of an array
+    option_of: tuple[str, ...] | None = None  # x-option-of: no state; goes along with a change of these, () of any
+    only_grows: bool = False  # x-only-grows: a smaller number, an older version or true to false is refused
     holds_secret: bool = False  # this field or anything below it is secret
     variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
 
@@ -192,6 +195,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
             reference.get("asString", False),
             tuple(reference.get("literals", ())),
             reference.get("defer", False),
+            reference.get("addressInto", ""),
             reference.get("clusterFrom", ""),
         )
         if reference
@@ -217,6 +221,8 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),
         properties=children,
         items=items,
+        option_of=tuple(schema["x-option-of"]) if "x-option-of" in schema else None,
+        only_grows=schema.get("x-only-grows", False),
         holds_secret=bool(hides) or any(child.holds_secret for child in below),
         variants="x-variants" in schema,
     )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler import drift, normalize, telemetry
 from reconciler.errors import InputError, LedgerError, PlanStale, Problem, SecretMissing
 from reconciler.kinds import Address, load_kinds
+from reconciler.locating import located
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
 from reconciler.secrets import Secret, resolve
 from reconciler.wanted import Wanted, needing_ports, wanted_elsewhere, wanted_for
@@ -184,6 +185,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
             state = states[name]
             taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
             states[name] = replace(state, taken_ports=state.taken_ports | taken)
+    resources = tuple(located(session.kinds, resources, states))
     statuses = _secret_statuses(session, resources)
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))

@@ -10,9 +10,10 @@ from reconciler import flows
 from reconciler.apply.directory import Directory
 from reconciler.apply.means import Connection, Means
 from reconciler.calls import Body, Flow
+from reconciler.diff import SECRET
 from reconciler.errors import ChangedUnderneath, Conflict, LedgerError, ReconcilerError
 from reconciler.flows import Ended, Expected, Task
-from reconciler.kinds import Address, Kind
+from reconciler.kinds import MISSING, Address, Kind
 from reconciler.ledger import Intent, Ledger, Record
 from reconciler.normalize import hidden_values, is_value_from
 from reconciler.plan import Action, Change, Owned
@@ -150,6 +151,7 @@ def _task(site: Site, change: Change, wire: Body, operation: str) -> Task:
         operation=operation,
         window=site.window,
         asked=frozenset({*change.body, *(change.rests_on or ())}),
+        changed={one.path: one.before is MISSING for one in change.fields},
         uid_of=site.uid_of,
     )
 
@@ -220,6 +222,8 @@ class _Secrets:
             if is_value_from(value):
                 secret = self.reveal(value["valueFrom"])
                 self.digests[path] = site.ledger.digest(change.address, path, secret)
+        gone = [one.path for one in change.fields if one.before is SECRET and one.after is MISSING]
+        self.digests.update(dict.fromkeys(gone, ""))
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         place = repr(sorted(value_from.items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from reconciler.calls import Body, Flow
@@ -50,6 +50,7 @@ class Task:
     operation: str = ""
     window: float = 120.0  # an effect may come as late as this after a lost answer
     asked: frozenset[str] = frozenset()  # fields that matter: some are read in another way
+    changed: Mapping[str, bool] = field(default_factory=dict)  # paths that the plan changes → whether they are new
     uid_of: Callable[[Address], Uid] = _nowhere  # of what it refers to, on any cluster
     earlier: Sequence[Mapping[str, Any]] = ()  # bodies that a create of the same operation has sent before
     accepted: bool = False  # a write was answered with success
@@ -63,7 +64,7 @@ class Task:
         self, wire: Mapping[str, Any], uid: Uid | None = None, live: Mapping[str, Any] | None = None
     ) -> Writing:
         """Return what a hook gets to see of one write."""
-        return Writing(self.kind, self.address, uid, wire, live or {}, self.uid_of, self.operation)
+        return Writing(self.kind, self.address, uid, wire, live or {}, self.uid_of, self.operation, self.changed)
 
     def plain(self) -> dict[str, Any]:
         """Return what an update sends to the object itself, and not through a door."""
