@@ -78,7 +78,7 @@ def read(
 
     version = probe(client, cluster)
     served = _served_schemas(client, kinds, wanted, version) if schemas else {}
-    known = {name: serverschema.known_fields(kinds[name], schema) for name, schema in served.items()}
+    known = {name: serverschema.known_fields(kinds[name], one) for name, one in served.items()}
     kinds = versions.available(kinds, version, known)
     complete = _with_referenced(kinds, {name: fields for name, fields in wanted.items() if name in kinds})
     with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
@@ -116,7 +116,7 @@ def probe(client: Reader, cluster: str) -> versions.Version | None:
 
 def _served_schemas(
     client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, version: versions.Version | None
-) -> dict[str, Mapping[str, Any]]:
+) -> dict[str, serverschema.Served]:
     """Ask the cluster what it says of the *wanted* kinds; its advice is worth having and not worth waiting for.
 
     One after the other, and no more after the first that fails: failures in a row would take a node out of rotation.
@@ -134,9 +134,9 @@ def _served_schemas(
             raise
         except ClusterError:
             break
-        schema = serverschema.understood(answer.body, kind.jsonschema)
-        if schema is not None:
-            found[name] = schema
+        served = serverschema.understood(answer.body, kind.jsonschema, hook_of(kind).doors)
+        if served is not None:
+            found[name] = served
     return found
 
 

@@ -8,6 +8,7 @@ about the plan and are counted. It must not know how a change is carried out bey
 from __future__ import annotations
 
 import functools
+import re
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -16,14 +17,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from reconciler import versions
-from reconciler.calls import Answer, Body, Call
+from reconciler.calls import Answer, Call, Flow
 from reconciler.errors import Busy, ClusterError, Conflict, Forbidden, Rejected, SecretMissing, Unauthorized
-from reconciler.flows import one
-from reconciler.hooks import NOTHING, hook_of
-from reconciler.kinds import Kind
-from reconciler.live import Getter, drive
+from reconciler.flows import Task, look, post, put
+from reconciler.flows.steps import is_busy
+from reconciler.hooks import hook_of
+from reconciler.kinds import Address, Kind
 from reconciler.plan import Action, Change, LiveState, Note, Plan
-from reconciler.plan.graph import Ref, references
+from reconciler.plan.graph import references
 from reconciler.rest import Reveal, Uid, encode, endpoint, uid_of_unnamed
 
 OBJECTION = "objection"  # level of the notes
@@ -32,13 +33,17 @@ REPLACES = "they replace what is there"
 SECRET = "a secret that they send is not to be had here"  # noqa: S105 - no secret
 FORBIDDEN = "this login may not make such changes, or the licence has lapsed"
 BUSY = "the cluster is busy with the objects"
+OTHERWISE = "they take other requests first"
 SILENT = "the cluster gave no answer that can be used"
 
 _PARALLEL = 4
+_LOGIN = re.compile(r"//[^/@\s]*@")
 
 
-class Listener(Getter, Protocol):
+class Listener(Protocol):
     """What a rehearsal needs of `client.Client`."""
+
+    def get(self, path: str, *, missing_ok: bool = False, brief: bool = False) -> Answer: ...
 
     def send(self, call: Call, *, brief: bool = False) -> Answer: ...
 
@@ -51,30 +56,35 @@ class Rehearsal(NamedTuple):
     unasked: Mapping[str, int]  # why others were not, and how many
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Stage:
-    """One cluster during a rehearsal."""
+    """All clusters during a rehearsal, and one that is asked."""
 
-    client: Listener
-    live: LiveState
+    name: str
+    clients: Mapping[str, Listener]
+    live: Mapping[str, LiveState]
+    uids: Mapping[Address, list[Uid]]  # of all that is there, on all of them
     kinds: Mapping[str, Kind]
     reveal: Reveal
     silent: threading.Event = field(default_factory=threading.Event)
 
-    def uid(self, kind: str, name: str) -> Uid:
+    def uid_of(self, address: Address) -> Uid:
         """Return the uid of what a change refers to; raises Conflict where it is not there yet."""
-        found = [one.uid for one in self.live.objects.get(kind, ()) if one.name == name]
-        unnamed = uid_of_unnamed(name)
+        found = self.uids.get(address, ())
+        unnamed = uid_of_unnamed(address.name)
         if len(found) == 1:
             return found[0]
         if found or unnamed is None:
-            raise Conflict(f"{kind}/{name} is not there yet")
+            raise Conflict(f"{address} is not there yet")
         return unnamed
 
-    def has(self, ref: Ref) -> bool:
+    def uid(self, kind: str, name: str) -> Uid:
+        return self.uid_of(Address(self.name, kind, name))
+
+    def has(self, address: Address) -> bool:
         """Tell whether what is referred to is there already."""
         try:
-            self.uid(ref.kind, ref.name)
+            self.uid_of(address)
         except Conflict:
             return False
         return True
@@ -92,11 +102,15 @@ def rehearse(
     Only to endpoints that take dry_run in the version that the cluster runs: any other would do it for real. Raises
     Unauthorized.
     """
+    uids: dict[Address, list[Uid]] = {}
+    for state in live.values():
+        for found in (one for objects in state.objects.values() for one in objects):
+            uids.setdefault(Address(state.cluster, found.kind, found.name), []).append(found.uid)
     notes: list[Note] = []
     unasked: Counter[str] = Counter()
     asked = 0
     for cluster in sorted({change.address.cluster for change in plan.changes}):
-        stage = _Stage(clients[cluster], live[cluster], kinds, reveal)
+        stage = _Stage(cluster, clients, live, uids, kinds, reveal)
         mine = [change for change in plan.changes if change.address.cluster == cluster and _takes(stage, change)]
         if not mine:
             continue
@@ -114,16 +128,13 @@ def rehearse(
 
 def _takes(stage: _Stage, change: Change) -> bool:
     """Tell whether the cluster knows dry_run for what *change* sends."""
-    kind, version = stage.kinds[change.address.kind], stage.live.version
+    kind, version = stage.kinds[change.address.kind], stage.live[stage.name].version
     if not kind.dry_run or change.action in (Action.DELETE, Action.FORGET):
         return False
     if kind.dry_run_since and (version is None or not versions.reached(version, kind.dry_run_since)):
         return False
-    hook = hook_of(kind)
-    creates = change.action is not Action.UPDATE
-    if (hook.post if creates else hook.put) is not None:
-        return False  # several requests, and only the hook knows which
-    return creates or any(name not in hook.doors for name in change.body) or bool(change.renamed_from)
+    plain = change.body.keys() - hook_of(kind).doors.keys()
+    return bool(plain or change.renamed_from or change.action is not Action.UPDATE)
 
 
 def _ask(stage: _Stage, change: Change) -> tuple[str, str]:
@@ -136,18 +147,24 @@ def _ask(stage: _Stage, change: Change) -> tuple[str, str]:
         return LATER, ""
     if stage.silent.is_set():
         return SILENT, ""
+    verb = "create" if change.action is Action.CREATE else "update"
     try:
-        stage.client.send(_call(stage, kind, change, body), brief=True)
+        call = _first_write(stage, _flow(stage, kind, change, body))
+        if call is None or (call.method, call.path) != endpoint(kind, verb, change.uid) or call.cluster:
+            return OTHERWISE, ""
+        stage.clients[stage.name].send(call._replace(path=f"{call.path}?dry_run=true"), brief=True)
     except Unauthorized:
         raise
     except SecretMissing:
         return SECRET, ""
+    except Conflict:
+        return LATER, ""
     except Forbidden:
         return FORBIDDEN, ""
     except Busy:
         return BUSY, ""
     except Rejected as error:
-        if any(error.status == rule["status"] and error.error_code == rule.get("error_code") for rule in kind.busy):
+        if is_busy(kind, error):
             return BUSY, ""
         return "", "" if error.error_code in hook_of(kind).secret_is_so else _words(error)
     except ClusterError:
@@ -164,7 +181,7 @@ def _speakable(stage: _Stage, kind: Kind, change: Change) -> Mapping[str, Any] |
     if change.action is Action.UPDATE and change.uid is None:
         return None  # it waits for the object itself
     home = change.address.cluster
-    missing = {ref for ref in references(kind, change.body) if ref.at(home).cluster != home or not stage.has(ref)}
+    missing = {ref for ref in references(kind, change.body) if not stage.has(ref.at(home))}
     required = {rule["field"] for rule in kind.required_on_create}
     if any(not ref.defer or ref.field in required for ref in missing):
         return None
@@ -173,28 +190,36 @@ def _speakable(stage: _Stage, kind: Kind, change: Change) -> Mapping[str, Any] |
     return body if body or change.action is Action.CREATE or change.renamed_from else None
 
 
-def _call(stage: _Stage, kind: Kind, change: Change, body: Mapping[str, Any]) -> Call:
-    """Return the request that an apply would send for *change* to the object itself, as a dry run."""
-    hook = hook_of(kind)
-    wire: Mapping[str, Any] = encode(kind, body, stage.uid, stage.reveal)
-    if change.action is Action.CREATE:
-        doors = {kind.fields[name].wire for name, door in hook.doors.items() if door.on_create}
-        named = {} if kind.singleton else {kind.key[0]: change.address.name}
-        method, path = endpoint(kind, "create")
-        wire = {**named, **{name: value for name, value in wire.items() if name not in doors}}
-    else:
-        assert change.uid is not None  # noqa: S101 - those without were turned away
-        doors = {kind.fields[name].wire for name in hook.doors}
-        named = {kind.key[0]: change.address.name} if change.renamed_from else {}
-        method, path = endpoint(kind, "update", change.uid)
-        wire = {**{name: value for name, value in wire.items() if name not in doors}, **named}
-        if hook.complete is not NOTHING.complete:
-            found = drive(stage.client, one(kind, change.uid))
-            wire = hook.complete(wire, found or {})
-        wire = {kind.within: wire} if kind.within else wire
-    return Call(method, f"{path}?dry_run=true", Body(wire))
+def _flow(stage: _Stage, kind: Kind, change: Change, body: Mapping[str, Any]) -> Flow[Any]:
+    """Do what an apply would do for *change*, as far as its request to the object itself."""
+    wire = encode(kind, body, stage.uid, stage.reveal)
+    if change.renamed_from:
+        wire[kind.key[0]] = change.address.name
+    elif change.action is Action.CREATE and not kind.singleton:
+        wire.setdefault(kind.key[0], change.address.name)
+    task = Task(kind, change.address, body, wire, {}, {}, asked=frozenset(body), uid_of=stage.uid_of)
+    if change.action is Action.CREATE or change.uid is None:
+        return (yield from post(task))
+    found = yield from look(task, change.uid)
+    if found is None:
+        raise Conflict(f"{change.address} is gone")
+    return (yield from put(task, change.uid, task.plain(), found))
+
+
+def _first_write(stage: _Stage, flow: Flow[Any]) -> Call | None:
+    """Read what *flow* wants to read, and return the first request that would change something; None for none."""
+    try:
+        step = next(flow)
+        while isinstance(step, Call) and step.method == "GET":
+            client = stage.clients[step.cluster or stage.name]
+            step = flow.send(client.get(step.path, missing_ok=True, brief=True))
+    except StopIteration:
+        return None
+    flow.close()
+    return step if isinstance(step, Call) else None
 
 
 def _words(error: Rejected) -> str:
+    """Return what the server said, without logins in addresses: some were looked up for this request alone."""
     said = ": ".join(part for part in (error.error_code, error.description) if part)
-    return f"{error.status} {said}".strip() if error.status else str(error)
+    return _LOGIN.sub("//(secret)@", f"{error.status} {said}".strip())

@@ -7,8 +7,8 @@ says in any other way (a reference, a pattern) counts as not said, so that a war
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from reconciler.kinds import MISSING, Field, Kind
 from reconciler.normalize import is_value_from, label
@@ -28,22 +28,32 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def understood(answer: Any, name: str) -> Schema | None:
-    """Return the schema of the object *name* in an *answer*, which may hold it by its name; None for anything else."""
+class Served(NamedTuple):
+    """What a cluster says of the objects of one kind."""
+
+    schema: Schema
+    elsewhere: frozenset[str] = frozenset()  # fields of the kind that may be no part of the object in the API
+
+
+NOTHING = Served({})
+
+
+def understood(answer: Any, name: str, elsewhere: Iterable[str] = ()) -> Served | None:
+    """Return what an *answer* says of the object *name*, which may stand under its name; None where it says nothing."""
     for found in (answer, answer.get(name) if isinstance(answer, Mapping) else None):
         if isinstance(found, Mapping) and any(_properties(shape) for shape in _shapes(found)):
-            return found
+            return Served(found, frozenset(elsewhere))
     return None
 
 
-def known_fields(kind: Kind, schema: Schema) -> frozenset[str]:
-    """Return the top-level fields of *kind* that *schema* names."""
-    return frozenset(name for name, field in kind.fields.items() if _named([schema], field.wire))
+def known_fields(kind: Kind, served: Served) -> frozenset[str]:
+    """Return the top-level fields of *kind* that the cluster names."""
+    return frozenset(name for name, field in kind.fields.items() if _named([served.schema], field.wire))
 
 
-def knows(schema: Schema, wire: Sequence[str], value: Any = MISSING) -> bool:
-    """Tell whether *schema* plainly names the property at *wire*; with a *value*, whether it lists that value, too."""
-    found = [schema]
+def knows(served: Served, wire: Sequence[str], value: Any = MISSING) -> bool:
+    """Tell whether the cluster plainly names the property at *wire*; with a *value*, whether it lists that, too."""
+    found = [served.schema]
     for name in wire:
         found = _items(found) if name == ITEM else _named(found, name)
     if value is MISSING:
@@ -51,14 +61,18 @@ def knows(schema: Schema, wire: Sequence[str], value: Any = MISSING) -> bool:
     return any(isinstance(one.get("enum"), list) and value in one["enum"] for one in found)
 
 
-def refusals(kind: Kind, body: Mapping[str, Any], schema: Schema) -> Iterator[tuple[str, str]]:
-    """Yield (path, why) for each value of *body*, in spec form, that *schema* does not take."""
-    yield from _in_object(kind.fields, body, [schema], "")
+def refusals(kind: Kind, body: Mapping[str, Any], served: Served) -> Iterator[tuple[str, str]]:
+    """Yield (path, why) for each value of *body*, in spec form, that the cluster does not take by its own schema."""
+    known = known_fields(kind, served)
+    body = {name: value for name, value in body.items() if name in known or name not in served.elsewhere}
+    yield from _in_object(kind.fields, body, [served.schema], "")
 
 
 def _in_object(
     fields: Mapping[str, Field], body: Mapping[str, Any], schemas: list[Schema], prefix: str
 ) -> Iterator[tuple[str, str]]:
+    if any(field.reference is not None and field.reference.cluster_from for field in fields.values()):
+        return  # it is sent in another shape, which only the hook of its kind knows
     for name in sorted(body.keys() & fields.keys()):
         field, path = fields[name], prefix + name
         if field.read_only:

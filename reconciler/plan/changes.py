@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from reconciler.diff import FieldChange
 from reconciler.kinds import Address
+from reconciler.serverschema import Served
 from reconciler.versions import Version
 
 
@@ -68,7 +69,7 @@ class LiveState:
     state_id: int = 0  # highest cluster-state-id seen
     notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
     version: Version | None = None  # what it runs; None where it does not say
-    schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by kind: its own schema, where it has one
+    schemas: Mapping[str, Served] = field(default_factory=dict)  # by kind: what it says of such objects itself
 
 
 class Owned(NamedTuple):

@@ -32,7 +32,7 @@ def check_versions(desk: Desk, resources: Iterable[Resource]) -> None:
         for found in versions.findings(kind, desk.spec(resource), state.version):
             if not found.missing:
                 desk.warn(address, f"{found.text}: {found.message}")
-            elif serverschema.knows(state.schemas.get(kind.name, {}), found.wire, found.value):
+            elif serverschema.knows(state.schemas.get(kind.name, serverschema.NOTHING), found.wire, found.value):
                 desk.warn(address, f"{found.text}: {found.message}, by its documentation; its own schema has it")
             else:
                 desk.problem(resource, ("spec", *found.path), found.message, found.hint)
@@ -42,9 +42,9 @@ def compare_schemas(desk: Desk, drafts: Iterable[Draft]) -> None:
     """Warn of declared values that are to be sent and that the cluster's own schema does not take."""
     for draft in drafts:
         resource = draft.resource
-        schema = desk.live[draft.address.cluster].schemas.get(draft.kind.name)
-        if schema is None or resource is None or draft.action not in WRITES:
+        served = desk.live[draft.address.cluster].schemas.get(draft.kind.name)
+        if served is None or resource is None or draft.action not in WRITES:
             continue
         sent = {name: value for name, value in desk.spec(resource).items() if name in draft.body}
-        for path, why in serverschema.refusals(draft.kind, sent, schema):
+        for path, why in serverschema.refusals(draft.kind, sent, served):
             desk.warn(draft.address, f"{path}: the cluster's own schema {why}; it may refuse or drop this")

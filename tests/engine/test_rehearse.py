@@ -148,6 +148,18 @@ def test_a_secret_is_sent_for_real_and_never_repeated(rig: Rig) -> None:
     assert "a-new-password-7" not in repr(said)
 
 
+def test_a_login_in_an_address_that_the_server_repeats_is_not_shown(rig: Rig) -> None:
+    rig.converge([database("source")])
+    text = "cannot reach redis://admin:p4ss@source.example:12000"
+    rig.world.faults.add(
+        "code", method="POST", path="/v1/bdbs", status=406, error_code="insufficient_resources", description=text
+    )
+    said = asked(rig, [database("copy", replica_sources=[{"database": "source"}], replica_sync="enabled")])
+    assert [message.partition("refuse this: ")[2] for message in objections(said)] == [
+        "406 insufficient_resources: cannot reach redis://(secret)@source.example:12000"
+    ]
+
+
 # --- what cannot be asked --------------------------------------------------------------------------------------------
 
 
@@ -219,3 +231,20 @@ def test_of_a_cluster_that_states_no_version_only_what_always_took_dry_run_is_as
     unknown = replace(state, version=None)
     said = rehearse.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": unknown}, rig.reveal)
     assert (said.asked, {entry.path for entry in rig.sent}) == (1, {"/v1/bdbs"})
+
+
+def test_what_a_hook_puts_into_a_request_is_asked_about_too(rig: Rig) -> None:
+    """The URI of a named source is looked up first; the first write is rehearsed, and nothing after it."""
+    rig.converge([database("source")])
+    begun = len(rig.sent)
+    said = asked(rig, [database("copy", replica_sources=[{"database": "source"}], replica_sync="enabled")])
+    assert (said.asked, said.unasked) == (1, {})
+    (entry,) = rig.sent[begun:]
+    assert json.loads(entry.body)["replica_sources"][0]["uri"].startswith("redis://admin:")
+
+
+def test_what_goes_through_another_door_alone_is_not_asked_about(rig: Rig) -> None:
+    rig.converge([database()])
+    begun = len(rig.sent)
+    said = asked(rig, [database(traffic="stopped")])
+    assert (said, rig.sent[begun:]) == (Rehearsal((), 0, {}), [])

@@ -35,7 +35,9 @@ def plan(
     live: tuple[LiveObject, ...] = (),
 ) -> Plan:
     kind = resource.address.kind
-    state = LiveState("dc1", {kind: live}, version=versions.parse(text), schemas={kind: schema} if schema else {})
+    state = LiveState(
+        "dc1", {kind: live}, version=versions.parse(text), schemas={kind: serverschema.Served(schema)} if schema else {}
+    )
     return make_plan(kinds, [resource], {"dc1": state}, {}, Options(), {})
 
 
@@ -263,7 +265,7 @@ def test_only_what_is_to_be_sent_is_compared() -> None:
 def test_secrets_and_references_are_not_held_against_a_schema() -> None:
     schema = {"properties": {"password": {"enum": []}, "email": {}, "role_uids": {"items": {"type": "integer"}}}}
     user = {"email": "a@example.com", "roles": ["app"], "password": {"valueFrom": {"env": "A"}}}
-    assert list(serverschema.refusals(KINDS["User"], canonical(KINDS["User"], user), schema)) == []
+    assert list(serverschema.refusals(KINDS["User"], canonical(KINDS["User"], user), serverschema.Served(schema))) == []
 
 
 def test_the_clusters_own_word_turns_the_error_about_its_version_into_a_warning() -> None:
@@ -295,13 +297,22 @@ def test_a_schema_may_stand_under_its_name_or_among_choices() -> None:
 @pytest.mark.parametrize("rubbish", [None, 3, "x", [], {"enum": 3}, {"type": {}}, {"type": [None, 7]}, {"anyOf": "x"}])
 def test_what_makes_no_sense_inside_a_schema_says_nothing(rubbish: Any) -> None:
     schema = {"properties": {"memory_size": rubbish, "port": {"minimum": rubbish, "enum": rubbish, "not": rubbish}}}
-    found = dict(serverschema.refusals(DATABASE, {"port": 12000}, schema))
+    found = dict(serverschema.refusals(DATABASE, {"port": 12000}, serverschema.Served(schema)))
     assert found == ({"port": "takes only "} if rubbish == [] else {})
 
 
 def test_a_schema_with_references_is_never_taken_for_complete() -> None:
     schema = {"properties": {"memory_size": {}}, "allOf": [{"$ref": "#/definitions/more"}]}
-    assert list(serverschema.refusals(DATABASE, {"port": 12000}, schema)) == []
-    assert dict(serverschema.refusals(DATABASE, {"port": 1}, {"properties": {"name": {}}})) == {
+    assert list(serverschema.refusals(DATABASE, {"port": 12000}, serverschema.Served(schema))) == []
+    assert dict(serverschema.refusals(DATABASE, {"port": 1}, serverschema.Served({"properties": {"name": {}}}))) == {
         "port": "has no such field"
     }
+
+
+def test_what_is_no_part_of_the_object_in_the_api_is_not_looked_for_in_its_schema() -> None:
+    served = serverschema.understood({"properties": {"port": {}}}, "bdb", ("alerts",))
+    assert served is not None
+    body = {"alerts": {}, "replica_sources": [{"database": "other"}], "port": 12000}
+    assert [path for path, _ in serverschema.refusals(DATABASE, body, served)] == ["replica_sources"]
+    listed = serverschema.Served({"properties": {"replica_sources": {"items": {"properties": {"uri": {}}}}}})
+    assert list(serverschema.refusals(DATABASE, {"replica_sources": [{"database": "other"}]}, listed)) == []
