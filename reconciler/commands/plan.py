@@ -1,4 +1,4 @@
-"""`reconciler plan`: shows what an apply would do; reads, never writes."""
+"""`reconciler plan`: shows what an apply would do; reads, asks on request, and stores nothing."""
 
 from __future__ import annotations
 
