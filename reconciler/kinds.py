@@ -89,6 +89,11 @@ class Field:
     holds_secret: bool = False  # this field or anything below it is secret
     variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
 
+    @property
+    def lists_secrets(self) -> bool:
+        """Whether this is a set of secrets, of which only what comes and goes is written."""
+        return self.items is not None and self.items.secret
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -117,6 +122,9 @@ class Kind:
     until: str = ""  # last one
     dry_run_since: str = ""  # first server version on which `dry_run` holds
     jsonschema: str = ""  # what GET /v1/jsonschema?object= calls it
+    absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
+    after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, though none is named
+    doc: str = ""  # where the API documents the object
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
     validator: Validator = field(init=False, repr=False, compare=False)  # of spec
@@ -130,6 +138,7 @@ class Kind:
             rule["field"]
             for rule in self.required_on_create
             if rule["field"] not in spec
+            and rule.get("or") not in spec
             and not any(spec.get(name) in values for name, values in rule.get("unless", {}).items())
         )
 
@@ -256,6 +265,9 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         until=rest.get("until", ""),
         dry_run_since=rest["dryRun"] if isinstance(rest.get("dryRun"), str) else "",
         jsonschema=rest.get("jsonschema", ""),
+        absent=tuple(rest.get("absent", ())),
+        after=tuple(rest.get("after", ())),
+        doc=rest.get("doc", ""),
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),
     )
@@ -273,6 +285,12 @@ def load_kinds() -> Mapping[str, Kind]:
     files = [path for path in schema_folder().glob("*.json") if path.name != vocabulary.MANIFEST_FILE]
     kinds = [_kind(json.loads(path.read_bytes())) for path in files]
     return MappingProxyType({kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name)})
+
+
+def kind_source(name: str) -> dict[str, Any]:
+    """Return the kind file of *name* as it stands: what people may want to know of a field is all there."""
+    source: dict[str, Any] = json.loads((schema_folder() / f"{name.lower()}.json").read_bytes())
+    return source
 
 
 @functools.cache

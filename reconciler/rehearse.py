@@ -133,8 +133,8 @@ def _takes(stage: _Stage, change: Change) -> bool:
         return False
     if kind.dry_run_since and (version is None or not versions.reached(version, kind.dry_run_since)):
         return False
-    plain = change.body.keys() - hook_of(kind).doors.keys()
-    return bool(plain or change.renamed_from or change.action is not Action.UPDATE)
+    apart = hook_of(kind).doors.keys() | {name for name, it in kind.fields.items() if it.option_of is not None}
+    return bool(change.body.keys() - apart or change.renamed_from or change.action is not Action.UPDATE)
 
 
 def _ask(stage: _Stage, change: Change) -> tuple[str, str]:

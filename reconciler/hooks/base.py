@@ -32,6 +32,7 @@ class Writing:
     live: Mapping[str, Any]  # the object as it was just read; nothing for a create
     uid_of: Callable[[Address], Uid]  # of anything on any cluster of the run; raises Conflict where there is none
     operation: str = ""  # op id of the ledger
+    beside: Mapping[str, Any] = field(default_factory=dict)  # what is no part of it: options, and what has a door
     changed: Mapping[str, bool] = field(default_factory=dict)  # paths that the plan changes → whether they are new
 
 

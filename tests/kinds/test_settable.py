@@ -72,7 +72,11 @@ def said(schema: Mapping[str, Any], nested: bool) -> dict[str, Any]:
 
 
 # Properties that a manifest has and the API has not: a hook makes of them what the API takes.
-OURS = {"Database.replica_sources[]": {"database", "cluster", "address", "username", "password"}}
+OURS = {
+    "Database": {"retire", "upgrade"},
+    "Database.replica_sources[]": {"database", "cluster", "address", "username", "password"},
+    "User": {"retire"},
+}
 OBJECTS = [path for path, rows in TABLE.items() if isinstance(rows, dict)]
 ROWS = [(path, name) for path in OBJECTS for name, row in TABLE[path].items() if isinstance(row, dict)]
 
