@@ -19,7 +19,7 @@ LAYERS = (
     ("kinds",),
     ("normalize", "serverschema", "versions"),
     ("diff", "manifests"),
-    ("adoption", "drift", "locating", "plan", "rotation", "report", "wanted"),
+    ("adoption", "drift", "inlining", "locating", "plan", "rotation", "report", "wanted"),
     ("calls",),
     ("rest", "hooks"),
     ("flows",),
