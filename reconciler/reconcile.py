@@ -163,13 +163,14 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     owned = session.owned()
     options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
     resources = manifests.resources
+    left = options.previous - {resource.address for resource in resources} - owned.keys() if options.prune else ()
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
     for resource in resources:
         by_cluster[resource.address.cluster].append(resource)
     states = read(
         session,
         {
-            name: wanted_for(session.kinds, mine, [a for a in owned if a.cluster == name] if options.prune else [])
+            name: wanted_for(session.kinds, mine, [a for a in (*owned, *left) if a.cluster == name and options.prune])
             for name, mine in by_cluster.items()
         },
     )
@@ -180,9 +181,25 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
             state = states[name]
             taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
             states[name] = replace(state, taken_ports=state.taken_ports | taken)
+    if left:
+        states, owned = _with_inherited(session, left, states, owned)
     statuses = _secret_statuses(session, resources)
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
+
+
+def _with_inherited(
+    session: Session, left: Iterable[Address], states: Mapping[str, LiveState], owned: Mapping[Address, Owned]
+) -> tuple[dict[str, LiveState], Mapping[Address, Owned]]:
+    """Add what is ours by an earlier revision to what the ledger knows, and what is doubtful to the notes."""
+    from reconciler.adoption import inherited
+
+    mine, notes = inherited(session.kinds, left, states)
+    noted = {
+        name: replace(state, notes=(*state.notes, *(note for note in notes if note.address.cluster == name)))
+        for name, state in states.items()
+    }
+    return noted, {**owned, **mine}
 
 
 def still_true(before: Planned, now: Planned) -> None:

@@ -37,7 +37,7 @@ def command(files: tuple[str, ...], out: str | None, detailed_exitcode: bool, ou
     screen = console(flags)
     with opening(flags, screen) as session:
         manifests = declared(session.settings, files, screen)
-        wishes = choice(flags, session.settings)
+        wishes = choice(flags, session.settings, files)
         plan = reconcile.plan(session, manifests, wishes).plan
     show_plan(plan, output, screen)
     check(plan, wishes)

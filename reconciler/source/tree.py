@@ -112,6 +112,11 @@ def _problem(entry: Entry, name: str, path: str, limits: Limits) -> str:
     return f"is {entry.size:,} bytes, over the limit of {limits.file_size:,}" if entry.size > limits.file_size else ""
 
 
+def is_readable(entry: Entry, limits: Limits) -> bool:
+    """Tell whether *entry* is a plain file with an ordinary name that is small enough to be a manifest."""
+    return entry.mode in _PLAIN and _is_utf8(entry.name) and entry.size <= limits.file_size
+
+
 def _is_utf8(data: bytes) -> bool:
     try:
         data.decode("utf-8")
