@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.hooks.base import Hook, Json, Marks
+from reconciler.hooks.database_doors import DOORS, TRAFFIC_FIELD
 
 OP_TAG = "reconciler_op"
 OPERATOR_TAGS = ("managed_by", "redb_name")  # set by the vendor's Kubernetes operator
@@ -21,7 +22,7 @@ def _is_mark(tag: Mapping[str, Any]) -> bool:
 
 
 def decode(spec: Json, wire: Mapping[str, Any]) -> Marks:
-    """Put the real port for 0 and take our mark out of the tags.
+    """Put the real port for 0, say whether traffic flows, and take our mark out of the tags.
 
     A database without a port of its choice reads 0 at the top; the endpoint has the number (REST object `bdb`).
     """
@@ -32,6 +33,8 @@ def decode(spec: Json, wire: Mapping[str, Any]) -> Marks:
             spec["port"] = ports[0]
         else:
             del spec["port"]
+    if TRAFFIC_FIELD in wire:
+        spec["traffic"] = "stopped" if wire[TRAFFIC_FIELD] else "running"
     tags = _tags(wire)
     if not any(map(_is_mark, tags)):
         return Marks()
@@ -63,4 +66,5 @@ HOOK = Hook(
     decode=decode,
     stamp=stamp,
     complete=complete,
+    doors=DOORS,
 )

@@ -156,4 +156,4 @@ def _without_userinfo(value: Any) -> Any:
 
 def is_unread(field: Field) -> bool:
     """Say whether no read shows *field*, or none that matters."""
-    return field.read_only or field.write_only
+    return field.read_only or field.write_only or field.option_of is not None

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.apply import apply, recover, unfinished_creates
+from reconciler.flows import listing
 from reconciler.kinds import Address, load_kinds
 from reconciler.ledger import Ledger
+from reconciler.live import drive
 from reconciler.manifests import Resource
 from reconciler.normalize import canonical, hidden_values, is_value_from
 from reconciler.plan import LiveObject, LiveState, Options, Plan, make_plan
@@ -112,16 +114,13 @@ class Rig:
 
     def read(self) -> LiveState:
         """Read the cluster whole."""
-        lists = {
-            name: self.client.get(f"{kind.path}?extended=true" if name == "Database" else kind.path).body
-            for name, kind in KINDS.items()
-        }
+        lists = {name: drive(self.client, listing(kind, None)) for name, kind in KINDS.items()}
         names = {
             name: {wire[KINDS[name].id]: natural_key(KINDS[name], wire) for wire in found}
             for name, found in lists.items()
         }
         objects = {
-            name: tuple(decode(KINDS[name], wire, names) for wire in sorted(found, key=lambda one: one["uid"]))
+            name: tuple(decode(KINDS[name], wire, names) for wire in sorted(found, key=lambda one: one[KINDS[name].id]))
             for name, found in lists.items()
         }
         ports = frozenset(one.spec["port"] for one in objects["Database"] if "port" in one.spec)
