@@ -88,6 +88,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            restore_signals=False,  # a file that grows too large is an error with words then, not a silent death
             pass_fds=fds,
         )
     except OSError as error:
