@@ -17,6 +17,7 @@ from reconciler.render.escape import clean, shorten
 from reconciler.source.process import USUAL, Answer, Bounds, Watch, run
 
 _CONFIG = {
+    "advice.graftFileDeprecated": "false",
     "core.hooksPath": "/dev/null",
     "core.attributesFile": "/dev/null",
     "core.fsmonitor": "false",

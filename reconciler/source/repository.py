@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reconciler.errors import InputError, Problem, SourceError, SourceRewound, SourceStale
+from reconciler.errors import InputError, Problem, SourceError, SourceRewound, SourceStale, SourceUnverified
 from reconciler.render.escape import clean, shorten
 from reconciler.secrets import Secret
 from reconciler.settings import GitSource, Limits
@@ -231,6 +231,10 @@ class GitRepository:
         asked = self._source.verify
         if asked is None or (before is not None and before.id == tip):
             return
+        if (git.directory / "shallow").exists():
+            raise SourceUnverified(
+                f"the mirror holds only a part of the history; remove {self._mirror.folder}, and it is fetched whole"
+            )
         since = before.id if before is not None else asked.since
         verify.check(git, asked, self._mirror.folder, tip, since, self._source.limits.commits, watch, self._means.now)
 
