@@ -10,7 +10,6 @@ from reconciler import flows
 from reconciler.apply.directory import Directory
 from reconciler.apply.means import Connection, Means
 from reconciler.calls import Body, Flow
-from reconciler.diff import SECRET
 from reconciler.errors import ChangedUnderneath, Conflict, LedgerError, ReconcilerError
 from reconciler.flows import Ended, Expected, Task
 from reconciler.kinds import MISSING, Address, Kind
@@ -218,12 +217,18 @@ class _Secrets:
         self._reveal = site.reveal
         self._known: dict[str, Secret] = {}
         self.digests: dict[str, str] = {}
-        for path, value in hidden_values(site.kinds[change.address.kind], change.body):
+        kind = site.kinds[change.address.kind]
+        sets: dict[str, list[Secret]] = {}
+        for path, value in hidden_values(kind, change.body):
             if is_value_from(value):
                 secret = self.reveal(value["valueFrom"])
-                self.digests[path] = site.ledger.digest(change.address, path, secret)
-        gone = [one.path for one in change.fields if one.before is SECRET and one.after is MISSING]
-        self.digests.update(dict.fromkeys(gone, ""))
+                name = path.partition("[")[0]
+                if name in kind.fields and kind.fields[name].lists_secrets:
+                    sets.setdefault(name, []).append(secret)
+                else:
+                    self.digests[path] = site.ledger.digest(change.address, path, secret)
+        for name, secrets in sets.items():
+            self.digests[f"{name}[]"] = site.ledger.set_digest(change.address, name, secrets)
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         place = repr(sorted(value_from.items()))

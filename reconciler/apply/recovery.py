@@ -61,13 +61,13 @@ def _judged(
 def _surely_made(kind: Kind, intent: Intent) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """Return what a create that was cut short has set for sure: not what it would have written through doors later.
 
-    A list of secrets counts as empty then, so that the next plan adds what is in it.
+    A set of secrets counts as empty then, so that the next plan adds what is in it.
     """
-    later = {name for name, door in hook_of(kind).doors.items() if door.on_create and door.read is None}
-    hidden = {name for name in later & intent.body.keys() if kind.fields[name].holds_secret}
-    fields = {**intent.body, **{name: [] for name in hidden}}
-    secrets = {path: digest for path, digest in intent.secrets.items() if path.partition("[")[0] not in hidden}
-    return fields, secrets
+    behind = hook_of(kind).doors.keys() & intent.body.keys()
+    hidden = {name for name in behind if kind.fields[name].holds_secret}
+    empty = {f"{name}[]": "" for name in hidden if kind.fields[name].lists_secrets}
+    kept = {path: digest for path, digest in intent.secrets.items() if path.partition("[")[0] not in hidden}
+    return {name: value for name, value in intent.body.items() if name not in hidden}, {**kept, **empty}
 
 
 def _last_applied(ledger: Ledger, intent: Intent) -> tuple[Address | None, Mapping[str, Any]]:

@@ -64,12 +64,17 @@ class Task:
         self, wire: Mapping[str, Any], uid: Uid | None = None, live: Mapping[str, Any] | None = None
     ) -> Writing:
         """Return what a hook gets to see of one write."""
-        return Writing(self.kind, self.address, uid, wire, live or {}, self.uid_of, self.operation, self.changed)
+        beside = {name: value for name, value in self.wire.items() if name not in wire}
+        return Writing(
+            self.kind, self.address, uid, wire, live or {}, self.uid_of, self.operation, beside, self.changed
+        )
 
-    def plain(self) -> dict[str, Any]:
-        """Return what an update sends to the object itself, and not through a door."""
-        doors = {self.kind.fields[name].wire for name in self.hook.doors}
-        return {name: value for name, value in self.wire.items() if name not in doors}
+    def plain(self, *, created: bool = False) -> dict[str, Any]:
+        """Return what is sent to the object itself: nothing that goes through a door, and no option."""
+        doors = {name for name, door in self.hook.doors.items() if door.on_create or not created}
+        apart = doors | {name for name, field_ in self.kind.fields.items() if field_.option_of is not None}
+        wires = {self.kind.fields[name].wire for name in apart}
+        return {name: value for name, value in self.wire.items() if name not in wires}
 
     def seconds(self) -> float:
         """Return how long the server may work on one write."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.calls import Flow, ask
+from reconciler.errors import Rejected
 from reconciler.hooks.base import Door, Uid, Writing
 from reconciler.kinds import MISSING
 
@@ -32,20 +33,33 @@ def _write_alerts(writing: Writing, alerts: Any) -> Flow[str]:
 
 
 def _write_passwords(writing: Writing, passwords: Any) -> Flow[str]:
-    """Make *passwords* all that there are. What was there cannot be read, so they go one by one.
+    """Make *passwords* all that there are: by adding and taking away where what changes can be named, else by PUT.
 
-    PUT takes all others away, for the moment that the next calls take: it is left out where passwords are only added.
+    PUT takes all others away, for the moment that the next calls take.
     """
     path = f"/v1/bdbs/{writing.uid}/passwords"
-    paths = [f"passwords[{index}]" for index in range(len(passwords))]
-    only_new = bool(writing.changed) and all(name in paths and new for name, new in writing.changed.items())
-    if not only_new:
+    changed = {name: new for name, new in writing.changed.items() if name.startswith("passwords")}
+    leaving = (writing.wire.get("retire") or {}).get("passwords", [])
+    gone = [password for password in leaving if password not in passwords] if "passwords[]" in changed else []
+    named = set(changed) - ({"passwords[]"} if gone else set())
+    if all(changed[name] and name != "passwords" for name in named):
+        added = [password for index, password in enumerate(passwords) if f"passwords[{index}]" in changed]
+    else:  # some that go cannot be named, so all of them do
         yield from ask("PUT", path, {"password": passwords[0]})
-        paths[0] = ""
-    for name, password in zip(paths, passwords, strict=True):
-        if name and (not only_new or name in writing.changed):
-            yield from ask("POST", path, {"password": password})
+        added, gone = passwords[1:], []
+    for password in added:
+        yield from ask("POST", path, {"password": password})
+    for password in gone:
+        yield from _taken_away(path, password)
     return ""
+
+
+def _taken_away(path: str, password: str) -> Flow[None]:
+    try:
+        yield from ask("DELETE", path, {"password": password})
+    except Rejected as error:
+        if error.status not in (404, 406):  # those say that it is no password of the database (any more)
+            raise
 
 
 def _write_traffic(writing: Writing, traffic: Any) -> Flow[str]:
@@ -65,13 +79,7 @@ def _upgrade(writing: Writing, version: Any) -> Flow[str]:
 
 DOORS = {
     "redis_version": Door(_upgrade, shows=("redis_version",), on_create=False),
-    "upgrade": Door(lambda writing, options: _nothing(), on_create=False),
     "alerts": Door(_write_alerts, read=_read_alerts, look=_look_at_alerts),
     "passwords": Door(_write_passwords),
     "traffic": Door(_write_traffic, shows=(TRAFFIC_FIELD,)),
 }
-
-
-def _nothing() -> Flow[str]:
-    yield from ()
-    return ""

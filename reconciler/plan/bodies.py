@@ -152,16 +152,10 @@ def immutable_field(kind: Kind, change: FieldChange) -> str:
     return next((field.name for field in fields_along(kind, change.path) if field.immutable), "")
 
 
-def lists_secrets(kind: Kind, name: str) -> bool:
-    """Say whether a field is a list of secrets: of those, only what comes and goes is written."""
-    items = kind.fields[name].items if name in kind.fields else None
-    return items is not None and items.secret
-
-
 def secrets_sent(kind: Kind, body: Spec, shown: set[str]) -> Iterator[FieldChange]:
     """Yield a change for each secret that *body* sends along and that is not *shown* yet."""
     for path, value in hidden_values(kind, body):
-        if path not in shown and is_value_from(value) and not lists_secrets(kind, top(path)):
+        if path not in shown and is_value_from(value) and not kind.fields[top(path)].lists_secrets:
             yield FieldChange(path, SECRET, SECRET)
 
 

@@ -17,7 +17,6 @@ from reconciler.plan.bodies import (
     create_fields,
     immutable_field,
     impacts_of,
-    lists_secrets,
     options_for,
     secrets_sent,
     shrinks,
@@ -259,13 +258,11 @@ def _hidden_changes(desk: Desk, resource: Resource, live: LiveObject, spec: Mapp
     for path, value in hidden_values(kind, spec):
         if is_value_from(value):
             status = desk.secrets.get((address, path), "unknown")
-            if status == "unknown" and _is_added(kind, path, last.fields if last is not None and not replaced else {}):
-                yield FieldChange(path, MISSING, SECRET)
-                continue
             if replaced and status != "missing":
                 status = "unknown"
             if status == "changed" or (resend and status != "missing"):
-                yield FieldChange(path, SECRET, SECRET)
+                added = kind.fields[top(path)].lists_secrets and not resend
+                yield FieldChange(path, MISSING if added else SECRET, SECRET)
             elif status == "unknown":
                 desk.warn(
                     address, f"{path}: whether it is the same is not known; not sent unless --resend-secret {address}"
@@ -283,26 +280,9 @@ def _hidden_changes(desk: Desk, resource: Resource, live: LiveObject, spec: Mapp
             )
         elif before != value or resend:
             yield FieldChange(path, before, masked(value))
-    if last is not None and not replaced:
-        yield from _taken_away(kind, spec, last.fields)
-
-
-def _is_added(kind: Kind, path: str, applied: Mapping[str, Any]) -> bool:
-    """Tell whether the secret at *path* is a new item of a list of secrets that we know."""
-    name = top(path)
-    return path != name and lists_secrets(kind, name) and name in applied and not _at(applied[name], path)
-
-
-def _taken_away(kind: Kind, spec: Mapping[str, Any], applied: Mapping[str, Any]) -> Iterator[FieldChange]:
-    """Yield a change for each item that a list of secrets had and has no more."""
-    for name in sorted(spec.keys() & applied.keys()):
-        if lists_secrets(kind, name):
-            for index in range(len(spec[name]), len(applied[name])):
-                yield FieldChange(f"{name}[{index}]", SECRET, MISSING)
-
-
-def _at(items: list[Any], path: str) -> bool:
-    return int(path.rpartition("[")[2].rstrip("]")) < len(items)
+    for name in sorted(spec):
+        if desk.secrets.get((address, f"{name}[]")) == "gone" and not replaced:
+            yield FieldChange(f"{name}[]", SECRET, MISSING)
 
 
 def _replace(
