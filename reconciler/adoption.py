@@ -8,6 +8,7 @@ object once its manifest is gone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.kinds import Address, Kind
@@ -84,3 +85,18 @@ def inherited(
         elif found:
             mine[address] = Owned(found[0].uid, found[0].created, {})
     return mine, tuple(notes)
+
+
+def with_inherited(
+    kinds: Mapping[str, Kind],
+    previous: Iterable[Address],
+    live: Mapping[str, LiveState],
+    owned: Mapping[Address, Owned],
+) -> tuple[dict[str, LiveState], Mapping[Address, Owned]]:
+    """Add what is ours by an earlier revision to what the ledger knows, and what is doubtful to the notes."""
+    mine, notes = inherited(kinds, previous, live)
+    noted = {
+        name: replace(state, notes=(*state.notes, *(note for note in notes if note.address.cluster == name)))
+        for name, state in live.items()
+    }
+    return noted, {**owned, **mine}

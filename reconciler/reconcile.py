@@ -197,25 +197,13 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
             taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
             states[name] = replace(state, taken_ports=state.taken_ports | taken)
     if left:
-        states, owned = _with_inherited(session, left, states, owned)
+        from reconciler.adoption import with_inherited
+
+        states, owned = with_inherited(session.kinds, left, states, owned)
     resources = tuple(located(session.kinds, resources, states))
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
-
-
-def _with_inherited(
-    session: Session, left: Iterable[Address], states: Mapping[str, LiveState], owned: Mapping[Address, Owned]
-) -> tuple[dict[str, LiveState], Mapping[Address, Owned]]:
-    """Add what is ours by an earlier revision to what the ledger knows, and what is doubtful to the notes."""
-    from reconciler.adoption import inherited
-
-    mine, notes = inherited(session.kinds, left, states)
-    noted = {
-        name: replace(state, notes=(*state.notes, *(note for note in notes if note.address.cluster == name)))
-        for name, state in states.items()
-    }
-    return noted, {**owned, **mine}
 
 
 def still_true(before: Planned, now: Planned) -> None:
