@@ -23,6 +23,8 @@ _CONFIG = {
     "core.fsmonitor": "false",
     "core.logAllRefUpdates": "false",
     "core.bigFileThreshold": "8m",
+    "core.packedGitLimit": "512m",
+    "core.packedGitWindowSize": "32m",
     "credential.helper": "",
     "credential.interactive": "never",
     "fetch.fsckObjects": "true",

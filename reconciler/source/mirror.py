@@ -21,7 +21,7 @@ from typing import NamedTuple
 from reconciler.errors import SourceError
 from reconciler.render.escape import clean, shorten
 from reconciler.source.git import Git
-from reconciler.source.process import Bounds, Watch
+from reconciler.source.process import Watch
 
 ACCEPTED, REJECTED, INCOMING = "refs/reconciler/accepted", "refs/reconciler/rejected", "refs/reconciler/incoming"
 MOST_PACKS = 40  # one comes with each fetch that brings something
@@ -142,8 +142,8 @@ class Mirror:
         """Pack the objects anew once there are many packs; keep what some reference of ours leads to."""
         packs = len(list((git.directory / "objects" / "pack").glob("*.pack")))
         if packs > MOST_PACKS:
-            words = ("-c", "gc.auto=1", "gc", "--quiet", "--prune=now")
-            git.read(*words, watch=watch, what="packing the mirror", bounds=Bounds())
+            with contextlib.suppress(SourceError):  # it is tried again at the next turn, and nothing depends on it
+                git.read("gc", "--quiet", "--prune=now", watch=watch, what="packing the mirror")
 
 
 def make_private(folder: Path) -> None:

@@ -50,10 +50,10 @@ def mirror_of(state: Path) -> Path:
 
 
 def test_a_branch_gives_its_newest_commit(remote: Remote, state: Path) -> None:
-    first = remote.add({"a.yaml": "one"}, message="First\n\nbody", author="Ana Example <ana@example.com>")
+    first = remote.add({"a.yaml": "one"}, message="First\n\nbody", author="Änne Example <ana@example.com>")
     follow = source(remote, state)
     found = follow.fetch()
-    assert (found.id, found.subject, found.author, found.time) == (first, "First", "Ana Example", 1_750_000_000.0)
+    assert (found.id, found.subject, found.author, found.time) == (first, "First", "Änne Example", 1_750_000_000.0)
     assert (found.name, found.path) == ("main", "")
     assert texts(found) == {"a.yaml": "one"}
     second = remote.add({"a.yaml": "two"}, first)

@@ -323,6 +323,14 @@ def test_credentials_come_from_where_the_project_file_says(server: Https, tmp_pa
         open_source(where, unset).fetch()
 
 
+def test_a_state_folder_may_be_relative(remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings: Any = Settings(Path("state"))
+    follow = open_source(GitSource(str(remote.folder), branch="main"), settings)
+    follow.accept(follow.fetch())
+    assert (tmp_path / "state/source").is_dir()
+
+
 def test_a_folder_is_opened_too(tmp_path: Path) -> None:
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests/a.yaml").write_text("1")
