@@ -162,6 +162,8 @@ def _check_size(bounds: Bounds, what: str) -> None:
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     """Tell whether it ended, and leave it unreaped: its number must not be given away while we may signal it."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return process.poll() is not None
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
