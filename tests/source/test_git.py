@@ -291,14 +291,23 @@ def slow_git(folder: Path) -> str:
     return f"{folder}:{os.environ['PATH']}"
 
 
-def group_is_gone(group: int) -> bool:
-    """Tell whether nothing of a process group runs any more; what only waits to be reaped does not count."""
+def members(group: int) -> list[str]:
+    """Return the processes of a group that run; what only waits to be reaped does not count."""
+    found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            state, _, found = path.read_text().rpartition(")")[2].split()[:3]
-            if int(found) == group and state != "Z":
-                return False
-    return True
+            state, _, number = path.read_text().rpartition(")")[2].split()[:3]
+            if int(number) == group and state not in "ZX":
+                found.append(path.parent.name)
+    return found
+
+
+def group_is_gone(group: int) -> bool:
+    """Tell whether a group that was killed ends; the system may take a moment to do it."""
+    deadline = time.monotonic() + 30
+    while members(group) and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    return not members(group)
 
 
 def started(folder: Path) -> int:
