@@ -16,12 +16,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from reconciler import drift, normalize, telemetry
+from reconciler.adoption import adopted, with_inherited
 from reconciler.errors import InputError, LedgerError, PlanStale, Problem, SecretMissing
+from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
 from reconciler.locating import located
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
 from reconciler.rotation import kept_until_due
-from reconciler.secrets import Secret, resolve
+from reconciler.secrets import Redactor, Secret, resolve
 from reconciler.wanted import Wanted, needing_ports, wanted_elsewhere, wanted_for
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from reconciler.ledger import Ledger
     from reconciler.manifests import Manifests, Resource
     from reconciler.outputs import Output
+    from reconciler.rehearse import Rehearsal
     from reconciler.report import Report
     from reconciler.rest import Reveal
     from reconciler.settings import Settings, Target
@@ -93,6 +96,10 @@ class Session:
         """Return the secret that `{valueFrom: …}` or what stands in it names."""
         return resolve(value_from, self.settings.sources)
 
+    def text(self, value_from: Mapping[str, Any]) -> str:
+        """Return public text that `valueFrom` gives: it may be shown, so it is not remembered as a secret."""
+        return resolve(value_from, replace(self.settings.sources, redactor=Redactor())).reveal()
+
     def clients(self) -> Mapping[str, Client]:
         """Return a client for each cluster; credentials are looked up now, nothing is sent yet."""
         from reconciler.client import Client
@@ -150,14 +157,14 @@ class Session:
             yield
 
 
-def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]:
-    """Read what is *wanted* of each cluster, all of them at once."""
+def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = False) -> dict[str, LiveState]:
+    """Read what is *wanted* of each cluster, all of them at once; *schemas*: also what it says of its own objects."""
     from reconciler import live
 
     clients, ledger = session.clients(), session.known_ledger()
 
     def one(name: str) -> LiveState:
-        return live.read(clients[name], session.kinds, wanted[name], name)
+        return live.read(clients[name], session.kinds, wanted[name], name, schemas=schemas)
 
     if len(wanted) == 1:
         states = [one(name) for name in wanted]
@@ -173,9 +180,9 @@ def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
     owned = session.owned()
-    manifests = manifests._replace(resources=tuple(kept_until_due(session.kinds, manifests.resources, session.now())))
+    resources = kept_until_due(session.kinds, manifests.resources, session.now())
+    resources = inlined(session.kinds, resources, session.text)
     options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
-    resources = manifests.resources
     left = options.previous - {resource.address for resource in resources} - owned.keys() if options.prune else ()
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
     for resource in resources:
@@ -188,6 +195,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     states = read(
         session,
         {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
+        schemas=True,
     )
     for name, mine in by_cluster.items():
         for kind in needing_ports(session.kinds, mine, states[name]):
@@ -197,13 +205,18 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
             taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
             states[name] = replace(state, taken_ports=state.taken_ports | taken)
     if left:
-        from reconciler.adoption import with_inherited
-
         states, owned = with_inherited(session.kinds, left, states, owned)
-    resources = tuple(located(session.kinds, resources, states))
+    resources = located(session.kinds, resources, states)
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
+
+
+def rehearse(session: Session, planned: Planned) -> Rehearsal:
+    """Ask the clusters what they would say to a plan; stores nothing there."""
+    from reconciler.rehearse import rehearse
+
+    return rehearse(planned.plan, session.kinds, session.clients(), planned.live, session.reveal)
 
 
 def still_true(before: Planned, now: Planned) -> None:
@@ -243,7 +256,7 @@ def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
         mine = wanted[change.address.cluster]
         known = mine.get(change.address.kind) or frozenset()
         mine[change.address.kind] = known.union(change.rests_on or (), change.body)
-    return read(session, wanted)
+    return read(session, wanted, schemas=True)
 
 
 def settle(session: Session) -> None:
@@ -259,7 +272,7 @@ def settle(session: Session) -> None:
         if ledger and fields:
             with session.locked([name]):
                 wanted: Wanted = {kind: frozenset(names) for kind, names in fields.items() if kind in session.kinds}
-                recover(ledger, session.kinds, read(session, {name: wanted})[name])
+                recover(ledger, session.kinds, read(session, {name: wanted}, schemas=True)[name])
 
 
 def execute(
@@ -291,7 +304,6 @@ def execute(
 
 def adopt(session: Session, manifests: Manifests, planned: Planned) -> int:
     """Own what is declared and already right; return how many objects became ours. The caller holds the locks."""
-    from reconciler.adoption import adopted
     from reconciler.ledger import Record
 
     found = [*adopted(session.kinds, manifests.resources, planned.plan, planned.live, planned.owned)]
@@ -316,7 +328,7 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
         for name in names:
             mine = cluster if len(session.targets) > 1 else ""
-            text = exporting.manifests_of(session.kinds[name], state.objects[name], cluster=mine)
+            text = exporting.manifests_of(session.kinds[name], state.objects.get(name, ()), cluster=mine)
             if text:
                 file = f"{name.lower()}.yaml"
                 pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))

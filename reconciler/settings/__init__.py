@@ -39,6 +39,7 @@ class Settings:
     secret_env: tuple[str, ...] | None = None  # patterns of names; None = all
     source: GitSource | FolderSource | None = None  # where the agent takes manifests from
     warnings: tuple[str, ...] = ()
+    ci: bool = False  # nobody watches: a CI job
 
     @property
     def redactor(self) -> Redactor:
@@ -105,6 +106,7 @@ def load(
         secret_env=parsed.secret_env,
         source=parsed.source,
         warnings=warnings,
+        ci=environ.get("CI", "").lower() in ("true", "1"),
     )
 
 
