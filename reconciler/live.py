@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from reconciler.calls import Answer, Call, Flow
-from reconciler.errors import ReadIncomplete, ReconcilerError, Refused
+from reconciler.errors import Forbidden, ReadIncomplete, ReconcilerError, Refused, Rejected, Unreachable
 from reconciler.flows import listing
 from reconciler.hooks import hook_of
 from reconciler.kinds import Address, Kind
@@ -100,6 +100,25 @@ def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> fro
     return frozenset(ports - {0})
 
 
+def read_figures(client: Reader, kind: Kind, names: Iterable[str]) -> dict[tuple[str, int | str, str], float]:
+    """Return what is measured of each object of *kind* now, by kind, uid and name of the figure.
+
+    Without permission or an answer there is no figure: nobody may rely on having one.
+    """
+    found: dict[tuple[str, int | str, str], float] = {}
+    for name in sorted(names):
+        path = f"{hook_of(kind).figures[name]}?metrics={name}"
+        try:
+            body = client.get(path, missing_ok=True).body
+        except (Forbidden, Rejected, ReadIncomplete, Unreachable):
+            continue
+        for uid, figures in body.items() if isinstance(body, dict) else ():
+            figure = figures.get(name) if isinstance(figures, dict) else None
+            if isinstance(figure, int | float) and type(figure) is not bool:
+                found[kind.name, int(uid) if uid.isdecimal() else uid, name] = figure
+    return found
+
+
 def _in_parallel(client: Reader, queries: list[tuple[Kind, frozenset[str] | None]]) -> list[list[Any]]:
     if not queries:
         return []
@@ -169,7 +188,7 @@ def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None
             whole = wire if kept is None else {name: wire[name] for name in kept if name in wire}
             found = decode(kind, whole, reading.names)
             if reading.user in (wire.get(name) for name in hook_of(kind).logs_in_by):
-                return replace(found, owner="people alone, since this tool logs in as it")
+                return replace(found, owner="people alone, since this tool logs in as it", ourselves=True)
             return found
         reason = "it holds a number or a text that JSON cannot carry"
     except ReadIncomplete as error:

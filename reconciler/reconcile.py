@@ -20,10 +20,17 @@ from reconciler.errors import InputError, LedgerError, PlanStale, Problem, Secre
 from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
 from reconciler.locating import located
-from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
+from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved, worsened
 from reconciler.rotation import kept_until_due
 from reconciler.secrets import Redactor, Secret, resolve
-from reconciler.wanted import Wanted, needing_ports, wanted_elsewhere, wanted_for
+from reconciler.wanted import (
+    Wanted,
+    figures_behind,
+    needing_figures,
+    needing_ports,
+    wanted_elsewhere,
+    wanted_for,
+)
 
 if TYPE_CHECKING:
     from reconciler.client import Client
@@ -200,10 +207,24 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
             state = states[name]
             taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
             states[name] = replace(state, taken_ports=state.taken_ports | taken)
+        states[name] = measured(session, states[name], needing_figures(session.kinds, mine, states[name]))
     resources = located(session.kinds, resources, states)
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
+
+
+def measured(session: Session, state: LiveState, wanted: Mapping[str, frozenset[str]]) -> LiveState:
+    """Return *state* with the figures that are *wanted*, by kind."""
+    from reconciler.live import read_figures
+
+    client = session.clients()[state.cluster]
+    found = {
+        key: figure
+        for kind, names in wanted.items()
+        for key, figure in read_figures(client, session.kinds[kind], names).items()
+    }
+    return replace(state, measured=found) if found else state
 
 
 def still_true(before: Planned, now: Planned) -> None:
@@ -222,7 +243,7 @@ def same_ports(options: Options, approved: Plan) -> Options:
 
 def refuse_if_moved(approved: Plan, live: Mapping[str, LiveState]) -> None:
     """Raise PlanStale, naming each value, where the live state is not what *approved* was decided from."""
-    differences = moved(approved, live)
+    differences = [*moved(approved, live), *worsened(approved, live, load_kinds())]
     if differences:
         lines = [
             f"  {address} {field}: was {_shown(was)}, is {_shown(now)}" for address, field, was, now in differences
@@ -243,7 +264,8 @@ def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
         mine = wanted[change.address.cluster]
         known = mine.get(change.address.kind) or frozenset()
         mine[change.address.kind] = known.union(change.rests_on or (), change.body)
-    return read(session, wanted)
+    figures = figures_behind(session.kinds, approved)
+    return {name: measured(session, state, figures.get(name, {})) for name, state in read(session, wanted).items()}
 
 
 def settle(session: Session) -> None:

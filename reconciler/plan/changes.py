@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from reconciler.diff import FieldChange
 from reconciler.kinds import Address
+from reconciler.plan.impacts import Impacted, count, missing_consent
 
 
 class Action(enum.Enum):
@@ -43,6 +44,7 @@ class LiveObject:
     status: str = ""  # the kind's wait field, as "active"; "" for kinds without one
     builtin: bool = False
     owner: str = ""  # who else manages it, such as "a Kubernetes operator"; "" = nobody that we know of
+    ourselves: bool = False  # this tool logs in as it
     operation: str = ""  # op id that our create put on it, "" = none
     created: str = ""  # the server's created_time; part of its identity
     addresses: tuple[str, ...] = ()  # HOST:PORT under which clients reach it
@@ -66,6 +68,15 @@ class LiveState:
     taken_ports: frozenset[int] = frozenset()  # only where ports had to be read: used and reserved ones
     state_id: int = 0  # highest cluster-state-id seen
     notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
+    measured: Mapping[tuple[str, int | str, str], float] = field(default_factory=dict)  # by kind, uid, figure
+
+    def figures(self, kind: str, uid: int | str) -> dict[str, float]:
+        """Return what was measured of one object, by name."""
+        return {
+            name: value
+            for (its_kind, its_uid, name), value in self.measured.items()
+            if (its_kind, its_uid) == (kind, uid)
+        }
 
 
 class Owned(NamedTuple):
@@ -99,6 +110,7 @@ class Options:
 
     prune: bool = False  # delete what we own and nobody declares any more
     allow_destroy: frozenset[str] = frozenset()  # addresses whose delete or replacement is agreed to
+    allow_impact: frozenset[tuple[str, str]] = frozenset()  # (address, class of impact) that is agreed to
     targets: tuple[str, ...] = ()  # only these and what they need; names may hold * and ?
     excludes: tuple[str, ...] = ()
     limits: Limits = field(default_factory=UsualLimits)
@@ -123,6 +135,18 @@ class Change:
     renamed_from: str = ""  # the live name; the body has no name, the address has the new one
     created: str = ""  # the live object's created_time; with its uid, its identity
     consent: Consent = Consent.NOTHING
+    impacts: tuple[Impacted, ...] = ()  # what it does to traffic, data and our own access; the worst first
+    allowed: tuple[str, ...] = ()  # classes of impact that its manifest agrees to
+
+    @property
+    def impact(self) -> str:
+        """The worst that it does: a class of `vocabulary.IMPACTS`."""
+        return self.impacts[0].impact if self.impacts else "none"
+
+    @property
+    def unconsented(self) -> tuple[str, ...]:
+        """The classes that somebody must still agree to by name; that of a delete or replacement is `consent`."""
+        return missing_consent(self.impacts, self.allowed) if self.action is Action.UPDATE else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +163,8 @@ class Plan:
     def held(self) -> int:
         """How many objects are left alone, and so may not be as declared."""
         return len({note.address for note in self.notes if note.level == "held"})
+
+    @property
+    def impact(self) -> dict[str, int]:
+        """How many changes do what, by class, the worst first; a change that does two things counts in both."""
+        return count(change.impacts for change in self.changes)

@@ -16,7 +16,6 @@ from reconciler.plan.bodies import (
     create_defaults,
     create_fields,
     immutable_field,
-    impacts_of,
     options_for,
     secrets_sent,
     shrinks,
@@ -27,6 +26,7 @@ from reconciler.plan.bodies import (
 from reconciler.plan.changes import Action, Consent, LiveObject, Owned
 from reconciler.plan.desk import Desk
 from reconciler.plan.graph import Draft, references
+from reconciler.plan.impacts import LOSES, Impacted, impacts_of
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -103,7 +103,9 @@ def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft
 
 
 def _delete(address: Address, kind: Kind, live: LiveObject, why: str, consent: Consent) -> Draft:
-    return Draft(Action.DELETE, address, kind, live=live, rests_on=dict(live.spec), why=why, consent=consent)
+    lost = (Impacted(LOSES, "", "all that it holds"),) if kind.protect else ()
+    rests_on = dict(live.spec)
+    return Draft(Action.DELETE, address, kind, live=live, rests_on=rests_on, why=why, consent=consent, impacts=lost)
 
 
 def leave(desk: Desk, resources: Mapping[Address, Resource]) -> Iterator[Draft]:
@@ -206,13 +208,14 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
     names |= options_for(kind, spec, names)
     body = update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
     fields += secrets_sent(kind, body, {change.path for change in fields})
-    _warn_of_update(desk, resource, kind, body, fields)
+    _warn_of_update(desk, resource, kind, body)
     if renamed_from:
         fields.append(FieldChange("name", renamed_from, address.name))
     elif not fields:
         desk.unchanged += 1
         return None
     shown = tuple(sorted(fields, key=lambda change: change.path))
+    figures = desk.live[address.cluster].figures(kind.name, live.uid)
     return Draft(
         Action.UPDATE,
         address,
@@ -223,6 +226,7 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
         resource=resource,
         rests_on={name: live.spec[name] for name in sorted(body) if name in live.spec},
         renamed_from=renamed_from,
+        impacts=desk.reaching_us(address.cluster, live, impacts_of(kind, fields, body, figures)),
     )
 
 
@@ -235,12 +239,8 @@ def _implied(kind: Kind, spec: Mapping[str, Any], live: LiveObject, names: set[s
     ]
 
 
-def _warn_of_update(
-    desk: Desk, resource: Resource, kind: Kind, body: Mapping[str, Any], fields: list[FieldChange]
-) -> None:
+def _warn_of_update(desk: Desk, resource: Resource, kind: Kind, body: Mapping[str, Any]) -> None:
     address = resource.address
-    for text in sorted({text for change in fields for text in impacts_of(kind, change)}):
-        desk.warn(address, text)
     for text in warnings_of(kind, body):
         desk.warn(address, text)
     for path, value in hidden_values(kind, body):
@@ -303,8 +303,7 @@ def _replace(
     ]
     fields += secrets_sent(kind, body, before)
     protected = resource.protect if resource.protect is not None else kind.protect
-    if kind.protect:
-        desk.warn(address, "replacing it loses all that it holds, and every setting that is not declared")
+    lost = "all that it holds, and every setting that is not declared"
     return Draft(
         Action.REPLACE,
         address,
@@ -316,6 +315,7 @@ def _replace(
         rests_on=dict(live.spec),
         why=f"{', '.join(fixed)} cannot be changed",
         consent=Consent.ALLOW_DESTROY if protected else Consent.NOTHING,
+        impacts=(Impacted(LOSES, "", lost),) if kind.protect else (),
     )
 
 
