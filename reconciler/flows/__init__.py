@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from reconciler.flows.create import create
 from reconciler.flows.reading import listing, one
+from reconciler.flows.regain import regaining
 from reconciler.flows.steps import Ended, Found, Task
 from reconciler.flows.write import Expected, delete, update
 
-__all__ = ["Ended", "Expected", "Found", "Task", "create", "delete", "listing", "one", "update"]
+__all__ = ["Ended", "Expected", "Found", "Task", "create", "delete", "listing", "one", "regaining", "update"]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from reconciler.diff import FieldChange
 from reconciler.kinds import Address
-from reconciler.plan.impacts import Impacted, count, missing_consent
+from reconciler.plan.impacts import CUTS_OFF, Impacted, count, missing_consent
 
 
 class Action(enum.Enum):
@@ -144,9 +144,14 @@ class Change:
         return self.impacts[0].impact if self.impacts else "none"
 
     @property
+    def cuts_off(self) -> bool:
+        """Whether this tool may lose its own access by it: it is done last, and alone on its cluster."""
+        return any(one.impact == CUTS_OFF for one in self.impacts)
+
+    @property
     def unconsented(self) -> tuple[str, ...]:
-        """The classes that somebody must still agree to by name; that of a delete or replacement is `consent`."""
-        return missing_consent(self.impacts, self.allowed) if self.action is Action.UPDATE else ()
+        """The classes that somebody must still agree to by name; what befalls a whole object is about `consent`."""
+        return missing_consent((one for one in self.impacts if one.field), self.allowed)
 
 
 @dataclass(frozen=True, slots=True)

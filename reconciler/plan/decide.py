@@ -26,7 +26,7 @@ from reconciler.plan.bodies import (
 from reconciler.plan.changes import Action, Consent, LiveObject, Owned
 from reconciler.plan.desk import Desk
 from reconciler.plan.graph import Draft, references
-from reconciler.plan.impacts import LOSES, Impacted, impacts_of
+from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -99,7 +99,12 @@ def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft
             return None
         return Draft(Action.FORGET, address, kind, live=live, why=f"the API cannot delete a {kind.name}")
     consent = Consent.CONTRADICTION if resource.protect else Consent.NOTHING
-    return _delete(address, kind, live, "declared absent", consent)
+    draft = _delete(address, kind, live, "declared absent", consent)
+    draft.resource = resource
+    if kind.singleton:  # its settings go back to what they were at first: each of them is a change
+        back = [FieldChange(name, value, MISSING) for name, value in sorted(live.spec.items())]
+        draft.impacts = ordered({*draft.impacts, *impacts_of(kind, back, {}, {})})
+    return draft
 
 
 def _delete(address: Address, kind: Kind, live: LiveObject, why: str, consent: Consent) -> Draft:

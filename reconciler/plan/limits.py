@@ -54,13 +54,14 @@ def _needs_consent(plan: Plan, change: Change, options: Options) -> str:
 
 
 def _harms(plan: Plan, change: Change, options: Options) -> Iterator[str]:
-    """Yield what an update does that somebody must agree to by name, and how; a create can do no harm."""
+    """Yield what a change does that somebody must agree to by name, and how."""
     names = _names(plan, change)
     given = {impact for name, impact in options.allow_impact if name in names}
-    for impact in missing_consent(change.impacts, given.union(change.allowed)) if change.unconsented else ():
-        what = "; ".join(str(one) for one in change.impacts if one.impact == impact)
+    fields = [one for one in change.impacts if one.field]
+    for impact in missing_consent(fields, given.union(change.allowed)):
+        what = "; ".join(str(one) for one in fields if one.impact == impact)
         yield (
-            f"the plan would update {change.address}, which {what}; to agree, use "
+            f"the plan would {change.action.name.lower()} {change.address}, which {what}; to agree, use "
             f"--allow-impact {quoted(change.address, impact)}, or metadata.allow: [{impact}] in its manifest"
         )
 

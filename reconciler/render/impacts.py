@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.plan import Action, Change, Plan, missing_consent, quoted
+from reconciler.plan import Change, Plan, missing_consent, quoted
 from reconciler.render.escape import clean
 from reconciler.vocabulary import CONSENT
 
@@ -34,7 +34,7 @@ def impact_lines(change: Change) -> Iterator[tuple[str, bool]]:
         why = f" ({clean(one.why)})" if one.why else ""
         yield f"{_WORDS[one.impact][0]}{where}{why}", one.impact in CONSENT
         last = place + 1 == len(change.impacts) or change.impacts[place + 1].impact != one.impact
-        if last and change.action is Action.UPDATE and one.impact in CONSENT:
+        if last and one.field and one.impact in CONSENT:
             if one.impact in change.unconsented:
                 yield f"needs --allow-impact {clean(quoted(change.address, one.impact))}", True
             elif not missing_consent((one,), change.allowed):
