@@ -84,6 +84,19 @@ def test_a_lost_answer_is_no_failure_where_the_cluster_comes_back(rig: OwnRig) -
     assert len([entry for entry in rig.world.log if entry.method == "PUT"]) == 1
 
 
+def test_a_write_that_got_lost_on_its_way_is_sent_again_after_coming_in_anew(rig: OwnRig) -> None:
+    rig.world.faults.add("drop", method="PUT", path="^/v1/roles")
+    assert rig.change_role("cluster_member").complete
+    assert len([entry for entry in rig.writes if entry.method == "PUT"]) == 1
+
+
+def test_a_write_that_is_refused_costs_no_new_connection(rig: OwnRig) -> None:
+    rig.world.faults.add("code", method="PUT", path="^/v1/roles", status=400, error_code="bad_request")
+    plan = rig.plan([declared("Role", "tool", {"management": "cluster_member"})])
+    report = rig.apply(plan)
+    assert not isinstance(report.outcomes[0].error, ControlLost)
+
+
 def test_a_refusal_afterwards_says_that_control_may_be_lost_and_what_to_do(rig: OwnRig) -> None:
     report = rig.change_role("none")
     lost = outcome(report, "tool")
