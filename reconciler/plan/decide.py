@@ -102,7 +102,7 @@ def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft
     draft = _delete(address, kind, live, "declared absent", consent)
     draft.resource = resource
     if kind.singleton:  # its settings go back to what they were at first: each of them is a change
-        back = [FieldChange(name, value, MISSING) for name, value in sorted(live.spec.items())]
+        back = [FieldChange(name, value, kind.fields[name].default) for name, value in sorted(live.spec.items())]
         draft.impacts = ordered({*draft.impacts, *impacts_of(kind, back, {}, {})})
     return draft
 
@@ -163,7 +163,10 @@ def _create(desk: Desk, resource: Resource) -> Draft | None:
     body = _full_body(desk, resource)
     if body is None:
         return None
-    return Draft(Action.CREATE, address, kind, fields=create_fields(body), body=body, resource=resource)
+    fields = create_fields(body)
+    # What is made new has nothing to lose; the one object of a singleton changes what the cluster did without it.
+    impacts = impacts_of(kind, fields, body, {}) if kind.singleton else ()
+    return Draft(Action.CREATE, address, kind, fields=fields, body=body, resource=resource, impacts=impacts)
 
 
 def _full_body(desk: Desk, resource: Resource, live: LiveObject | None = None) -> dict[str, Any] | None:

@@ -38,10 +38,14 @@ class Impacted(NamedTuple):
 def impacts_of(
     kind: Kind, fields: Iterable[FieldChange], body: Mapping[str, Any], figures: Figures
 ) -> tuple[Impacted, ...]:
-    """Return what an update with these *fields* and this *body* does, the worst first, each once."""
+    """Return what an update with these *fields* and this *body* does, the worst first, each once.
+
+    An option is no state and never a change, and yet it says how a change is made.
+    """
+    options = (FieldChange(name, MISSING, body[name]) for name in body if kind.fields[name].option_of is not None)
     found = {
         Impacted(impact.impact, path, impact.why)
-        for change in fields
+        for change in (*fields, *options)
         for path, part, impact in _along(kind, change)
         if impact.impact != "none" and _happens(impact, part, body.get(path), figures)
     }

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.errors import ControlLost
-from reconciler.kinds import Address
+from reconciler.apply import apply
+from reconciler.errors import ControlLost, Rejected
+from reconciler.kinds import Address, _kind
+from reconciler.live import read
+from reconciler.plan import Options, make_plan
 from reconciler.report import Report, Status
-from tests.engine.rig import Rig, declared
-from tests.support.inprocess import InProcess, Plain
+from tests.engine.rig import KINDS, Rig, declared
+from tests.support.inprocess import InProcess, Moving, Plain
 
 TOOL = "tool@example.com"
 PASSWORD = "canary-tool-password"
+
+
+SETTINGS = {
+    "title": "Settings",
+    "x-rest": {"path": "/v1/cluster", "singleton": True, "verbs": {"update": "PUT"}, "hook": "cluster"},
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "cnm_https_port": {"type": "integer", "x-impact": [{"impact": "may-cut-off", "why": "the API moves"}]},
+        "email_from": {"type": "string", "x-impact": "none"},
+    },
+    "examples": [],
+}
 
 
 class OwnRig(Rig):
@@ -91,10 +108,13 @@ def test_a_write_that_got_lost_on_its_way_is_sent_again_after_coming_in_anew(rig
 
 
 def test_a_write_that_is_refused_costs_no_new_connection(rig: OwnRig) -> None:
-    rig.world.faults.add("code", method="PUT", path="^/v1/roles", status=400, error_code="bad_request")
+    said = {"status": 406, "error_code": "change_last_admin_role_not_allowed"}
+    rig.world.faults.add("code", method="PUT", path="^/v1/roles", **said)
     plan = rig.plan([declared("Role", "tool", {"management": "cluster_member"})])
     report = rig.apply(plan)
-    assert not isinstance(report.outcomes[0].error, ControlLost)
+    assert isinstance(report.outcomes[0].error, Rejected)
+    put = next(place for place, entry in enumerate(rig.world.log) if entry.method == "PUT")
+    assert "/v1/nodes" not in {entry.path for entry in rig.world.log[put:]}
 
 
 def test_a_refusal_afterwards_says_that_control_may_be_lost_and_what_to_do(rig: OwnRig) -> None:
@@ -146,3 +166,20 @@ def test_the_next_run_settles_what_was_left_open(rig: OwnRig) -> None:
     assert rig.converge([declared("Role", "tool", {"management": "none"})]).complete
     assert rig.ledger.open_intents("dc1") == ()
     assert Address("dc1", "Role", "tool") in rig.ledger.owned("dc1")
+
+
+def test_where_the_api_moves_it_is_followed(rig: Rig) -> None:
+    transport = Moving(rig.world.core, rig.world.clock)
+    rig.client = rig.world.client(transport=transport)
+    kinds = {**KINDS, "Settings": _kind(SETTINGS)}
+    live = {"dc1": read(rig.client, kinds, {"Settings": None}, "dc1")}
+    address = Address("dc1", "Settings", "cluster")
+    wanted = replace(OTHERS[0], address=address, spec={"cnm_https_port": 9555})
+    plan = make_plan(kinds, [wanted], live, {}, Options(), {})
+    assert plan.changes[0].unconsented == ("may-cut-off",)
+    means: dict[str, Any] = {"clock": rig.world.clock, "sleep": rig.world.sleep, "live": live}
+    report = apply(plan, kinds, {"dc1": rig.client}, rig.ledger, rig.reveal, **means)
+    assert report.complete, report.outcomes[0].why
+    assert transport.port == 9555
+    assert rig.ledger.owned("dc1")[address].fields == {"cnm_https_port": 9555}
+    assert len([entry for entry in rig.world.log if entry.method == "PUT"]) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 
-import httpx
 import pytest
 
 from reconciler.calls import Call
@@ -12,7 +11,7 @@ from reconciler.client import Policy
 from reconciler.client.nodes import Nodes
 from reconciler.client.retry import Breaker, Budget, Outcome, retry_after
 from reconciler.errors import Interrupted, ReadIncomplete, Unauthorized, Unreachable
-from tests.support.inprocess import InProcess, World
+from tests.support.inprocess import Moving, World
 
 ACL = {"name": "app", "acl": "+@read ~*"}
 
@@ -251,18 +250,6 @@ def test_an_untrusted_node_is_never_asked_again() -> None:
 
 
 # --- coming in anew ---------------------------------------------------------------------------------------------------
-
-
-class Moving(InProcess):
-    """The nodes behind a port that may change."""
-
-    port = 9443
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.port != self.port:
-            raise httpx.ConnectError("refused", request=request) from ConnectionRefusedError(111, "Connection refused")
-        request.url = request.url.copy_with(port=9443)
-        return super().handle_request(request)
 
 
 def test_the_nodes_are_asked_at_the_port_that_the_api_has_now() -> None:

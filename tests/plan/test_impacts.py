@@ -10,14 +10,26 @@ from typing import Any
 import pytest
 
 from reconciler.errors import DestroyProtected, ImpactRefused
-from reconciler.kinds import Address
-from reconciler.plan import Change, Options, Plan, check, from_json, to_json, worsened
+from reconciler.kinds import Address, _kind
+from reconciler.plan import (
+    Action,
+    Change,
+    LiveObject,
+    LiveState,
+    Options,
+    Plan,
+    check,
+    from_json,
+    make_plan,
+    to_json,
+    worsened,
+)
 from reconciler.plan.impacts import Impacted
 from reconciler.render.impacts import impact_line, impact_lines
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text
 from reconciler.vocabulary import IMPACTS
-from tests.plan.worlds import KINDS, declared, found, plan_of, state
+from tests.plan.worlds import KINDS, Declared, declared, found, plan_of, state
 
 GIB = 1024**3
 
@@ -72,6 +84,12 @@ SOURCE = {"uri": "redis://10.0.0.1:12000"}
         ({"search": {}}, {"search": {"search-no-gc": True}}, ["restart"]),
         ({}, {"search": {"search-no-gc": True}}, ["restart"]),
         ({"slave_ha": True}, {"slave_ha": False}, []),
+        (
+            {"redis_version": "7.4"},
+            {"redis_version": "8.2", "upgrade": {"may_discard_data": True, "preserve_roles": True}},
+            ["may-lose-data", "failover", "restart"],
+        ),
+        ({"redis_version": "7.4"}, {"redis_version": "8.2", "upgrade": {"may_discard_data": False}}, ["restart"]),
     ],
 )
 def test_a_change_has_the_classes_of_what_it_does(
@@ -216,6 +234,52 @@ def test_with_several_clusters_consent_names_the_cluster() -> None:
     with pytest.raises(ImpactRefused, match="--allow-impact one:Database/a=may-lose-data"):
         check(plan, Options(allow_impact=frozenset({("Database/a", "may-lose-data")})))
     check(plan, Options(allow_impact=frozenset({("one:Database/a", "may-lose-data")})))
+
+
+# --- settings that there is one of -----------------------------------------------------------------------------------
+
+LOGIN = _kind(
+    {
+        "title": "Login",
+        "x-rest": {
+            "path": "/v1/login",
+            "singleton": True,
+            "verbs": {"create": "PUT", "update": "PUT", "delete": "DELETE"},
+        },
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "enabled": {
+                "type": "boolean",
+                "default": False,
+                "x-impact": [{"impact": "may-cut-off", "to": [False], "why": "who logs in by it is shut out"}],
+            },
+            "strict": {"type": "boolean", "x-impact": [{"impact": "may-cut-off", "to": [True]}]},
+            "retries": {"type": "integer", "x-impact": "none"},
+        },
+        "examples": [],
+    }
+)
+
+
+def login(live: Mapping[str, Any] | None, *, absent: bool = False, **spec: Any) -> Change:
+    """Return the change of a made-up singleton."""
+    address = Address("", "Login", "cluster")
+    there = () if live is None else (LiveObject("Login", "cluster", "cluster", live),)
+    states = {"": LiveState("", {"Login": there})}
+    wanted = Declared(address, spec, absent=absent)
+    plan = make_plan({"Login": LOGIN}, [wanted], states, {}, Options(), {})  # type: ignore[list-item]
+    return plan.changes[0]
+
+
+def test_settings_that_are_made_or_taken_back_change_what_the_cluster_did_without_them() -> None:
+    assert login(None, enabled=True, strict=True).impacts == (Impacted("may-cut-off", "strict"),)
+    assert login(None, enabled=True).impacts == ()
+    back = login({"enabled": True, "strict": True, "retries": 3}, absent=True)
+    assert back.action is Action.DELETE
+    assert back.impacts == (Impacted("may-cut-off", "enabled", "who logs in by it is shut out"),)
+    assert back.unconsented == ("may-cut-off",)
+    assert back.cuts_off
 
 
 # --- our own access --------------------------------------------------------------------------------------------------
