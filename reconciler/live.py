@@ -100,12 +100,12 @@ def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> fro
     return frozenset(ports - {0})
 
 
-def read_figures(client: Reader, kind: Kind, names: Iterable[str]) -> dict[tuple[str, int | str, str], float]:
-    """Return what is measured of each object of *kind* now, by kind, uid and name of the figure.
+def read_figures(client: Reader, kind: Kind, names: Iterable[str]) -> dict[tuple[str, int | str], dict[str, float]]:
+    """Return what is measured of each object of *kind* now, by kind and uid, then by name of the figure.
 
     Without permission or an answer there is no figure: nobody may rely on having one.
     """
-    found: dict[tuple[str, int | str, str], float] = {}
+    found: dict[tuple[str, int | str], dict[str, float]] = {}
     for name in sorted(names):
         path = f"{hook_of(kind).figures[name]}?metrics={name}"
         try:
@@ -115,7 +115,7 @@ def read_figures(client: Reader, kind: Kind, names: Iterable[str]) -> dict[tuple
         for uid, figures in body.items() if isinstance(body, dict) else ():
             figure = figures.get(name) if isinstance(figures, dict) else None
             if isinstance(figure, int | float) and type(figure) is not bool:
-                found[kind.name, int(uid) if uid.isdecimal() else uid, name] = figure
+                found.setdefault((kind.name, int(uid) if uid.isdecimal() else uid), {})[name] = figure
     return found
 
 

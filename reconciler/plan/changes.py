@@ -68,15 +68,11 @@ class LiveState:
     taken_ports: frozenset[int] = frozenset()  # only where ports had to be read: used and reserved ones
     state_id: int = 0  # highest cluster-state-id seen
     notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
-    measured: Mapping[tuple[str, int | str, str], float] = field(default_factory=dict)  # by kind, uid, figure
+    measured: Mapping[tuple[str, int | str], Mapping[str, float]] = field(default_factory=dict)  # by kind, uid; figure
 
-    def figures(self, kind: str, uid: int | str) -> dict[str, float]:
+    def figures(self, kind: str, uid: int | str) -> Mapping[str, float]:
         """Return what was measured of one object, by name."""
-        return {
-            name: value
-            for (its_kind, its_uid, name), value in self.measured.items()
-            if (its_kind, its_uid) == (kind, uid)
-        }
+        return self.measured.get((kind, uid), {})
 
 
 class Owned(NamedTuple):

@@ -43,7 +43,7 @@ def update(
     allow: tuple[str, ...] = (),
 ) -> Plan:
     """Return the plan that changes one object from *before* to *after*."""
-    measured = {} if used is None else {(kind, 1, "used_memory"): used}
+    measured = {} if used is None else {(kind, 1): {"used_memory": used}}
     return plan_of([declared(kind, "a", after, allow=allow)], state(found(kind, 1, "a", before), measured=measured))
 
 
@@ -123,7 +123,7 @@ def test_the_reason_does_not_hold_the_figure_so_that_a_plan_stays_what_it_was() 
 
 def test_data_that_grew_since_makes_a_saved_plan_stale() -> None:
     plan = update({"memory_size": 2 * GIB}, {"memory_size": GIB}, used=GIB / 2)
-    now = {used: state(measured={("Database", 1, "used_memory"): used}) for used in (float(GIB), GIB + 1.0)}
+    now = {used: state(measured={("Database", 1): {"used_memory": used}}) for used in (float(GIB), GIB + 1.0)}
     assert [*worsened(plan, {"": now[float(GIB)]}, KINDS)] == []
     address = Address("", "Database", "a")
     assert [*worsened(plan, {"": now[GIB + 1.0]}, KINDS)] == [(address, "memory_size", "harmless", "may-lose-data")]
