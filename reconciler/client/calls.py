@@ -142,16 +142,18 @@ class Client:
         raise self._given_up(call, Result(Outcome.LOST))
 
     def reconnect(self, port: int = 0) -> None:
-        """Come in anew, over new connections, after a change to what we come in by; *port*: where the API is now.
+        """Come in anew, over new connections, after a change to what we come in by.
 
-        Services restart then: whoever does not answer, or shows another certificate, is asked again until the policy's
-        time is up. A login that is refused is not repeated. Raises what `open` does.
+        *port* is where the API should be now; it may not have moved after all, so both places are asked. Services
+        restart then: whoever does not answer, or shows another certificate, is asked again until the policy's time is
+        up. A login that is refused is not repeated. Raises what `open` does.
         """
         limit = self._clock() + self._policy.regain
         attempt = 0
+        before = self._nodes.urls()
+        urls = [*dict.fromkeys([*(moved(url, port) for url in before if port), *before])]
         while True:
             self._exchange.drop()
-            urls = [moved(url, port) if port else url for url in self._nodes.urls()]
             self._nodes = Nodes(urls, self._policy, self._random)
             try:
                 self.open()

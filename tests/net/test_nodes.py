@@ -262,6 +262,9 @@ def test_the_nodes_are_asked_at_the_port_that_the_api_has_now() -> None:
         client.get("/v1/bdbs")
     client.reconnect(8443)
     assert client.get("/v1/bdbs").body == []
+    transport.port = 9443
+    client.reconnect(8444)  # it should have moved, and did not
+    assert client.get("/v1/bdbs").body == []
 
 
 def test_the_way_back_in_is_looked_for_as_long_as_services_may_need() -> None:
