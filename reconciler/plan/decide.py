@@ -103,7 +103,7 @@ def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft
     draft.resource = resource
     if kind.singleton:  # its settings go back to what they were at first: each of them is a change
         back = [FieldChange(name, value, kind.fields[name].default) for name, value in sorted(live.spec.items())]
-        draft.impacts = ordered({*draft.impacts, *impacts_of(kind, back, {}, {})})
+        draft.impacts = ordered({*draft.impacts, *impacts_of(kind, address.name, back, {}, {})})
     return draft
 
 
@@ -165,7 +165,7 @@ def _create(desk: Desk, resource: Resource) -> Draft | None:
         return None
     fields = create_fields(body)
     # What is made new has nothing to lose; the one object of a singleton changes what the cluster did without it.
-    impacts = impacts_of(kind, fields, body, {}) if kind.singleton else ()
+    impacts = impacts_of(kind, address.name, fields, body, {}) if kind.singleton else ()
     return Draft(Action.CREATE, address, kind, fields=fields, body=body, resource=resource, impacts=impacts)
 
 
@@ -234,7 +234,7 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
         resource=resource,
         rests_on={name: live.spec[name] for name in sorted(body) if name in live.spec},
         renamed_from=renamed_from,
-        impacts=desk.reaching_us(address.cluster, live, impacts_of(kind, fields, body, figures)),
+        impacts=desk.reaching_us(address.cluster, live, impacts_of(kind, address.name, fields, body, figures)),
     )
 
 

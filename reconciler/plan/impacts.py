@@ -36,18 +36,20 @@ class Impacted(NamedTuple):
 
 
 def impacts_of(
-    kind: Kind, fields: Iterable[FieldChange], body: Mapping[str, Any], figures: Figures
+    kind: Kind, name: str, fields: Iterable[FieldChange], body: Mapping[str, Any], figures: Figures
 ) -> tuple[Impacted, ...]:
-    """Return what an update with these *fields* and this *body* does, the worst first, each once.
+    """Return what an update of *name* with these *fields* and this *body* does, the worst first, each once.
 
     An option is no state and never a change, and yet it says how a change is made.
     """
-    options = (FieldChange(name, MISSING, body[name]) for name in body if kind.fields[name].option_of is not None)
+    options = (FieldChange(field, MISSING, body[field]) for field in body if kind.fields[field].option_of is not None)
     found = {
         Impacted(impact.impact, path, impact.why)
         for change in (*fields, *options)
         for path, part, impact in _along(kind, change)
-        if impact.impact != "none" and _happens(impact, part, body.get(path), figures)
+        if impact.impact != "none"
+        and name in (impact.names or (name,))
+        and _happens(impact, part, body.get(path), figures)
     }
     return ordered(found)
 
@@ -67,9 +69,11 @@ def undecided(kind: Kind, fields: Iterable[FieldChange]) -> frozenset[str]:
     )
 
 
-def worse(kind: Kind, fields: Iterable[FieldChange], known: Iterable[Impacted], figures: Figures) -> list[Impacted]:
-    """Return what an update does by *figures* of now and did not when it was planned: *known*."""
-    now = impacts_of(kind, [one for one in fields if undecided(kind, (one,))], {}, figures)
+def worse(
+    kind: Kind, name: str, fields: Iterable[FieldChange], known: Iterable[Impacted], figures: Figures
+) -> list[Impacted]:
+    """Return what an update of *name* does by *figures* of now and did not when it was planned: *known*."""
+    now = impacts_of(kind, name, [one for one in fields if undecided(kind, (one,))], {}, figures)
     return [one for one in now if one not in set(known)]
 
 

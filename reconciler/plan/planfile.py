@@ -91,7 +91,7 @@ def worsened(
         if change.action is Action.UPDATE and change.uid is not None and state is not None:
             figures = state.figures(change.address.kind, change.uid)
             kind = kinds[change.address.kind]
-            for one in worse(kind, change.fields, change.impacts, figures):
+            for one in worse(kind, change.address.name, change.fields, change.impacts, figures):
                 yield change.address, one.field, "harmless", one.impact
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from reconciler.apply import apply
 from reconciler.errors import ControlLost, Rejected
-from reconciler.kinds import Address, _kind
+from reconciler.kinds import Address
 from reconciler.live import read
 from reconciler.plan import Options, make_plan
 from reconciler.report import Report, Status
@@ -19,19 +18,6 @@ from tests.support.inprocess import InProcess, Moving, Plain
 
 TOOL = "tool@example.com"
 PASSWORD = "canary-tool-password"
-
-
-SETTINGS = {
-    "title": "Settings",
-    "x-rest": {"path": "/v1/cluster", "singleton": True, "verbs": {"update": "PUT"}, "hook": "cluster"},
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "cnm_https_port": {"type": "integer", "x-impact": [{"impact": "may-cut-off", "why": "the API moves"}]},
-        "email_from": {"type": "string", "x-impact": "none"},
-    },
-    "examples": [],
-}
 
 
 class OwnRig(Rig):
@@ -171,14 +157,12 @@ def test_the_next_run_settles_what_was_left_open(rig: OwnRig) -> None:
 def test_where_the_api_moves_it_is_followed(rig: Rig) -> None:
     transport = Moving(rig.world.core, rig.world.clock)
     rig.client = rig.world.client(transport=transport)
-    kinds = {**KINDS, "Settings": _kind(SETTINGS)}
-    live = {"dc1": read(rig.client, kinds, {"Settings": None}, "dc1")}
-    address = Address("dc1", "Settings", "cluster")
-    wanted = replace(OTHERS[0], address=address, spec={"cnm_https_port": 9555})
-    plan = make_plan(kinds, [wanted], live, {}, Options(), {})
+    live = {"dc1": read(rig.client, KINDS, {"Cluster": None}, "dc1")}
+    address = Address("dc1", "Cluster", "cluster")
+    plan = make_plan(KINDS, [declared("Cluster", "cluster", {"cnm_https_port": 9555})], live, {}, Options(), {})
     assert plan.changes[0].unconsented == ("may-cut-off",)
     means: dict[str, Any] = {"clock": rig.world.clock, "sleep": rig.world.sleep, "live": live}
-    report = apply(plan, kinds, {"dc1": rig.client}, rig.ledger, rig.reveal, **means)
+    report = apply(plan, KINDS, {"dc1": rig.client}, rig.ledger, rig.reveal, **means)
     assert report.complete, report.outcomes[0].why
     assert transport.port == 9555
     assert rig.ledger.owned("dc1")[address].fields == {"cnm_https_port": 9555}

@@ -162,6 +162,16 @@ def test_what_holds_data_loses_it_when_it_goes() -> None:
         check(plan, Options())
 
 
+PEM = "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUEXAMPLE%s\n-----END CERTIFICATE-----\n"
+
+
+def test_some_impacts_are_those_of_certain_objects_alone() -> None:
+    for name, impact in (("api", "may-cut-off"), ("syncer", "new-connections")):
+        there = LiveObject("Certificate", name, name, {"certificate": PEM % "ONE"})
+        plan = plan_of([declared("Certificate", name, {"certificate": PEM % "TWO"})], state(there))
+        assert plan.changes[0].impact == impact
+
+
 # --- consent ---------------------------------------------------------------------------------------------------------
 
 OFF = ({"data_persistence": "aof"}, {"data_persistence": "disabled"})
