@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from reconciler import drift, normalize, telemetry
+from reconciler.adoption import adopted, with_inherited
 from reconciler.errors import InputError, LedgerError, PlanStale, Problem, SecretMissing
 from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
@@ -23,14 +24,7 @@ from reconciler.locating import located
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved, worsened
 from reconciler.rotation import kept_until_due
 from reconciler.secrets import Redactor, Secret, resolve
-from reconciler.wanted import (
-    Wanted,
-    figures_behind,
-    needing_figures,
-    needing_ports,
-    wanted_elsewhere,
-    wanted_for,
-)
+from reconciler.wanted import Wanted, figures_behind, needing_figures, needing_ports, wanted_elsewhere, wanted_for
 
 if TYPE_CHECKING:
     from reconciler.client import Client
@@ -38,6 +32,7 @@ if TYPE_CHECKING:
     from reconciler.ledger import Ledger
     from reconciler.manifests import Manifests, Resource
     from reconciler.outputs import Output
+    from reconciler.rehearse import Rehearsal
     from reconciler.report import Report
     from reconciler.rest import Reveal
     from reconciler.settings import Settings, Target
@@ -162,14 +157,14 @@ class Session:
             yield
 
 
-def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]:
-    """Read what is *wanted* of each cluster, all of them at once."""
+def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = False) -> dict[str, LiveState]:
+    """Read what is *wanted* of each cluster, all of them at once; *schemas*: also what it says of its own objects."""
     from reconciler import live
 
     clients, ledger = session.clients(), session.known_ledger()
 
     def one(name: str) -> LiveState:
-        return live.read(clients[name], session.kinds, wanted[name], name)
+        return live.read(clients[name], session.kinds, wanted[name], name, schemas=schemas)
 
     if len(wanted) == 1:
         states = [one(name) for name in wanted]
@@ -184,47 +179,42 @@ def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]
 
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
+    from reconciler.live import measured, with_ports
+
     owned = session.owned()
     resources = kept_until_due(session.kinds, manifests.resources, session.now())
     resources = inlined(session.kinds, resources, session.text)
     options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
+    left = options.previous - {resource.address for resource in resources} - owned.keys() if options.prune else ()
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
     for resource in resources:
         by_cluster[resource.address.cluster].append(resource)
     elsewhere = wanted_elsewhere(session.kinds, resources)
     wanted = {
-        name: wanted_for(session.kinds, mine, [a for a in owned if a.cluster == name] if options.prune else [])
+        name: wanted_for(session.kinds, mine, [a for a in (*owned, *left) if a.cluster == name and options.prune])
         for name, mine in by_cluster.items()
     }
     states = read(
         session,
         {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
+        schemas=True,
     )
     for name, mine in by_cluster.items():
-        for kind in needing_ports(session.kinds, mine, states[name]):
-            from reconciler.live import read_ports
-
-            state = states[name]
-            taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
-            states[name] = replace(state, taken_ports=state.taken_ports | taken)
-        states[name] = measured(session, states[name], needing_figures(session.kinds, mine, states[name]))
+        client, state = session.clients()[name], states[name]
+        state = with_ports(client, needing_ports(session.kinds, mine, state), state)
+        states[name] = measured(client, session.kinds, state, needing_figures(session.kinds, mine, state))
+    states, owned = with_inherited(session.kinds, left, states, owned)
     resources = located(session.kinds, resources, states)
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
 
 
-def measured(session: Session, state: LiveState, wanted: Mapping[str, frozenset[str]]) -> LiveState:
-    """Return *state* with the figures that are *wanted*, by kind."""
-    from reconciler.live import read_figures
+def rehearse(session: Session, planned: Planned) -> Rehearsal:
+    """Ask the clusters what they would say to a plan; stores nothing there."""
+    from reconciler.rehearse import rehearse
 
-    client = session.clients()[state.cluster]
-    found = {
-        key: figure
-        for kind, names in wanted.items()
-        for key, figure in read_figures(client, session.kinds[kind], names).items()
-    }
-    return replace(state, measured=found) if found else state
+    return rehearse(planned.plan, session.kinds, session.clients(), planned.live, session.reveal)
 
 
 def still_true(before: Planned, now: Planned) -> None:
@@ -243,16 +233,15 @@ def same_ports(options: Options, approved: Plan) -> Options:
 
 def refuse_if_moved(approved: Plan, live: Mapping[str, LiveState]) -> None:
     """Raise PlanStale, naming each value, where the live state is not what *approved* was decided from."""
-    differences = [*moved(approved, live), *worsened(approved, live, load_kinds())]
-    if differences:
-        lines = [
-            f"  {address} {field}: was {_shown(was)}, is {_shown(now)}" for address, field, was, now in differences
-        ]
+    if differences := [*moved(approved, live), *worsened(approved, live, load_kinds())]:
+        lines = [f"  {where} {field}: was {_shown(was)}, is {_shown(now)}" for where, field, was, now in differences]
         raise PlanStale("\n".join(["the cluster moved since this plan was made; nothing was written", *lines]))
 
 
 def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
     """Read again what *approved* was decided from; raises InputError where it is about what we do not know."""
+    from reconciler.live import measured
+
     for change in approved.changes:
         kind = session.kinds.get(change.address.kind)
         strange = sorted(change.body.keys() - kind.fields.keys()) if kind else [f"the kind {change.address.kind}"]
@@ -264,8 +253,9 @@ def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
         mine = wanted[change.address.cluster]
         known = mine.get(change.address.kind) or frozenset()
         mine[change.address.kind] = known.union(change.rests_on or (), change.body)
-    figures = figures_behind(session.kinds, approved)
-    return {name: measured(session, state, figures.get(name, {})) for name, state in read(session, wanted).items()}
+    states, clients = read(session, wanted, schemas=True), session.clients()
+    found = figures_behind(session.kinds, approved)
+    return {name: measured(clients[name], session.kinds, one, found.get(name, {})) for name, one in states.items()}
 
 
 def settle(session: Session) -> None:
@@ -281,7 +271,7 @@ def settle(session: Session) -> None:
         if ledger and fields:
             with session.locked([name]):
                 wanted: Wanted = {kind: frozenset(names) for kind, names in fields.items() if kind in session.kinds}
-                recover(ledger, session.kinds, read(session, {name: wanted})[name])
+                recover(ledger, session.kinds, read(session, {name: wanted}, schemas=True)[name])
 
 
 def execute(
@@ -313,7 +303,6 @@ def execute(
 
 def adopt(session: Session, manifests: Manifests, planned: Planned) -> int:
     """Own what is declared and already right; return how many objects became ours. The caller holds the locks."""
-    from reconciler.adoption import adopted
     from reconciler.ledger import Record
 
     found = [*adopted(session.kinds, manifests.resources, planned.plan, planned.live, planned.owned)]
@@ -338,7 +327,7 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
         for name in names:
             mine = cluster if len(session.targets) > 1 else ""
-            text = exporting.manifests_of(session.kinds[name], state.objects[name], cluster=mine)
+            text = exporting.manifests_of(session.kinds[name], state.objects.get(name, ()), cluster=mine)
             if text:
                 file = f"{name.lower()}.yaml"
                 pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))

@@ -6,10 +6,24 @@ An error of a call is raised at the `yield` that asked for it, so that a flow re
 
 from __future__ import annotations
 
-from reconciler.flows.create import create
+from reconciler.flows.create import create, post
 from reconciler.flows.reading import listing, one
 from reconciler.flows.regain import regaining
-from reconciler.flows.steps import Ended, Found, Task
-from reconciler.flows.write import Expected, delete, update
+from reconciler.flows.steps import Ended, Found, Task, look
+from reconciler.flows.write import Expected, delete, put, update
 
-__all__ = ["Ended", "Expected", "Found", "Task", "create", "delete", "listing", "one", "regaining", "update"]
+__all__ = [
+    "Ended",
+    "Expected",
+    "Found",
+    "Task",
+    "create",
+    "delete",
+    "listing",
+    "look",
+    "one",
+    "post",
+    "put",
+    "regaining",
+    "update",
+]

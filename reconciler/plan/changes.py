@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 from reconciler.diff import FieldChange
 from reconciler.kinds import Address
 from reconciler.plan.impacts import CUTS_OFF, Impacted, count, missing_consent
+from reconciler.serverschema import Served
+from reconciler.versions import Version
 
 
 class Action(enum.Enum):
@@ -68,6 +70,8 @@ class LiveState:
     taken_ports: frozenset[int] = frozenset()  # only where ports had to be read: used and reserved ones
     state_id: int = 0  # highest cluster-state-id seen
     notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
+    version: Version | None = None  # what it runs; None where it does not say
+    schemas: Mapping[str, Served] = field(default_factory=dict)  # by kind: what it says of such objects itself
     measured: Mapping[tuple[str, int | str], Mapping[str, float]] = field(default_factory=dict)  # by kind, uid; figure
 
     def figures(self, kind: str, uid: int | str) -> Mapping[str, float]:
@@ -111,6 +115,7 @@ class Options:
     excludes: tuple[str, ...] = ()
     limits: Limits = field(default_factory=UsualLimits)
     resend_secrets: frozenset[str] = frozenset()  # addresses whose secrets are sent although they seem unchanged
+    previous: frozenset[Address] = frozenset()  # declared by an earlier revision: ours, if `prune` finds no manifest
     pinned_ports: Mapping[Address, int] = field(default_factory=dict)  # chosen earlier, for creates still under way
 
 
