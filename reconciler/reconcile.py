@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -49,14 +49,23 @@ class Session:
         targets: Sequence[Target],
         *,
         observe: telemetry.Observer = telemetry.ignore,
+        ledger: Ledger | None = None,
+        connect: Callable[..., Client] | None = None,
+        means: Mapping[str, Any] | None = None,
     ) -> None:
+        """A *ledger* that is given is shared, and stays open. *connect* makes a client as its class does.
+
+        *means* are time and chance for the engine, as `apply` takes them.
+        """
         self.settings = settings
         self.targets = tuple(targets)
         self.observe = observe  # may be exchanged while the session lasts
         self.stop = threading.Event()
         self.kinds = load_kinds()
         self._clients: dict[str, Client] = {}
-        self._ledger: Ledger | None = None
+        self._ledger = ledger
+        self._connect = connect
+        self.means = dict(means or {})
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Session:
@@ -88,7 +97,7 @@ class Session:
         ledger = self.known_ledger()
         for target in self.targets:
             if target.name not in self._clients:
-                client = Client(
+                client = (self._connect or Client)(
                     target,
                     self.settings.credentials(target),
                     sleep=self.stop.wait,
@@ -247,6 +256,7 @@ def execute(
     live: Mapping[str, LiveState],
     *,
     parallelism: int,
+    revision: str = "",
 ) -> Report:
     """Do what *approved* says; the caller holds the locks and has made sure that it still holds on *live*."""
     from reconciler.apply import apply
@@ -259,8 +269,10 @@ def execute(
         session.reveal,
         live=live,
         parallelism=parallelism,
+        revision=revision,
         observe=session.observe,
         stop=session.stop,
+        **session.means,
     )
     with contextlib.suppress(LedgerError):  # what was done must be told, whatever becomes of this
         for name, client in session.clients().items():

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.kinds import Address
 from reconciler.ledger import folder as private
 from reconciler.ledger.database import Database, Row, Statement
+from reconciler.ledger.memory import Fact, Memory
 from reconciler.ledger.records import Intent, Record, Run, to_json
 from reconciler.plan import Owned
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from reconciler.secrets import Secret
 
-__all__ = ["Intent", "Ledger", "Record", "Run"]
+__all__ = ["Fact", "Intent", "Ledger", "Memory", "Record", "Run"]
 
 _RECORD = """
 INSERT INTO owned VALUES (:cluster, :kind, :name, :uid, :created, :fields, :secrets)
@@ -44,6 +45,7 @@ class Ledger:
         self._database = database
         self._key = key
         self._now = now
+        self.memory = Memory(database, now)
 
     @classmethod
     def open(
@@ -209,6 +211,22 @@ class Ledger:
         """Return one run."""
         rows = self._database.read("SELECT * FROM runs WHERE id = ?", run)
         return _run(rows[0]) if rows else None
+
+    def trim(self, *, keep_runs: int, keep_seconds: float) -> None:
+        """Remove what nobody will ask for: runs beyond *keep_runs* or the time, and intents closed before that.
+
+        What is open stays, and so does a run that did not finish as long as it is young enough.
+        """
+        before = self._now() - keep_seconds
+        old_runs = (
+            "DELETE FROM runs WHERE started < :before OR id NOT IN "
+            "(SELECT id FROM runs ORDER BY started DESC, id LIMIT :keep)"
+        )
+        old_intents = (
+            "DELETE FROM intents WHERE outcome IS NOT NULL AND "
+            "(closed < :before OR run <> '' AND run NOT IN (SELECT id FROM runs))"
+        )
+        self._database.write((old_runs, {"before": before, "keep": keep_runs}), (old_intents, {"before": before}))
 
     def lock(self, cluster: str, *, wait: float = 0.0) -> contextlib.AbstractContextManager[None]:
         """Hold *cluster* for this process; raises Locked after *wait* seconds."""

@@ -29,6 +29,11 @@ CREATE TABLE runs (id TEXT PRIMARY KEY, started REAL NOT NULL, finished REAL, re
                    digest TEXT NOT NULL, counts TEXT NOT NULL, outcomes TEXT NOT NULL);
 CREATE TABLE clusters (name TEXT PRIMARY KEY, state_id INTEGER NOT NULL);
 """
+# Came later; a version that does not know it reads the file all the same, so the number of the format stays.
+_LATER = """
+CREATE TABLE IF NOT EXISTS memory (cluster TEXT, topic TEXT, name TEXT, at REAL NOT NULL, content TEXT NOT NULL,
+                                   PRIMARY KEY (cluster, topic, name)) WITHOUT ROWID
+"""
 
 Statement = tuple[str, Mapping[str, Any]]
 Row = Mapping[str, Any]
@@ -157,6 +162,7 @@ class Database:
                         self._connection.execute(statement)
                     self._connection.execute(f"PRAGMA user_version = {VERSION}")
         self._check_version()
+        self._connection.execute(_LATER)
 
     def _check_version(self) -> None:
         if self._version() != VERSION:

@@ -43,6 +43,7 @@ class Resource:
     ignore: tuple[str, ...]
     labels: Mapping[str, str]
     place: Callable[[strictyaml.Path], Place]  # of a path in the manifest, such as ("spec", "memory_size")
+    suspended: bool = False  # left alone for now
 
 
 class Manifests(NamedTuple):
@@ -251,4 +252,5 @@ def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> 
         tuple(metadata.get("ignore", ())),
         metadata.get("labels", {}),
         draft.locate,
+        metadata.get("suspend", False),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,20 @@ from typing import Any
 import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import Redactor, Secret, Sources, resolve
+from reconciler.settings.conduct import Agent, Conduct, Window
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 
-__all__ = ["PROJECT_FILE", "Limits", "Settings", "Target", "find_project", "load"]
+__all__ = [
+    "PROJECT_FILE",
+    "Agent",
+    "Conduct",
+    "Limits",
+    "Settings",
+    "Target",
+    "Window",
+    "find_project",
+    "load",
+]
 
 PROJECT_FILE = "reconciler.yaml"
 
@@ -37,6 +48,7 @@ class Settings:
     login_sources: Sources  # of credentials that the project file names
     secret_env: tuple[str, ...] | None = None  # patterns of names; None = all
     warnings: tuple[str, ...] = ()
+    agent: Agent = field(default_factory=Agent)
 
     @property
     def redactor(self) -> Redactor:
@@ -102,6 +114,7 @@ def load(
         login_sources=Sources(environ, None, relative_to=root, redactor=redactor, warn=warn),
         secret_env=parsed.secret_env,
         warnings=warnings,
+        agent=parsed.agent,
     )
 
 
