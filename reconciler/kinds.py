@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from reconciler import vocabulary
 from reconciler.validation import Validator
 
+SINGLETON = "cluster"  # what the one object of a singleton kind is called
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__bool__": lambda self: False})()
 
 
@@ -39,6 +40,7 @@ class Reference:
     as_string: bool = False  # the API wants "7", not 7
     literals: tuple[str, ...] = ()  # values that are not names, such as "all"
     defer: bool = False  # may be set in a second step where references form a ring
+    cluster_from: str = ""  # the property beside it that names the cluster of the other object; "" = the same cluster
 
 
 class Impact(NamedTuple):
@@ -90,7 +92,7 @@ class Kind:
     path: str  # "/v1/bdbs"
     key: tuple[str, ...]  # natural key: the first of these wire fields that is set, as ("name", "email")
     id: str  # "uid"
-    verbs: Mapping[str, str]  # {"create": "POST", "update": "PUT", "delete": "DELETE"}; absent = impossible
+    verbs: Mapping[str, str]  # {"create": "POST", "update": "PATCH /v1/x/{id}"}; absent = impossible
     fields: Mapping[str, Field]  # top level of spec
     name_schema: Mapping[str, Any]  # JSON Schema of metadata.name
     wait: Mapping[str, Any] | None  # {"action": "action_uid", "field": "status", "ready": [...], "failed": [...], …}
@@ -101,6 +103,11 @@ class Kind:
     narrows: bool  # the list call takes ?fields=a,b
     dry_run: bool  # create and update take ?dry_run=true
     hook: str | None  # module in reconciler.hooks
+    singleton: bool = False  # *path* is the object itself; leaving git means forget
+    within: str = ""  # the spec is what stands at this key of the object
+    list_key: str = ""  # the list stands at this key of the answer
+    since: str = ""  # first server version that has the kind
+    until: str = ""  # last one
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
     validator: Validator = field(init=False, repr=False, compare=False)  # of spec
@@ -179,6 +186,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
             reference.get("asString", False),
             tuple(reference.get("literals", ())),
             reference.get("defer", False),
+            reference.get("clusterFrom", ""),
         )
         if reference
         else None,
@@ -206,6 +214,8 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
 
 def _kind(source: Mapping[str, Any]) -> Kind:
     rest = source["x-rest"]
+    if rest.get("singleton"):
+        rest = {"key": ["@id"], "id": "@id", "name": {"const": SINGLETON}, "guard": (), **rest}
     return Kind(
         name=source["title"],
         schema=vocabulary.spec_schema(source),
@@ -223,6 +233,11 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         narrows=rest.get("narrows", False),
         dry_run=rest.get("dryRun", False),
         hook=rest.get("hook"),
+        singleton=rest.get("singleton", False),
+        within=rest.get("within", ""),
+        list_key=rest.get("list", ""),
+        since=rest.get("since", ""),
+        until=rest.get("until", ""),
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),
     )

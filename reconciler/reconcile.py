@@ -19,7 +19,7 @@ from reconciler.errors import InputError, LedgerError, PlanStale, Problem, Secre
 from reconciler.kinds import Address, load_kinds
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
 from reconciler.secrets import Secret, resolve
-from reconciler.wanted import Wanted, needing_ports, wanted_for
+from reconciler.wanted import Wanted, needing_ports, wanted_elsewhere, wanted_for
 
 if TYPE_CHECKING:
     from reconciler.client import Client
@@ -175,12 +175,14 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
     for resource in resources:
         by_cluster[resource.address.cluster].append(resource)
+    elsewhere = wanted_elsewhere(session.kinds, resources)
+    wanted = {
+        name: wanted_for(session.kinds, mine, [a for a in owned if a.cluster == name] if options.prune else [])
+        for name, mine in by_cluster.items()
+    }
     states = read(
         session,
-        {
-            name: wanted_for(session.kinds, mine, [a for a in owned if a.cluster == name] if options.prune else [])
-            for name, mine in by_cluster.items()
-        },
+        {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
     )
     for name, mine in by_cluster.items():
         for kind in needing_ports(session.kinds, mine, states[name]):

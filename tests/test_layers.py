@@ -20,6 +20,7 @@ LAYERS = (
     ("normalize",),
     ("diff", "manifests"),
     ("adoption", "drift", "plan", "report", "wanted"),
+    ("calls",),
     ("rest", "hooks"),
     ("flows",),
     ("client", "ledger", "render", "export", "outputs"),
@@ -54,7 +55,7 @@ HOMES = {
 }
 
 # Code that decides: no clock, no chance, no files, no sockets, no threads, no environment.
-PURE = ("normalize", "diff", *LAYERS[6], "rest", "hooks", "flows")
+PURE = ("normalize", "diff", *LAYERS[6], "calls", "rest", "hooks", "flows")
 IMPURE = {
     *("time", "datetime", "random", "secrets", "os", "io", "pathlib", "tempfile", "shutil", "socket", "ssl"),
     *("http", "urllib", "threading", "asyncio", "concurrent", "multiprocessing", "subprocess", "signal"),

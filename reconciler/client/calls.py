@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from reconciler import telemetry
+from reconciler.calls import Answer, Call
 from reconciler.client.exchange import Basic, Exchange, Result, Revealing, Want, origin_of
 from reconciler.client.nodes import Node, Nodes
 from reconciler.client.retry import Login, Outcome, Policy, Verdict, retry_after, verdict
@@ -22,7 +23,6 @@ from reconciler.client.transport import Transport
 from reconciler.client.trust import Trust, httpx, unusable
 from reconciler.client.words import given_up, refusal, request_text, unauthorized
 from reconciler.errors import ClusterError, InputError, Interrupted, Unauthorized, Untrusted
-from reconciler.rest import Answer, Call
 
 PROBE: Final = "/v1/nodes"  # cheap, and every management role may read it
 STATE_ID: Final = "cluster-state-id"

@@ -12,11 +12,11 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from reconciler import __version__
+from reconciler.calls import Call
 from reconciler.client.retry import Outcome, Policy, Told, outcome_of, told
 from reconciler.client.safejson import MAX_BYTES, BadJson, parse_json
 from reconciler.client.transport import attempt_deadline
 from reconciler.client.trust import Trust, cause_text, httpx, tls_failure, untrusted_text
-from reconciler.rest import Call
 
 # Its log holds whole addresses; what is worth telling goes to `observe`.
 logging.getLogger("httpx").setLevel(logging.CRITICAL + 1)

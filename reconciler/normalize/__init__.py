@@ -21,6 +21,7 @@ __all__ = [
     "canonical_live",
     "comparable",
     "hidden_values",
+    "is_blank",
     "is_value_from",
     "label",
     "order_key",
@@ -76,6 +77,14 @@ def project(kind: Kind, desired: Mapping[str, Any], live: Mapping[str, Any]) -> 
         elif found is not MISSING:
             cut[name] = found
     return cut
+
+
+def is_blank(kind: Kind, spec: Mapping[str, Any]) -> bool:
+    """Tell whether live *spec* holds nothing that anybody has set: only defaults and nothing at all."""
+    return all(
+        value in (None, "", [], {}, False) or (name in kind.fields and value == kind.fields[name].default)
+        for name, value in spec.items()
+    )
 
 
 def comparable(kind: Kind, spec: Mapping[str, Any]) -> Mapping[str, Any]:

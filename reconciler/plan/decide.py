@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.diff import SECRET, FieldChange, changes, masked
 from reconciler.kinds import MISSING, Address, Kind
-from reconciler.normalize import hidden_values, is_value_from
+from reconciler.normalize import hidden_values, is_blank, is_value_from
 from reconciler.plan.bodies import (
     create_body,
     create_defaults,
@@ -92,6 +92,8 @@ def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft
     owned = address in desk.owned
     if live is None:
         return Draft(Action.FORGET, address, kind, why="declared absent, and gone already") if owned else None
+    if kind.singleton and is_blank(kind, live.spec):
+        return Draft(Action.FORGET, address, kind, why="declared absent, and not set") if owned else None
     if "delete" not in kind.verbs:
         if not owned:
             desk.warn(address, f"declared absent, but the API cannot delete a {kind.name}")
@@ -136,6 +138,8 @@ def _left(desk: Desk, address: Address, kind: Kind, owned: Owned) -> Draft | Non
         return Draft(Action.FORGET, address, kind, why=why)
     if reason := _untouchable(live):
         return Draft(Action.FORGET, address, kind, live=live, why=f"no longer declared, and {reason}")
+    if kind.singleton:
+        return Draft(Action.FORGET, address, kind, live=live, why="no longer declared; its settings stay as they are")
     if not desk.options.prune:
         desk.warn(address, "owned and no longer declared; --prune would delete it")
         return None
@@ -316,7 +320,7 @@ def repoint(desk: Desk, resource: Resource, draft: Draft | None, targets: Mappin
     found = desk.named(address)
     named: dict[str, list[str]] = {}
     for ref in references(kind, spec):
-        if Address(address.cluster, ref.kind, ref.name) in targets:
+        if ref.at(address.cluster) in targets:
             named.setdefault(ref.field, []).append(f"{ref.kind}/{ref.name}")
     if draft is not None and draft.action is not Action.UPDATE:
         return draft

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from reconciler.apply import Connection
+from reconciler.calls import Answer, Call
 from reconciler.hooks.database import OP_TAG
 from reconciler.ledger import Ledger
 from reconciler.manifests import Resource
-from reconciler.rest import Answer, Call
 from tests.engine.rig import KINDS, Rig, declared, shop, user_spec
 
 

@@ -106,7 +106,7 @@ def break_rings(drafts: list[Draft]) -> list[list[Draft]]:
 def _split(draft: Draft, inside: set[Address]) -> Draft | None:
     """Take the deferrable fields that close a ring out of *draft*; return the step that sets them."""
     cluster = draft.address.cluster
-    loops = [ref for ref in references(draft.kind, draft.body) if Address(cluster, ref.kind, ref.name) in inside]
+    loops = [ref for ref in references(draft.kind, draft.body) if ref.at(cluster) in inside]
     names = {ref.field for ref in loops if ref.defer}
     required = {rule["field"] for rule in draft.kind.required_on_create}
     if draft.action not in MAKES or not names or names & required:
@@ -190,7 +190,7 @@ def _soft_edges(drafts: Sequence[Draft]) -> Edges:
 def _referred(draft: Draft, *, deferred: bool = True) -> Iterator[Address]:
     for ref in references(draft.kind, draft.body):
         if deferred or not ref.defer:
-            yield Address(draft.address.cluster, ref.kind, ref.name)
+            yield ref.at(draft.address.cluster)
 
 
 def _delete_edges(
@@ -206,7 +206,7 @@ def _delete_edges(
     }
     edges: Edges = {}
     for cluster, ref, referrer in live_references(live, kinds):
-        place = gone.get(Address(cluster, ref.kind, ref.name))
+        place = gone.get(ref.at(cluster))
         before = by_uid.get((cluster, referrer.kind, referrer.uid))
         if place is None or before is None or before == place:
             continue
