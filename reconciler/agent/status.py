@@ -76,6 +76,9 @@ class ClusterStatus:
     declared: int = 0  # objects in the manifests
     progress: Progress | None = None
     last_run: str = ""  # id in the ledger of the last apply
+    held: tuple[str, ...] = ()  # what is left alone, and why: "Database/a: protected …"
+    frozen: str = ""  # why nothing is written now
+    why: str = ""  # of the phase, for people: what is waited for
 
 
 @dataclass(frozen=True, slots=True)
