@@ -98,9 +98,9 @@ def make_pass(office: Office, job: Job) -> Ended:
     except ReconcilerError as error:
         ended = Ended(error)
     except Exception as bug:  # one cluster must not take the others down
-        error = ReconcilerError(f"internal error: {type(bug).__name__}: {bug}; please report it")
-        error.__cause__ = bug
-        ended = Ended(error)
+        unexpected = ReconcilerError(f"internal error: {type(bug).__name__}: {bug}; please report it")
+        unexpected.__cause__ = bug
+        ended = Ended(unexpected)
     office.board.update_cluster(name, seconds=office.clock() - began, last_pass=office.now(), progress=None)
     return ended
 

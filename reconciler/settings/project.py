@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from reconciler import strictyaml
 from reconciler.errors import Problem
 from reconciler.quantities import quantity
+from reconciler.settings import source
 from reconciler.settings.conduct import WORDS, Agent, Conduct, agent_of, conduct_of
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 from reconciler.validation import Validator
@@ -32,6 +33,7 @@ class Parsed(NamedTuple):
     state: Path | None = None
     secret_env: tuple[str, ...] | None = None
     secret_files: Path | None = None
+    source: source.GitSource | source.FolderSource | None = None
     agent: Agent = Agent()
 
 
@@ -125,7 +127,8 @@ class _Reader:
             self.root / value["state"] if "state" in value else None,
             tuple(secrets["env"]) if "env" in secrets else None,
             self.root / secrets["files"] if "files" in secrets else None,
-            agent_of(value.get("agent", {})),
+            source=source.read(value["source"], self.root, self.at) if "source" in value else None,
+            agent=agent_of(value.get("agent", {})),
         )
 
     def layered(self, index: int, whole: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
