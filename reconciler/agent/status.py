@@ -130,9 +130,11 @@ class Board:
         self._tell(before, after)
 
     def update_cluster(self, name: str, **changes: Any) -> None:
-        """Change what is said of one cluster, which must be known."""
+        """Change what is said of one cluster; nothing, where it is not known (any more)."""
         with self._lock:
             before = self._status
+            if name not in before.clusters:
+                return
             one = replace(before.clusters[name], **changes)
             clusters = MappingProxyType({**before.clusters, name: one})
             after = self._status = replace(before, clusters=clusters)

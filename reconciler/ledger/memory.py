@@ -36,6 +36,20 @@ class Memory:
         rows = self._database.read(query, cluster, topic)
         return {row["name"]: Fact(row["at"], json.loads(row["content"])) for row in rows}
 
+    def everywhere(self, topic: str) -> Mapping[tuple[str, str], Fact]:
+        """Return what is remembered under *topic* of all clusters, by cluster and name."""
+        if not self._there():
+            return {}
+        query = "SELECT cluster, name, at, content FROM memory WHERE topic = ? ORDER BY cluster, name"
+        rows = self._database.read(query, topic)
+        return {(row["cluster"], row["name"]): Fact(row["at"], json.loads(row["content"])) for row in rows}
+
+    def _there(self) -> bool:
+        """Say whether there is a table: a record that an older version wrote has none until somebody writes."""
+        if not self._database.read_only:
+            return True
+        return bool(self._database.read("SELECT name FROM sqlite_master WHERE name = 'memory'"))
+
     def keep(self, cluster: str, topic: str, facts: Mapping[str, Fact]) -> None:
         """Make *facts* all that is remembered of *cluster* under *topic*; writes only where that is a difference."""
         known = self.facts(cluster, topic)

@@ -1,0 +1,396 @@
+"""The loop: fetches the source, gives each cluster its passes when they are due, and puts on the board what came of it.
+
+`commands.run` starts it. One thread turns it and decides; passes and fetches happen in others, so that nothing that is
+slow holds up anything else. It knows when, in `backoff` and `lanes`, and who, and nothing of what a pass does.
+"""
+
+from __future__ import annotations
+
+import queue
+import random as random_module
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from reconciler import telemetry
+from reconciler.agent import backoff, lanes
+from reconciler.agent.follow import Followed, Follower
+from reconciler.agent.logins import Logins
+from reconciler.agent.passes import APPROVED, Ended, Job, Office, make_pass
+from reconciler.agent.status import ClusterStatus, Failure, Phase
+from reconciler.errors import InputError, ReconcilerError
+
+if TYPE_CHECKING:
+    from reconciler.manifests import Resource
+    from reconciler.settings import Settings, Target
+
+GLANCE: Final = 5.0  # seconds between two looks at approvals and secrets
+GRACE: Final = 30.0  # seconds that calls in flight get to end
+_TRIM: Final = 3600.0
+
+Submit = Callable[[Callable[[], None]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """The outside of the loop, all of it replaceable."""
+
+    submit: Submit  # runs something in another thread
+    submit_fetch: Submit
+    clock: Callable[[], float] = time.monotonic
+    wait: Callable[[threading.Event, float], object] = lambda event, seconds: event.wait(seconds)
+    chance: Callable[[], float] = random_module.random
+    make_pass: Callable[[Office, Job], Ended] = make_pass
+    reload: Callable[[], Settings | None] = lambda: None  # None: they are bad, and that was told
+
+
+class _Fetched(NamedTuple):
+    followed: Followed
+
+
+class _Passed(NamedTuple):
+    name: str
+    ended: Ended
+    revision: str
+
+
+@dataclass(slots=True)
+class _Cluster:
+    """What the loop knows of one cluster."""
+
+    target: Target
+    resources: tuple[Resource, ...] = ()
+    state: backoff.State = field(default_factory=backoff.State)
+    running: lanes.Running | None = None
+    again: bool = False  # there was news while a pass ran
+    passes: int = 0
+
+    @property
+    def pace(self) -> backoff.Pace:
+        conduct = self.target.conduct
+        return backoff.Pace(conduct.interval, conduct.retry_base, conduct.retry_max)
+
+
+class Loop:
+    """The agent. `run` returns when it is told to stop, or after one pass over all."""
+
+    def __init__(self, office: Office, follower: Follower, means: Means) -> None:
+        self.office = office
+        self.follower = follower
+        self.means = means
+        self.logins = Logins(office.ledger, office.now)
+        self.news: queue.SimpleQueue[_Fetched | _Passed] = queue.SimpleQueue()
+        self.wake = threading.Event()
+        self.clusters: dict[str, _Cluster] = {}
+        self.revision = ""
+        self.codes: list[int] = []  # of failures, with --once
+        self.last_turn = means.clock()
+        self._fetch = backoff.State(due=self.last_turn)
+        self._fetching = False
+        self._wanted_reload = False
+        self._glanced = self._trimmed = self.last_turn
+        self._take(office.settings)
+
+    # --- what others may call, from any thread ------------------------------------------------------------------------
+
+    def fetch_now(self) -> None:
+        """Look at the source as soon as can be."""
+        self._fetch = backoff.woken(self._fetch, self.means.clock())
+        self.wake.set()
+
+    def reload(self) -> None:
+        """Read the settings again; safe in a signal handler."""
+        self._wanted_reload = True
+        self.wake.set()
+
+    def stop(self) -> None:
+        """Begin nothing more; safe in a signal handler."""
+        self.office.stop.set()
+        self.wake.set()
+
+    def since_turn(self) -> float:
+        """Return for how long the loop has not turned, in seconds."""
+        return self.means.clock() - self.last_turn
+
+    # --- the loop ---------------------------------------------------------------------------------------
+
+    def run(self, *, once: bool = False) -> None:
+        """Turn until told to stop; with *once* until each cluster had a pass. Raises what the source raised then."""
+        stop = self.office.stop
+        self.resume()
+        while not stop.is_set():
+            self.turn()
+            if once and self._all_done():
+                break
+            self.means.wait(self.wake, self.pause())
+        self._leave()
+
+    def turn(self) -> None:
+        """Do what is to be done now."""
+        self.wake.clear()
+        self.last_turn = self.means.clock()
+        self._collect()
+        if self._wanted_reload:
+            self._wanted_reload = False
+            settings = self.means.reload()
+            if settings is not None:
+                self._take(settings)
+        self._glance()
+        self._start_fetch()
+        self._start_passes()
+        self._trim()
+
+    def _all_done(self) -> bool:
+        if self.follower.status.failure and not self.revision and not self._fetching:
+            return True
+        now = self.means.clock()
+        return bool(self.revision) and all(
+            one.running is None and (one.passes > 0 or one.state.suspended or one.state.barred > now)
+            for one in self.clusters.values()
+        )
+
+    def pause(self) -> float:
+        """Return how long nothing is to be done."""
+        now = self.means.clock()
+        times = [self._glanced + GLANCE]
+        if not self._fetching and self._fetch.next is not None:
+            times.append(self._fetch.next)
+        for one in self.clusters.values():
+            if one.running is not None:
+                times.append(one.running.since + lanes.PATIENCE)
+            elif self.revision and one.state.next is not None and one.state.next > now:
+                times.append(one.state.next)
+        later = [at for at in times if at > now]
+        return max(0.0, min(later, default=now + GLANCE) - now)
+
+    # --- settings ---------------------------------------------------------------------------------------
+
+    def _take(self, settings: Settings) -> None:
+        """Work with *settings* from here on: clusters come, go, or are treated in another way."""
+        first = not self.clusters
+        self.office = replace(self.office, settings=settings)
+        now, known = self.means.clock(), self.clusters
+        self.clusters = {}
+        for target in settings.selected:
+            one = known.get(target.name) or _Cluster(target, state=backoff.State(due=now))
+            one.target = target
+            one.state = backoff.suspended(one.state, now, target.conduct.suspend)
+            if not first:
+                one.state = backoff.trusted_again(one.state, now)
+            self.clusters[target.name] = one
+        board = self.office.board
+        before = board.status.clusters
+        shown = {
+            name: replace(
+                before.get(name) or ClusterStatus(name, one.target.conduct.mode), mode=one.target.conduct.mode
+            )
+            for name, one in self.clusters.items()
+        }
+        board.update(clusters=MappingProxyType(shown))
+        for name, one in self.clusters.items():
+            if one.state.suspended:
+                board.update_cluster(name, phase=Phase.SUSPENDED, next_pass=None)
+        self.follower.take(settings)
+        if not first:
+            self.fetch_now()
+
+    def resume(self) -> None:
+        """Go on where an agent before us was: nobody's login is tried sooner than it would have."""
+        now = self.means.clock()
+        for name, one in self.clusters.items():
+            left = self.logins.barred(self.office.settings, one.target)
+            if left > 0:
+                one.state = replace(one.state, barred=now + left, fault=backoff.Fault.UNAUTHORIZED, failures=1)
+                self.office.board.update_cluster(
+                    name, phase=Phase.FAILING, why="the login was refused before; it is not tried again so soon"
+                )
+
+    # --- the source ---------------------------------------------------------------------------------------
+
+    def _start_fetch(self) -> None:
+        due = self._fetch.next
+        if self._fetching or due is None or due > self.means.clock():
+            return
+        self._fetching = True
+
+        def work() -> None:
+            followed = self.follower.follow(self.office.stop)
+            self.news.put(_Fetched(followed))
+            self.wake.set()
+
+        self.means.submit_fetch(work)
+
+    def _fetched(self, followed: Followed) -> None:
+        self._fetching = False
+        now, pace = self.means.clock(), backoff.Pace(self.follower.interval, 30.0, 600.0)
+        if followed.failure is None or isinstance(followed.failure, InputError):  # it could be fetched
+            self._fetch = backoff.succeeded(self._fetch, now, pace, self.means.chance())
+        else:
+            fault = backoff.fault_of(followed.failure)
+            fault = backoff.Fault.FAILED if fault is backoff.Fault.UNAUTHORIZED else fault
+            self._fetch = backoff.failed(self._fetch, now, fault, pace, self.means.chance())
+        if followed.manifests is None:
+            return
+        by_cluster: dict[str, list[Resource]] = {}
+        for resource in followed.manifests.resources:
+            by_cluster.setdefault(resource.address.cluster, []).append(resource)
+        self.revision = followed.revision
+        for name, one in self.clusters.items():
+            one.resources = tuple(by_cluster.get(name, ()))
+            one.state = backoff.woken(one.state, now)
+            one.again = one.running is not None
+
+    # --- passes ---------------------------------------------------------------------------------------
+
+    def _start_passes(self) -> None:
+        if not self.revision:
+            return
+        now, agent = self.means.clock(), self.office.settings.agent
+        waiting = [
+            lanes.Waiting(one.state.next, name, one.state.failures > 0)
+            for name, one in self.clusters.items()
+            if one.running is None and one.state.next is not None
+        ]
+        running = [one.running for one in self.clusters.values() if one.running is not None]
+        for name in lanes.chosen(waiting, running, lanes.Room(agent.parallelism, agent.max_failing), now):
+            self._start(name, self.clusters[name], now)
+
+    def _start(self, name: str, one: _Cluster, now: float) -> None:
+        one.running = lanes.Running(now, one.state.failures > 0)
+        one.again = False
+        office, job, make = self.office, Job(one.target, self.revision, one.resources), self.means.make_pass
+
+        def work() -> None:
+            ended = Ended(ReconcilerError("the pass ended without a result; please report it"))
+            try:
+                ended = make(office, job)
+            finally:
+                self.news.put(_Passed(name, ended, job.revision))
+                self.wake.set()
+
+        self.means.submit(work)
+
+    def _collect(self) -> None:
+        """Take in what other threads have to say."""
+        while True:
+            try:
+                news = self.news.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(news, _Fetched):
+                self._fetched(news.followed)
+            else:
+                self._passed(news)
+
+    def _passed(self, news: _Passed) -> None:
+        one = self.clusters.get(news.name)
+        if one is None:  # it left the settings meanwhile
+            return
+        now, ended = self.means.clock(), news.ended
+        one.running = None
+        one.passes += 1
+        if ended.failure is None:
+            one.state = backoff.succeeded(one.state, now, one.pace, self.means.chance())
+            self.logins.accepted(one.target)
+            if ended.again_at is not None:
+                left = max(1.0, ended.again_at - self.office.now())
+                one.state = replace(one.state, due=min(one.state.due, now + left))
+        else:
+            fault = backoff.fault_of(ended.failure)
+            one.state = backoff.failed(one.state, now, fault, one.pace, self.means.chance())
+            if fault is backoff.Fault.UNAUTHORIZED:
+                self.logins.refused(self.office.settings, one.target)
+            self.codes.append(ended.failure.exit_code)
+        if one.again:
+            one.state = backoff.woken(one.state, now)
+        self._show(one, news)
+
+    def _show(self, one: _Cluster, news: _Passed) -> None:
+        """Put on the board how a pass ended, and tell who listens."""
+        board, failure, name = self.office.board, news.ended.failure, news.name
+        before = board.status.clusters[name]
+        due = one.state.next
+        at = self.office.now() + max(0.0, due - self.means.clock()) if due is not None else None
+        changes: dict[str, object] = {"next_pass": at}
+        if failure is None:
+            changes.update(failure=None, last_success=self.office.now(), revision=news.revision)
+        else:
+            count = before.failure.count + 1 if before.failure else 1
+            told = Failure(type(failure).__name__, self._clean(str(failure)), self.office.now(), count)
+            changes.update(failure=told, phase=Phase.FAILING)
+        if one.state.suspended:
+            changes["phase"] = Phase.SUSPENDED
+        board.update_cluster(name, **changes)
+        after = board.status.clusters[name]
+        about = {
+            "cluster": name,
+            "mode": after.mode,
+            "revision": news.revision,
+            "phase": after.phase.value,
+            "changes": news.ended.changes,
+            "differences": news.ended.differences,
+            "seconds": round(after.seconds, 3),
+        }
+        if failure is not None:
+            about |= {"failure": type(failure).__name__, "why": self._clean(str(failure))}
+        self.tell("pass.failed" if failure is not None else "pass.done", **about)
+
+    def _clean(self, text: str) -> str:
+        return self.office.settings.redactor.redact(text)
+
+    def tell(self, name: str, **attributes: object) -> None:
+        """Tell who listens."""
+        self.office.observe(telemetry.Event(name, attributes))
+
+    # --- now and then ---------------------------------------------------------------------------------------
+
+    def _glance(self) -> None:
+        """See whether somebody approved a plan, or exchanged a secret that was refused."""
+        now = self.means.clock()
+        if now - self._glanced < GLANCE:
+            return
+        self._glanced = now
+        for cluster in self._approved():
+            one = self.clusters.get(cluster)
+            if one is not None:
+                one.state = backoff.woken(one.state, now)
+        for one in self.clusters.values():
+            if one.state.barred > now and self.logins.changed(self.office.settings, one.target):
+                one.state = backoff.trusted_again(one.state, now)
+
+    def _approved(self) -> Iterable[str]:
+        """Return the clusters with an approved plan that was not looked at since."""
+        facts: Mapping[tuple[str, str], float] = {
+            place: fact.at for place, fact in self.office.ledger.memory.everywhere(APPROVED).items()
+        }
+        for (cluster, _), at in facts.items():
+            status = self.office.board.status.clusters.get(cluster)
+            if status is not None and (status.last_pass is None or status.last_pass <= at):
+                yield cluster
+
+    def _trim(self) -> None:
+        """Keep the ledger's files flat."""
+        now, agent = self.means.clock(), self.office.settings.agent
+        if now - self._trimmed >= _TRIM:
+            self._trimmed = now
+            try:
+                self.office.ledger.trim(keep_runs=agent.keep_runs, keep_seconds=agent.keep_days * 86_400.0)
+            except ReconcilerError as error:
+                self.tell("ledger.untrimmed", why=str(error))
+
+    def _leave(self) -> None:
+        """Wait for what is under way, for as long as is granted."""
+        self.office.board.update(stopping=True)
+        deadline = self.means.clock() + GRACE
+        while any(one.running for one in self.clusters.values()) or self._fetching:
+            left = deadline - self.means.clock()
+            if left <= 0:
+                self.tell("agent.abandoned", why="calls in flight did not end in time; the next start looks at them")
+                return
+            self.wake.clear()
+            self._collect()
+            if any(one.running for one in self.clusters.values()) or self._fetching:
+                self.means.wait(self.wake, min(left, 1.0))
