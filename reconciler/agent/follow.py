@@ -80,10 +80,11 @@ class Follower:
                 self._fresh = followed.manifests is None
             self._failed(error)
             return followed
-        self._board.update(source=replace(self.status, fetched=self._now(), failure=None))
-        if revision.id == self._known and not fresh:
-            return Followed()
+        self._board.update(source=replace(self.status, fetched=self._now()))
         if revision.id == self._bad and not fresh:
+            return Followed()  # nothing new; what the board says of it stays
+        if revision.id == self._known and not fresh:
+            self._board.update(source=replace(self.status, failure=None, rejected=""))
             return Followed()
         try:
             manifests = self._read(revision)

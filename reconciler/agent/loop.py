@@ -204,9 +204,9 @@ class Loop:
             left = self.logins.barred(self.office.settings, one.target)
             if left > 0:
                 one.state = replace(one.state, barred=now + left, fault=backoff.Fault.UNAUTHORIZED, failures=1)
-                self.office.board.update_cluster(
-                    name, phase=Phase.FAILING, why="the login was refused before; it is not tried again so soon"
-                )
+                text = f"the login was refused; it is not tried again for {left:.0f} s, or until it is another one"
+                failure = Failure("Unauthorized", text, self.office.now())
+                self.office.board.update_cluster(name, phase=Phase.FAILING, failure=failure)
 
     # --- the source ---------------------------------------------------------------------------------------
 
