@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import Redactor, Secret, Sources, resolve
+from reconciler.settings.listen import Listen, Notify
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 
-__all__ = ["PROJECT_FILE", "Limits", "Settings", "Target", "find_project", "load"]
+__all__ = ["PROJECT_FILE", "Limits", "Listen", "Notify", "Settings", "Target", "find_project", "load"]
 
 PROJECT_FILE = "reconciler.yaml"
 
@@ -37,6 +38,8 @@ class Settings:
     login_sources: Sources  # of credentials that the project file names
     secret_env: tuple[str, ...] | None = None  # patterns of names; None = all
     warnings: tuple[str, ...] = ()
+    listen: Listen = field(default_factory=Listen)
+    notify: Notify = field(default_factory=Notify)
 
     @property
     def redactor(self) -> Redactor:
@@ -57,6 +60,10 @@ class Settings:
         if not isinstance(username, str):
             username = resolve(username, replace(self.login_sources, redactor=Redactor()), where=where).reveal()
         return username, resolve(target.password, self.login_sources, where=where)
+
+    def reveal(self, reference: Mapping[str, Any], where: str) -> Secret:
+        """Return a secret that the project file names for itself, such as a token; raises SecretMissing."""
+        return resolve(reference, self.login_sources, where=where)
 
 
 def load(
@@ -102,6 +109,8 @@ def load(
         login_sources=Sources(environ, None, relative_to=root, redactor=redactor, warn=warn),
         secret_env=parsed.secret_env,
         warnings=warnings,
+        listen=parsed.listen,
+        notify=parsed.notify,
     )
 
 

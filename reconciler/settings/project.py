@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from reconciler import strictyaml
 from reconciler.errors import Problem
 from reconciler.quantities import quantity
+from reconciler.settings.listen import Listen, Notify, read_listen, read_notify
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 from reconciler.validation import Validator
 
@@ -31,6 +32,8 @@ class Parsed(NamedTuple):
     state: Path | None = None
     secret_env: tuple[str, ...] | None = None
     secret_files: Path | None = None
+    listen: Listen = Listen()
+    notify: Notify = Notify()
 
 
 def schema() -> dict[str, Any]:
@@ -91,12 +94,19 @@ class _Reader:
                 self.complain(("clusters", index, "name"), message, f"the first is in line {line}")
             seen.setdefault(target.name, index)
         secrets = value.get("secrets", {})
+        agent = value.get("agent", {})
+
+        def complain(path: strictyaml.Path, message: str, hint: str) -> None:
+            self.complain(("agent", *path), message, hint)
+
         return Parsed(
             tuple(targets),
             self.limits(value.get("limits", {})),
             self.root / value["state"] if "state" in value else None,
             tuple(secrets["env"]) if "env" in secrets else None,
             self.root / secrets["files"] if "files" in secrets else None,
+            read_listen(agent, self.root, complain),
+            read_notify(agent, self.root, complain),
         )
 
     def target(self, index: int, cluster: Mapping[str, Any]) -> Target:
