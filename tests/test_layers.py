@@ -47,6 +47,7 @@ HOMES = {
     "starlette": ("simulator", "web"),
     "uvicorn": ("simulator", "web"),
     "jinja2": ("web",),
+    "markupsafe": ("web",),
     "prometheus_client": ("web",),
     "httptools": ("simulator",),
     "cryptography": ("simulator",),
