@@ -8,7 +8,9 @@ and in the logs of proxies.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any, Final
 
 from reconciler.telemetry import Event, Observer
@@ -74,10 +76,9 @@ class Gate:
         except Refusal as refusal:
             await _say(refusal, scope, answer)
         except Exception as bug:
-            self._observe(Event("web.failed", {"path": scope["path"][:200], "why": type(bug).__name__}))
-            if started:
-                raise
-            await _say(Refusal(500, "internal error; the log of the agent says more"), scope, answer)
+            self._observe(Event("web.failed", {"path": scope["path"][:200], "why": _where(bug)}))
+            if not started:  # else the server closes what was begun and not ended
+                await _say(Refusal(500, "internal error; the log of the agent says more"), scope, answer)
 
     def _admit(self, scope: Scope) -> bool:
         """Return whether the asker may see everything; raises Refusal where it may see nothing."""
@@ -116,6 +117,13 @@ class Gate:
         given = headers.get(b"authorization", [b""])
         peer = scope["client"][0] if scope.get("client") else ""
         return self._tokens.check(given[0].decode("latin-1") if len(given) == 1 else "", peer)
+
+
+def _where(bug: Exception) -> str:
+    """Say what a bug of ours is and where; not what it says, since that may hold anything."""
+    frames = traceback.extract_tb(bug.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(bug).__name__}{place}"
 
 
 def _only_reads(scope: Scope, headers: dict[bytes, list[bytes]]) -> None:

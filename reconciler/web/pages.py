@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from reconciler.agent.status import ClusterStatus, Status
 from reconciler.ledger import Run
-from reconciler.render.escape import clean
+from reconciler.render.escape import clean, shorten
 from reconciler.render.text import summary
 from reconciler.web import views
 from reconciler.web.ansi import terminal
@@ -31,7 +31,7 @@ def _finalize(value: Any) -> Any:
 
 def path_of(kind: str, name: str) -> str:
     """Return the address of a page about *name*."""
-    return f"/{kind}/{quote(views.title(name), safe='')}"
+    return f"/{kind}/{quote(views.title(name), safe='', errors='replace')}"
 
 
 class Pages:
@@ -99,7 +99,7 @@ class Pages:
     def _of(self, cluster: ClusterStatus, now: float) -> dict[str, Any]:
         return {
             "cluster": cluster,
-            "title": views.title(cluster.name),
+            "title": views.heading(cluster.name),
             "badge": views.badge(cluster),
             "failure": views.failure(cluster.failure, now),
             "times": [
@@ -118,7 +118,7 @@ class Pages:
         return self._environment.get_template(template).render(
             status=status,
             refresh=refresh,
-            place=source.place,
+            place=shorten(source.place, 120),
             enforced=views.short_revision(source.revision),
             fetched=views.moment(source.fetched, now),
             rejected=views.short_revision(source.rejected),

@@ -24,7 +24,7 @@ from reconciler.render.values import field_at, quantity
 LONGEST_PLAN: Final = 500  # changes
 LONGEST_DRIFT: Final = 500  # fields
 LONGEST_RUN: Final = 2000  # outcomes
-LONGEST_TEXT: Final = 4000  # characters of an error
+LONGEST_TEXT: Final = 1000  # characters of an error
 WIDTH: Final = 100  # columns, as in a terminal
 
 _MARKS = {action.name.lower(): action.value for action in Action}
@@ -109,7 +109,7 @@ def span(seconds: float) -> str:
     seconds = max(0.0, seconds)
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{seconds / size:.0f} {unit}" if seconds >= 10 * size else f"{seconds / size:.1f} {unit}"
+            return f"{seconds / size:.{int(seconds < 10 * size)}f}".removesuffix(".0") + f" {unit}"
     return f"{seconds:.0f} s"
 
 
@@ -153,6 +153,11 @@ def title(name: str) -> str:
     return name or "default"
 
 
+def heading(name: str) -> str:
+    """Return what stands above the page of a cluster."""
+    return shorten(title(name), 120)
+
+
 def short_revision(revision: str) -> str:
     """Return a commit as people write it; anything else that is not long stays whole."""
     hexadecimal = len(revision) >= 40 and all(char in "0123456789abcdef" for char in revision)
@@ -180,15 +185,15 @@ def fleet(status: Status, now: float) -> tuple[tuple[Tile, ...], tuple[Row, ...]
 def _row(cluster: ClusterStatus, now: float) -> Row:
     return Row(
         name=cluster.name,
-        title=title(cluster.name),
+        title=heading(cluster.name),
         badge=badge(cluster),
-        mode=cluster.mode,
+        mode=shorten(cluster.mode, 40),
         revision=short_revision(cluster.revision),
         success=moment(cluster.last_success, now),
         drifting=len({entry.drift.address for entry in cluster.drift}),
         changes=_tally(cluster.plan),
         held=cluster.plan.held if cluster.plan is not None else 0,
-        trouble=shorten(cluster.failure.text, 200) if cluster.failure is not None else "",
+        trouble=shorten(" · ".join(cluster.failure.text.split("\n")), 300) if cluster.failure is not None else "",
         progress=cluster.progress,
     )
 
@@ -204,7 +209,7 @@ def failure(found: Failure | None, now: float) -> Mapping[str, Any] | None:
     if found is None:
         return None
     return {
-        "kind": found.kind,
+        "kind": shorten(found.kind, 60),
         "lines": [shorten(line, LONGEST_TEXT) for line in found.text.splitlines()[:50]],
         "when": moment(found.at, now),
         "count": found.count,
@@ -240,7 +245,7 @@ def drifts(entries: Sequence[DriftSince], now: float) -> list[tuple[str, list[Fi
     """Return the differences of each object."""
     shown = entries[:LONGEST_DRIFT]
     return [
-        (f"{address.kind}/{address.name}", [_field(entry, now) for entry in group])
+        (shorten(f"{address.kind}/{address.name}", 600), [_field(entry, now) for entry in group])
         for address, group in groupby(shown, key=lambda entry: entry.drift.address)
     ]
 
@@ -254,12 +259,12 @@ def _field(entry: DriftSince, now: float) -> Field:
         return "nothing" if what is MISSING else shorten(quantity(what, unit), 400)
 
     return Field(
-        path=found.path,
+        path=shorten(found.path, 400),
         live=value(found.live),
         declared=value(found.declared),
         ahead=found.ahead.value,
         direction=_DIRECTIONS[found.ahead],
-        why=found.why,
+        why=shorten(found.why, 400),
         since=moment(entry.since, now) or Moment("", ""),
         who=shorten(entry.who, 200),
     )
@@ -278,13 +283,13 @@ def run_row(run: Run, now: float) -> RunRow:
             else f"{run.finished - run.started:.1f} s"
         )
     return RunRow(
-        id=run.id,
+        id=shorten(run.id, 120),
         started=moment(run.started, now) or Moment("", ""),
         took=took,
         who=shorten(run.who, 200),
         revision=short_revision(run.revision),
         plan=run.digest.removeprefix("sha256:")[:12],
-        came=came,
+        came=shorten(came, 200),
         tone=tone,
     )
 
@@ -302,8 +307,8 @@ def steps(run: Run) -> Iterator[Step]:
         status = str(outcome.get("status", ""))
         yield Step(
             mark=_MARKS.get(str(outcome.get("action")), "?"),
-            address=str(outcome.get("address", "")),
-            status=status,
+            address=shorten(str(outcome.get("address", "")), 600),
+            status=shorten(status, 40),
             tone=_TONES.get(status, "idle"),
             why=shorten(str(outcome.get("why") or ""), LONGEST_TEXT),
         )
