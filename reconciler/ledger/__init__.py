@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.errors import LedgerError
 from reconciler.kinds import Address
 from reconciler.ledger import folder as private
 from reconciler.ledger.database import Database, Row, Statement
@@ -35,6 +36,7 @@ INSERT INTO owned VALUES (:cluster, :kind, :name, :uid, :created, :fields, :secr
 ON CONFLICT DO UPDATE SET uid = excluded.uid, created = excluded.created, fields = excluded.fields,
                           secrets = iif(uid = excluded.uid, json_patch(secrets, excluded.secrets), excluded.secrets)
 """
+_RUNS = "SELECT runs.*, authors.who FROM runs LEFT JOIN authors ON authors.run = runs.id"
 
 
 class Ledger:
@@ -192,10 +194,13 @@ class Ledger:
         """Remember no cluster-state-id: the cluster was restored or rebuilt, and counts anew."""
         self._database.write(("DELETE FROM clusters WHERE name = :name", {"name": cluster}))
 
-    def start_run(self, run: str, *, revision: str = "", digest: str = "") -> None:
-        """Write that a run begins."""
+    def start_run(self, run: str, *, revision: str = "", digest: str = "", who: str = "") -> None:
+        """Write that a run begins; *who* is this account on this machine unless said otherwise."""
         statement = "INSERT INTO runs VALUES (:id, :now, NULL, :revision, :digest, '{}', '[]')"
-        self._database.write((statement, {"id": run, "now": self._now(), "revision": revision, "digest": digest}))
+        self._database.write(
+            (statement, {"id": run, "now": self._now(), "revision": revision, "digest": digest}),
+            ("INSERT INTO authors VALUES (:run, :who)", {"run": run, "who": who or private.whoami()}),
+        )
 
     def finish_run(self, run: str, counts: Mapping[str, int], outcomes: Iterable[Mapping[str, Any]]) -> None:
         """Write how a run ended."""
@@ -205,11 +210,11 @@ class Ledger:
 
     def runs(self, limit: int = 50) -> tuple[Run, ...]:
         """Return the latest runs, newest first."""
-        return tuple(map(_run, self._database.read("SELECT * FROM runs ORDER BY started DESC, id LIMIT ?", limit)))
+        return tuple(map(_run, self._database.read(f"{_RUNS} ORDER BY started DESC, id LIMIT ?", limit)))
 
     def run(self, run: str) -> Run | None:
         """Return one run."""
-        rows = self._database.read("SELECT * FROM runs WHERE id = ?", run)
+        rows = self._database.read(f"{_RUNS} WHERE id = ?", run)
         return _run(rows[0]) if rows else None
 
     def trim(self, *, keep_runs: int, keep_seconds: float) -> None:
@@ -226,7 +231,18 @@ class Ledger:
             "DELETE FROM intents WHERE outcome IS NOT NULL AND "
             "(closed < :before OR run <> '' AND run NOT IN (SELECT id FROM runs))"
         )
-        self._database.write((old_runs, {"before": before, "keep": keep_runs}), (old_intents, {"before": before}))
+        old_authors = "DELETE FROM authors WHERE run NOT IN (SELECT id FROM runs)"
+        self._database.write(
+            (old_runs, {"before": before, "keep": keep_runs}), (old_intents, {"before": before}), (old_authors, {})
+        )
+
+    def writable(self) -> bool:
+        """Say whether a record could be made durable now, by making one that says nothing."""
+        try:
+            self._database.probe()
+        except LedgerError:
+            return False
+        return True
 
     def lock(self, cluster: str, *, wait: float = 0.0) -> contextlib.AbstractContextManager[None]:
         """Hold *cluster* for this process; raises Locked after *wait* seconds."""
@@ -270,4 +286,5 @@ def _run(row: Row) -> Run:
         digest=row["digest"],
         counts=json.loads(row["counts"]),
         outcomes=tuple(json.loads(row["outcomes"])),
+        who=row["who"] or "",
     )

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pwd
 import re
 import socket
 import stat
@@ -51,6 +52,15 @@ def prepare(folder: Path, *, read_only: bool = False) -> None:
         os.close(handle)
     if not read_only and not os.path.lexists(folder / ".gitignore"):
         write_once(folder / ".gitignore", b"*\n")
+
+
+def whoami() -> str:
+    """Return the account and the machine that we run as."""
+    try:
+        account = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's account need not have a name
+        account = f"uid {os.geteuid()}"
+    return f"{account}@{socket.gethostname()}"
 
 
 def _check_owner(found: os.stat_result, path: Path) -> None:

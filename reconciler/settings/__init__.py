@@ -17,6 +17,7 @@ import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import Redactor, Secret, Sources, resolve
 from reconciler.settings.conduct import Agent, Conduct, Window
+from reconciler.settings.listen import Listen, Notify
 from reconciler.settings.source import FolderSource, GitSource
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 
@@ -27,6 +28,8 @@ __all__ = [
     "FolderSource",
     "GitSource",
     "Limits",
+    "Listen",
+    "Notify",
     "Settings",
     "Target",
     "Window",
@@ -53,6 +56,8 @@ class Settings:
     source: GitSource | FolderSource | None = None  # where the agent takes manifests from
     warnings: tuple[str, ...] = ()
     agent: Agent = field(default_factory=Agent)
+    listen: Listen = field(default_factory=Listen)
+    notify: Notify = field(default_factory=Notify)
 
     @property
     def redactor(self) -> Redactor:
@@ -73,6 +78,10 @@ class Settings:
         if not isinstance(username, str):
             username = resolve(username, replace(self.login_sources, redactor=Redactor()), where=where).reveal()
         return username, resolve(target.password, self.login_sources, where=where)
+
+    def reveal(self, reference: Mapping[str, Any], where: str) -> Secret:
+        """Return a secret that the project file names for itself, such as a token; raises SecretMissing."""
+        return resolve(reference, self.login_sources, where=where)
 
 
 def load(
@@ -120,6 +129,8 @@ def load(
         source=parsed.source,
         warnings=warnings,
         agent=parsed.agent,
+        listen=parsed.listen,
+        notify=parsed.notify,
     )
 
 

@@ -16,6 +16,7 @@ from reconciler.errors import Problem
 from reconciler.quantities import quantity
 from reconciler.settings import source
 from reconciler.settings.conduct import WORDS, Agent, Conduct, agent_of, conduct_of
+from reconciler.settings.listen import Listen, Notify, read_listen, read_notify
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 from reconciler.validation import Validator
 
@@ -35,6 +36,8 @@ class Parsed(NamedTuple):
     secret_files: Path | None = None
     source: source.GitSource | source.FolderSource | None = None
     agent: Agent = Agent()
+    listen: Listen = Listen()
+    notify: Notify = Notify()
 
 
 def schema() -> dict[str, Any]:
@@ -121,6 +124,11 @@ class _Reader:
                 self.complain(("clusters", index, "name"), message, f"the first is in line {line}")
             seen.setdefault(target.name, index)
         secrets = value.get("secrets", {})
+        agent = value.get("agent", {})
+
+        def complain(path: strictyaml.Path, message: str, hint: str) -> None:
+            self.complain(("agent", *path), message, hint)
+
         return Parsed(
             tuple(targets),
             self.limits(value.get("limits", {})),
@@ -128,7 +136,9 @@ class _Reader:
             tuple(secrets["env"]) if "env" in secrets else None,
             self.root / secrets["files"] if "files" in secrets else None,
             source=source.read(value["source"], self.root, self.at) if "source" in value else None,
-            agent=agent_of(value.get("agent", {})),
+            agent=agent_of(agent),
+            listen=read_listen(agent, self.root, complain),
+            notify=read_notify(agent, self.root, complain),
         )
 
     def layered(self, index: int, whole: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
