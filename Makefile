@@ -38,7 +38,7 @@ bench: $(STAMP) ## measure the whole commands against the floor (minutes)
 	@$(BIN)/python -m tests.benchmarks
 
 lock: $(STAMP) ## resolve the dependencies anew and pin them with hashes
-	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra agent --extra otel --extra simulator --output-file requirements.lock pyproject.toml
+	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra agent --extra simulator --output-file requirements.lock pyproject.toml
 	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra agent --extra otel --extra simulator --extra dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock pyproject.toml
 

@@ -24,6 +24,8 @@ COMMANDS = {
     "validate": "Check manifests and the project file, without any network.",
     "plan": "Show what an apply would do; reads, never writes.",
     "apply": "Make the clusters equal to the manifests, or do what a saved plan says.",
+    "run": "Keep the clusters equal to their manifests: the agent.",
+    "approve": "Let the agent apply the plan that it keeps.",
     "drift": "Compare the clusters with what was declared and last applied; exit 2 on drift.",
     "export": "Write manifests for what a cluster holds.",
     "outputs": "Print what applications need to connect to each database.",
@@ -37,7 +39,7 @@ COMMANDS = {
 USAGE_CODE = 3  # a wrong flag is invalid input; click's own 2 means "changes" here
 DEBUG_FLAG = "--debug"
 
-SERVERS = ("simulate", "demo")  # they live long; all other commands read, decide and end
+SERVERS = ("simulate", "demo", "run")  # they live long; all other commands read, decide and end
 
 
 class ReaderGone(Exception):

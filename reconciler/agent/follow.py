@@ -51,6 +51,7 @@ class Follower:
         self._observe = observe
         self._known = ""  # id of the revision that the manifests in force are from
         self._fresh = True  # settings are new: read it again, whatever its id
+        self.failure: ReconcilerError | None = None  # of the last look
         self._bad = ""  # id that was rejected under these settings
 
     @property
@@ -70,6 +71,11 @@ class Follower:
 
     def follow(self, stop: threading.Event) -> Followed:
         """Fetch, and return what is new."""
+        followed = self._follow(stop)
+        self.failure = followed.failure
+        return followed
+
+    def _follow(self, stop: threading.Event) -> Followed:
         fresh, self._fresh = self._fresh, False
         try:
             revision = self._source.fetch(stop)

@@ -17,8 +17,6 @@ from reconciler.ledger import Fact
 FLIPS: Final = 3
 WITHIN: Final = 3600.0
 
-DRIFT, FLIPPED = "drift", "flipped"  # topics in the ledger's memory
-
 
 class Seen(NamedTuple):
     """What somebody's log says of a change."""

@@ -13,7 +13,11 @@ from typing import Any, Final
 
 from reconciler.telemetry import Event
 
-_BUSY: Final = ("call.done", "change.waiting", "change.started")  # too many to be told unasked
+# Too many to be told unasked, or told by the end of a pass as well.
+_SELDOM: Final = frozenset(
+    {"call.done", "change.waiting", *(f"{step}.started" for step in ("fetch", "pass", "plan", "apply", "change"))}
+    | {f"{step}.{end}" for step in ("fetch", "plan", "apply") for end in ("done", "failed")}
+)
 _TROUBLE: Final = ("failed", "abandoned", "untrimmed", "refused", "rejected", "unusable", "opened", "unverified")
 
 
@@ -38,7 +42,7 @@ class Log:
 
     def observe(self, event: Event) -> None:
         """Tell *event*, if it is one to tell."""
-        if event.name in _BUSY and not self._verbose:
+        if not self._verbose and event.name in _SELDOM:
             return
         moment = self._now()
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment * 1000) % 1000:03}Z"

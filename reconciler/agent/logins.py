@@ -6,17 +6,16 @@ The ledger remembers when, with a keyed digest of the secret: once that is anoth
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reconciler.agent.backoff import CREDENTIAL
+from reconciler.agent.topics import REFUSED_LOGIN
 from reconciler.errors import SecretMissing
 from reconciler.kinds import Address
 
 if TYPE_CHECKING:
     from reconciler.ledger import Ledger
     from reconciler.settings import Settings, Target
-
-_TOPIC: Final = "refused-login"
 
 
 class Logins:
@@ -29,24 +28,24 @@ class Logins:
 
     def refused(self, settings: Settings, target: Target) -> None:
         """Remember that the cluster refused the login that it has now."""
-        self._ledger.memory.keep(target.name, _TOPIC, {})
-        self._ledger.memory.remember(target.name, _TOPIC, self._digest(settings, target))
+        self._ledger.memory.keep(target.name, REFUSED_LOGIN, {})
+        self._ledger.memory.remember(target.name, REFUSED_LOGIN, self._digest(settings, target))
         self._refused.add(target.name)
 
     def accepted(self, target: Target) -> None:
         """Forget what was: the login works."""
         if target.name in self._refused:
-            self._ledger.memory.keep(target.name, _TOPIC, {})
+            self._ledger.memory.keep(target.name, REFUSED_LOGIN, {})
             self._refused.discard(target.name)
 
     def changed(self, settings: Settings, target: Target) -> bool:
         """Say whether the login is another one than what was refused."""
         digest = self._digest(settings, target)
-        return bool(digest) and digest not in self._ledger.memory.facts(target.name, _TOPIC)
+        return bool(digest) and digest not in self._ledger.memory.facts(target.name, REFUSED_LOGIN)
 
     def barred(self, settings: Settings, target: Target) -> float:
         """Return for how many seconds more the login must not be tried; the clock may have jumped meanwhile."""
-        facts = self._ledger.memory.facts(target.name, _TOPIC)
+        facts = self._ledger.memory.facts(target.name, REFUSED_LOGIN)
         self._refused |= {target.name} if facts else set()
         fact = facts.get(self._digest(settings, target))
         if fact is None:

@@ -19,9 +19,10 @@ from reconciler import telemetry
 from reconciler.agent import backoff, lanes
 from reconciler.agent.follow import Followed, Follower
 from reconciler.agent.logins import Logins
-from reconciler.agent.passes import APPROVED, Ended, Job, Office, make_pass
+from reconciler.agent.passes import Ended, Job, Office, make_pass
 from reconciler.agent.status import ClusterStatus, Failure, Phase
-from reconciler.errors import InputError, ReconcilerError
+from reconciler.agent.topics import APPROVED
+from reconciler.errors import InputError, Interrupted, ReconcilerError, Unauthorized
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -86,7 +87,8 @@ class Loop:
         self.wake = threading.Event()
         self.clusters: dict[str, _Cluster] = {}
         self.revision = ""
-        self.codes: list[int] = []  # of failures, with --once
+        self.abandoned = False  # calls were still under way when we had to leave
+        self._codes: set[int] = set()  # of failures
         self.last_turn = means.clock()
         self._fetch = backoff.State(due=self.last_turn)
         self._fetching = False
@@ -114,6 +116,16 @@ class Loop:
     def since_turn(self) -> float:
         """Return for how long the loop has not turned, in seconds."""
         return self.means.clock() - self.last_turn
+
+    @property
+    def code(self) -> int:
+        """The exit code of a round: 130 if it was stopped, else the worst that happened, else 0."""
+        if self.office.stop.is_set():
+            return Interrupted.exit_code
+        source = self.follower.failure
+        codes = self._codes | ({source.exit_code} if source is not None else set())
+        codes |= {Unauthorized.exit_code for one in self.clusters.values() if one.state.barred > self.means.clock()}
+        return max(codes, default=0)
 
     # --- the loop ---------------------------------------------------------------------------------------
 
@@ -144,7 +156,7 @@ class Loop:
         self._trim()
 
     def _all_done(self) -> bool:
-        if self.follower.status.failure and not self.revision and not self._fetching:
+        if self.follower.failure and not self.revision and not self._fetching:
             return True
         now = self.means.clock()
         return bool(self.revision) and all(
@@ -217,7 +229,10 @@ class Loop:
         self._fetching = True
 
         def work() -> None:
+            self.tell("fetch.started")
             followed = self.follower.follow(self.office.stop)
+            error = type(followed.failure).__name__ if followed.failure else ""
+            self.tell("fetch.failed" if error else "fetch.done", revision=followed.revision, failure=error)
             self.news.put(_Fetched(followed))
             self.wake.set()
 
@@ -303,7 +318,7 @@ class Loop:
             one.state = backoff.failed(one.state, now, fault, one.pace, self.means.chance())
             if fault is backoff.Fault.UNAUTHORIZED:
                 self.logins.refused(self.office.settings, one.target)
-            self.codes.append(ended.failure.exit_code)
+            self._codes.add(ended.failure.exit_code)
         if one.again:
             one.state = backoff.woken(one.state, now)
         self._show(one, news)
@@ -314,12 +329,18 @@ class Loop:
         before = board.status.clusters[name]
         due = one.state.next
         at = self.office.now() + max(0.0, due - self.means.clock()) if due is not None else None
-        changes: dict[str, object] = {"next_pass": at}
+        now = self.office.now()
+        changes: dict[str, object] = {
+            "next_pass": at,
+            "last_pass": now,
+            "seconds": news.ended.seconds,
+            "progress": None,
+        }
         if failure is None:
-            changes.update(failure=None, last_success=self.office.now(), revision=news.revision)
+            changes.update(failure=None, last_success=now, revision=news.revision)
         else:
             count = before.failure.count + 1 if before.failure else 1
-            told = Failure(type(failure).__name__, self._clean(str(failure)), self.office.now(), count)
+            told = Failure(type(failure).__name__, self._clean(str(failure)), now, count)
             changes.update(failure=told, phase=Phase.FAILING)
         if one.state.suspended:
             changes["phase"] = Phase.SUSPENDED
@@ -332,6 +353,7 @@ class Loop:
             "phase": after.phase.value,
             "changes": news.ended.changes,
             "differences": news.ended.differences,
+            "plan": after.plan_digest if after.phase is Phase.APPROVAL else "",
             "seconds": round(after.seconds, 3),
         }
         if failure is not None:
@@ -388,6 +410,7 @@ class Loop:
         while any(one.running for one in self.clusters.values()) or self._fetching:
             left = deadline - self.means.clock()
             if left <= 0:
+                self.abandoned = True
                 self.tell("agent.abandoned", why="calls in flight did not end in time; the next start looks at them")
                 return
             self.wake.clear()

@@ -6,10 +6,11 @@ none of its business. Nothing that was read of a cluster outlives it but the pla
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ from reconciler import reconcile, telemetry
 from reconciler.adoption import adopted
 from reconciler.agent import history, witness
 from reconciler.agent.status import Board, DriftSince, Phase, Progress
+from reconciler.agent.topics import APPROVED, DRIFT, FLIPPED, PLANNED
 from reconciler.agent.windows import Frozen, frozen
 from reconciler.drift import Ahead
 from reconciler.errors import AppliedInPart, DestroyProtected, Interrupted, PlanTooLarge, ReconcilerError, Unauthorized
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from reconciler.report import Report
     from reconciler.settings import Settings, Target
 
-APPROVED, PLANNED = "approved", "planned"  # topics in the ledger's memory: digests
 _WRITES_AT_ONCE = 4
 
 
@@ -66,6 +67,7 @@ class Ended(NamedTuple):
     changes: int = 0  # that were applied
     differences: int = 0  # that are left
     waiting: bool = False  # for an approval
+    seconds: float = 0.0  # how long it took
 
 
 class _Look(NamedTuple):
@@ -92,6 +94,7 @@ def make_pass(office: Office, job: Job) -> Ended:
         observe=_observer(office, name),
     )
     session.stop = office.stop
+    office.observe(telemetry.Event("pass.started", {"cluster": name, "revision": job.revision}))
     try:
         with session:
             ended = _Pass(office, job, session).make()
@@ -101,8 +104,7 @@ def make_pass(office: Office, job: Job) -> Ended:
         unexpected = ReconcilerError(f"internal error: {type(bug).__name__}: {bug}; please report it")
         unexpected.__cause__ = bug
         ended = Ended(unexpected)
-    office.board.update_cluster(name, seconds=office.clock() - began, last_pass=office.now(), progress=None)
-    return ended
+    return ended._replace(seconds=office.clock() - began)
 
 
 class _Pass:
@@ -117,7 +119,8 @@ class _Pass:
     def make(self) -> Ended:
         """Do what the mode allows."""
         reconcile.settle(self.session)
-        look = self.look()
+        with self.step("plan"):
+            look = self.look()
         plan = look.planned.plan
         self.tell(look)
         if self.office.stop.is_set():
@@ -138,11 +141,23 @@ class _Pass:
             self.check_deletes(plan)
         return self.apply(look)
 
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Tell that a step begins and ends."""
+        about = {"cluster": self.name, "revision": self.job.revision}
+        self.office.observe(telemetry.Event(f"{name}.started", about))
+        try:
+            yield
+        except BaseException as error:
+            self.office.observe(telemetry.Event(f"{name}.failed", {**about, "failure": type(error).__name__}))
+            raise
+        self.office.observe(telemetry.Event(f"{name}.done", about))
+
     # --- looking ----------------------------------------------------------------------------------------------------
 
     def look(self) -> _Look:
         """Plan; leave out what may not be done unasked, and plan the rest, so that what is shown is what can happen."""
-        fought = history.fights(self.memory.facts(self.name, history.FLIPPED), self.office.now())
+        fought = history.fights(self.memory.facts(self.name, FLIPPED), self.office.now())
         resources = [_without_fought(resource, fought) for resource in self.job.resources]
         manifests = Manifests(tuple(resources))
         there = {resource.address for resource in resources}
@@ -167,7 +182,7 @@ class _Pass:
     def since(self, planned: reconcile.Planned) -> tuple[DriftSince, ...]:
         """Return the differences with since when, asking the cluster's log about new ones that others made."""
         found = reconcile.find_drift(self.session, planned)
-        known, now = self.memory.facts(self.name, history.DRIFT), self.office.now()
+        known, now = self.memory.facts(self.name, DRIFT), self.office.now()
         new = [d for d in found if d.ahead is not Ahead.OURS and history.place(d.address, d.path) not in known]
         seen: Mapping[str, history.Seen] = {}
         if new:
@@ -175,7 +190,7 @@ class _Pass:
             after = self.office.board.status.clusters[self.name].last_success
             seen = witness.ask(self.session.clients()[self.name], new, uids, after)
         told, facts = history.since(found, known, now, seen)
-        self.memory.keep(self.name, history.DRIFT, facts)
+        self.memory.keep(self.name, DRIFT, facts)
         return told
 
     def tell(self, look: _Look) -> None:
@@ -250,9 +265,10 @@ class _Pass:
             board = self.office.board
             board.update_cluster(self.name, phase=Phase.APPLYING, progress=Progress(0, len(now.plan.changes)))
             reconcile.adopt(self.session, look.mine, now)
-            report = reconcile.execute(
-                self.session, now.plan, now.live, parallelism=self.office.parallelism, revision=self.job.revision
-            )
+            with self.step("apply"):
+                report = reconcile.execute(
+                    self.session, now.plan, now.live, parallelism=self.office.parallelism, revision=self.job.revision
+                )
         self.offer(None)
         return self.conclude(look, now.plan, report)
 
@@ -262,9 +278,9 @@ class _Pass:
         mended = [one.drift for one in look.drift if one.drift.address in done]
         left = tuple(one for one in look.drift if one.drift.address not in done)
         now = self.office.now()
-        known = self.memory.facts(self.name, history.FLIPPED)
-        self.memory.keep(self.name, history.FLIPPED, history.corrected(mended, known, now))
-        self.memory.forget(self.name, history.DRIFT, [history.place(d.address, d.path) for d in mended])
+        known = self.memory.facts(self.name, FLIPPED)
+        self.memory.keep(self.name, FLIPPED, history.corrected(mended, known, now))
+        self.memory.forget(self.name, DRIFT, [history.place(d.address, d.path) for d in mended])
         rest = tuple(change for change in plan.changes if change.address not in done)
         remaining = replace(plan, changes=rest, unchanged=plan.unchanged + len(done))
         self.office.board.update_cluster(
@@ -331,6 +347,6 @@ def _observer(office: Office, cluster: str) -> telemetry.Observer:
             if progress is not None:
                 address = str(event.attributes["address"]) if event.name == "change.started" else progress.address
                 office.board.update_cluster(cluster, progress=Progress(ended, progress.total, address))
-        office.observe(event)
+        office.observe(event._replace(attributes={"cluster": cluster, **event.attributes}))
 
     return observe

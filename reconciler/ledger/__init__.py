@@ -248,6 +248,10 @@ class Ledger:
         """Hold *cluster* for this process; raises Locked after *wait* seconds."""
         return private.lock(self._folder, cluster, wait=wait)
 
+    def lease(self) -> contextlib.AbstractContextManager[None]:
+        """Be the one agent of this folder; raises Locked where another one is."""
+        return private.lock(self._folder, " agent", busy="the clusters of this state folder are kept by")  # no cluster
+
 
 def _record(record: Record) -> Statement:
     values = {

@@ -139,8 +139,12 @@ def lock(
     wait: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    busy: str = "",
 ) -> Iterator[None]:
-    """Hold the lock of one cluster; it dies with the process. Raises Locked after *wait* seconds."""
+    """Hold the lock of one cluster; it dies with the process. Raises Locked after *wait* seconds.
+
+    *busy* is what is said then, up to who it is; else that the cluster is being changed.
+    """
     readable = re.sub(r"[^A-Za-z0-9.-]", "_", cluster)[:40]
     path = folder / f"{readable}-{hashlib.sha256(cluster.encode()).hexdigest()[:12]}.lock"
     handle = open_private(path)
@@ -149,7 +153,7 @@ def lock(
         while not _try_lock(handle):
             if clock() >= deadline:
                 holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
-                raise Locked(f"cluster {cluster!r} is being changed by {holder}; wait until it is done")
+                raise Locked(f"{busy or f'cluster {cluster!r} is being changed by'} {holder}; wait until it is done")
             sleep(_POLL)
         with contextlib.suppress(OSError):  # who holds it is a courtesy: a full disk must not decide about the lock
             os.ftruncate(handle, 0)
