@@ -27,6 +27,7 @@ COMMANDS = {
     "run": "Keep the clusters equal to their manifests: the agent.",
     "approve": "Let the agent apply the plan that it keeps.",
     "drift": "Compare the clusters with what was declared and last applied; exit 2 on drift.",
+    "accept": "Take what a cluster has into the manifests.",
     "export": "Write manifests for what a cluster holds.",
     "outputs": "Print what applications need to connect to each database.",
     "kinds": "List what can be declared, or the fields of one kind.",

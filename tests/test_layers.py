@@ -19,7 +19,7 @@ LAYERS = (
     ("kinds",),
     ("normalize",),
     ("diff", "manifests"),
-    ("adoption", "drift", "plan", "report", "wanted"),
+    ("acceptance", "adoption", "drift", "plan", "report", "wanted"),
     ("calls",),
     ("rest", "hooks"),
     ("flows",),

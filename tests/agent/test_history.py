@@ -61,7 +61,7 @@ def test_never_more_corrections_in_an_hour_than_flips(moments: list[float]) -> N
     assert all(len(fact.content) <= FLIPS for fact in facts.values())
 
 
-# --- the cluster's own log ---------------------------------------------------------------------------------------------
+# --- the log of the cluster ------------------------------------------------------------------------------------------
 
 EVENTS = [
     {"time": "2026-01-15T10:00:00Z", "type": "bdb_port_updated", "bdb_uid": "1", "originator_username": "bob"},
