@@ -45,6 +45,7 @@ class Means:
     wait: Callable[[threading.Event, float], object] = lambda event, seconds: event.wait(seconds)
     chance: Callable[[], float] = random_module.random
     make_pass: Callable[[Office, Job], Ended] = make_pass
+    glance: float = GLANCE
     reload: Callable[[], Settings | None] = lambda: None  # None: they are bad, and that was told
 
 
@@ -167,7 +168,7 @@ class Loop:
     def pause(self) -> float:
         """Return how long nothing is to be done."""
         now = self.means.clock()
-        times = [self._glanced + GLANCE]
+        times = [self._glanced + self.means.glance]
         if not self._fetching and self._fetch.next is not None:
             times.append(self._fetch.next)
         for one in self.clusters.values():
@@ -176,7 +177,7 @@ class Loop:
             elif self.revision and one.state.next is not None and one.state.next > now:
                 times.append(one.state.next)
         later = [at for at in times if at > now]
-        return max(0.0, min(later, default=now + GLANCE) - now)
+        return max(0.0, min(later, default=now + self.means.glance) - now)
 
     # --- settings ---------------------------------------------------------------------------------------
 
@@ -372,7 +373,7 @@ class Loop:
     def _glance(self) -> None:
         """See whether somebody approved a plan, or exchanged a secret that was refused."""
         now = self.means.clock()
-        if now - self._glanced < GLANCE:
+        if now - self._glanced < self.means.glance:
             return
         self._glanced = now
         for cluster in self._approved():

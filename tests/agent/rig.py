@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +96,24 @@ class Memory:
 class Fleet:
     """Clusters, agent and source; `run` lets time pass. *agent* is the agent's section, as flow YAML."""
 
-    def __init__(self, folder: Path, *names: str, agent: str = "mode: apply", own: str = "", **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *names: str,
+        agent: str = "mode: apply",
+        own: str = "",
+        looks: float = 10.0,
+        **settings: Any,
+    ) -> None:
         self.folder = folder
         self.clock = VirtualClock()
         self.worlds = {name: World(clock=self.clock, password=PASSWORD, **settings) for name in names or ("dc1",)}
         self.environ = {"LOGIN": PASSWORD, "ANNA_PASSWORD": "canary-Zq81mmPl-anna"}
         self.source = Memory(base=BASE)
-        self.events: list[Event] = []
+        self.events: deque[Event] = deque(maxlen=20_000)
         self.random = random.Random(5)
         self.agent = agent
+        self.looks = looks  # seconds between two looks at the source
         self.own = dict.fromkeys(self.worlds, own)  # what a cluster says itself, as flow YAML
         self.connected: Callable[[str], None] = lambda cluster: None
         self._by_hand: set[tuple[str, int]] = set()
@@ -119,7 +130,8 @@ class Fleet:
             lines.append(f"  - {{name: {name}, urls: {list(world.where().urls)}{own}}}")
         path = self.folder / "reconciler.yaml"
         path.write_text("\n".join(lines))
-        return settings_module.load(path, self.environ)
+        source = settings_module.FolderSource(self.folder, interval=self.looks)
+        return replace(settings_module.load(path, self.environ), source=source)
 
     def start(self) -> None:
         """Start the agent."""
@@ -145,6 +157,7 @@ class Fleet:
             clock=self.clock,
             wait=lambda event, seconds: self.clock.sleep(seconds),
             chance=self.random.random,
+            glance=self.looks / 2,
             reload=self.settings,
         )
         self.loop = Loop(self.office, follower, means)
