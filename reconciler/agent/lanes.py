@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-PATIENCE = 5.0  # seconds after which a pass counts as slow
+PATIENCE = 2.0  # seconds after which a pass counts as slow
 
 
 class Waiting(NamedTuple):

@@ -94,6 +94,7 @@ class Loop:
         self._fetch = backoff.State(due=self.last_turn)
         self._fetching = False
         self._wanted_reload = False
+        self._once = False  # only one pass over each
         self._glanced = self._trimmed = self.last_turn
         self._take(office.settings)
 
@@ -132,7 +133,7 @@ class Loop:
 
     def run(self, *, once: bool = False) -> None:
         """Turn until told to stop; with *once* until each cluster had a pass. Raises what the source raised then."""
-        stop = self.office.stop
+        stop, self._once = self.office.stop, once
         self.resume()
         while not stop.is_set():
             self.turn()
@@ -268,7 +269,7 @@ class Loop:
         waiting = [
             lanes.Waiting(one.state.next, name, one.state.failures > 0)
             for name, one in self.clusters.items()
-            if one.running is None and one.state.next is not None
+            if one.running is None and one.state.next is not None and not (self._once and one.passes)
         ]
         running = [one.running for one in self.clusters.values() if one.running is not None]
         for name in lanes.chosen(waiting, running, lanes.Room(agent.parallelism, agent.max_failing), now):

@@ -250,7 +250,7 @@ def _connect(*args: Any, **options: Any) -> Any:
     """Return a client with less patience than a command has: a dead cluster must not occupy a place for minutes."""
     from reconciler.client import Client, Policy
 
-    return Client(*args, policy=Policy(operation=60.0, attempts=3), **options)
+    return Client(*args, policy=Policy(operation=45.0, attempts=2), **options)
 
 
 def _reloaded(settings: Settings, flags: Mapping[str, Any], observe: Observer) -> Settings | None:

@@ -42,7 +42,7 @@ class Agent(NamedTuple):
     """What holds for the agent as a whole."""
 
     parallelism: int = 8  # clusters at once
-    max_failing: int = 4  # further clusters at once that fail or are slow
+    max_failing: int = 16  # further clusters at once that fail or are slow
     keep_runs: int = 1000
     keep_days: int = 90
 
