@@ -40,6 +40,7 @@ class Reference:
     as_string: bool = False  # the API wants "7", not 7
     literals: tuple[str, ...] = ()  # values that are not names, such as "all"
     defer: bool = False  # may be set in a second step where references form a ring
+    address_into: str = ""  # the property beside it that gets HOST:PORT of the other object, where that is known
     cluster_from: str = ""  # the property beside it that names the cluster of the other object; "" = the same cluster
 
 
@@ -50,6 +51,7 @@ class Impact(NamedTuple):
     why: str = ""
     when: str = ""  # "increase", "decrease", "" = any change
     to: tuple[Any, ...] = ()  # only when the new value is one of these; () = any
+    names: tuple[str, ...] = ()  # only of objects with these names; () = any
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +73,29 @@ class Field:
     immutable: bool = False  # x-immutable: a change means replace
     extended: bool = False  # x-extended: only read back with ?extended=true
     default: Any = MISSING
-    since: str | None = None
+    since: str | None = None  # x-since: first server version that has the field
+    until: str | None = None  # x-until: the last one
+    values_since: Mapping[str, str] = field(default_factory=dict)  # x-values-since: of single values of the enum
     deprecated: bool = False
+    deprecated_in: str | None = None  # x-deprecated-in
+    instead: str = ""  # x-instead: what to use now
     policy_default: Any = MISSING  # x-policy-default: what a cluster supplies whose settings nobody changed
     usual_minimum: float | None = None  # x-usual-minimum: below it a warning, plainly a mistake
     create_default: Mapping[str, Any] | None = None  # x-create-default: {"when": {field: value}, "value": …}
     impacts: tuple[Impact, ...] = ()  # x-impact
     properties: Mapping[str, Field] = field(default_factory=dict)  # children of an object
     items: Field | None = None  # of an array
+    option_of: tuple[str, ...] | None = None  # x-option-of: no state; goes along with a change of these, () of any
+    sent_with: tuple[str, ...] = ()  # x-with: goes along, changed or not, whenever one of these is sent
+    from_file: bool = False  # x-from-file: public text that a valueFrom may give
+    only_grows: bool = False  # x-only-grows: a smaller number, an older version or true to false is refused
     holds_secret: bool = False  # this field or anything below it is secret
     variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
+
+    @property
+    def lists_secrets(self) -> bool:
+        """Whether this is a set of secrets, of which only what comes and goes is written."""
+        return self.items is not None and self.items.secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,11 @@ class Kind:
     list_key: str = ""  # the list stands at this key of the answer
     since: str = ""  # first server version that has the kind
     until: str = ""  # last one
+    dry_run_since: str = ""  # first server version on which `dry_run` holds
+    jsonschema: str = ""  # what GET /v1/jsonschema?object= calls it
+    absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
+    after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, though none is named
+    doc: str = ""  # where the API documents the object
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
     validator: Validator = field(init=False, repr=False, compare=False)  # of spec
@@ -121,6 +141,7 @@ class Kind:
             rule["field"]
             for rule in self.required_on_create
             if rule["field"] not in spec
+            and rule.get("or") not in spec
             and not any(spec.get(name) in values for name, values in rule.get("unless", {}).items())
         )
 
@@ -154,7 +175,13 @@ def _impacts(words: Any) -> Iterator[Impact]:
         if isinstance(word, str):
             yield Impact(word)
         else:
-            yield Impact(word["impact"], word.get("why", ""), word.get("when", ""), tuple(word.get("to", ())))
+            yield Impact(
+                word["impact"],
+                word.get("why", ""),
+                word.get("when", ""),
+                tuple(word.get("to", ())),
+                tuple(word.get("names", ())),
+            )
 
 
 def _children(schema: Mapping[str, Any]) -> dict[str, Field]:
@@ -186,6 +213,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
             reference.get("asString", False),
             tuple(reference.get("literals", ())),
             reference.get("defer", False),
+            reference.get("addressInto", ""),
             reference.get("clusterFrom", ""),
         )
         if reference
@@ -200,13 +228,21 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         extended=schema.get("x-extended", False),
         default=schema.get("default", MISSING),
         since=schema.get("x-since"),
+        until=schema.get("x-until"),
+        values_since=schema.get("x-values-since", {}),
         deprecated=schema.get("deprecated", False),
+        deprecated_in=schema.get("x-deprecated-in"),
+        instead=schema.get("x-instead", ""),
         policy_default=schema.get("x-policy-default", MISSING),
         usual_minimum=schema.get("x-usual-minimum"),
         create_default=schema.get("x-create-default"),
         impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),
         properties=children,
         items=items,
+        option_of=tuple(schema["x-option-of"]) if "x-option-of" in schema else None,
+        sent_with=tuple(schema.get("x-with", ())),
+        from_file=schema.get("x-from-file", False),
+        only_grows=schema.get("x-only-grows", False),
         holds_secret=bool(hides) or any(child.holds_secret for child in below),
         variants="x-variants" in schema,
     )
@@ -231,13 +267,18 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         builtin=tuple(rest.get("builtin", ())),
         protect=rest.get("protect", False),
         narrows=rest.get("narrows", False),
-        dry_run=rest.get("dryRun", False),
+        dry_run=bool(rest.get("dryRun", False)),
         hook=rest.get("hook"),
         singleton=rest.get("singleton", False),
         within=rest.get("within", ""),
         list_key=rest.get("list", ""),
         since=rest.get("since", ""),
         until=rest.get("until", ""),
+        dry_run_since=rest["dryRun"] if isinstance(rest.get("dryRun"), str) else "",
+        jsonschema=rest.get("jsonschema", ""),
+        absent=tuple(rest.get("absent", ())),
+        after=tuple(rest.get("after", ())),
+        doc=rest.get("doc", ""),
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),
     )
@@ -255,6 +296,12 @@ def load_kinds() -> Mapping[str, Kind]:
     files = [path for path in schema_folder().glob("*.json") if path.name != vocabulary.MANIFEST_FILE]
     kinds = [_kind(json.loads(path.read_bytes())) for path in files]
     return MappingProxyType({kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name)})
+
+
+def kind_source(name: str) -> dict[str, Any]:
+    """Return the kind file of *name* as it stands: what people may want to know of a field is all there."""
+    source: dict[str, Any] = json.loads((schema_folder() / f"{name.lower()}.json").read_bytes())
+    return source
 
 
 @functools.cache

@@ -11,22 +11,29 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from reconciler import drift, normalize, telemetry
 from reconciler.errors import InputError, LedgerError, PlanStale, Problem, SecretMissing
+from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
+from reconciler.locating import located
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
-from reconciler.secrets import Secret, resolve
+from reconciler.rotation import kept_until_due
+from reconciler.secrets import Redactor, Secret, resolve
 from reconciler.wanted import Wanted, needing_ports, wanted_elsewhere, wanted_for
 
 if TYPE_CHECKING:
     from reconciler.client import Client
+    from reconciler.kinds import Kind
     from reconciler.ledger import Ledger
     from reconciler.manifests import Manifests, Resource
     from reconciler.outputs import Output
+    from reconciler.rehearse import Rehearsal
     from reconciler.report import Report
+    from reconciler.rest import Reveal
     from reconciler.settings import Settings, Target
 
 
@@ -38,6 +45,11 @@ class Planned:
     live: Mapping[str, LiveState]
     owned: Mapping[Address, Owned]
     partial: bool = False  # --target or --exclude left something out
+
+
+def utc_now() -> str:
+    """Return the time of day, as 2026-01-31T00:00:00Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Session:
@@ -52,12 +64,14 @@ class Session:
         ledger: Ledger | None = None,
         connect: Callable[..., Client] | None = None,
         means: Mapping[str, Any] | None = None,
+        now: Callable[[], str] = utc_now,
     ) -> None:
         """A *ledger* that is given is shared, and stays open. *connect* makes a client as its class does.
 
         *means* are time and chance for the engine, as `apply` takes them.
         """
         self.settings = settings
+        self.now = now
         self.targets = tuple(targets)
         self.observe = observe  # may be exchanged while the session lasts
         self.stop = threading.Event()
@@ -89,6 +103,10 @@ class Session:
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         """Return the secret that `{valueFrom: …}` or what stands in it names."""
         return resolve(value_from, self.settings.sources)
+
+    def text(self, value_from: Mapping[str, Any]) -> str:
+        """Return public text that `valueFrom` gives: it may be shown, so it is not remembered as a secret."""
+        return resolve(value_from, replace(self.settings.sources, redactor=Redactor())).reveal()
 
     def clients(self) -> Mapping[str, Client]:
         """Return a client for each cluster; credentials are looked up now, nothing is sent yet."""
@@ -147,14 +165,14 @@ class Session:
             yield
 
 
-def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]:
-    """Read what is *wanted* of each cluster, all of them at once."""
+def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = False) -> dict[str, LiveState]:
+    """Read what is *wanted* of each cluster, all of them at once; *schemas*: also what it says of its own objects."""
     from reconciler import live
 
     clients, ledger = session.clients(), session.known_ledger()
 
     def one(name: str) -> LiveState:
-        return live.read(clients[name], session.kinds, wanted[name], name)
+        return live.read(clients[name], session.kinds, wanted[name], name, schemas=schemas)
 
     if len(wanted) == 1:
         states = [one(name) for name in wanted]
@@ -170,8 +188,9 @@ def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
     owned = session.owned()
+    resources = kept_until_due(session.kinds, manifests.resources, session.now())
+    resources = inlined(session.kinds, resources, session.text)
     options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
-    resources = manifests.resources
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
     for resource in resources:
         by_cluster[resource.address.cluster].append(resource)
@@ -183,6 +202,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     states = read(
         session,
         {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
+        schemas=True,
     )
     for name, mine in by_cluster.items():
         for kind in needing_ports(session.kinds, mine, states[name]):
@@ -191,9 +211,17 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
             state = states[name]
             taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
             states[name] = replace(state, taken_ports=state.taken_ports | taken)
-    statuses = _secret_statuses(session, resources)
+    resources = located(session.kinds, resources, states)
+    statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
+
+
+def rehearse(session: Session, planned: Planned) -> Rehearsal:
+    """Ask the clusters what they would say to a plan; stores nothing there."""
+    from reconciler.rehearse import rehearse
+
+    return rehearse(planned.plan, session.kinds, session.clients(), planned.live, session.reveal)
 
 
 def still_true(before: Planned, now: Planned) -> None:
@@ -233,7 +261,7 @@ def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
         mine = wanted[change.address.cluster]
         known = mine.get(change.address.kind) or frozenset()
         mine[change.address.kind] = known.union(change.rests_on or (), change.body)
-    return read(session, wanted)
+    return read(session, wanted, schemas=True)
 
 
 def settle(session: Session) -> None:
@@ -249,7 +277,7 @@ def settle(session: Session) -> None:
         if ledger and fields:
             with session.locked([name]):
                 wanted: Wanted = {kind: frozenset(names) for kind, names in fields.items() if kind in session.kinds}
-                recover(ledger, session.kinds, read(session, {name: wanted})[name])
+                recover(ledger, session.kinds, read(session, {name: wanted}, schemas=True)[name])
 
 
 def execute(
@@ -309,7 +337,7 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
         for name in names:
             mine = cluster if len(session.targets) > 1 else ""
-            text = exporting.manifests_of(session.kinds[name], state.objects[name], cluster=mine)
+            text = exporting.manifests_of(session.kinds[name], state.objects.get(name, ()), cluster=mine)
             if text:
                 file = f"{name.lower()}.yaml"
                 pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))
@@ -337,24 +365,45 @@ def find_drift(session: Session, planned: Planned) -> tuple[drift.Drift, ...]:
     return drift.find(session.kinds, planned.plan, planned.live, planned.owned)
 
 
-def _secret_statuses(session: Session, resources: Iterable[Resource]) -> dict[tuple[Address, str], str]:
-    """Compare each declared secret with the ledger's digest of what was last sent."""
-    ledger = session.known_ledger()
+def secret_statuses(
+    kinds: Mapping[str, Kind], resources: Iterable[Resource], reveal: Reveal, ledger: Ledger | None
+) -> dict[tuple[Address, str], str]:
+    """Compare each declared secret with the ledger's digest of what was last sent.
+
+    "same", "changed", "unknown" or "missing"; of a set of secrets "gone" at `name[]` where one is declared no more.
+    """
     statuses = {}
     for resource in resources:
-        for path, value in normalize.hidden_values(session.kinds[resource.address.kind], resource.spec):
+        kind, old = kinds[resource.address.kind], resource.renamed_from
+        sets: dict[str, dict[str, Secret]] = {}
+        for path, value in normalize.hidden_values(kind, resource.spec):
             if not normalize.is_value_from(value):
                 continue
             try:
-                secret = session.reveal(value)
+                secret = reveal(value["valueFrom"])
             except SecretMissing:
                 statuses[resource.address, path] = "missing"
                 continue
+            name = path.partition("[")[0]
+            if name in kind.fields and kind.fields[name].lists_secrets:
+                sets.setdefault(name, {})[path] = secret
+                continue
             status = ledger.secret_status(resource.address, path, secret) if ledger else "unknown"
-            if ledger and status == "unknown" and resource.renamed_from:
-                status = ledger.secret_status(resource.address._replace(name=resource.renamed_from), path, secret)
+            if ledger and status == "unknown" and old:
+                status = ledger.secret_status(resource.address._replace(name=old), path, secret)
             statuses[resource.address, path] = status
+        for name, members in sets.items():
+            where = resource.address
+            if ledger and old and not ledger.knows_set(where, name):
+                where = where._replace(name=old)
+            found = ledger.set_statuses(where, name, members) if ledger else dict.fromkeys(members, "unknown")
+            complete = all((resource.address, path) not in statuses for path in _paths(resource.spec[name], name))
+            statuses.update({(resource.address, path): s for path, s in found.items() if complete or s != "gone"})
     return statuses
+
+
+def _paths(items: Sequence[Any], name: str) -> list[str]:
+    return [f"{name}[{index}]" for index in range(len(items))]
 
 
 def _shown(value: Any) -> str:

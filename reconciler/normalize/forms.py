@@ -49,7 +49,7 @@ def touched(spec: Mapping[str, Any], touches: Mapping[str, Touch]) -> dict[str, 
 def _touch(field: Field, *, live: bool) -> Touch | None:
     if field.secret:
         return _nothing if live else None
-    if field.embeds_secret:
+    if field.embeds_secret and field.format != "pem":
         return _without_userinfo if live else None
     if field.items is not None or field.key is not None:
         return _list_touch(field, live=live)
@@ -59,6 +59,8 @@ def _touch(field: Field, *, live: bool) -> Touch | None:
         return _quantity_touch(field)
     if field.format == "pem":
         return _pem
+    if field.format == "lower-case":
+        return lambda value: value.lower() if isinstance(value, str) else value
     if field.format == "redis-acl":
         return lambda value: " ".join(value.split()) if isinstance(value, str) else value
     if field.type == "integer":
@@ -135,9 +137,21 @@ def _key_of(key: Sequence[str], item: Any) -> tuple[str, ...]:
 
 
 def _pem(value: Any) -> Any:
+    """Return PEM with lines of 64 characters, as the encoders of this world write it; the bytes inside stay."""
     if type(value) is not str:
         return value
-    lines = [line for part in value.split("\n") if (line := part.strip())]
+    lines: list[str] = []
+    packed = ""
+    for line in filter(None, map(str.strip, value.split("\n"))):
+        if line.startswith("-----"):
+            lines += [packed[place : place + 64] for place in range(0, len(packed), 64)]
+            lines.append(line)
+            packed = ""
+        elif lines and lines[-1].startswith("-----BEGIN"):
+            packed += line
+        else:
+            lines.append(line)
+    lines += [packed[place : place + 64] for place in range(0, len(packed), 64)]
     return "\n".join(lines) + "\n" if lines else ""
 
 
@@ -156,4 +170,4 @@ def _without_userinfo(value: Any) -> Any:
 
 def is_unread(field: Field) -> bool:
     """Say whether no read shows *field*, or none that matters."""
-    return field.read_only or field.write_only
+    return field.read_only or field.write_only or field.option_of is not None

@@ -58,6 +58,7 @@ class Settings:
     agent: Agent = field(default_factory=Agent)
     listen: Listen = field(default_factory=Listen)
     notify: Notify = field(default_factory=Notify)
+    ci: bool = False  # nobody watches: a CI job
 
     @property
     def redactor(self) -> Redactor:
@@ -131,6 +132,7 @@ def load(
         agent=parsed.agent,
         listen=parsed.listen,
         notify=parsed.notify,
+        ci=environ.get("CI", "").lower() in ("true", "1"),
     )
 
 
