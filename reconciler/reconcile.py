@@ -73,6 +73,7 @@ class Session:
         self.settings = settings
         self.now = now
         self.targets = tuple(targets)
+        self.neighbours: tuple[Target, ...] = ()  # read where something on a target refers to them, and no more
         self.observe = observe  # may be exchanged while the session lasts
         self.stop = threading.Event()
         self.kinds = load_kinds()
@@ -113,7 +114,7 @@ class Session:
         from reconciler.client import Client
 
         ledger = self.known_ledger()
-        for target in self.targets:
+        for target in (*self.targets, *self.neighbours):
             if target.name not in self._clients:
                 client = (self._connect or Client)(
                     target,
@@ -199,9 +200,13 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         name: wanted_for(session.kinds, mine, [a for a in owned if a.cluster == name] if options.prune else [])
         for name, mine in by_cluster.items()
     }
+    beside: dict[str, Wanted] = {target.name: {} for target in session.neighbours if target.name in elsewhere}
     states = read(
         session,
-        {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
+        {
+            name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine}
+            for name, mine in {**beside, **wanted}.items()
+        },
         schemas=True,
     )
     for name, mine in by_cluster.items():

@@ -23,6 +23,8 @@ from reconciler.agent.passes import Ended, Job, Office, make_pass
 from reconciler.agent.status import ClusterStatus, Failure, Phase
 from reconciler.agent.topics import APPROVED
 from reconciler.errors import InputError, Interrupted, ReconcilerError, Unauthorized
+from reconciler.kinds import load_kinds
+from reconciler.wanted import wanted_elsewhere
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -65,6 +67,7 @@ class _Cluster:
 
     target: Target
     resources: tuple[Resource, ...] = ()
+    neighbours: tuple[str, ...] = ()  # clusters that the resources refer to
     state: backoff.State = field(default_factory=backoff.State)
     running: lanes.Running | None = None
     again: bool = False  # there was news while a pass ran
@@ -82,6 +85,7 @@ class Loop:
     def __init__(self, office: Office, follower: Follower, means: Means) -> None:
         self.office = office
         self.follower = follower
+        self.kinds = load_kinds()
         self.means = means
         self.logins = Logins(office.ledger, office.now)
         self.news: queue.SimpleQueue[_Fetched | _Passed] = queue.SimpleQueue()
@@ -162,7 +166,7 @@ class Loop:
             return True
         now = self.means.clock()
         return bool(self.revision) and all(
-            one.running is None and (one.passes > 0 or one.state.suspended or one.state.barred > now)
+            one.running is None and (one.passes > 0 or one.state.suspended or self._is_barred(one, now))
             for one in self.clusters.values()
         )
 
@@ -257,6 +261,8 @@ class Loop:
         self.revision = followed.revision
         for name, one in self.clusters.items():
             one.resources = tuple(by_cluster.get(name, ()))
+            beside = wanted_elsewhere(self.kinds, one.resources)
+            one.neighbours = tuple(other for other in beside if other in self.clusters)
             one.state = backoff.woken(one.state, now)
             one.again = one.running is not None
 
@@ -267,18 +273,30 @@ class Loop:
             return
         now, agent = self.means.clock(), self.office.settings.agent
         waiting = [
-            lanes.Waiting(one.state.next, name, one.state.failures > 0)
+            lanes.Waiting(one.state.next or 0.0, name, one.state.failures > 0)
             for name, one in self.clusters.items()
-            if one.running is None and one.state.next is not None and not (self._once and one.passes)
+            if self._may_begin(one, now)
         ]
         running = [one.running for one in self.clusters.values() if one.running is not None]
         for name in lanes.chosen(waiting, running, lanes.Room(agent.parallelism, agent.max_failing), now):
             self._start(name, self.clusters[name], now)
 
+    def _may_begin(self, one: _Cluster, now: float) -> bool:
+        """Say whether a pass is possible at all; one that would try a refused login of a neighbour is not."""
+        if one.running is not None or one.state.next is None or (self._once and one.passes):
+            return False
+        return not self._is_barred(one, now)
+
+    def _is_barred(self, one: _Cluster, now: float) -> bool:
+        others = (self.clusters[name] for name in one.neighbours if name in self.clusters)
+        return any(each.state.barred > now for each in (one, *others))
+
     def _start(self, name: str, one: _Cluster, now: float) -> None:
         one.running = lanes.Running(now, one.state.failures > 0)
         one.again = False
-        office, job, make = self.office, Job(one.target, self.revision, one.resources), self.means.make_pass
+        beside = tuple(self.clusters[other].target for other in one.neighbours if other in self.clusters)
+        job = Job(one.target, self.revision, one.resources, beside)
+        office, make = self.office, self.means.make_pass
 
         def work() -> None:
             ended = Ended(ReconcilerError("the pass ended without a result; please report it"))
@@ -319,8 +337,15 @@ class Loop:
             fault = backoff.fault_of(ended.failure)
             one.state = backoff.failed(one.state, now, fault, one.pace, self.means.chance())
             if fault is backoff.Fault.UNAUTHORIZED:
-                self.logins.refused(self.office.settings, one.target)
+                for name in (news.name, *one.neighbours):  # nobody says which of them refused it
+                    if name in self.clusters:
+                        self.logins.refused(self.office.settings, self.clusters[name].target)
+                        self.clusters[name].state = replace(self.clusters[name].state, barred=one.state.barred)
             self._codes.add(ended.failure.exit_code)
+        if ended.changes:
+            for other in self.clusters.values():
+                if news.name in other.neighbours:  # what it waits for may be there now
+                    other.state = backoff.woken(other.state, now)
         if one.again:
             one.state = backoff.woken(one.state, now)
         self._show(one, news)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import reconcile, telemetry
@@ -57,6 +58,7 @@ class Job(NamedTuple):
     target: Target
     revision: str
     resources: tuple[Resource, ...]
+    neighbours: tuple[Target, ...] = ()  # clusters that the resources refer to
 
 
 class Ended(NamedTuple):
@@ -92,8 +94,10 @@ def make_pass(office: Office, job: Job) -> Ended:
         connect=office.connect,
         means=office.means,
         observe=_observer(office, name),
+        now=lambda: datetime.fromtimestamp(office.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     session.stop = office.stop
+    session.neighbours = job.neighbours
     office.observe(telemetry.Event("pass.started", {"cluster": name, "revision": job.revision}))
     try:
         with session:

@@ -293,3 +293,35 @@ def test_when_something_began_to_differ_outlives_a_restart(tmp_path: Path) -> No
     fleet.run(900)
     (again,) = fleet.status().drift
     assert (again.since, again.drift.path) == (first.since, "memory_size")
+
+
+# --- several clusters that know each other ----------------------------------------------------------------------------
+
+SOURCE_DB = """\
+apiVersion: reconciler/v1
+kind: Database
+metadata: {name: origin, cluster: east}
+spec: {memory_size: 100MiB}
+"""
+COPY = """\
+apiVersion: reconciler/v1
+kind: Database
+metadata: {name: copy, cluster: west}
+spec:
+  memory_size: 100MiB
+  replica_sources:
+    - {cluster: east, database: origin}
+"""
+
+
+def test_a_cluster_may_refer_to_what_another_one_holds(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, "west", "east", agent="mode: apply, interval: 1h")
+    fleet.source.commit(base=f"{SOURCE_DB}---\n{COPY}")
+    fleet.run(1200)
+    (copy,) = fleet.call("GET", "/v1/bdbs", cluster="west")
+    assert len(copy["replica_sources"]) == 1
+    assert [one["name"] for one in fleet.call("GET", "/v1/bdbs", cluster="east")] == ["origin"]
+    writes = len(fleet.sent("east"))
+    fleet.run(7200)
+    assert len(fleet.sent("east")) == writes
+    assert fleet.status("west").failure is None
