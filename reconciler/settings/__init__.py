@@ -16,7 +16,7 @@ from typing import Any
 import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import Redactor, Secret, Sources, resolve
-from reconciler.settings.listen import Listen, Notify
+from reconciler.settings.listen import Listen, Notify, own_names
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 
 __all__ = ["PROJECT_FILE", "Limits", "Listen", "Notify", "Settings", "Target", "find_project", "load"]
@@ -95,7 +95,11 @@ def load(
     if problems:
         raise InputError(problems)
     root = path.parent if path else Path()
-    files, env, logins = parsed.secret_files or root, parsed.secret_env, _logins(parsed.targets)
+    files, env, logins = (
+        parsed.secret_files or root,
+        parsed.secret_env,
+        _logins(parsed.targets) | own_names(parsed.listen, parsed.notify),
+    )
     chosen = {target.name: target for target in selected}
     redactor = redactor or Redactor()
     return Settings(

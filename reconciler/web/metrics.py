@@ -7,7 +7,6 @@ bounded: labels are configured clusters, kinds, classes of errors and words of o
 from __future__ import annotations
 
 import platform
-import re
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -25,13 +24,21 @@ from reconciler.plan import Action
 from reconciler.render.escape import clean, shorten
 from reconciler.render.text import counts
 from reconciler.telemetry import Event
+from reconciler.web.hooks import PROVIDERS, Verdict
 
 _PASS_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _CALL_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _ACTIONS: Final = frozenset(action.name.lower() for action in Action)
 _RESULTS: Final = {"change.done": "done", "change.failed": "failed", "change.skipped": "skipped"}
-_WORD: Final = re.compile(r"[a-z0-9_ -]{1,40}")
+_WORDS: Final = frozenset(
+    {
+        *PROVIDERS,
+        *(verdict.value for verdict in Verdict),
+        "too large",
+        *("webhook", "slack", "github", "gitlab", "sent", "failed", "retried", "dropped"),
+    }
+)
 
 
 def _classes(root: type[Exception]) -> Iterator[str]:
@@ -281,7 +288,7 @@ def cluster_label(name: str) -> str:
 
 
 def _word(text: str) -> str:
-    return text if _WORD.fullmatch(text) else "other"
+    return text if text in _WORDS else "other"
 
 
 def _class(name: str) -> str:

@@ -47,6 +47,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters["short"] = lambda text: shorten(text, 200)
         self._environment.globals.update(path_of=path_of, terminal=terminal)
 
     def fleet(self, status: Status) -> str:
