@@ -81,7 +81,7 @@ def conditions(status: Status) -> dict[Subject, Condition]:
     source = status.source
     if source.failure is not None:
         what = f"revision {_short(source.rejected)} is refused" if source.rejected else "cannot be fetched"
-        text = f"the source {what}: {_line(source.failure.text)}"
+        text = _line(f"the source {what}: {source.failure.text}")
         found[Subject("", "source")] = Condition(
             f"{source.failure.kind} {source.rejected}", text, bool(source.rejected)
         )
@@ -96,7 +96,7 @@ def _of(cluster: ClusterStatus) -> Iterable[tuple[Subject, Condition]]:
         return
     if cluster.failure is not None:
         kind = cluster.failure.kind
-        text = f"{name}: {kind}: {_line(cluster.failure.text)}"
+        text = _line(f"{name}: {kind}: {cluster.failure.text}")
         yield Subject(cluster.name, "failure"), Condition(kind, text, kind in _AT_ONCE)
     theirs = sorted({str(one.drift.address) for one in cluster.drift if one.drift.ahead is not Ahead.OURS})
     if theirs:
@@ -170,7 +170,7 @@ def _urgent(condition: Condition | None) -> bool:
 def _news(subject: Subject, condition: Condition | None, *, known: bool) -> News:
     if condition is not None:
         return News(subject, "changed" if known else "began", condition.text)
-    who = clean(subject.cluster) or "default"
+    who = shorten(clean(subject.cluster), _LONGEST) or "default"
     texts = {
         "failure": f"{who}: recovered",
         "drift": f"{who}: as declared again",

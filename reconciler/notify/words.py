@@ -10,7 +10,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote
 
 from reconciler.notify.decide import CommitState, News
@@ -23,8 +24,9 @@ _LONGEST: Final = 140  # characters of a description on GitHub
 _GITLAB: Final = {"pending": "running", "success": "success", "failure": "failed"}
 
 
-class Letter(NamedTuple):
-    """What to send to one recipient."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Letter:
+    """What to send to one recipient; shows nothing of itself, since headers can hold a token."""
 
     url: Secret
     body: bytes

@@ -118,7 +118,7 @@ def test_very_long_texts_are_cut() -> None:
     for one in status.clusters.values():
         pages += [PAGES.cluster(status, one, hostile_runs()), PAGES.drift(status, one)]
     assert max(map(len, HOSTILE)) == 3000
-    assert max(len(text) for page in pages for text in read(page).text) <= 1000
+    assert max(len(text) for page in pages for text in read(page).text) < 2000
 
 
 def test_a_name_of_a_cluster_leads_to_its_page_whatever_is_in_it() -> None:
