@@ -40,6 +40,7 @@ def test_the_board_is_shown_as_it_is() -> None:
     assert value(metrics, "reconciler_cluster_phase", cluster="prod-us", phase="failing") == 1
     assert value(metrics, "reconciler_cluster_phase", cluster="prod-us", phase="waiting") == 0
     assert value(metrics, "reconciler_cluster_failures_in_a_row", cluster="prod-us") == 4
+    assert value(metrics, "reconciler_cluster_failure", cluster="prod-us", class_="Unreachable") == 1
     assert value(metrics, "reconciler_cluster_drift", cluster="staging", kind="Database", ahead="theirs") == 1
     assert value(metrics, "reconciler_cluster_planned_changes", cluster="prod-asia", action="delete") == 4
     assert value(metrics, "reconciler_cluster_held_objects", cluster="dev-2") == 5
