@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from reconciler import vocabulary
 from reconciler.validation import Validator
 
+SINGLETON = "cluster"  # what the one object of a singleton kind is called
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__bool__": lambda self: False})()
 
 
@@ -39,6 +40,8 @@ class Reference:
     as_string: bool = False  # the API wants "7", not 7
     literals: tuple[str, ...] = ()  # values that are not names, such as "all"
     defer: bool = False  # may be set in a second step where references form a ring
+    address_into: str = ""  # the property beside it that gets HOST:PORT of the other object, where that is known
+    cluster_from: str = ""  # the property beside it that names the cluster of the other object; "" = the same cluster
 
 
 class Impact(NamedTuple):
@@ -77,8 +80,15 @@ class Field:
     impacts: tuple[Impact, ...] = ()  # x-impact
     properties: Mapping[str, Field] = field(default_factory=dict)  # children of an object
     items: Field | None = None  # of an array
+    option_of: tuple[str, ...] | None = None  # x-option-of: no state; goes along with a change of these, () of any
+    only_grows: bool = False  # x-only-grows: a smaller number, an older version or true to false is refused
     holds_secret: bool = False  # this field or anything below it is secret
     variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
+
+    @property
+    def lists_secrets(self) -> bool:
+        """Whether this is a set of secrets, of which only what comes and goes is written."""
+        return self.items is not None and self.items.secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +100,7 @@ class Kind:
     path: str  # "/v1/bdbs"
     key: tuple[str, ...]  # natural key: the first of these wire fields that is set, as ("name", "email")
     id: str  # "uid"
-    verbs: Mapping[str, str]  # {"create": "POST", "update": "PUT", "delete": "DELETE"}; absent = impossible
+    verbs: Mapping[str, str]  # {"create": "POST", "update": "PATCH /v1/x/{id}"}; absent = impossible
     fields: Mapping[str, Field]  # top level of spec
     name_schema: Mapping[str, Any]  # JSON Schema of metadata.name
     wait: Mapping[str, Any] | None  # {"action": "action_uid", "field": "status", "ready": [...], "failed": [...], …}
@@ -101,6 +111,14 @@ class Kind:
     narrows: bool  # the list call takes ?fields=a,b
     dry_run: bool  # create and update take ?dry_run=true
     hook: str | None  # module in reconciler.hooks
+    singleton: bool = False  # *path* is the object itself; leaving git means forget
+    within: str = ""  # the spec is what stands at this key of the object
+    list_key: str = ""  # the list stands at this key of the answer
+    since: str = ""  # first server version that has the kind
+    until: str = ""  # last one
+    absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
+    after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, though none is named
+    doc: str = ""  # where the API documents the object
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
     validator: Validator = field(init=False, repr=False, compare=False)  # of spec
@@ -114,6 +132,7 @@ class Kind:
             rule["field"]
             for rule in self.required_on_create
             if rule["field"] not in spec
+            and rule.get("or") not in spec
             and not any(spec.get(name) in values for name, values in rule.get("unless", {}).items())
         )
 
@@ -179,6 +198,8 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
             reference.get("asString", False),
             tuple(reference.get("literals", ())),
             reference.get("defer", False),
+            reference.get("addressInto", ""),
+            reference.get("clusterFrom", ""),
         )
         if reference
         else None,
@@ -199,6 +220,8 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),
         properties=children,
         items=items,
+        option_of=tuple(schema["x-option-of"]) if "x-option-of" in schema else None,
+        only_grows=schema.get("x-only-grows", False),
         holds_secret=bool(hides) or any(child.holds_secret for child in below),
         variants="x-variants" in schema,
     )
@@ -206,6 +229,8 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
 
 def _kind(source: Mapping[str, Any]) -> Kind:
     rest = source["x-rest"]
+    if rest.get("singleton"):
+        rest = {"key": ["@id"], "id": "@id", "name": {"const": SINGLETON}, "guard": (), **rest}
     return Kind(
         name=source["title"],
         schema=vocabulary.spec_schema(source),
@@ -223,6 +248,14 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         narrows=rest.get("narrows", False),
         dry_run=rest.get("dryRun", False),
         hook=rest.get("hook"),
+        singleton=rest.get("singleton", False),
+        within=rest.get("within", ""),
+        list_key=rest.get("list", ""),
+        since=rest.get("since", ""),
+        until=rest.get("until", ""),
+        absent=tuple(rest.get("absent", ())),
+        after=tuple(rest.get("after", ())),
+        doc=rest.get("doc", ""),
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),
     )
@@ -240,6 +273,12 @@ def load_kinds() -> Mapping[str, Kind]:
     files = [path for path in schema_folder().glob("*.json") if path.name != vocabulary.MANIFEST_FILE]
     kinds = [_kind(json.loads(path.read_bytes())) for path in files]
     return MappingProxyType({kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name)})
+
+
+def kind_source(name: str) -> dict[str, Any]:
+    """Return the kind file of *name* as it stands: what people may want to know of a field is all there."""
+    source: dict[str, Any] = json.loads((schema_folder() / f"{name.lower()}.json").read_bytes())
+    return source
 
 
 @functools.cache

@@ -10,20 +10,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from reconciler.errors import ReadIncomplete, Refused
+from reconciler.calls import Answer, Call, Flow
+from reconciler.errors import ReadIncomplete, ReconcilerError, Refused
+from reconciler.flows import listing
 from reconciler.hooks import hook_of
 from reconciler.kinds import Address, Kind
 from reconciler.plan import LiveObject, LiveState, Note
-from reconciler.rest import Answer, decode, natural_key, unnamed
+from reconciler.rest import decode, natural_key, unnamed, wire_names
 from reconciler.wanted import Wanted, referred_kinds
+
+T = TypeVar("T")
 
 _PARALLEL = 4
 
 
-class Reader(Protocol):
-    """What is needed of `client.Client`."""
+class Getter(Protocol):
+    """What reading needs of `client.Client`."""
+
+    def get(
+        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
+    ) -> Answer: ...
+
+
+class Reader(Getter, Protocol):
+    """What reading a whole cluster needs of it."""
 
     @property
     def state_id(self) -> int: ...
@@ -32,10 +44,6 @@ class Reader(Protocol):
     def user(self) -> str: ...
 
     def open(self) -> Answer: ...
-
-    def get(
-        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
-    ) -> Answer: ...
 
 
 def read(client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, cluster: str) -> LiveState:
@@ -92,28 +100,6 @@ def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> fro
     return frozenset(ports - {0})
 
 
-def list_path(kind: Kind, fields: frozenset[str] | None) -> str:
-    """Return the path and query that list *kind* with *fields* (None: all)."""
-    query = []
-    if kind.narrows and fields is not None:
-        query.append("fields=" + ",".join(sorted(_wire_names(kind, fields))))
-    if any(field.extended for name, field in kind.fields.items() if fields is None or name in fields):
-        query.append("extended=true")
-    return kind.path + ("?" + "&".join(query) if query else "")
-
-
-def _wire_names(kind: Kind, fields: frozenset[str]) -> frozenset[str]:
-    """Return what is needed of each object of *kind* where *fields* are wanted, by the names of the API."""
-    names = {kind.id, *kind.key, "created_time", *hook_of(kind).needs}
-    names.update(
-        field.wire for name, field in kind.fields.items() if name in fields and not (field.write_only or field.secret)
-    )
-    names.update(key for rule in kind.builtin for key in rule)
-    if kind.wait and "field" in kind.wait:
-        names.add(kind.wait["field"])
-    return frozenset(names)
-
-
 def _in_parallel(client: Reader, queries: list[tuple[Kind, frozenset[str] | None]]) -> list[list[Any]]:
     if not queries:
         return []
@@ -122,10 +108,28 @@ def _in_parallel(client: Reader, queries: list[tuple[Kind, frozenset[str] | None
 
 
 def _list(client: Reader, kind: Kind, fields: frozenset[str] | None) -> list[Any]:
-    objects = client.get(list_path(kind, fields), shape=list, tolerant=True).body
+    objects = drive(client, listing(kind, fields))
     if not all(isinstance(item, dict) and _usable_uid(item.get(kind.id)) for item in objects):
         raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object with a {kind.id}")
-    return list(objects)
+    return objects
+
+
+def drive(client: Getter, flow: Flow[T]) -> T:
+    """Do what a flow that only reads asks for, and return what it ends with."""
+    try:
+        step = next(flow)
+        while True:
+            if not isinstance(step, Call) or step.method != "GET" or step.cluster:
+                raise TypeError("a flow that reads yields GETs of its own cluster and nothing else")
+            try:
+                answer = client.get(step.path, missing_ok=step.missing_ok, shape=step.shape, tolerant=step.tolerant)
+            except ReconcilerError as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(answer)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def _usable_uid(uid: Any) -> bool:
@@ -148,7 +152,7 @@ def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
     kind, fields = reading.kind, reading.fields
     wires.sort(key=lambda wire: (isinstance(wire[kind.id], str), wire[kind.id]), reverse=True)
     # The server sends all of it where a kind does not narrow; what nobody wants may refer to kinds that nobody read.
-    kept = None if fields is None or kind.narrows else _wire_names(kind, fields)
+    kept = None if fields is None or kind.narrows else wire_names(kind, fields)
     objects = []
     while wires:
         objects.append(_object(reading, wires.pop(), kept))
@@ -185,7 +189,7 @@ def _name(kind: Kind, wire: Mapping[str, Any]) -> str:
 def _nameless(cluster: str, kind: Kind, wires: Iterable[Mapping[str, Any]]) -> Iterator[Note]:
     """Yield a note where an object has no name at all: it might be any of those that seem to be missing."""
     for wire in wires:
-        if not any(isinstance(wire.get(name), str) for name in kind.key):
+        if not any(isinstance(wire.get(name), str) for name in kind.key) and not _name(kind, wire):
             text = f"{kind.id} {wire[kind.id]} has no {' or '.join(kind.key)} that can be read"
             yield Note("held", Address(cluster, kind.name, ""), f"{text}; nothing new of this kind is made meanwhile")
 

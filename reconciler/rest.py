@@ -11,37 +11,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler.calls import Body
 from reconciler.errors import ReadIncomplete
 from reconciler.hooks import Marks, hook_of
 from reconciler.kinds import MISSING, Field, Kind, Reference
-from reconciler.normalize import canonical_live, is_value_from
+from reconciler.normalize import canonical_live, is_unread, is_value_from
 from reconciler.plan import LiveObject
 
 if TYPE_CHECKING:
     from reconciler.secrets import Secret
-
-
-class Call(NamedTuple):
-    """One request, before anything is sent."""
-
-    method: str
-    path: str  # with its query
-    body: Any = None
-
-
-class Body(dict[str, Any]):
-    """A request body: it may hold secrets in the clear, so it shows nothing of itself."""
-
-    def __repr__(self) -> str:
-        return f"{{{len(self)} fields}}"
-
-
-class Answer(NamedTuple):
-    """A clean 2xx answer (404 too, where the caller asked for it)."""
-
-    status: int
-    body: Any  # parsed JSON; None where there was none
-    headers: Mapping[str, str]
 
 
 Uid = int | str
@@ -49,6 +27,7 @@ Ids = Callable[[str, str], Uid]  # (kind, name) → uid
 Names = Mapping[str, Mapping[Uid, str]]  # kind → uid → name
 Reveal = Callable[[Mapping[str, Any]], "Secret"]  # what `valueFrom` holds → its value
 
+_UID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 _UNNAMED = re.compile(r"#(\w+)")
 
 
@@ -61,6 +40,48 @@ def uid_of_unnamed(name: str) -> Uid | None:
     """Return the uid behind `unnamed`; None for a name."""
     found = _UNNAMED.fullmatch(name)
     return (int(found[1]) if found[1].isdigit() else found[1]) if found else None
+
+
+# --- where ---------------------------------------------------------------------------------------------------------
+
+
+def endpoint(kind: Kind, verb: str, uid: Uid | None = None) -> tuple[str, str]:
+    """Return method and path of a *verb* of *kind* ("read", "create", "update", "delete"); *uid* of an existing object.
+
+    Raises ReadIncomplete for a uid that cannot stand in a path.
+    """
+    method, _, path = kind.verbs.get(verb, "GET").partition(" ")
+    if uid is not None and not _UID.fullmatch(str(uid)):
+        raise ReadIncomplete(f"a {kind.name} has an unusable {kind.id}: {uid!r:.80}")
+    if path:
+        return method, path.replace("{id}", str(uid))
+    return method, kind.path if kind.singleton or uid is None else f"{kind.path}/{uid}"
+
+
+def list_path(kind: Kind, fields: frozenset[str] | None) -> str:
+    """Return the path and query that list *kind* with *fields* (None: all)."""
+    query = []
+    if kind.narrows and fields is not None:
+        query.append("fields=" + ",".join(sorted(wire_names(kind, fields))))
+    if any(field.extended for name, field in kind.fields.items() if fields is None or name in fields):
+        query.append("extended=true")
+    return kind.path + ("?" + "&".join(query) if query else "")
+
+
+def wire_names(kind: Kind, fields: frozenset[str]) -> frozenset[str]:
+    """Return what is needed of each object of *kind* where *fields* are wanted, by the names of the API."""
+    hook = hook_of(kind)
+    names = {kind.id, *kind.key, "created_time", *hook.needs}
+    names.update(
+        field.wire
+        for name, field in kind.fields.items()
+        if name in fields and not (is_unread(field) or field.secret or name in hook.doors)
+    )
+    names.update(wire for name, door in hook.doors.items() if name in fields for wire in door.shows)
+    names.update(key for rule in kind.builtin for key in rule)
+    if kind.wait and "field" in kind.wait:
+        names.add(kind.wait["field"])
+    return frozenset(names)
 
 
 # --- spec → wire ---------------------------------------------------------------------------------------------------
@@ -96,7 +117,7 @@ def _encode_value(field: Field, value: Any, ids: Ids, reveal: Reveal) -> Any:
         value = [value[key] for key in sorted(value)]
     if isinstance(value, list | tuple):
         return [_encode_value(field.items, item, ids, reveal) if field.items else item for item in value]
-    if field.reference and isinstance(value, str):
+    if field.reference and isinstance(value, str) and not field.reference.cluster_from:
         return _encode_reference(field.reference, value, ids)
     if isinstance(value, Mapping):
         return _encode_object(field.properties, value, ids, reveal)
@@ -159,6 +180,7 @@ def _decode(decoder: _Decoder, kind: Kind, wire: Mapping[str, Any], names: Names
         builtin=any(all(wire.get(key, MISSING) == value for key, value in rule) for rule in decoder.builtin),
         owner=marks.owner,
         operation=marks.operation,
+        addresses=marks.addresses,
         created=str(wire.get("created_time", "")),
     )
 
@@ -166,6 +188,8 @@ def _decode(decoder: _Decoder, kind: Kind, wire: Mapping[str, Any], names: Names
 def natural_key(kind: Kind, wire: Mapping[str, Any]) -> str:
     """Return the name that pairs a live object with a manifest: the first of the kind's key fields that is set."""
     name = next((value for field in kind.key if (value := wire.get(field))), None)
+    if type(name) is int and kind.key == (kind.id,):
+        return str(name)
     if not isinstance(name, str):
         raise TypeError(f"it has no {' or '.join(kind.key)}")
     name.encode()  # a lone surrogate would break every output
@@ -200,7 +224,7 @@ def _decoder(name: str, same: _Same) -> _Decoder:
 
 def _wire_fields(fields: Mapping[str, Field]) -> dict[str, tuple[str, _Convert | None]]:
     """Return what to keep of an object: wire name → spec name and conversion."""
-    kept = (field for field in fields.values() if not (field.read_only or field.secret or field.write_only))
+    kept = (field for field in fields.values() if not (is_unread(field) or field.secret))
     return {field.wire: (field.name, _converter(field)) for field in kept}
 
 
@@ -209,7 +233,7 @@ def _converter(field: Field) -> _Convert | None:
     if field.items is not None:
         each = _converter(field.items)
         return _list_converter(each) if each is not None else None
-    if field.reference:
+    if field.reference and not field.reference.cluster_from:
         return _name_converter(field.reference)
     table = {key: entry for key, entry in _wire_fields(field.properties).items() if entry != (key, None)}
     return _object_converter(table) if table else None

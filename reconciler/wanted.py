@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.kinds import Address, Field, Kind
 from reconciler.plan import LiveState
+from reconciler.plan.graph import references
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -22,8 +23,9 @@ def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: 
     fields: dict[str, set[str]] = {}
     leaving = {address.kind for address in owned}
     for resource in resources:
-        fields.setdefault(resource.address.kind, set()).update(resource.spec)
         kind = kinds[resource.address.kind]
+        asked = kind.fields if kind.singleton and resource.absent else resource.spec
+        fields.setdefault(resource.address.kind, set()).update(asked)
         if resource.absent or any(kind.fields[name].immutable for name in resource.spec if name in kind.fields):
             leaving.add(resource.address.kind)
     for kind in kinds.values() if leaving else ():
@@ -33,9 +35,20 @@ def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: 
     return {name: frozenset(names) for name, names in sorted(fields.items())}
 
 
+def wanted_elsewhere(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Mapping[str, frozenset[str]]:
+    """Return by cluster the kinds that something on another cluster refers to there: their names must be known."""
+    found: dict[str, set[str]] = {}
+    for resource in resources:
+        if not resource.absent:
+            for ref in references(kinds[resource.address.kind], resource.spec):
+                if ref.cluster and ref.cluster != resource.address.cluster:
+                    found.setdefault(ref.cluster, set()).add(ref.kind)
+    return {cluster: frozenset(names) for cluster, names in sorted(found.items())}
+
+
 def referred_kinds(field: Field) -> Iterator[str]:
-    """Yield the kinds that *field* refers to, at any depth."""
-    if field.reference:
+    """Yield the kinds that *field* refers to on its own cluster, at any depth."""
+    if field.reference and not field.reference.cluster_from:
         yield field.reference.kind
     for child in (*field.properties.values(), *((field.items,) if field.items else ())):
         yield from referred_kinds(child)

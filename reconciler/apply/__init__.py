@@ -62,14 +62,14 @@ def apply(
         return random_bytes(16).hex()
 
     run = new_id()
+    directories = {name: Directory(kinds, client, (live or {}).get(name)) for name, client in clients.items()}
     sites = {}
     for name in sorted({change.address.cluster for change in plan.changes}):
-        state = (live or {}).get(name)
         sites[name] = Site(
             name=name,
-            client=clients[name],
+            clients=clients,
+            directories=directories,
             kinds=kinds,
-            directory=Directory(kinds, clients[name], state),
             ledger=ledger,
             owned=ledger.owned(name),
             unfinished=unfinished_creates(ledger, name),

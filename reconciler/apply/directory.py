@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from reconciler.apply.means import Connection
-from reconciler.errors import Conflict, ReadIncomplete
+from reconciler.errors import Conflict
+from reconciler.flows import listing
 from reconciler.kinds import Address, Kind
+from reconciler.live import Getter, drive
 from reconciler.plan import LiveState
 from reconciler.rest import Uid, natural_key, uid_of_unnamed
 
@@ -15,7 +16,7 @@ from reconciler.rest import Uid, natural_key, uid_of_unnamed
 class Directory:
     """Names and uids of one cluster; lists a kind once, if nobody has read it yet. Safe to use from several threads."""
 
-    def __init__(self, kinds: Mapping[str, Kind], client: Connection, live: LiveState | None) -> None:
+    def __init__(self, kinds: Mapping[str, Kind], client: Getter, live: LiveState | None) -> None:
         self._kinds = kinds
         self._client = client
         self._lock = threading.RLock()
@@ -90,10 +91,7 @@ class Directory:
 
     def _list(self, name: str) -> Iterator[tuple[Uid, str]]:
         kind = self._kinds[name]
-        answer = self._client.get(kind.path)
-        if not isinstance(answer.body, list):
-            raise ReadIncomplete(f"the list of {kind.path} is no list")
-        for wire in answer.body:
+        for wire in drive(self._client, listing(kind)):
             try:
                 yield wire[kind.id], natural_key(kind, wire)
             except (AttributeError, KeyError, TypeError, ValueError):

@@ -11,9 +11,8 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from reconciler import telemetry
+from reconciler.calls import Account, Answer, Call, Flow, Passed, Wait
 from reconciler.errors import Interrupted, ReconcilerError
-from reconciler.flows import Flow, Passed, Wait
-from reconciler.rest import Answer, Call
 
 T = TypeVar("T")
 
@@ -23,9 +22,13 @@ _SLICE = 0.25  # seconds; so soon a pause ends when we are asked to stop
 class Connection(Protocol):
     """What the engine needs of a client."""
 
-    def get(self, path: str, *, missing_ok: bool = False) -> Answer: ...
+    def get(
+        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
+    ) -> Answer: ...
 
     def send(self, call: Call) -> Answer: ...
+
+    def accepts(self, login: Account) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -47,8 +50,8 @@ class Means:
         with self._gate, contextlib.suppress(Exception):
             self.observe(telemetry.Event(name, attributes))
 
-    def drive(self, client: Connection, flow: Flow[T], waiting: Callable[[str], None]) -> T:
-        """Do what *flow* asks for until it ends, and return what it ends with.
+    def drive(self, client_of: Callable[[str], Connection], flow: Flow[T], waiting: Callable[[str], None]) -> T:
+        """Do what *flow* asks for until it ends, and return what it ends with; *client_of* a cluster, "" for its own.
 
         Raises what the flow raises, and Interrupted in a pause once we are asked to stop.
         """
@@ -59,7 +62,9 @@ class Means:
                 step = flow.throw(error) if error is not None else flow.send(answer)
                 answer = error = None
                 try:
-                    answer = self._pause(step, waiting) if isinstance(step, Wait) else _call(client, step)
+                    answer = (
+                        self._pause(step, waiting) if isinstance(step, Wait) else _call(client_of(step.cluster), step)
+                    )
                 except ReconcilerError as refusal:
                     error = refusal
         except StopIteration as end:
@@ -85,4 +90,6 @@ class Means:
 
 
 def _call(client: Connection, call: Call) -> Answer:
-    return client.get(call.path, missing_ok=True) if call.method == "GET" else client.send(call)
+    if call.login is not None:
+        return Answer(200 if client.accepts(call.login) else 401, None, {})
+    return client.get(call.path, missing_ok=call.missing_ok) if call.method == "GET" else client.send(call)

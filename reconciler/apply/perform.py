@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from reconciler import flows
 from reconciler.apply.directory import Directory
 from reconciler.apply.means import Connection, Means
+from reconciler.calls import Body, Flow
 from reconciler.errors import ChangedUnderneath, Conflict, LedgerError, ReconcilerError
 from reconciler.flows import Ended, Expected, Task
-from reconciler.kinds import Kind
+from reconciler.kinds import MISSING, Address, Kind
 from reconciler.ledger import Intent, Ledger, Record
 from reconciler.normalize import hidden_values, is_value_from
 from reconciler.plan import Action, Change, Owned
-from reconciler.rest import Body, Reveal, Uid, encode
+from reconciler.rest import Reveal, Uid, encode
 
 if TYPE_CHECKING:
     from reconciler.secrets import Secret
@@ -34,9 +35,9 @@ class Site:
     """One cluster while one apply works on it."""
 
     name: str
-    client: Connection
+    clients: Mapping[str, Connection]  # of every cluster of the run
+    directories: Mapping[str, Directory]
     kinds: Mapping[str, Kind]
-    directory: Directory
     ledger: Ledger
     owned: Mapping[Any, Owned]  # by address, as of the start
     unfinished: Mapping[Any, Intent]  # by address: creates whose outcome an earlier run did not learn
@@ -45,6 +46,24 @@ class Site:
     window: float
     run: str
     means: Means
+
+    @property
+    def directory(self) -> Directory:
+        return self.directories[self.name]
+
+    def client_of(self, cluster: str) -> Connection:
+        """Return the client of *cluster*, or our own for ""; raises Conflict for one that this run does not know."""
+        found = self.clients.get(cluster or self.name)
+        if found is None:
+            raise Conflict(f"cluster {cluster} takes no part in this run; leave out --cluster, or add it there")
+        return found
+
+    def uid_of(self, address: Address) -> Uid:
+        """Return the uid of what a manifest refers to, on whichever cluster."""
+        directory = self.directories.get(address.cluster)
+        if directory is None:
+            raise Conflict(f"it refers to {address}, and that cluster takes no part in this run")
+        return directory.uid(address.kind, address.name)
 
 
 def perform(site: Site, change: Change, done: Done) -> None:
@@ -68,7 +87,8 @@ def _create(site: Site, change: Change, done: Done, before: Intent | None) -> No
     done.operation = before.op_id if before else site.new_id()
     secrets = _Secrets(site, change)
     wire = encode(kind, change.body, site.directory.uid, secrets.reveal)
-    wire.setdefault(kind.key[0], change.address.name)
+    if not kind.singleton:
+        wire.setdefault(kind.key[0], change.address.name)
     task = _task(site, change, wire, done.operation)
     if task.hook.stamp is not None:
         task.wire = Body(task.hook.stamp(wire, done.operation))
@@ -120,7 +140,6 @@ def _expected(site: Site, change: Change, done: Done) -> Expected:
 
 def _task(site: Site, change: Change, wire: Body, operation: str) -> Task:
     kind = site.kinds[change.address.kind]
-    asked = {*change.body, *(change.rests_on or ())}
     return Task(
         kind=kind,
         address=change.address,
@@ -130,7 +149,9 @@ def _task(site: Site, change: Change, wire: Body, operation: str) -> Task:
         names_before=site.directory.names_before,
         operation=operation,
         window=site.window,
-        extended=any(kind.fields[name].extended for name in asked if name in kind.fields),
+        asked=frozenset({*change.body, *(change.rests_on or ())}),
+        changed={one.path: one.before is MISSING for one in change.fields},
+        uid_of=site.uid_of,
     )
 
 
@@ -139,7 +160,7 @@ def _intent(site: Site, change: Change, op_id: str, action: str, uid: Uid | None
     return Intent(op_id, action, change.address, body, uid, digests, run=site.run)
 
 
-def _drive(site: Site, change: Change, task: Task, flow: flows.Flow[Ended]) -> Ended:
+def _drive(site: Site, change: Change, task: Task, flow: Flow[Ended]) -> Ended:
     """Run *flow*; close the intent at once where nothing can have taken effect, and leave it open otherwise."""
 
     def waiting(status: str) -> None:
@@ -147,7 +168,7 @@ def _drive(site: Site, change: Change, task: Task, flow: flows.Flow[Ended]) -> E
         site.means.tell("change.waiting", about)
 
     try:
-        return site.means.drive(site.client, flow, waiting)
+        return site.means.drive(site.client_of, flow, waiting)
     except ReconcilerError as error:
         if not (task.accepted or task.unclear):
             outcome = "refused" if isinstance(error, ChangedUnderneath | Conflict) else "failed"
@@ -196,10 +217,18 @@ class _Secrets:
         self._reveal = site.reveal
         self._known: dict[str, Secret] = {}
         self.digests: dict[str, str] = {}
-        for path, value in hidden_values(site.kinds[change.address.kind], change.body):
+        kind = site.kinds[change.address.kind]
+        sets: dict[str, list[Secret]] = {}
+        for path, value in hidden_values(kind, change.body):
             if is_value_from(value):
                 secret = self.reveal(value["valueFrom"])
-                self.digests[path] = site.ledger.digest(change.address, path, secret)
+                name = path.partition("[")[0]
+                if name in kind.fields and kind.fields[name].lists_secrets:
+                    sets.setdefault(name, []).append(secret)
+                else:
+                    self.digests[path] = site.ledger.digest(change.address, path, secret)
+        for name, secrets in sets.items():
+            self.digests[f"{name}[]"] = site.ledger.set_digest(change.address, name, secrets)
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         place = repr(sorted(value_from.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.calls import Call
 from reconciler.client.retry import Outcome, Told
 from reconciler.errors import (
     Ambiguous,
@@ -13,7 +14,6 @@ from reconciler.errors import (
     Unreachable,
     VersionUnsupported,
 )
-from reconciler.rest import Call
 
 
 def request_text(call: Call) -> str:

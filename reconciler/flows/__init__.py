@@ -7,7 +7,8 @@ An error of a call is raised at the `yield` that asked for it, so that a flow re
 from __future__ import annotations
 
 from reconciler.flows.create import create
-from reconciler.flows.steps import Ended, Flow, Found, Passed, Task, Wait
+from reconciler.flows.reading import listing, one
+from reconciler.flows.steps import Ended, Found, Task
 from reconciler.flows.write import Expected, delete, update
 
-__all__ = ["Ended", "Expected", "Flow", "Found", "Passed", "Task", "Wait", "create", "delete", "update"]
+__all__ = ["Ended", "Expected", "Found", "Task", "create", "delete", "listing", "one", "update"]

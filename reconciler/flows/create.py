@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from reconciler.calls import Flow, Pace, ask, clock_time, pause
 from reconciler.diff import changes
 from reconciler.errors import Ambiguous, Conflict, ReadIncomplete, Rejected
+from reconciler.flows.doors import through_doors
+from reconciler.flows.reading import listing
 from reconciler.flows.settle import RUNNING, about, actions, noun, settled, singular, verified
-from reconciler.flows.steps import SENDS, Ended, Flow, Found, Pace, Task, ask, clock_time, pause, running_action
+from reconciler.flows.steps import SENDS, Ended, Found, Task, running_action
+from reconciler.hooks import Posted
+from reconciler.kinds import SINGLETON
 from reconciler.plan import LiveObject
-from reconciler.rest import decode
+from reconciler.rest import Uid, decode, endpoint
 
 TAKEN = frozenset({"name_already_exists", "email_already_exists", "port_unavailable", "uid_exists"})
 
@@ -30,7 +35,7 @@ def create(task: Task, *, sent_before: bool = False) -> Flow[Ended]:
         if found is not None:
             break
         try:
-            answer = yield from ask(task.kind.verbs["create"], task.kind.path, task.wire)
+            posted = yield from _post(task)
         except Ambiguous:
             task.unclear = True
             found = yield from _look_up(task)
@@ -42,18 +47,35 @@ def create(task: Task, *, sent_before: bool = False) -> Flow[Ended]:
                 raise Conflict(f"{error}; what is there is not ours, so it is left alone") from error
         else:
             task.accepted = True
-            made = answer.body if isinstance(answer.body, Mapping) else {}
-            uid = made.get(task.kind.id)
-            if isinstance(uid, int | str):
-                action = made.get((task.kind.wait or {}).get("action", "action_uid"))
-                return (yield from verified(task, (yield from settled(task, uid, str(action or "")))))
+            if posted.uid is not None:
+                return (yield from _finished(task, posted.uid, posted.action))
             found = yield from _look_up(task)
     if found is None:
         task.unclear = True  # the last effect may be later than any window
         raise Ambiguous(f"sent {SENDS} times without an answer, and nothing came of it; the next run looks again")
     task.accepted = True
-    ended = yield from settled(task, found.object.uid, running_action(found))
-    return (yield from verified(task, ended))
+    return (yield from _finished(task, found.object.uid, running_action(found)))
+
+
+def _post(task: Task) -> Flow[Posted]:
+    wire = task.plain(created=True)
+    if task.hook.post is not None:
+        posted: Posted = yield from task.hook.post(task.writing(wire))
+        return posted
+    method, path = endpoint(task.kind, "create")
+    answer = yield from ask(method, path, wire)
+    if task.kind.singleton:
+        return Posted(SINGLETON)
+    made = answer.body if isinstance(answer.body, Mapping) else {}
+    uid = made.get(task.kind.id)
+    action = made.get((task.kind.wait or {}).get("action", "action_uid"))
+    return Posted(uid if isinstance(uid, int | str) else None, str(action or ""))
+
+
+def _finished(task: Task, uid: Uid, action: str) -> Flow[Ended]:
+    """Wait until the new object is ready, write what a create does not take, and compare."""
+    ended = yield from settled(task, uid, action)
+    return (yield from verified(task, (yield from through_doors(task, uid, ended, created=True))))
 
 
 class _Search(NamedTuple):
@@ -83,11 +105,8 @@ def _look_up(task: Task) -> Flow[Found | None]:
 
 def _search(task: Task) -> Flow[_Search]:
     """Read the whole list once and pick out what is provably ours."""
-    answer = yield from ask("GET", task.kind.path)
-    if not isinstance(answer.body, list):
-        raise ReadIncomplete(f"the list of {task.kind.path} is no list")
     ours, uids = [], set()
-    for wire in answer.body:
+    for wire in (yield from listing(task.kind, None)):
         if isinstance(wire, Mapping):
             uids.add(str(wire.get(task.kind.id)))
             try:

@@ -5,21 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.calls import SOON, Flow, Pace, Wait, ask, clock_time, pause
 from reconciler.diff import FieldChange, changes
 from reconciler.errors import ActionFailed, ReadIncomplete, Rejected
-from reconciler.flows.steps import (
-    SOON,
-    Ended,
-    Flow,
-    Pace,
-    Task,
-    Wait,
-    ask,
-    clock_time,
-    look,
-    pause,
-    running_action,
-)
+from reconciler.flows.steps import Ended, Task, look, running_action
 from reconciler.kinds import Kind
 from reconciler.rest import Uid
 

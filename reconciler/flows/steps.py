@@ -1,42 +1,22 @@
-"""What flows are made of: calls and pauses that they yield, the task that they work on, a look at one object."""
+"""What flows work on: the task of one change, a look at its object, what it comes to."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from reconciler.errors import ReadIncomplete, ReconcilerError
-from reconciler.hooks import Hook, hook_of
+from reconciler.calls import Body, Flow
+from reconciler.errors import Busy, Conflict, ReconcilerError, Rejected
+from reconciler.flows.reading import one
+from reconciler.hooks import Hook, Writing, hook_of
 from reconciler.kinds import Address, Kind
 from reconciler.plan import LiveObject
-from reconciler.rest import Answer, Body, Call, Names, Uid, decode
+from reconciler.rest import Names, Uid, decode
 
-T = TypeVar("T")
-
-SOON = 0.02  # seconds; between the first two looks at what was just written: a fast server is not waited for
-FIRST_LOOK = 0.05
-SLOWEST = 15.0
 WAIT_SECONDS = 60.0  # for kinds that name no deadline of their own
+BUSY_SECONDS = 600.0
 SENDS = 4  # of one write whose answer gets lost again and again
-
-_UID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
-
-
-class Wait(NamedTuple):
-    """A pause of *least* to *most* seconds; it is answered with `Passed`."""
-
-    least: float
-    most: float
-    why: str = ""  # for people who watch: "active-change-pending, 40 %"
-
-
-class Passed(NamedTuple):
-    """What time it is after a pause, and how long that was."""
-
-    now: float
-    slept: float
 
 
 class Found(NamedTuple):
@@ -53,6 +33,10 @@ class Ended(NamedTuple):
     problem: ReconcilerError | None = None
 
 
+def _nowhere(address: Address) -> Uid:
+    raise Conflict(f"it refers to {address}, and nobody knows where that is")
+
+
 @dataclass(slots=True)
 class Task:
     """What the flows of one change work on; *accepted* and *unclear* tell what is known if a flow is cut short."""
@@ -65,7 +49,9 @@ class Task:
     names_before: Names  # as they were when the plan was made
     operation: str = ""
     window: float = 120.0  # an effect may come as late as this after a lost answer
-    extended: bool = False  # some field in question is only read back with ?extended=true
+    asked: frozenset[str] = frozenset()  # fields that matter: some are read in another way
+    changed: Mapping[str, bool] = field(default_factory=dict)  # paths that the plan changes → whether they are new
+    uid_of: Callable[[Address], Uid] = _nowhere  # of what it refers to, on any cluster
     earlier: Sequence[Mapping[str, Any]] = ()  # bodies that a create of the same operation has sent before
     accepted: bool = False  # a write was answered with success
     unclear: bool = False  # a write was sent, and nobody knows
@@ -74,58 +60,37 @@ class Task:
     def hook(self) -> Hook:
         return hook_of(self.kind)
 
-    def path(self, uid: Uid) -> str:
-        """Return where one object is read."""
-        if not _UID.fullmatch(str(uid)):
-            raise ReadIncomplete(f"{self.address} has an unusable {self.kind.id}: {uid!r:.80}")
-        return f"{self.kind.path}/{uid}{'?extended=true' if self.extended else ''}"
+    def writing(
+        self, wire: Mapping[str, Any], uid: Uid | None = None, live: Mapping[str, Any] | None = None
+    ) -> Writing:
+        """Return what a hook gets to see of one write."""
+        beside = {name: value for name, value in self.wire.items() if name not in wire}
+        return Writing(
+            self.kind, self.address, uid, wire, live or {}, self.uid_of, self.operation, beside, self.changed
+        )
+
+    def plain(self, *, created: bool = False) -> dict[str, Any]:
+        """Return what is sent to the object itself: nothing that goes through a door, and no option."""
+        doors = {name for name, door in self.hook.doors.items() if door.on_create or not created}
+        apart = doors | {name for name, field_ in self.kind.fields.items() if field_.option_of is not None}
+        wires = {self.kind.fields[name].wire for name in apart}
+        return {name: value for name, value in self.wire.items() if name not in wires}
 
     def seconds(self) -> float:
         """Return how long the server may work on one write."""
         return float((self.kind.wait or {}).get("seconds", WAIT_SECONDS))
 
 
-@dataclass(slots=True)
-class Pace:
-    """Pauses between looks: short at first, then spread and longer."""
-
-    previous: float = FIRST_LOOK
-    first: bool = True
-
-    def next(self, why: str) -> Wait:
-        if self.first:
-            self.first = False
-            return Wait(self.previous, self.previous, why)
-        return Wait(min(0.5, self.previous), min(SLOWEST, 3.0 * self.previous), why)
-
-
-Flow = Generator[Call | Wait, Any, T]
-
-
-def ask(method: str, path: str, body: Mapping[str, Any] | None = None) -> Flow[Answer]:
-    answer: Answer = yield Call(method, path, None if body is None else Body(body))
-    return answer
-
-
-def clock_time() -> Flow[float]:
-    passed: Passed = yield Wait(0.0, 0.0)
-    return passed.now
-
-
-def pause(pace: Pace, why: str) -> Flow[float]:
-    passed: Passed = yield pace.next(why)
-    pace.previous = max(passed.slept, FIRST_LOOK)
-    return passed.now
-
-
 def look(task: Task, uid: Uid) -> Flow[Found | None]:
     """Read one object; None where there is none."""
-    answer = yield from ask("GET", task.path(uid))
-    if answer.status == 404:
-        return None
-    if not isinstance(answer.body, Mapping):
-        raise ReadIncomplete(f"reading {task.address} gave no object")
-    return Found(answer.body, decode(task.kind, answer.body, task.names))
+    wire = yield from one(task.kind, uid, task.asked)
+    return None if wire is None else Found(wire, decode(task.kind, wire, task.names))
+
+
+def is_busy(kind: Kind, error: Rejected) -> bool:
+    """Tell whether *error* only means "later"; the client has waited already where it is a Busy."""
+    said = {"status": error.status, "error_code": error.error_code}
+    return not isinstance(error, Busy) and any(all(said.get(k) == v for k, v in rule.items()) for rule in kind.busy)
 
 
 def running_action(found: Found) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from reconciler.calls import Flow, Pace, ask, clock_time, pause
 from reconciler.diff import changes
 from reconciler.errors import ActionFailed, Ambiguous, Busy, ChangedUnderneath, Rejected
+from reconciler.flows.doors import through_doors
 from reconciler.flows.settle import settled, verified
-from reconciler.flows.steps import SENDS, Ended, Flow, Found, Pace, Task, ask, clock_time, look, pause, running_action
-from reconciler.kinds import Kind
-from reconciler.normalize import hidden_values
-from reconciler.rest import Uid, decode
-
-BUSY_SECONDS = 600.0
+from reconciler.flows.steps import BUSY_SECONDS, SENDS, Ended, Found, Task, is_busy, look, running_action
+from reconciler.normalize import hidden_values, is_blank
+from reconciler.rest import Uid, decode, endpoint
 
 
 class Expected(NamedTuple):
@@ -29,35 +28,53 @@ class Expected(NamedTuple):
 def update(task: Task, expected: Expected) -> Flow[Ended]:
     """Write the body to the object that the plan was about, and to no other."""
     found = yield from _before_write(task, expected)
-    wire, path = dict(task.wire), task.path(expected.uid).partition("?")[0]
+    wire = task.plain()
+    if not wire:
+        return (yield from _finished(task, expected, Ended(found)))
     until = (yield from clock_time()) + BUSY_SECONDS
     pace, lost = Pace(), 0
     while lost < SENDS:
         try:
-            answer = yield from ask(task.kind.verbs["update"], path, task.hook.complete(wire, found.wire))
+            action = yield from _put(task, expected.uid, wire, found)
         except Ambiguous:
             task.unclear, lost = True, lost + 1
             yield from pause(pace, "the answer was lost")
             found = yield from _again(task, expected)
             if _is_as_sent(task, found):
-                return (yield from verified(task, (yield from settled(task, expected.uid, running_action(found)))))
+                ended = yield from settled(task, expected.uid, running_action(found))
+                return (yield from _finished(task, expected, ended))
         except Rejected as error:
             if error.error_code in task.hook.secret_is_so:
                 wire = _without_secrets(task, wire)
                 if not wire:
-                    return (yield from verified(task, Ended(found)))
+                    return (yield from _finished(task, expected, Ended(found)))
             else:
                 found = yield from _after_busy(task, expected, error, pace, until)
         else:
             task.accepted = True
-            action = answer.body.get("action_uid") if isinstance(answer.body, Mapping) else None
-            return (yield from verified(task, (yield from settled(task, expected.uid, str(action or "")))))
+            return (yield from _finished(task, expected, (yield from settled(task, expected.uid, action))))
     raise Ambiguous(f"sent {SENDS} times without an answer, and it still differs; the next run looks again")
+
+
+def _put(task: Task, uid: Uid, wire: Mapping[str, Any], found: Found) -> Flow[str]:
+    """Send what goes to the object itself; return the action to wait for, "" for none."""
+    wire = task.hook.complete(wire, found.wire)
+    if task.hook.put is not None:
+        action: str = yield from task.hook.put(task.writing(wire, uid, found.wire))
+        return action
+    method, path = endpoint(task.kind, "update", uid)
+    answer = yield from ask(method, path, {task.kind.within: wire} if task.kind.within else wire)
+    return str((answer.body.get("action_uid") if isinstance(answer.body, Mapping) else None) or "")
+
+
+def _finished(task: Task, expected: Expected, ended: Ended) -> Flow[Ended]:
+    """Write what goes through doors of its own, and compare."""
+    return (yield from verified(task, (yield from through_doors(task, expected.uid, ended))))
 
 
 def _after_busy(task: Task, expected: Expected, error: Rejected, pace: Pace, until: float) -> Flow[Found]:
     """Wait where *error* only means "later"; the client has waited already where it is a Busy."""
-    if isinstance(error, Busy) or not _is_busy(task.kind, error) or (yield from pause(pace, "busy")) > until:
+    if not is_busy(task.kind, error) or (yield from pause(pace, "busy")) > until:
         raise error
     return (yield from _before_write(task, expected))
 
@@ -73,11 +90,6 @@ def _without_secrets(task: Task, wire: Mapping[str, Any]) -> dict[str, Any]:
     hidden = {path.partition(".")[0].partition("[")[0] for path, _ in hidden_values(task.kind, task.body)}
     gone = {task.kind.fields[name].wire for name in hidden}
     return {name: value for name, value in wire.items() if name not in gone}
-
-
-def _is_busy(kind: Kind, error: Rejected) -> bool:
-    said = {"status": error.status, "error_code": error.error_code}
-    return any(all(said.get(key) == value for key, value in rule.items()) for rule in kind.busy)
 
 
 def _before_write(task: Task, expected: Expected) -> Flow[Found]:
@@ -141,7 +153,6 @@ def delete(task: Task, expected: Expected) -> Flow[Ended]:
     found = yield from look(task, expected.uid)
     if found is None:
         return Ended(None)
-    path = task.path(expected.uid).partition("?")[0]
     until = (yield from clock_time()) + BUSY_SECONDS
     pace, lost = Pace(), 0
     if _is_going(found):
@@ -149,12 +160,12 @@ def delete(task: Task, expected: Expected) -> Flow[Ended]:
     yield from _before_write(task, expected)
     while lost < SENDS:
         try:
-            yield from ask(task.kind.verbs["delete"], path)
+            yield from _remove(task, expected.uid, found)
         except Ambiguous:
             task.unclear, lost = True, lost + 1
             yield from pause(pace, "the answer was lost")
             found = yield from look(task, expected.uid)
-            if found is None or _is_going(found):
+            if found is None or _is_gone(task, found) or _is_going(found):
                 return (yield from _gone(task, expected))
             _same(expected, found)
         except Rejected as error:
@@ -162,6 +173,18 @@ def delete(task: Task, expected: Expected) -> Flow[Ended]:
         else:
             return (yield from _gone(task, expected))
     raise Ambiguous(f"sent {SENDS} times without an answer, and it is still there; the next run looks again")
+
+
+def _remove(task: Task, uid: Uid, found: Found) -> Flow[None]:
+    if task.hook.remove is not None:
+        yield from task.hook.remove(task.writing({}, uid, found.wire))
+    else:
+        yield from ask(*endpoint(task.kind, "delete", uid))
+
+
+def _is_gone(task: Task, found: Found) -> bool:
+    """Tell whether nothing is left of settings that a read shows all the same."""
+    return task.kind.singleton and is_blank(task.kind, found.object.spec)
 
 
 def _is_going(found: Found) -> bool:
@@ -174,7 +197,7 @@ def _gone(task: Task, expected: Expected) -> Flow[Ended]:
     pace = Pace()
     while True:
         found = yield from look(task, expected.uid)
-        if found is None or (expected.created and found.object.created != expected.created):
+        if found is None or (expected.created and found.object.created != expected.created) or _is_gone(task, found):
             return Ended(None)
         if (yield from pause(pace, found.object.status or "going")) > until:
             return Ended(found, ActionFailed(f"still there after {task.seconds():.0f} s; the next run looks again"))

@@ -1,6 +1,7 @@
 """What a kind does that data cannot say: `x-rest.hook` names a module here, and the engine asks it through `Hook`.
 
-Called by rest, flows and plan. Hooks are pure functions over plain dicts: they know no client, clock, file or plan.
+Called by rest, flows and plan. Hooks are pure functions over plain dicts, and flows that yield calls: they know no
+client, clock, file or plan.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 import functools
 from importlib import import_module
 
-from reconciler.hooks.base import NOTHING, Hook, Marks
+from reconciler.hooks.base import NOTHING, Door, Hook, Json, Marks, Posted, Uid, Writing
 from reconciler.kinds import Kind
 
-__all__ = ["NOTHING", "Hook", "Marks", "hook_of"]
+__all__ = ["NOTHING", "Door", "Hook", "Json", "Marks", "Posted", "Uid", "Writing", "hook_of"]
 
 
 def hook_of(kind: Kind) -> Hook:

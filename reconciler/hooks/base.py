@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from reconciler.calls import Flow
+from reconciler.kinds import Address, Kind
+
 Json = dict[str, Any]
+Uid = int | str
 
 
 class Marks(NamedTuple):
@@ -14,6 +18,40 @@ class Marks(NamedTuple):
 
     operation: str = ""  # op id that our create put on it
     owner: str = ""  # who else manages it, in words
+    addresses: tuple[str, ...] = ()  # HOST:PORT under which clients reach it
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """One write, as the flows of a hook see it."""
+
+    kind: Kind
+    address: Address
+    uid: Uid | None  # None for a create
+    wire: Mapping[str, Any]  # what is to be sent, as the API has it; holds secrets in the clear
+    live: Mapping[str, Any]  # the object as it was just read; nothing for a create
+    uid_of: Callable[[Address], Uid]  # of anything on any cluster of the run; raises Conflict where there is none
+    operation: str = ""  # op id of the ledger
+    beside: Mapping[str, Any] = field(default_factory=dict)  # what is no part of it: options, and what has a door
+    changed: Mapping[str, bool] = field(default_factory=dict)  # paths that the plan changes → whether they are new
+
+
+class Posted(NamedTuple):
+    """What a create was answered with."""
+
+    uid: Uid | None  # None where the answer does not say: the object is then looked for
+    action: str = ""  # of /v1/actions, to be waited for; "" for none
+
+
+class Door(NamedTuple):
+    """A field that the API keeps behind an endpoint of its own, beside the object."""
+
+    write: Callable[[Writing, Any], Flow[str]]  # sends the wire value; returns an action to wait for, "" for none
+    read: Callable[[], Flow[Mapping[str, Any]]] | None = None  # of all objects: uid as text → wire value
+    look: Callable[[Uid], Flow[Any]] | None = None  # of one object; MISSING where there is nothing
+    shows: tuple[str, ...] = ()  # fields of the object from which `decode` tells the value
+    on_create: bool = True  # else a create sends the field with all the others
+    again: bool = True  # to send it twice does no harm
 
 
 def _no_marks(spec: Json, wire: Mapping[str, Any]) -> Marks:
@@ -26,7 +64,11 @@ def _as_it_is(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """One kind's peculiarities; each default is the behaviour of a plain kind."""
+    """One kind's peculiarities; each default is the behaviour of a plain kind.
+
+    The flows replace what the engine would send: `listing` and `look` read (an element of a list holds the kind's id),
+    `post`, `put` and `remove` write. Before, between and after them the engine does what it does for every kind.
+    """
 
     needs: tuple[str, ...] = ()  # wire fields that `decode` looks at beyond the declared ones
     decode: Callable[[Json, Mapping[str, Any]], Marks] = _no_marks  # (spec, wire): may correct *spec* in place
@@ -34,6 +76,12 @@ class Hook:
     complete: Callable[[Mapping[str, Any], Mapping[str, Any]], Json] = _as_it_is  # (PUT body, live wire) → PUT body
     logs_in_by: tuple[str, ...] = ()  # wire fields with which one logs in to the API as such an object
     secret_is_so: frozenset[str] = frozenset()  # error codes that say: this secret already has that value
+    doors: Mapping[str, Door] = field(default_factory=dict)  # by field of the spec, in the order of writing
+    listing: Callable[[frozenset[str] | None], Flow[list[Any]]] | None = None  # (fields that are wanted; None: all)
+    look: Callable[[Uid], Flow[Any]] | None = None  # None where it is not there
+    post: Callable[[Writing], Flow[Posted]] | None = None
+    put: Callable[[Writing], Flow[str]] | None = None  # returns an action to wait for, "" for none
+    remove: Callable[[Writing], Flow[None]] | None = None
 
 
 NOTHING = Hook()

@@ -19,7 +19,7 @@ from reconciler.kinds import Address, Kind, envelope_validator
 from reconciler.manifests.files import STDIN, STDIN_NAME, Files, Full
 from reconciler.manifests.hosts import check_hosts
 from reconciler.manifests.layers import Draft, Key, check_clusters, stack
-from reconciler.manifests.references import Declared
+from reconciler.manifests.references import Declared, check_away
 from reconciler.manifests.rules import check_metadata, check_renames, warnings_of
 from reconciler.settings import Limits, Target
 from reconciler.strictyaml import Document, Place
@@ -97,12 +97,14 @@ class _Loader:
         self.layers: dict[str, list[Draft]] = {}
         self.checked: dict[tuple[int, ...], _Checked] = {}
         self.envelope = envelope_validator()
+        self.declared: dict[str, Declared] = {}
 
     def load(self, paths: Sequence[Path | str]) -> Manifests:
         resources: list[Resource] = []
         try:
             for cluster in self.clusters:
                 resources += self.cluster(cluster, paths)
+            check_away(self.declared, self.problems, self.unresolved)
             self.check_unused()
         except Full:
             pass
@@ -140,7 +142,7 @@ class _Loader:
             self.problems.append(Problem(where, 0, 0, "", "no manifests are given", "name files or folders with -f"))
         drafts = stack(layers, cluster, self.problems)
         check_renames(drafts, self.problems)
-        declared = Declared(cluster.name, drafts, self.kinds)
+        declared = self.declared[cluster.name] = Declared(cluster.name, drafts, self.kinds)
         resources = []
         for key, draft in drafts.items():
             self.used.update(map(id, draft.documents))

@@ -127,7 +127,7 @@ def _needs(kinds: Mapping[str, Kind], resources: Mapping[Address, Resource], add
     resource = resources.get(address)
     if resource is not None and not resource.absent:
         for ref in references(kinds[address.kind], resource.spec):
-            yield Address(address.cluster, ref.kind, ref.name)
+            yield ref.at(address.cluster)
 
 
 def _check_references(
@@ -143,7 +143,10 @@ def _check_references(
         if resource.absent or resource.address in desk.held or (draft is None and not gone):
             continue
         for ref in references(desk.kinds[resource.address.kind], desk.spec(resource)):
-            target = Address(resource.address.cluster, ref.kind, ref.name)
+            target = ref.at(resource.address.cluster)
+            if target.cluster not in desk.live:
+                blocked[resource.address] = f"it needs {target}, and that cluster takes no part in this run"
+                continue
             found = desk.named(target)
             other = resources.get(target)
             if (other is not None and other.absent) or target in gone:
@@ -172,7 +175,7 @@ def _without_blocked(desk: Desk, drafts: list[Draft], blocked: dict[Address, str
             for draft in drafts
             if draft.action in WRITES
             for ref in references(draft.kind, draft.body)
-            if (target := Address(draft.address.cluster, ref.kind, ref.name)) in desk.held
+            if (target := ref.at(draft.address.cluster)) in desk.held
             and not desk.named(target)
             and target not in makers
         }

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.diff import SECRET, FieldChange, changes, masked
 from reconciler.kinds import MISSING, Address, Kind
-from reconciler.normalize import hidden_values, is_value_from
+from reconciler.normalize import hidden_values, is_blank, is_value_from
 from reconciler.plan.bodies import (
     create_body,
     create_defaults,
     create_fields,
     immutable_field,
     impacts_of,
+    options_for,
     secrets_sent,
+    shrinks,
     top,
     update_body,
     warnings_of,
@@ -89,6 +91,8 @@ def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft
     owned = address in desk.owned
     if live is None:
         return Draft(Action.FORGET, address, kind, why="declared absent, and gone already") if owned else None
+    if kind.singleton and is_blank(kind, live.spec):
+        return Draft(Action.FORGET, address, kind, why="declared absent, and not set") if owned else None
     if "delete" not in kind.verbs:
         if not owned:
             desk.warn(address, f"declared absent, but the API cannot delete a {kind.name}")
@@ -133,6 +137,8 @@ def _left(desk: Desk, address: Address, kind: Kind, owned: Owned) -> Draft | Non
         return Draft(Action.FORGET, address, kind, why=why)
     if reason := _untouchable(live):
         return Draft(Action.FORGET, address, kind, live=live, why=f"no longer declared, and {reason}")
+    if kind.singleton:
+        return Draft(Action.FORGET, address, kind, live=live, why="no longer declared; its settings stay as they are")
     if not desk.options.prune:
         desk.warn(address, "owned and no longer declared; --prune would delete it")
         return None
@@ -187,12 +193,17 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
             del fixed[name]
     if fixed:
         return _replace(desk, resource, live, fields, sorted(fixed))
+    for change in fields:
+        if change.path in kind.fields and kind.fields[change.path].only_grows and shrinks(change):
+            hint = f"it is {change.before} now"
+            desk.problem(resource, ("spec", change.path), f"{change.path} cannot go back to {change.after}", hint)
     if "update" not in kind.verbs:
         desk.hold(address, f"it differs, and the API cannot change a {kind.name}")
         return None
     names = {top(change.path) for change in fields}
     fields += _implied(kind, spec, live, names)
     names |= {change.path for change in fields if change.path not in spec and change.path in kind.fields}
+    names |= options_for(kind, spec, names)
     body = update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
     fields += secrets_sent(kind, body, {change.path for change in fields})
     _warn_of_update(desk, resource, kind, body, fields)
@@ -250,7 +261,8 @@ def _hidden_changes(desk: Desk, resource: Resource, live: LiveObject, spec: Mapp
             if replaced and status != "missing":
                 status = "unknown"
             if status == "changed" or (resend and status != "missing"):
-                yield FieldChange(path, SECRET, SECRET)
+                added = kind.fields[top(path)].lists_secrets and not resend
+                yield FieldChange(path, MISSING if added else SECRET, SECRET)
             elif status == "unknown":
                 desk.warn(
                     address, f"{path}: whether it is the same is not known; not sent unless --resend-secret {address}"
@@ -268,6 +280,9 @@ def _hidden_changes(desk: Desk, resource: Resource, live: LiveObject, spec: Mapp
             )
         elif before != value or resend:
             yield FieldChange(path, before, masked(value))
+    for name in sorted(spec):
+        if desk.secrets.get((address, f"{name}[]")) == "gone" and not replaced:
+            yield FieldChange(f"{name}[]", SECRET, MISSING)
 
 
 def _replace(
@@ -313,7 +328,7 @@ def repoint(desk: Desk, resource: Resource, draft: Draft | None, targets: Mappin
     found = desk.named(address)
     named: dict[str, list[str]] = {}
     for ref in references(kind, spec):
-        if Address(address.cluster, ref.kind, ref.name) in targets:
+        if ref.at(address.cluster) in targets:
             named.setdefault(ref.field, []).append(f"{ref.kind}/{ref.name}")
     if draft is not None and draft.action is not Action.UPDATE:
         return draft

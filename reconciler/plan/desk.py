@@ -99,7 +99,7 @@ class Desk:
 
     def no_such_reference(self, resource: Resource, ref: Ref, declared: Mapping[Address, Resource]) -> None:
         """Note a reference to something that is neither declared nor live."""
-        cluster = resource.address.cluster
+        cluster = ref.at(resource.address.cluster).cluster
         state = self.live[cluster]
         names = {found.name for found in state.objects.get(ref.kind, ())}
         names |= {a.name for a, other in declared.items() if a[:2] == (cluster, ref.kind) and not other.absent}

@@ -29,8 +29,8 @@ def hold_referred(desk: Desk, drafts: list[Draft], mine: Sequence[Resource]) -> 
         blocked: dict[Address, list[str]] = {}
         for cluster, ref, holder in live_references(desk.everything(), desk.kinds):
             identity = (cluster, holder.kind, holder.uid)
-            target = Address(cluster, ref.kind, ref.name)
-            new_name = desk.renames.get(cluster, {}).get((ref.kind, ref.name), ref.name)
+            target = ref.at(cluster)
+            new_name = desk.renames.get(target.cluster, {}).get((ref.kind, ref.name), ref.name)
             writes = written.get(identity)
             rewritten = writes is not None and (writes.action is Action.REPLACE or ref.field in writes.body)
             told = rewritten or (identity, ref._replace(name=new_name)) in resent

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.apply import apply, recover, unfinished_creates
+from reconciler.flows import listing
 from reconciler.kinds import Address, load_kinds
 from reconciler.ledger import Ledger
+from reconciler.live import drive
 from reconciler.manifests import Resource
-from reconciler.normalize import canonical, hidden_values, is_value_from
+from reconciler.normalize import canonical
 from reconciler.plan import LiveObject, LiveState, Options, Plan, make_plan
+from reconciler.reconcile import secret_statuses
 from reconciler.report import Report
 from reconciler.rest import decode, natural_key
 from reconciler.secrets import Secret
@@ -107,21 +110,18 @@ class Rig:
         self.stop = threading.Event()
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
-        name = value_from["env"]
+        (name,) = value_from.values()
         return Secret(self.passwords.get(name, f"{CANARY}-{name}"))
 
     def read(self) -> LiveState:
         """Read the cluster whole."""
-        lists = {
-            name: self.client.get(f"{kind.path}?extended=true" if name == "Database" else kind.path).body
-            for name, kind in KINDS.items()
-        }
+        lists = {name: drive(self.client, listing(kind, None)) for name, kind in KINDS.items()}
         names = {
             name: {wire[KINDS[name].id]: natural_key(KINDS[name], wire) for wire in found}
             for name, found in lists.items()
         }
         objects = {
-            name: tuple(decode(KINDS[name], wire, names) for wire in sorted(found, key=lambda one: one["uid"]))
+            name: tuple(decode(KINDS[name], wire, names) for wire in sorted(found, key=lambda one: one[KINDS[name].id]))
             for name, found in lists.items()
         }
         ports = frozenset(one.spec["port"] for one in objects["Database"] if "port" in one.spec)
@@ -144,12 +144,7 @@ class Rig:
         )
 
     def secrets(self, resources: Sequence[Resource]) -> dict[tuple[Address, str], str]:
-        return {
-            (one.address, path): self.ledger.secret_status(one.address, path, self.reveal(value["valueFrom"]))
-            for one in resources
-            for path, value in hidden_values(KINDS[one.address.kind], one.spec)
-            if is_value_from(value)
-        }
+        return secret_statuses(KINDS, resources, self.reveal, self.ledger)
 
     def apply(self, plan: Plan, *, parallelism: int = 1, **more: Any) -> Report:
         means: dict[str, Any] = {

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from reconciler import flows
+from reconciler.calls import Answer, Body, Call, Flow, Passed, Wait
 from reconciler.errors import ActionFailed, Ambiguous, ReadIncomplete, ReconcilerError
-from reconciler.flows import Ended, Expected, Flow, Passed, Task, Wait
+from reconciler.flows import Ended, Expected, Task
 from reconciler.kinds import Address, load_kinds
-from reconciler.rest import Answer, Body, Call
 
 KINDS = load_kinds()
 WIRE = {

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from reconciler import live
+from reconciler import live, rest
+from reconciler.calls import Answer
 from reconciler.client import Unsound
 from reconciler.errors import ReadIncomplete, Refused, Unreachable
 from reconciler.kinds import load_kinds
 from reconciler.plan import LiveObject, Note, Options, make_plan
-from reconciler.rest import Answer
 from reconciler.simulator.testing import databases
 from tests.engine.rig import declared
 from tests.support.inprocess import World
@@ -36,10 +36,11 @@ def shop() -> World:
 
 def test_one_list_call_a_kind_and_one_probe() -> None:
     world = shop()
-    state = live.read(world.client(), KINDS, dict.fromkeys(KINDS), "dc1")
-    paths = ["/v1/bdbs?extended", "/v1/nodes", "/v1/redis_acls", "/v1/roles", "/v1/users"]
+    kinds = ("Database", "RedisACL", "Role", "User")
+    state = live.read(world.client(), KINDS, dict.fromkeys(kinds), "dc1")
+    paths = ["/v1/bdbs/alerts", "/v1/bdbs?extended", "/v1/nodes", "/v1/redis_acls", "/v1/roles", "/v1/users"]
     assert asked(world) == paths
-    assert {name: len(objects) > 0 for name, objects in state.objects.items()} == dict.fromkeys(KINDS, True)
+    assert {name: len(objects) > 0 for name, objects in state.objects.items()} == dict.fromkeys(kinds, True)
 
 
 def test_the_probe_comes_first_and_alone() -> None:
@@ -73,9 +74,9 @@ def test_extended_fields_are_asked_for_only_when_wanted() -> None:
     kind = KINDS["Database"]
     extended = frozenset(name for name, field in kind.fields.items() if field.extended)
     assert extended
-    assert live.list_path(kind, extended).endswith("&extended=true")
-    assert "extended" not in live.list_path(kind, frozenset({"memory_size"}))
-    assert live.list_path(kind, None) == "/v1/bdbs?extended=true"
+    assert rest.list_path(kind, extended).endswith("&extended=true")
+    assert "extended" not in rest.list_path(kind, frozenset({"memory_size"}))
+    assert rest.list_path(kind, None) == "/v1/bdbs?extended=true"
 
 
 def test_objects_come_in_order_of_uid() -> None:

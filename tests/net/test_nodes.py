@@ -6,11 +6,11 @@ import random
 
 import pytest
 
+from reconciler.calls import Call
 from reconciler.client import Policy
 from reconciler.client.nodes import Nodes
 from reconciler.client.retry import Breaker, Budget, Outcome, retry_after
 from reconciler.errors import Interrupted, ReadIncomplete, Unauthorized, Unreachable
-from reconciler.rest import Call
 from tests.support.inprocess import World
 
 ACL = {"name": "app", "acl": "+@read ~*"}

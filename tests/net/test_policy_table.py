@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.calls import Answer, Call
 from reconciler.client import Client
 from reconciler.errors import Ambiguous, Busy, ClusterError, ReadIncomplete, Rejected, Unreachable
-from reconciler.rest import Answer, Call
 from tests.support.inprocess import World
 
 BODY = {"name": "app", "acl": "+@read ~*"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.calls import Call
 from reconciler.client import Policy
 from reconciler.errors import (
     Ambiguous,
@@ -18,7 +19,6 @@ from reconciler.errors import (
     Unreachable,
     VersionUnsupported,
 )
-from reconciler.rest import Call
 from reconciler.simulator.testing import running
 from tests.net.support import PASSWORD, QUICK, Told, connected, trap
 from tests.support.inprocess import Where

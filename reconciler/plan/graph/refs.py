@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.kinds import Field, Kind, referring
+from reconciler.kinds import Address, Field, Kind, Reference, referring
 from reconciler.plan.changes import LiveObject
 
 
@@ -16,37 +16,44 @@ class Ref(NamedTuple):
     kind: str
     name: str
     defer: bool
+    cluster: str = ""  # of the other object; "" = the same
+
+    def at(self, home: str) -> Address:
+        """Return what is referred to, by something on cluster *home*."""
+        return Address(self.cluster or home, self.kind, self.name)
 
 
 def references(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Ref]:
     """Yield what *spec* refers to, in a stable order; the same reference may come twice."""
     for name, field_ in referring.of(kind).items():
         if name in spec:
-            for reference, target in _targets(field_, spec[name]):
-                yield Ref(name, reference[0], target, reference[1])
+            for reference, target, cluster in _targets(field_, spec[name], spec):
+                yield Ref(name, reference.kind, target, reference.defer, cluster)
 
 
-def _targets(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]]:
+def _targets(field_: Field, value: Any, beside: Mapping[str, Any]) -> Iterator[tuple[Reference, str, str]]:
+    """Yield (reference, name, cluster) of all below; *beside* is the object that *value* stands in."""
     if isinstance(value, list):
         items = field_.items
         if items is not None and referring.carries(items):
             for item in value:
-                yield from _targets(items, item)
+                yield from _targets(items, item, beside)
         elif field_.reference is not None:
             for item in value:
-                yield from _name(field_, item)
+                yield from _name(field_, item, beside)
     elif isinstance(value, dict):
         for name, below in field_.properties.items():
             if name in value and referring.carries(below):
-                yield from _targets(below, value[name])
+                yield from _targets(below, value[name], value)
     else:
-        yield from _name(field_, value)
+        yield from _name(field_, value, beside)
 
 
-def _name(field_: Field, value: Any) -> Iterator[tuple[tuple[str, bool], str]]:
+def _name(field_: Field, value: Any, beside: Mapping[str, Any]) -> Iterator[tuple[Reference, str, str]]:
     reference = field_.reference
     if reference is not None and isinstance(value, str) and value not in reference.literals:
-        yield (reference.kind, reference.defer), value
+        cluster = beside.get(reference.cluster_from) if reference.cluster_from else None
+        yield reference, value, cluster if isinstance(cluster, str) else ""
 
 
 def with_names(kind: Kind, spec: Mapping[str, Any], names: Mapping[tuple[str, str], str]) -> dict[str, Any]:
@@ -62,8 +69,10 @@ def _renamed(field_: Field, value: Any, names: Mapping[tuple[str, str], str]) ->
     if isinstance(value, dict):
         below = field_.properties
         return {name: _renamed(below[name], v, names) if name in below else v for name, v in value.items()}
-    known = [*_name(field_, value)]
-    return names.get((known[0][0][0], value), value) if known else value
+    reference = field_.reference
+    if reference is None or reference.cluster_from or not isinstance(value, str) or value in reference.literals:
+        return value
+    return names.get((reference.kind, value), value)
 
 
 def live_references(

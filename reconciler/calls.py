@@ -1,0 +1,107 @@
+"""The words of flows: calls and pauses that are yielded, and the answers that come back. Pure.
+
+A flow is a generator without I/O: it yields a `Call` or a `Wait` and is sent an `Answer` or a `Passed`. `hooks` and
+`flows` are written in these words; `live` and the engine drive them; the client sends what they ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+SOON = 0.02  # seconds; between the first two looks at what was just written: a fast server is not waited for
+FIRST_LOOK = 0.05
+SLOWEST = 15.0
+
+
+class Account(NamedTuple):
+    """Who asks, where it is not the account of this run: a call as somebody else only tries whether that works."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "Account(…)"
+
+
+class Call(NamedTuple):
+    """One request, before anything is sent."""
+
+    method: str
+    path: str  # with its query
+    body: Any = None
+    cluster: str = ""  # another cluster than the one that the flow is about
+    missing_ok: bool = True  # of a GET: 404 is an answer too
+    shape: type | None = None  # of a GET: an answer that is none counts as broken
+    login: Account | None = None  # of a GET: answered with 200 or 401, and nothing else is done about either
+    tolerant: bool = False  # of a GET: an element that makes no sense does not spoil the rest
+
+
+class Body(dict[str, Any]):
+    """A request body: it may hold secrets in the clear, so it shows nothing of itself."""
+
+    def __repr__(self) -> str:
+        return f"{{{len(self)} fields}}"
+
+
+class Answer(NamedTuple):
+    """A clean 2xx answer (404 too, where the caller asked for it)."""
+
+    status: int
+    body: Any  # parsed JSON; None where there was none
+    headers: Mapping[str, str]
+
+
+class Wait(NamedTuple):
+    """A pause of *least* to *most* seconds; it is answered with `Passed`."""
+
+    least: float
+    most: float
+    why: str = ""  # for people who watch: "active-change-pending, 40 %"
+
+
+class Passed(NamedTuple):
+    """What time it is after a pause, and how long that was."""
+
+    now: float
+    slept: float
+
+
+Flow = Generator[Call | Wait, Any, T]
+
+
+@dataclass(slots=True)
+class Pace:
+    """Pauses between looks: short at first, then spread and longer."""
+
+    previous: float = FIRST_LOOK
+    first: bool = True
+
+    def next(self, why: str) -> Wait:
+        """Return the next pause."""
+        if self.first:
+            self.first = False
+            return Wait(self.previous, self.previous, why)
+        return Wait(min(0.5, self.previous), min(SLOWEST, 3.0 * self.previous), why)
+
+
+def ask(method: str, path: str, body: Mapping[str, Any] | None = None, *, cluster: str = "") -> Flow[Answer]:
+    """Send one request; a GET of what is not there is answered with 404."""
+    answer: Answer = yield Call(method, path, None if body is None else Body(body), cluster)
+    return answer
+
+
+def clock_time() -> Flow[float]:
+    """Return what time it is."""
+    passed: Passed = yield Wait(0.0, 0.0)
+    return passed.now
+
+
+def pause(pace: Pace, why: str) -> Flow[float]:
+    """Let some time pass; return what time it is then."""
+    passed: Passed = yield pace.next(why)
+    pace.previous = max(passed.slept, FIRST_LOOK)
+    return passed.now
