@@ -19,27 +19,29 @@ from reconciler.notify.decide import Memory, News, Pace, Subject, commit, condit
 from tests.web.fake_status import HOSTILE, NOW, OLDER, REVISION, cluster, drifted, failure, fleet, hostile, refused
 
 PACE = Pace(settle=60, every=60, quiet=900)
+BASE = fleet()
+PLAIN = cluster("a")
 
 
 def agent(*clusters: ClusterStatus, **more: Any) -> Status:
-    return replace(fleet(), clusters=MappingProxyType({one.name: one for one in clusters}), **more)
+    return replace(BASE, clusters=MappingProxyType({one.name: one for one in clusters}), **more)
 
 
 def changed(name: str, *paths: str, ahead: Ahead = Ahead.THEIRS) -> ClusterStatus:
     found = tuple(DriftSince(Drift(Address(name, "Database", path), "port", ahead, "moved"), NOW) for path in paths)
-    return cluster(name, drift=found)
+    return replace(PLAIN, name=name, drift=found)
 
 
 STATES = st.sampled_from(
     [
-        lambda name: cluster(name),
-        lambda name: cluster(name, failure=failure("Unreachable", 1), phase=Phase.FAILING),
-        lambda name: cluster(name, failure=failure("Unauthorized", 1), phase=Phase.FAILING),
+        lambda name: replace(PLAIN, name=name),
+        lambda name: replace(PLAIN, name=name, failure=failure("Unreachable", 1), phase=Phase.FAILING),
+        lambda name: replace(PLAIN, name=name, failure=failure("Unauthorized", 1), phase=Phase.FAILING),
         lambda name: changed(name, "a"),
         lambda name: changed(name, "a", "b"),
         lambda name: changed(name, "a", ahead=Ahead.OURS),
-        lambda name: cluster(name, phase=Phase.APPROVAL, plan_digest="one"),
-        lambda name: cluster(name, phase=Phase.SUSPENDED, failure=failure()),
+        lambda name: replace(PLAIN, name=name, phase=Phase.APPROVAL, plan_digest="one"),
+        lambda name: replace(PLAIN, name=name, phase=Phase.SUSPENDED, failure=failure()),
     ]
 )
 HISTORIES = st.lists(
@@ -149,7 +151,7 @@ def test_a_cluster_that_flaps_all_day_is_told_of_a_few_times_an_hour() -> None:
 
 def test_many_clusters_that_fail_together_are_one_message() -> None:
     names = [f"cluster-{number:03}" for number in range(500)]
-    all_down = agent(*(cluster(name, failure=failure()) for name in names))
+    all_down = agent(*(replace(PLAIN, name=name, failure=failure()) for name in names))
     ((_, message),) = told((1000, all_down))
     assert len(message) == 500
 
@@ -213,9 +215,10 @@ def test_a_refused_commit_fails_and_the_one_before_is_left_alone() -> None:
 
 def test_a_commit_status_is_written_when_it_changes_and_not_for_each_step() -> None:
     memory, now, written = Memory(), 0.0, []
-    names = [f"c{number}" for number in range(100)]
-    for done in range(101):
-        status = agent(*(cluster(name, revision=REVISION if n < done else OLDER) for n, name in enumerate(names)))
+    names = [f"c{number}" for number in range(30)]
+    for done in range(31):
+        revisions = [REVISION if number < done else OLDER for number in range(30)]
+        status = agent(*(replace(PLAIN, name=n, revision=r) for n, r in zip(names, revisions, strict=True)))
         for _ in range(20):
             memory, state = step_commit(memory, status, now, PACE)
             written += [state.state] if state else []

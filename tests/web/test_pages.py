@@ -201,6 +201,13 @@ def test_drift_says_who_when_and_in_which_direction() -> None:
     assert {entry.drift.ahead for entry in status.clusters["staging"].drift} == set(Ahead)
 
 
+def test_what_is_left_alone_and_why_nothing_is_written_is_told() -> None:
+    status = fleet()
+    assert "Role/Admin: built in" in PAGES.cluster(status, status.clusters["dev-2"], ())
+    frozen = PAGES.cluster(status, status.clusters["staging-2"], ())
+    assert "Nothing is written now: window weekend, until Monday 06:00" in frozen
+
+
 def test_the_history_says_who_what_and_which_revision() -> None:
     rows = [views.run_row(run, NOW) for run in runs()]
     assert [(row.who, row.revision, row.tone) for row in rows] == [
