@@ -28,7 +28,7 @@ LAYERS = (
     ("apply",),
     ("reconcile",),
     ("agent",),
-    ("web",),
+    ("notify", "web"),
     ("commands", "cli", "demo", "__main__"),
 )
 RANK = {noun: rank for rank, row in enumerate(LAYERS) for noun in row}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reconciler.agent.status import Board
     from reconciler.ledger import Ledger
     from reconciler.settings import Settings
-    from reconciler.telemetry import Observer
+    from reconciler.telemetry import Event, Observer
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _DONE = b"\0"  # no signal has this number
@@ -56,6 +56,7 @@ def command(once: bool, detailed_exitcode: bool, log_format: str, **flags: Any) 
         agent = stack.enter_context(_Agent.open(settings, flags, log_format, verbose=screen.verbose))
         if not once:
             stack.enter_context(agent.seen_from_outside())
+            stack.enter_context(agent.heard_outside())
         code = agent.run(once=once)
     if code == 0 and once and detailed_exitcode and any(one.drift for one in agent.board.status.clusters.values()):
         return 2
@@ -114,7 +115,6 @@ class _Agent:
         from reconciler.kinds import load_kinds
         from reconciler.ledger import Ledger
         from reconciler.source import open_source
-        from reconciler.telemetry import Event
 
         def warn(text: str) -> None:
             say(f"warning: {text}")
@@ -154,8 +154,7 @@ class _Agent:
         """Tell who listens."""
         from reconciler.telemetry import Event
 
-        for observer in self.observers:
-            observer(Event(name, about))
+        self.observe(Event(name, about))
 
     @contextmanager
     def seen_from_outside(self) -> Iterator[None]:
@@ -190,6 +189,23 @@ class _Agent:
             self.observers.append(metrics.observe)
             self.tell("page.served", url=served.url)
             yield
+
+    @contextmanager
+    def heard_outside(self) -> Iterator[None]:
+        """Tell people and forges what changes for the better or worse, where somebody is to be told."""
+        settings = self.loop.office.settings
+        if not settings.notify.to:
+            yield
+            return
+        from reconciler.notify import telling
+
+        with telling(self.board, settings.notify, reveal=settings.reveal, observe=self.observe):
+            yield
+
+    def observe(self, event: Event) -> None:
+        """Hand *event* to who listens."""
+        for observer in self.observers:
+            observer(event)
 
     def run(self, *, once: bool) -> int:
         """Turn until a signal or the end of the one round; return the exit code."""

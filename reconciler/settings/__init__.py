@@ -17,7 +17,7 @@ import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import Redactor, Secret, Sources, resolve
 from reconciler.settings.conduct import Agent, Conduct, Window
-from reconciler.settings.listen import Listen, Notify
+from reconciler.settings.listen import Listen, Notify, own_names
 from reconciler.settings.source import FolderSource, GitSource
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 
@@ -114,7 +114,11 @@ def load(
     if problems:
         raise InputError(problems)
     root = path.parent if path else Path()
-    files, env, logins = parsed.secret_files or root, parsed.secret_env, _logins(parsed)
+    files, env, logins = (
+        parsed.secret_files or root,
+        parsed.secret_env,
+        _logins(parsed) | own_names(parsed.listen, parsed.notify),
+    )
     chosen = {target.name: target for target in selected}
     redactor = redactor or Redactor()
     return Settings(

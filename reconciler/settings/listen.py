@@ -67,6 +67,13 @@ class Notify:
     quiet: float = 900.0  # seconds between two messages about the same thing
 
 
+def own_names(listen: Listen, notify: Notify) -> frozenset[str]:
+    """Return the names of the variables that hold secrets of the agent itself: no manifest reads them unasked."""
+    given = [listen.token, *listen.hooks.values()]
+    given += [reference for to in notify.to for reference in (to.url, to.secret, to.token)]
+    return frozenset(one["valueFrom"]["env"] for one in given if one is not None and "env" in one["valueFrom"])
+
+
 def is_loopback(host: str) -> bool:
     """Say whether *host* is this machine and nothing else."""
     try:

@@ -76,8 +76,8 @@ class Gate:
         except Refusal as refusal:
             await _say(refusal, scope, answer)
         except Exception as bug:
-            self._observe(Event("web.failed", {"path": scope["path"][:200], "why": _where(bug)}))
-            if not started:  # else the server closes what was begun and not ended
+            if not started:  # else it was told by whoever answered, or the server closes what was begun and not ended
+                self._observe(failed(scope["path"], bug))
                 await _say(Refusal(500, "internal error; the log of the agent says more"), scope, answer)
 
     def _admit(self, scope: Scope) -> bool:
@@ -119,11 +119,11 @@ class Gate:
         return self._tokens.check(given[0].decode("latin-1") if len(given) == 1 else "", peer)
 
 
-def _where(bug: Exception) -> str:
-    """Say what a bug of ours is and where; not what it says, since that may hold anything."""
+def failed(path: str, bug: Exception) -> Event:
+    """Tell of a bug of ours: what it is and where; not what it says, since that may hold anything."""
     frames = traceback.extract_tb(bug.__traceback__)
     place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(bug).__name__}{place}"
+    return Event("web.failed", {"path": path[:200], "why": f"{type(bug).__name__}{place}"})
 
 
 def _only_reads(scope: Scope, headers: dict[bytes, list[bytes]]) -> None:

@@ -7,7 +7,6 @@ bounded: labels are configured clusters, kinds, classes of errors and words of o
 from __future__ import annotations
 
 import platform
-import re
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -25,13 +24,17 @@ from reconciler.plan import Action
 from reconciler.render.escape import clean, shorten
 from reconciler.render.text import counts
 from reconciler.telemetry import Event
+from reconciler.web.hooks import PROVIDERS, Verdict
 
 _PASS_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _CALL_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _ACTIONS: Final = frozenset(action.name.lower() for action in Action)
 _RESULTS: Final = {"change.done": "done", "change.failed": "failed", "change.skipped": "skipped"}
-_WORD: Final = re.compile(r"[a-z0-9_ -]{1,40}")
+_DELIVERED: Final = (*(verdict.value for verdict in Verdict), "too large")
+_RECIPIENTS: Final = ("webhook", "slack", "github", "gitlab")
+_SENT: Final = ("sent", "retried", "failed", "dropped")
+_WORDS: Final = frozenset((*PROVIDERS, *_DELIVERED, *_RECIPIENTS, *_SENT))
 
 
 def _classes(root: type[Exception]) -> Iterator[str]:
@@ -106,6 +109,12 @@ class Metrics:
         self._by_cluster: tuple[MetricWrapperBase, ...] = (
             self._passes, self._pass_seconds, self._failures, self._changes, self._calls, self._retries
         )  # fmt: skip
+        for provider in PROVIDERS:
+            for result in _DELIVERED:
+                self._hooks.labels(provider, result)
+        for recipient in _RECIPIENTS:
+            for result in _SENT:
+                self._notices.labels(recipient, result)
         registry.register(_Present(board, self._kinds))
         ProcessCollector(registry=registry)
         for name in board.status.clusters:
@@ -233,6 +242,9 @@ class _Present(Collector):
         yield each("cluster_failures_in_a_row", "Passes that failed since the last that did not.", (
             (one, one.failure.count if one.failure else 0) for one in clusters
         ))  # fmt: skip
+        failing = [((_named(one), _class(one.failure.kind)), 1) for one in clusters if one.failure is not None]
+        help_text = "1 for the class of error that the last pass failed with."
+        yield _gauge("cluster_failure", help_text, ["cluster", "class"], failing)
         yield each("cluster_held_objects", "Declared objects that are left alone.", (
             (one, one.plan.held) for one in clusters if one.plan is not None
         ))  # fmt: skip
@@ -281,7 +293,7 @@ def cluster_label(name: str) -> str:
 
 
 def _word(text: str) -> str:
-    return text if _WORD.fullmatch(text) else "other"
+    return text if text in _WORDS else "other"
 
 
 def _class(name: str) -> str:

@@ -47,6 +47,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters["short"] = lambda text: shorten(text, 200)
         self._environment.globals.update(path_of=path_of, terminal=terminal)
 
     def fleet(self, status: Status) -> str:
@@ -64,6 +65,10 @@ class Pages:
             refresh=_SOON if cluster.progress else _LATER,
             runs=[views.run_row(run, now) for run in runs],
             drifting=len(cluster.drift),
+            frozen=shorten(cluster.frozen, 400),
+            why=shorten(cluster.why, 400),
+            held=[shorten(one, 400) for one in cluster.held[: views.LONGEST_HELD]],
+            held_more=max(0, len(cluster.held) - views.LONGEST_HELD),
             **self._of(cluster, now),
         )
 

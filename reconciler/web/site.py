@@ -24,6 +24,7 @@ from reconciler.ledger import Run
 from reconciler.secrets import Secret
 from reconciler.telemetry import Event, Observer
 from reconciler.web import health
+from reconciler.web.gate import failed
 from reconciler.web.hooks import LARGEST, Deliveries, Throttle, Verdict
 from reconciler.web.metrics import Metrics
 from reconciler.web.pages import Pages
@@ -81,7 +82,7 @@ class Site:
             routes.append(Route(path, partial(_static, content, content_type)))
         # One route each, and none for a provider without a secret.
         routes += [Route(f"/hooks/{name}", partial(self._hook, name), methods=["POST"]) for name in self._hooks]
-        app = Starlette(routes=routes, exception_handlers={404: self._missing})
+        app = Starlette(routes=routes, exception_handlers={404: self._missing, Exception: self._broken})
         app.router.redirect_slashes = False
         return app
 
@@ -132,6 +133,10 @@ class Site:
 
     def _missing(self, request: Request, error: Exception) -> Response:
         return self._nothing("There is nothing at this address.")
+
+    def _broken(self, request: Request, error: Exception) -> Response:
+        self._observe(failed(request.url.path, error))
+        return PlainTextResponse("internal error; the log of the agent says more\n", 500)
 
     def _nothing(self, what: str) -> Response:
         return HTMLResponse(self._pages.missing(self._board.status, what), 404)

@@ -24,6 +24,7 @@ from reconciler.render.values import field_at, quantity
 LONGEST_PLAN: Final = 500  # changes
 LONGEST_DRIFT: Final = 500  # fields
 LONGEST_RUN: Final = 2000  # outcomes
+LONGEST_HELD: Final = 100  # objects
 LONGEST_TEXT: Final = 1000  # characters of an error
 WIDTH: Final = 100  # columns, as in a terminal
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import re
 import sqlite3
 import stat
 import subprocess
@@ -18,6 +20,7 @@ import pytest
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerUnwritable, Locked
 from reconciler.kinds import Address
 from reconciler.ledger import Fact, Intent, Ledger, Record
+from reconciler.ledger.database import Database
 from reconciler.plan import Owned
 from reconciler.secrets import Secret
 
@@ -399,3 +402,35 @@ def test_trimming_removes_what_is_too_old_however_few_there_are(ledger: Ledger) 
     ledger.trim(keep_runs=100, keep_seconds=0.5)
     assert ledger.runs() == ()
     assert ledger.events() == ()
+
+
+def test_a_run_knows_who_began_it(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "state") as ledger:
+        ledger.start_run("one", revision="abc")
+        ledger.start_run("two", who="anna@laptop")
+        assert {run.id: run.who for run in ledger.runs()}["two"] == "anna@laptop"
+        found = ledger.run("one")
+        assert found is not None
+        assert re.fullmatch(r".+@.+", found.who)
+
+
+def test_a_record_without_authors_is_read_and_gets_them(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with Ledger.open(folder) as ledger:
+        ledger.start_run("one")
+    connection = sqlite3.connect(folder / "ledger.sqlite")
+    connection.execute("DROP TABLE authors")
+    connection.close()
+    with contextlib.closing(Database(folder, read_only=True)) as database:
+        assert database.read("SELECT * FROM authors") == []
+    with Ledger.open(folder) as ledger:
+        assert [run.who for run in ledger.runs()] == [""]
+        ledger.start_run("two", who="anna")
+        assert {run.who for run in ledger.runs()} == {"", "anna"}
+
+
+def test_whether_the_record_can_be_written_is_tried_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger.open(tmp_path / "state") as ledger:
+        assert ledger.writable()
+        monkeypatch.setattr(ledger._database, "read_only", True)
+        assert not ledger.writable()

@@ -108,9 +108,9 @@ def fleet() -> Status:
         ),
         cluster("prod-asia", phase=Phase.APPROVAL, mode="plan", **planned(destruction())),
         cluster("staging", drift=drifted("staging"), **planned(updates()), mode="observe"),
-        cluster("staging-2", phase=Phase.FROZEN, **planned(new_shop())),
+        cluster("staging-2", phase=Phase.FROZEN, frozen="window weekend, until Monday 06:00", **planned(new_shop())),
         cluster("dev-1", last_run="r1"),
-        cluster("dev-2", plan=held()),
+        cluster("dev-2", plan=held(), held=("Role/twin: 2 live objects are called so", "Role/Admin: built in")),
         cluster("dev-3", phase=Phase.SUSPENDED),
         ClusterStatus("new", "apply", declared=0),
         cluster("analytics", plan=long_values()),
@@ -159,6 +159,9 @@ def hostile() -> Status:
             drift=(DriftSince(drift, NOW, text), DriftSince(drift._replace(path=""), -1e300, everything)),
             progress=Progress(1, 0, text),
             last_run=text,
+            held=(text, everything),
+            frozen=everything,
+            why=text,
         )
     source = SourceStatus(everything, everything, everything, NOW, Failure(everything, everything, NOW), everything)
     return Status(NOW, everything, source, MappingProxyType(clusters), leader=False, stopping=True)

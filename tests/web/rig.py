@@ -16,7 +16,7 @@ from reconciler.telemetry import Event
 from reconciler.web import Means, Metrics, serve
 from tests.web.fake_status import NOW, board, runs
 
-TOKEN = "a token that is long enough"
+TOKEN = "a-token-that-is-long-enough"
 SECRET = "the secret of the webhook, long enough"
 SECRETS = {"TOKEN": TOKEN, "HOOK": SECRET}
 TOKEN_FROM = {"valueFrom": {"env": "TOKEN"}}
