@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from reconciler.errors import InputError, LedgerError, PlanStale, Problem, Secre
 from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
 from reconciler.locating import located
+from reconciler.outside import USUAL, Outside
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
 from reconciler.rotation import kept_until_due
 from reconciler.secrets import Redactor, Secret, resolve
@@ -47,11 +47,6 @@ class Planned:
     partial: bool = False  # --target or --exclude left something out
 
 
-def utc_now() -> str:
-    """Return the time of day, as 2026-01-31T00:00:00Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 class Session:
     """The clusters that one command works on; a context manager that closes what it opened."""
 
@@ -61,26 +56,16 @@ class Session:
         targets: Sequence[Target],
         *,
         observe: telemetry.Observer = telemetry.ignore,
-        ledger: Ledger | None = None,
-        connect: Callable[..., Client] | None = None,
-        means: Mapping[str, Any] | None = None,
-        now: Callable[[], str] = utc_now,
+        outside: Outside = USUAL,
     ) -> None:
-        """A *ledger* that is given is shared, and stays open. *connect* makes a client as its class does.
-
-        *means* are time and chance for the engine, as `apply` takes them.
-        """
         self.settings = settings
-        self.now = now
+        self.outside = outside
         self.targets = tuple(targets)
-        self.neighbours: tuple[Target, ...] = ()  # read where something on a target refers to them, and no more
         self.observe = observe  # may be exchanged while the session lasts
         self.stop = threading.Event()
         self.kinds = load_kinds()
         self._clients: dict[str, Client] = {}
-        self._ledger = ledger
-        self._connect = connect
-        self.means = dict(means or {})
+        self._ledger = outside.ledger
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Session:
@@ -114,9 +99,9 @@ class Session:
         from reconciler.client import Client
 
         ledger = self.known_ledger()
-        for target in (*self.targets, *self.neighbours):
+        for target in (*self.targets, *self.outside.neighbours):
             if target.name not in self._clients:
-                client = (self._connect or Client)(
+                client = (self.outside.connect or Client)(
                     target,
                     self.settings.credentials(target),
                     sleep=self.stop.wait,
@@ -189,7 +174,7 @@ def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = Fals
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
     owned = session.owned()
-    resources = kept_until_due(session.kinds, manifests.resources, session.now())
+    resources = kept_until_due(session.kinds, manifests.resources, session.outside.now())
     resources = inlined(session.kinds, resources, session.text)
     options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
@@ -200,7 +185,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         name: wanted_for(session.kinds, mine, [a for a in owned if a.cluster == name] if options.prune else [])
         for name, mine in by_cluster.items()
     }
-    beside: dict[str, Wanted] = {target.name: {} for target in session.neighbours if target.name in elsewhere}
+    beside: dict[str, Wanted] = {target.name: {} for target in session.outside.neighbours if target.name in elsewhere}
     states = read(
         session,
         {
@@ -307,7 +292,7 @@ def execute(
         revision=revision,
         observe=session.observe,
         stop=session.stop,
-        **session.means,
+        **session.outside.means,
     )
     with contextlib.suppress(LedgerError):  # what was done must be told, whatever becomes of this
         for name, client in session.clients().items():

@@ -25,7 +25,7 @@ LAYERS = (
     ("flows",),
     ("client", "ledger", "render", "export", "outputs"),
     ("live", "rehearse", "source"),
-    ("apply",),
+    ("apply", "outside"),
     ("reconcile",),
     ("agent",),
     ("notify", "web"),

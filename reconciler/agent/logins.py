@@ -5,12 +5,13 @@ The ledger remembers when, with a keyed digest of the secret: once that is anoth
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reconciler.agent.backoff import CREDENTIAL
 from reconciler.agent.topics import REFUSED_LOGIN
-from reconciler.errors import SecretMissing
+from reconciler.errors import LedgerError, SecretMissing
 from reconciler.kinds import Address
 
 if TYPE_CHECKING:
@@ -28,15 +29,17 @@ class Logins:
 
     def refused(self, settings: Settings, target: Target) -> None:
         """Remember that the cluster refused the login that it has now."""
-        self._ledger.memory.keep(target.name, REFUSED_LOGIN, {})
-        self._ledger.memory.remember(target.name, REFUSED_LOGIN, self._digest(settings, target))
         self._refused.add(target.name)
+        with contextlib.suppress(LedgerError):  # the loop knows, as long as it lives
+            self._ledger.memory.keep(target.name, REFUSED_LOGIN, {})
+            self._ledger.memory.remember(target.name, REFUSED_LOGIN, self._digest(settings, target))
 
     def accepted(self, target: Target) -> None:
         """Forget what was: the login works."""
         if target.name in self._refused:
-            self._ledger.memory.keep(target.name, REFUSED_LOGIN, {})
-            self._refused.discard(target.name)
+            with contextlib.suppress(LedgerError):
+                self._ledger.memory.keep(target.name, REFUSED_LOGIN, {})
+                self._refused.discard(target.name)
 
     def changed(self, settings: Settings, target: Target) -> bool:
         """Say whether the login is another one than what was refused."""

@@ -11,7 +11,7 @@ import random as random_module
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,15 +20,14 @@ from reconciler.agent import backoff, lanes
 from reconciler.agent.follow import Followed, Follower
 from reconciler.agent.logins import Logins
 from reconciler.agent.passes import Ended, Job, Office, make_pass
+from reconciler.agent.roster import Cluster, Roster
 from reconciler.agent.status import ClusterStatus, Failure, Phase
 from reconciler.agent.topics import APPROVED
-from reconciler.errors import InputError, Interrupted, ReconcilerError, Unauthorized
+from reconciler.errors import InputError, Interrupted, LedgerError, ReconcilerError, Unauthorized
 from reconciler.kinds import load_kinds
-from reconciler.wanted import wanted_elsewhere
 
 if TYPE_CHECKING:
-    from reconciler.manifests import Resource
-    from reconciler.settings import Settings, Target
+    from reconciler.settings import Settings
 
 GLANCE: Final = 5.0  # seconds between two looks at approvals and secrets
 GRACE: Final = 30.0  # seconds that calls in flight get to end
@@ -61,36 +60,17 @@ class _Passed(NamedTuple):
     revision: str
 
 
-@dataclass(slots=True)
-class _Cluster:
-    """What the loop knows of one cluster."""
-
-    target: Target
-    resources: tuple[Resource, ...] = ()
-    neighbours: tuple[str, ...] = ()  # clusters that the resources refer to
-    state: backoff.State = field(default_factory=backoff.State)
-    running: lanes.Running | None = None
-    again: bool = False  # there was news while a pass ran
-    passes: int = 0
-
-    @property
-    def pace(self) -> backoff.Pace:
-        conduct = self.target.conduct
-        return backoff.Pace(conduct.interval, conduct.retry_base, conduct.retry_max)
-
-
 class Loop:
     """The agent. `run` returns when it is told to stop, or after one pass over all."""
 
     def __init__(self, office: Office, follower: Follower, means: Means) -> None:
         self.office = office
         self.follower = follower
-        self.kinds = load_kinds()
         self.means = means
         self.logins = Logins(office.ledger, office.now)
         self.news: queue.SimpleQueue[_Fetched | _Passed] = queue.SimpleQueue()
         self.wake = threading.Event()
-        self.clusters: dict[str, _Cluster] = {}
+        self.roster = Roster(load_kinds())
         self.revision = ""
         self.abandoned = False  # calls were still under way when we had to leave
         self._codes: set[int] = set()  # of failures
@@ -130,7 +110,7 @@ class Loop:
             return Interrupted.exit_code
         source = self.follower.failure
         codes = self._codes | ({source.exit_code} if source is not None else set())
-        codes |= {Unauthorized.exit_code for one in self.clusters.values() if one.state.barred > self.means.clock()}
+        codes |= {Unauthorized.exit_code for _, one in self.roster if one.state.barred > self.means.clock()}
         return max(codes, default=0)
 
     # --- the loop ---------------------------------------------------------------------------------------
@@ -164,11 +144,7 @@ class Loop:
     def _all_done(self) -> bool:
         if self.follower.failure and not self.revision and not self._fetching:
             return True
-        now = self.means.clock()
-        return bool(self.revision) and all(
-            one.running is None and (one.passes > 0 or one.state.suspended or self._is_barred(one, now))
-            for one in self.clusters.values()
-        )
+        return bool(self.revision) and self.roster.all_seen(self.means.clock())
 
     def pause(self) -> float:
         """Return how long nothing is to be done."""
@@ -176,11 +152,8 @@ class Loop:
         times = [self._glanced + self.means.glance]
         if not self._fetching and self._fetch.next is not None:
             times.append(self._fetch.next)
-        for one in self.clusters.values():
-            if one.running is not None:
-                times.append(one.running.since + lanes.PATIENCE)
-            elif self.revision and one.state.next is not None and one.state.next > now:
-                times.append(one.state.next)
+        if self.revision:
+            times += self.roster.times(now)
         later = [at for at in times if at > now]
         return max(0.0, min(later, default=now + self.means.glance) - now)
 
@@ -188,29 +161,17 @@ class Loop:
 
     def _take(self, settings: Settings) -> None:
         """Work with *settings* from here on: clusters come, go, or are treated in another way."""
-        first = not self.clusters
+        first = not self.roster.clusters
         self.office = replace(self.office, settings=settings)
-        now, known = self.means.clock(), self.clusters
-        self.clusters = {}
-        for target in settings.selected:
-            one = known.get(target.name) or _Cluster(target, state=backoff.State(due=now))
-            one.target = target
-            one.state = backoff.suspended(one.state, now, target.conduct.suspend)
-            if not first:
-                one.state = backoff.trusted_again(one.state, now)
-            self.clusters[target.name] = one
+        self.roster.take(settings.selected, self.means.clock())
         board = self.office.board
-        before = board.status.clusters
-        shown = {
-            name: replace(
-                before.get(name) or ClusterStatus(name, one.target.conduct.mode), mode=one.target.conduct.mode
-            )
-            for name, one in self.clusters.items()
-        }
-        board.update(clusters=MappingProxyType(shown))
-        for name, one in self.clusters.items():
+        before, shown = board.status.clusters, {}
+        for name, one in self.roster:
+            mode = one.target.conduct.mode
+            shown[name] = replace(before.get(name) or ClusterStatus(name, mode), mode=mode)
             if one.state.suspended:
-                board.update_cluster(name, phase=Phase.SUSPENDED, next_pass=None)
+                shown[name] = replace(shown[name], phase=Phase.SUSPENDED, next_pass=None)
+        board.update(clusters=MappingProxyType(shown))
         self.follower.take(settings)
         if not first:
             self.fetch_now()
@@ -218,7 +179,7 @@ class Loop:
     def resume(self) -> None:
         """Go on where an agent before us was: nobody's login is tried sooner than it would have."""
         now = self.means.clock()
-        for name, one in self.clusters.items():
+        for name, one in self.roster:
             left = self.logins.barred(self.office.settings, one.target)
             if left > 0:
                 one.state = replace(one.state, barred=now + left, fault=backoff.Fault.UNAUTHORIZED, failures=1)
@@ -255,16 +216,8 @@ class Loop:
             self._fetch = backoff.failed(self._fetch, now, fault, pace, self.means.chance())
         if followed.manifests is None:
             return
-        by_cluster: dict[str, list[Resource]] = {}
-        for resource in followed.manifests.resources:
-            by_cluster.setdefault(resource.address.cluster, []).append(resource)
         self.revision = followed.revision
-        for name, one in self.clusters.items():
-            one.resources = tuple(by_cluster.get(name, ()))
-            beside = wanted_elsewhere(self.kinds, one.resources)
-            one.neighbours = tuple(other for other in beside if other in self.clusters)
-            one.state = backoff.woken(one.state, now)
-            one.again = one.running is not None
+        self.roster.assign(followed.manifests.resources, now)
 
     # --- passes ---------------------------------------------------------------------------------------
 
@@ -272,31 +225,14 @@ class Loop:
         if not self.revision:
             return
         now, agent = self.means.clock(), self.office.settings.agent
-        waiting = [
-            lanes.Waiting(one.state.next or 0.0, name, one.state.failures > 0)
-            for name, one in self.clusters.items()
-            if self._may_begin(one, now)
-        ]
-        running = [one.running for one in self.clusters.values() if one.running is not None]
-        for name in lanes.chosen(waiting, running, lanes.Room(agent.parallelism, agent.max_failing), now):
-            self._start(name, self.clusters[name], now)
+        room = lanes.Room(agent.parallelism, agent.max_failing)
+        for name in self.roster.chosen(room, now, once=self._once):
+            self._start(name, self.roster.clusters[name], now)
 
-    def _may_begin(self, one: _Cluster, now: float) -> bool:
-        """Say whether a pass is possible at all; one that would try a refused login of a neighbour is not."""
-        if one.running is not None or one.state.next is None or (self._once and one.passes):
-            return False
-        return not self._is_barred(one, now)
-
-    def _is_barred(self, one: _Cluster, now: float) -> bool:
-        others = (self.clusters[name] for name in one.neighbours if name in self.clusters)
-        return any(each.state.barred > now for each in (one, *others))
-
-    def _start(self, name: str, one: _Cluster, now: float) -> None:
+    def _start(self, name: str, one: Cluster, now: float) -> None:
         one.running = lanes.Running(now, one.state.failures > 0)
         one.again = False
-        beside = tuple(self.clusters[other].target for other in one.neighbours if other in self.clusters)
-        job = Job(one.target, self.revision, one.resources, beside)
-        office, make = self.office, self.means.make_pass
+        office, job, make = self.office, self.roster.job(name, self.revision), self.means.make_pass
 
         def work() -> None:
             ended = Ended(ReconcilerError("the pass ended without a result; please report it"))
@@ -321,36 +257,22 @@ class Loop:
                 self._passed(news)
 
     def _passed(self, news: _Passed) -> None:
-        one = self.clusters.get(news.name)
+        one = self.roster.get(news.name)
         if one is None:  # it left the settings meanwhile
             return
-        now, ended = self.means.clock(), news.ended
-        one.running = None
-        one.passes += 1
+        ended = news.ended
+        left = ended.again_at - self.office.now() if ended.again_at is not None else None
+        fault = self.roster.ended(news.name, ended, self.means.clock(), left=left, chance=self.means.chance())
         if ended.failure is None:
-            one.state = backoff.succeeded(one.state, now, one.pace, self.means.chance())
             self.logins.accepted(one.target)
-            if ended.again_at is not None:
-                left = max(1.0, ended.again_at - self.office.now())
-                one.state = replace(one.state, due=min(one.state.due, now + left))
         else:
-            fault = backoff.fault_of(ended.failure)
-            one.state = backoff.failed(one.state, now, fault, one.pace, self.means.chance())
-            if fault is backoff.Fault.UNAUTHORIZED:
-                for name in (news.name, *one.neighbours):  # nobody says which of them refused it
-                    if name in self.clusters:
-                        self.logins.refused(self.office.settings, self.clusters[name].target)
-                        self.clusters[name].state = replace(self.clusters[name].state, barred=one.state.barred)
             self._codes.add(ended.failure.exit_code)
-        if ended.changes:
-            for other in self.clusters.values():
-                if news.name in other.neighbours:  # what it waits for may be there now
-                    other.state = backoff.woken(other.state, now)
-        if one.again:
-            one.state = backoff.woken(one.state, now)
+        if fault is backoff.Fault.UNAUTHORIZED:
+            for target in self.roster.involved(news.name):
+                self.logins.refused(self.office.settings, target)
         self._show(one, news)
 
-    def _show(self, one: _Cluster, news: _Passed) -> None:
+    def _show(self, one: Cluster, news: _Passed) -> None:
         """Put on the board how a pass ended, and tell who listens."""
         board, failure, name = self.office.board, news.ended.failure, news.name
         before = board.status.clusters[name]
@@ -402,13 +324,16 @@ class Loop:
         if now - self._glanced < self.means.glance:
             return
         self._glanced = now
-        for cluster in self._approved():
-            one = self.clusters.get(cluster)
-            if one is not None:
-                one.state = backoff.woken(one.state, now)
-        for one in self.clusters.values():
-            if one.state.barred > now and self.logins.changed(self.office.settings, one.target):
-                one.state = backoff.trusted_again(one.state, now)
+        try:
+            for cluster in self._approved():
+                one = self.roster.get(cluster)
+                if one is not None:
+                    one.state = backoff.woken(one.state, now)
+            for _, one in self.roster:
+                if one.state.barred > now and self.logins.changed(self.office.settings, one.target):
+                    one.state = backoff.trusted_again(one.state, now)
+        except LedgerError as error:  # a full disk must not end the agent: it looks again
+            self.tell("ledger.unusable", why=str(error))
 
     def _approved(self) -> Iterable[str]:
         """Return the clusters with an approved plan that was not looked at since."""
@@ -434,7 +359,7 @@ class Loop:
         """Wait for what is under way, for as long as is granted."""
         self.office.board.update(stopping=True)
         deadline = self.means.clock() + GRACE
-        while any(one.running for one in self.clusters.values()) or self._fetching:
+        while self.roster.busy or self._fetching:
             left = deadline - self.means.clock()
             if left <= 0:
                 self.abandoned = True
@@ -442,5 +367,5 @@ class Loop:
                 return
             self.wake.clear()
             self._collect()
-            if any(one.running for one in self.clusters.values()) or self._fetching:
+            if self.roster.busy or self._fetching:
                 self.means.wait(self.wake, min(left, 1.0))

@@ -22,9 +22,18 @@ from reconciler.agent.status import Board, DriftSince, Phase, Progress
 from reconciler.agent.topics import APPROVED, DRIFT, FLIPPED, PLANNED
 from reconciler.agent.windows import Frozen, frozen
 from reconciler.drift import Ahead
-from reconciler.errors import AppliedInPart, DestroyProtected, Interrupted, PlanTooLarge, ReconcilerError, Unauthorized
+from reconciler.errors import (
+    AppliedInPart,
+    DestroyProtected,
+    Interrupted,
+    LedgerUnwritable,
+    PlanTooLarge,
+    ReconcilerError,
+    Unauthorized,
+)
 from reconciler.kinds import Address
 from reconciler.manifests import Manifests, Resource
+from reconciler.outside import Outside
 from reconciler.plan import Action, Options, Plan, check, digest
 
 if TYPE_CHECKING:
@@ -90,14 +99,16 @@ def make_pass(office: Office, job: Job) -> Ended:
     session = reconcile.Session(
         office.settings,
         [job.target],
-        ledger=office.ledger,
-        connect=office.connect,
-        means=office.means,
         observe=_observer(office, name),
-        now=lambda: datetime.fromtimestamp(office.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        outside=Outside(
+            office.ledger,
+            office.connect,
+            office.means,
+            lambda: datetime.fromtimestamp(office.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            job.neighbours,
+        ),
     )
     session.stop = office.stop
-    session.neighbours = job.neighbours
     office.observe(telemetry.Event("pass.started", {"cluster": name, "revision": job.revision}))
     try:
         with session:
@@ -194,7 +205,8 @@ class _Pass:
             after = self.office.board.status.clusters[self.name].last_success
             seen = witness.ask(self.session.clients()[self.name], new, uids, after)
         told, facts = history.since(found, known, now, seen)
-        self.memory.keep(self.name, DRIFT, facts)
+        with contextlib.suppress(LedgerUnwritable):  # what it is for is known all the same
+            self.memory.keep(self.name, DRIFT, facts)
         return told
 
     def tell(self, look: _Look) -> None:
@@ -230,6 +242,10 @@ class _Pass:
     def offer(self, plan: Plan | None) -> None:
         """Remember which plan may be approved, and forget approvals of any other."""
         current = digest(plan) if plan is not None else ""
+        with contextlib.suppress(LedgerUnwritable):  # nobody can approve then, and nothing is written
+            self._offer(current, plan)
+
+    def _offer(self, current: str, plan: Plan | None) -> None:
         offers = self.memory.facts(self.name, PLANNED)
         if set(offers) != ({current} if current else set()):
             self.memory.forget(self.name, PLANNED, offers)
@@ -283,8 +299,9 @@ class _Pass:
         left = tuple(one for one in look.drift if one.drift.address not in done)
         now = self.office.now()
         known = self.memory.facts(self.name, FLIPPED)
-        self.memory.keep(self.name, FLIPPED, history.corrected(mended, known, now))
-        self.memory.forget(self.name, DRIFT, [history.place(d.address, d.path) for d in mended])
+        with contextlib.suppress(LedgerUnwritable):  # what was done is in the report all the same
+            self.memory.keep(self.name, FLIPPED, history.corrected(mended, known, now))
+            self.memory.forget(self.name, DRIFT, [history.place(d.address, d.path) for d in mended])
         rest = tuple(change for change in plan.changes if change.address not in done)
         remaining = replace(plan, changes=rest, unchanged=plan.unchanged + len(done))
         self.office.board.update_cluster(

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import reconcile
-from reconciler.acceptance import Edit, NotAcceptable, as_written, edits, meant
 from reconciler.commands.common import FILES, REACH, WHERE, console, declared, opening, options
 from reconciler.errors import InputError, Problem, Refused
-from reconciler.strictyaml.editing import CannotEdit, replaced
 
 if TYPE_CHECKING:
+    from reconciler.acceptance import Edit
     from reconciler.kinds import Kind
     from reconciler.manifests import Manifests, Resource
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 @options(*FILES, *REACH, *WHERE)
 def command(addresses: tuple[str, ...], write: bool, files: tuple[str, ...], **flags: Any) -> int:
     """Write into the manifests what the cluster has at each ADDRESS, so that it is no drift any more."""
+    from reconciler.acceptance import NotAcceptable, edits, meant
     from reconciler.plan import Options
 
     screen = console(flags)
@@ -72,7 +72,9 @@ def _edited(kinds: Mapping[str, Kind], manifests: Manifests, wanted: Iterable[Ed
 
 def _put(kind: Kind, edit: Edit, resource: Resource, whole: str, text: str) -> str:
     """Return *text*, which was *whole* before any edit, with the value of *edit* where *resource* declares it."""
+    from reconciler.acceptance import as_written
     from reconciler.strictyaml import read
+    from reconciler.strictyaml.editing import CannotEdit, replaced
 
     place = resource.place(edit.path)
     for document in read(whole, place.file):

@@ -283,6 +283,11 @@ def _reloaded(settings: Settings, flags: Mapping[str, Any], observe: Observer) -
         observe(Event("settings.refused", {"why": str(error)}))
         return None
     observe(Event("settings.reloaded", {"clusters": len(found.selected)}))
+    fixed = [
+        name for name in ("source", "state_dir", "listen", "notify") if getattr(found, name) != getattr(settings, name)
+    ]
+    if fixed:
+        observe(Event("settings.deferred", {"why": f"{', '.join(fixed)}: taken up at the next start"}))
     return found
 
 
