@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from reconciler.secrets import resolve
 from reconciler.settings import FolderSource, GitSource, Settings
@@ -22,13 +23,14 @@ __all__ = ["Rejection", "Revision", "Source", "open_source"]
 
 def open_source(where: GitSource | FolderSource, settings: Settings, *, now: Callable[[], float] = time.time) -> Source:
     """Return the source that *where* describes; nothing is read or fetched yet."""
+    state = Path(os.path.abspath(settings.state_dir))  # programs are started in another folder
     if isinstance(where, FolderSource):
-        return Folder(where, settings.state_dir, settings.limits)
+        return Folder(where, state, settings.limits)
     logins = settings.login_sources
     return GitRepository(
         where,
         Means(
-            settings.state_dir,
+            state,
             settings.limits,
             lambda value_from: resolve(value_from, logins, where="source.https.password"),
             settings.redactor.redact,

@@ -162,7 +162,7 @@ def _walk(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, int, int,
         name = f"{prefix}{entry.name}"
         if entry.name.startswith("."):
             continue
-        if entry.is_symlink():
+        if entry.is_symlink() and is_manifest(name):  # any other link is passed by, as the commands do in a folder
             raise SourceUnsafe(f"{shown(name)} is a symbolic link, which is not followed; put the file itself there")
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, f"{name}/", depth + 1)

@@ -17,11 +17,14 @@ from reconciler.render.escape import clean, shorten
 from reconciler.source.process import USUAL, Answer, Bounds, Watch, run
 
 _CONFIG = {
+    "advice.graftFileDeprecated": "false",
     "core.hooksPath": "/dev/null",
     "core.attributesFile": "/dev/null",
     "core.fsmonitor": "false",
     "core.logAllRefUpdates": "false",
     "core.bigFileThreshold": "8m",
+    "core.packedGitLimit": "512m",
+    "core.packedGitWindowSize": "32m",
     "credential.helper": "",
     "credential.interactive": "never",
     "fetch.fsckObjects": "true",

@@ -21,9 +21,10 @@ from typing import NamedTuple
 from reconciler.errors import SourceError
 from reconciler.render.escape import clean, shorten
 from reconciler.source.git import Git
-from reconciler.source.process import Bounds, Watch
+from reconciler.source.process import Watch
 
 ACCEPTED, REJECTED, INCOMING = "refs/reconciler/accepted", "refs/reconciler/rejected", "refs/reconciler/incoming"
+MOST_PACKS = 40  # one comes with each fetch that brings something
 _LEFTOVERS = ("tmp_*", "incoming-*", "tmp_objdir-*", ".tmp-*", "bulk-fsync*")
 _POLL = 0.1
 
@@ -110,8 +111,10 @@ class Mirror:
         what = "reading what was decided before"
         answer = git.run("cat-file", "--batch", watch=watch, what=what, stdin=f"{ref}\n".encode())
         head, _, content = answer.out.partition(b"\n")
-        if answer.code == 0 and head.endswith(b" missing"):
-            return None
+        if head.endswith(b" missing"):
+            words = ("rev-parse", "--verify", "--quiet", "--end-of-options", ref)
+            if git.run(*words, watch=watch, what=what).code:
+                return None
         fields, _, message = content.decode("utf-8", "replace").partition("\n\n")
         lines = dict(line.split(" ", 1) for line in fields.splitlines() if " " in line)
         try:
@@ -138,9 +141,9 @@ class Mirror:
     def compact(self, git: Git, watch: Watch) -> None:
         """Pack the objects anew once there are many packs; keep what some reference of ours leads to."""
         packs = len(list((git.directory / "objects" / "pack").glob("*.pack")))
-        if packs > 40:
-            words = ("-c", "gc.auto=1", "gc", "--quiet", "--prune=now")
-            git.read(*words, watch=watch, what="packing the mirror", bounds=Bounds())
+        if packs > MOST_PACKS:
+            with contextlib.suppress(SourceError):  # it is tried again at the next turn, and nothing depends on it
+                git.read("gc", "--quiet", "--prune=now", watch=watch, what="packing the mirror")
 
 
 def make_private(folder: Path) -> None:

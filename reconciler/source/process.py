@@ -88,6 +88,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            restore_signals=False,  # a file that grows too large is an error with words then, not a silent death
             pass_fds=fds,
         )
     except OSError as error:
@@ -161,6 +162,8 @@ def _check_size(bounds: Bounds, what: str) -> None:
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     """Tell whether it ended, and leave it unreaped: its number must not be given away while we may signal it."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return process.poll() is not None
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reconciler.errors import SourceError, SourceRewound, SourceStale
+from reconciler.errors import InputError, Problem, SourceError, SourceRewound, SourceStale, SourceUnverified
 from reconciler.render.escape import clean, shorten
 from reconciler.secrets import Secret
 from reconciler.settings import GitSource, Limits
@@ -24,6 +24,7 @@ from reconciler.source.git import Git, version_of
 from reconciler.source.mirror import ACCEPTED, INCOMING, REJECTED, Mark, Mirror, key
 from reconciler.source.process import Bounds, Watch
 from reconciler.source.revision import Rejection, Revision
+from reconciler.strictyaml import shown
 
 _OLDEST_GIT = (2, 35)
 _TAGS = 16 * 1024 * 1024  # bytes that the list of tags may take
@@ -65,6 +66,8 @@ class GitRepository:
     """A `Source` that follows a branch, a tag or the highest version of a repository."""
 
     def __init__(self, source: GitSource, means: Means) -> None:
+        if not source.protocol:
+            raise InputError([Problem("source", 0, 0, "url", f"{shown(source.url)} is not accepted", "see source.url")])
         self._source, self._means = source, means
         followed = (source.url, source.branch, source.tag, source.semver)
         git = Git(means.state, means.path, source.protocol, self._config(), self._env(), redact=means.redact)
@@ -228,6 +231,10 @@ class GitRepository:
         asked = self._source.verify
         if asked is None or (before is not None and before.id == tip):
             return
+        if (git.directory / "shallow").exists():
+            raise SourceUnverified(
+                f"the mirror holds only a part of the history; remove {self._mirror.folder}, and it is fetched whole"
+            )
         since = before.id if before is not None else asked.since
         verify.check(git, asked, self._mirror.folder, tip, since, self._source.limits.commits, watch, self._means.now)
 

@@ -20,6 +20,7 @@ from reconciler.source.process import Bounds, Watch
 
 _LISTING = 32 * 1024 * 1024  # bytes that names and ids of one commit may take
 _DEEPEST = 32
+_LONGEST = 1024  # bytes of a name with its folders
 _MOST_TOLD = 20
 _PLAIN = (b"100644", b"100755")
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -107,9 +108,14 @@ def _problem(entry: Entry, name: str, path: str, limits: Limits) -> str:
         return ""
     if entry.mode not in _PLAIN:
         return f"has the mode {entry.mode.decode('ascii')}; it must be a plain file"
-    if _ODD.search(name) or not _is_utf8(entry.name):
+    if _ODD.search(name) or not _is_utf8(entry.name) or len(entry.name) > _LONGEST:
         return "has a name with characters that are not for names"
     return f"is {entry.size:,} bytes, over the limit of {limits.file_size:,}" if entry.size > limits.file_size else ""
+
+
+def is_readable(entry: Entry, limits: Limits) -> bool:
+    """Tell whether *entry* is a plain file with an ordinary name that is small enough to be a manifest."""
+    return entry.mode in _PLAIN and _is_utf8(entry.name) and entry.size <= limits.file_size
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -49,10 +49,14 @@ def check(
     git = _for_ssh(git, signers, private, now()) if verify.mode == "ssh" else _for_gpg(git, signers, private, watch)
     words = [tip, *([f"^{since}"] if since else [])]
     what = "verifying signatures"
-    listed = git.read(
-        "rev-list", "--no-commit-header", f"--max-count={most + 1}", "--format=%H %G? %GF", "--end-of-options", *words,
+    answer = git.run(
+        "log", "--no-patch", "--no-notes", "--no-decorate", "--no-color",  # unlike rev-list, it takes notice of gpg.*
+        f"--max-count={most + 1}", "--format=%H %G? %GF", "--end-of-options", *words,
         watch=watch, what=what, bounds=Bounds(out=64 * 1024 * 1024),
     )  # fmt: skip
+    if answer.code:  # it reads nothing but our own copy, so it is a signature that it cannot make sense of
+        raise SourceUnverified(str(git.failure(answer, what)))
+    listed = answer.out
     lines = [line.split(" ") for line in listed.decode("utf-8", "replace").splitlines()]
     if len(lines) > most:
         raise SourceUnverified(
@@ -121,13 +125,13 @@ def _for_gpg(git: Git, signers: bytes, private: Path, watch: Watch) -> Git:
         making.mkdir(mode=0o700)
         (making / "gpg.conf").write_text(_GPG_CONF, encoding="ascii")
         answer = run(
-            ["gpg", "--homedir", str(making), "--import"],
+            ["gpg", "--homedir", str(making), "--status-fd", "1", "--import"],
             {"PATH": git.path, "HOME": str(making), "LC_ALL": "C"},
             watch,
             what="reading the public keys of the signers",
             stdin=signers,
         )
-        if answer.code:
+        if b"[GNUPG:] IMPORT_OK " not in answer.out:  # its exit code also speaks of agents that it cannot reach
             shutil.rmtree(making, ignore_errors=True)
             raise SourceUnverified(
                 "gpg finds no usable public key in verify.signers; export them with gpg --armor --export"
