@@ -38,8 +38,8 @@ bench: $(STAMP) ## measure the whole commands against the floor (minutes)
 	@$(BIN)/python -m tests.benchmarks
 
 lock: $(STAMP) ## resolve the dependencies anew and pin them with hashes
-	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra simulator --output-file requirements.lock pyproject.toml
-	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra simulator --extra dev --constraint requirements.lock \
+	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra agent --extra simulator --output-file requirements.lock pyproject.toml
+	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra agent --extra otel --extra simulator --extra dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock pyproject.toml
 
 LOCKFLAGS := --quiet --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links \

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from reconciler.errors import InputError, LedgerError, PlanStale, Problem, Secre
 from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
 from reconciler.locating import located
+from reconciler.outside import USUAL, Outside
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved, worsened
 from reconciler.rotation import kept_until_due
 from reconciler.secrets import Redactor, Secret, resolve
@@ -48,11 +48,6 @@ class Planned:
     partial: bool = False  # --target or --exclude left something out
 
 
-def utc_now() -> str:
-    """Return the time of day, as 2026-01-31T00:00:00Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 class Session:
     """The clusters that one command works on; a context manager that closes what it opened."""
 
@@ -62,16 +57,16 @@ class Session:
         targets: Sequence[Target],
         *,
         observe: telemetry.Observer = telemetry.ignore,
-        now: Callable[[], str] = utc_now,
+        outside: Outside = USUAL,
     ) -> None:
         self.settings = settings
-        self.now = now
+        self.outside = outside
         self.targets = tuple(targets)
         self.observe = observe  # may be exchanged while the session lasts
         self.stop = threading.Event()
         self.kinds = load_kinds()
         self._clients: dict[str, Client] = {}
-        self._ledger: Ledger | None = None
+        self._ledger = outside.ledger
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Session:
@@ -105,9 +100,9 @@ class Session:
         from reconciler.client import Client
 
         ledger = self.known_ledger()
-        for target in self.targets:
+        for target in (*self.targets, *self.outside.neighbours):
             if target.name not in self._clients:
-                client = Client(
+                client = (self.outside.connect or Client)(
                     target,
                     self.settings.credentials(target),
                     sleep=self.stop.wait,
@@ -182,7 +177,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     from reconciler.live import measured, with_ports
 
     owned = session.owned()
-    resources = kept_until_due(session.kinds, manifests.resources, session.now())
+    resources = kept_until_due(session.kinds, manifests.resources, session.outside.now())
     resources = inlined(session.kinds, resources, session.text)
     options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
     left = options.previous - {resource.address for resource in resources} - owned.keys() if options.prune else ()
@@ -194,9 +189,13 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         name: wanted_for(session.kinds, mine, [a for a in (*owned, *left) if a.cluster == name and options.prune])
         for name, mine in by_cluster.items()
     }
+    beside: dict[str, Wanted] = {target.name: {} for target in session.outside.neighbours if target.name in elsewhere}
     states = read(
         session,
-        {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
+        {
+            name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine}
+            for name, mine in {**beside, **wanted}.items()
+        },
         schemas=True,
     )
     for name, mine in by_cluster.items():
@@ -280,6 +279,7 @@ def execute(
     live: Mapping[str, LiveState],
     *,
     parallelism: int,
+    revision: str = "",
 ) -> Report:
     """Do what *approved* says; the caller holds the locks and has made sure that it still holds on *live*."""
     from reconciler.apply import apply
@@ -292,8 +292,10 @@ def execute(
         session.reveal,
         live=live,
         parallelism=parallelism,
+        revision=revision,
         observe=session.observe,
         stop=session.stop,
+        **session.outside.means,
     )
     with contextlib.suppress(LedgerError):  # what was done must be told, whatever becomes of this
         for name, client in session.clients().items():

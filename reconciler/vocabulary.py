@@ -139,6 +139,7 @@ _METADATA: Mapping[str, Any] = {
             "uniqueItems": True,
             "description": "Fields of spec that are neither compared nor written.",
         },
+        "suspend": {"type": "boolean", "description": "Leave the object alone for now; every plan says so."},
     },
     "required": ["name"],
     "additionalProperties": False,

@@ -45,6 +45,7 @@ class Resource:
     labels: Mapping[str, str]
     place: Callable[[strictyaml.Path], Place]  # of a path in the manifest, such as ("spec", "memory_size")
     allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
+    suspended: bool = False  # left alone for now
 
 
 class Manifests(NamedTuple):
@@ -263,4 +264,5 @@ def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> 
         metadata.get("labels", {}),
         draft.locate,
         tuple(sorted(metadata.get("allow", ()))),
+        metadata.get("suspend", False),
     )

@@ -50,6 +50,9 @@ def decide(desk: Desk, resource: Resource) -> Draft | None:
         if address not in desk.held:
             desk.hold(address, "an object of this kind could not be read: it might be this one")
         return None
+    if resource.suspended:
+        desk.hold(address, "suspended in its manifest; take out metadata.suspend to go on with it")
+        return None
     found, renamed_from = desk.named(address), ""
     if resource.renamed_from:
         old = desk.named(address._replace(name=resource.renamed_from))

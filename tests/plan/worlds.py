@@ -34,6 +34,7 @@ class Declared:
     absent: bool = False
     protect: bool | None = None
     renamed_from: str | None = None
+    suspended: bool = False
     ignore: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
