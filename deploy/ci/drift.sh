@@ -15,9 +15,9 @@ $command drift ${RECONCILER_FLAGS:-} >"$out/drift.txt" 2>"$out/drift.log" || cod
 
 {
   case $code in
-    0) printf '## No drift in `%s`\n' "$name" ;;
-    2) printf '## Drift in `%s`\n\n' "$name" ;;
-    *) printf '## Drift in `%s` is not known (exit code %s)\n\n' "$name" "$code" ;;
+    0) printf '## No drift in %s\n' "$name" ;;
+    2) printf '## Drift in %s\n\n' "$name" ;;
+    *) printf '## Drift in %s is not known (exit code %s)\n\n' "$name" "$code" ;;
   esac
   if [ "$code" -ne 0 ]; then
     cat "$out/drift.txt" "$out/drift.log" | head -c 50000 | sed 's/^/    /'

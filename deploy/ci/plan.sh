@@ -20,7 +20,7 @@ code=0
 $command plan ${RECONCILER_FLAGS:-} --out "$out/plan.json" -o markdown >"$out/plan.body" 2>"$out/plan.log" || code=$?
 
 {
-  printf '## Plan for `%s`\n\n' "$name"
+  printf '## Plan for %s\n\n' "$name"
   cat "$out/plan.body"
   if [ "$code" -ne 0 ]; then
     # Indented, not fenced: no text in it can end an indented block.

@@ -76,10 +76,10 @@ class Image:
 
     def execute(self, project: Path, state: Path, *command: str, uid: int = UID, **env: str) -> Done:
         """Run another command than the entry point."""
+        apart = ("/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
+        places = (str(self.root), str(state), str(project), str(uid), self.config["WorkingDir"])
         done = subprocess.run(
-            ["/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
-            + ["/bin/sh", "-c", _ENTER, "enter", str(self.root), str(state), str(project), str(uid)]
-            + [self.config["WorkingDir"], *command],
+            [*apart, "/bin/sh", "-c", _ENTER, "enter", *places, *command],
             env={**self.environment(), **env},
             capture_output=True,
             text=True,
