@@ -284,11 +284,7 @@ def _from_gitlab(forge: Forge, name: str, commit: str) -> tuple[bytes, str]:
             f"commit {commit} is the merge of {len(merged)} merge requests: nothing was approved for it alone"
         )
     request = merged[0]
-    pipelines = [
-        item["id"]
-        for item in forge.pages(f"{forge.base}/merge_requests/{request['iid']}/pipelines")
-        if item["sha"] == request["sha"]
-    ]
+    pipelines = [item["id"] for item in forge.pages(f"{forge.base}/merge_requests/{request['iid']}/pipelines")]
     for pipeline in sorted(pipelines, reverse=True):
         for job in forge.pages(f"{forge.base}/pipelines/{pipeline}/jobs?scope[]=success"):
             if job["name"] == f"reconciler-plan-{name}":

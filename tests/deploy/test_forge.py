@@ -137,9 +137,9 @@ def test_an_artifact_without_a_plan_is_refused(github: FakeForge, tmp_path: Path
 
 
 def test_gitlab_gives_the_plan_of_the_last_job_that_made_one(gitlab: FakeForge, tmp_path: Path) -> None:
-    gitlab.pulls.append({"id": 1, "iid": 7, "state": "merged", "sha": "abc123"})
+    gitlab.pulls.append({"id": 1, "iid": 7, "state": "merged"})
     ask(gitlab, "fetch", "production", tmp_path / "plan.json", code=5)
-    gitlab.pipelines += [{"id": 800, "sha": "older"}, {"id": 900, "sha": "abc123"}]
+    gitlab.pipelines += [{"id": 900}, {"id": 800}]
     gitlab.jobs += [{"id": 3, "name": "lint"}, {"id": 4, "name": "reconciler-plan-production"}]
     gitlab.files[4] = b'{"digest": "3"}'
     ask(gitlab, "fetch", "production", tmp_path / "plan.json")
