@@ -8,7 +8,7 @@ from pathlib import Path
 from reconciler.simulator.testing import Caller, Running
 from tests.cli.rig import Cli
 from tests.cli.test_story import writes
-from tests.deploy.fakeforge import FakeForge, archive
+from tests.deploy.fakeforge import TOKEN, FakeForge, archive
 from tests.deploy.jobs import ask, script
 from tests.deploy.test_forge import merged
 
@@ -117,3 +117,68 @@ def test_drift_opens_an_issue_and_its_end_closes_it(checkout: Cli, server: Runni
 def test_drift_that_cannot_be_known_is_no_drift_and_no_peace(checkout: Cli) -> None:
     done = script(checkout, "drift.sh", code=4, RECONCILER_NAME="production", REDIS_ENTERPRISE_PASSWORD="wrong-one")
     assert "## Drift in production is not known (exit code 4)" in done.out
+
+
+def job(checkout: Cli, fake: FakeForge, name: str, code: int = 0, **env: str) -> str:
+    """Run a whole job, as the workflows do, and return what it said."""
+    given = {**fake.environment(), "RECONCILER_NAME": "production", **env}
+    done = script(checkout, "job.sh", name, code=code, **given)
+    assert TOKEN not in done.out + done.err
+    return done.out + done.err
+
+
+def test_the_jobs_of_a_forge_from_pull_request_to_drift(checkout: Cli, server: Running, github: FakeForge) -> None:
+    summary = checkout.folder / "summary.md"
+    job(checkout, github, "plan", GITHUB_STEP_SUMMARY=str(summary))
+    assert CREATES in summary.read_text()
+    checkout.edit("manifests/shop.yaml", "1GiB", "2GiB")
+    job(checkout, github, "plan")
+    assert [CREATES in comment["body"] for comment in github.comments] == [True]
+    assert "2 GiB" in github.comments[0]["body"]
+
+    merged(github)
+    github.files[5] = archive((checkout.folder / "reconciler-plan" / "plan.json").read_bytes())
+    assert "Apply complete! 4 created" in job(checkout, github, "apply")
+    assert "no issue is open" in job(checkout, github, "drift")
+    caller = Caller(server.core)
+    (role,) = (role for role in caller("GET", "/v1/roles").json() if role["name"] == "app")
+    caller("PUT", f"/v1/roles/{role['uid']}", {"management": "db_viewer"})
+    job(checkout, github, "drift", code=2)
+    assert len(github.issues) == 1
+    caller("PUT", f"/v1/roles/{role['uid']}", {"management": "none"})
+    job(checkout, github, "drift")
+    assert github.issues[0]["state"] == "closed"
+
+
+def test_the_jobs_on_gitlab(checkout: Cli, gitlab: FakeForge) -> None:
+    job(checkout, gitlab, "plan")
+    assert CREATES in gitlab.comments[0]["body"]
+    gitlab.pulls.append({"id": 1, "iid": 7, "state": "merged"})
+    gitlab.pipelines.append({"id": 900})
+    gitlab.jobs.append({"id": 4, "name": "reconciler-plan-production"})
+    gitlab.files[4] = (checkout.folder / "reconciler-plan" / "plan.json").read_bytes()
+    assert "Apply complete! 4 created" in job(checkout, gitlab, "apply")
+
+
+def test_a_job_that_fails_says_so_on_the_pull_request_and_by_its_code(checkout: Cli, github: FakeForge) -> None:
+    checkout.edit("manifests/shop.yaml", "management: none", "managment: none")
+    job(checkout, github, "plan", code=3)
+    assert "**No plan to apply** (exit code 3)" in github.comments[0]["body"]
+
+
+def test_an_apply_without_an_approved_plan_does_nothing(checkout: Cli, server: Running, github: FakeForge) -> None:
+    assert "comes from 0 pull requests" in job(checkout, github, "apply", code=5)
+    assert writes(server) == []
+
+
+def test_the_command_never_sees_the_token_of_the_forge(checkout: Cli, github: FakeForge) -> None:
+    spy = checkout.write("spy.sh", '#!/bin/sh\necho "$1 ${RECONCILER_OUT:+out} ${FORGE_TOKEN:-unseen}" >>seen\n')
+    spy.chmod(0o755)
+    for name in ("plan", "drift"):
+        job(checkout, github, name, RECONCILER="./spy.sh")
+    assert (checkout.folder / "seen").read_text() == "plan out unseen\ndrift out unseen\n"
+
+
+def test_what_is_no_job_is_refused(checkout: Cli, github: FakeForge) -> None:
+    assert "plan, apply or drift" in job(checkout, github, "destroy", code=3)
+    assert github.asked == []
