@@ -70,7 +70,13 @@ class Passed(NamedTuple):
     slept: float
 
 
-Flow = Generator[Call | Wait, Any, T]
+class Reconnect(NamedTuple):
+    """Come in anew, over new connections, after a write that may have shut us out; answered with nothing."""
+
+    port: int = 0  # where the API is from now on; 0 = where it was
+
+
+Flow = Generator[Call | Wait | Reconnect, Any, T]
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from reconciler import telemetry
-from reconciler.calls import Account, Answer, Call, Flow, Passed, Wait
+from reconciler.calls import Account, Answer, Call, Flow, Passed, Reconnect, Wait
 from reconciler.errors import Interrupted, ReconcilerError
 
 T = TypeVar("T")
@@ -29,6 +29,8 @@ class Connection(Protocol):
     def send(self, call: Call) -> Answer: ...
 
     def accepts(self, login: Account) -> bool: ...
+
+    def reconnect(self, port: int = 0) -> None: ...
 
 
 @dataclass(slots=True)
@@ -62,9 +64,12 @@ class Means:
                 step = flow.throw(error) if error is not None else flow.send(answer)
                 answer = error = None
                 try:
-                    answer = (
-                        self._pause(step, waiting) if isinstance(step, Wait) else _call(client_of(step.cluster), step)
-                    )
+                    if isinstance(step, Wait):
+                        answer = self._pause(step, waiting)
+                    elif isinstance(step, Reconnect):
+                        client_of("").reconnect(step.port)
+                    else:
+                        answer = _call(client_of(step.cluster), step)
                 except ReconcilerError as refusal:
                     error = refusal
         except StopIteration as end:

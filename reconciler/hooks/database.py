@@ -82,6 +82,7 @@ def put(writing: Writing) -> Flow[str]:
 
 HOOK = Hook(
     needs=("endpoints", "tags"),
+    figures={"used_memory": "/v1/bdbs/stats/last"},
     decode=decode,
     stamp=stamp,
     complete=complete,

@@ -45,6 +45,7 @@ class Resource:
     labels: Mapping[str, str]
     place: Callable[[strictyaml.Path], Place]  # of a path in the manifest, such as ("spec", "memory_size")
     suspended: bool = False  # left alone for now
+    allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
 
 
 class Manifests(NamedTuple):
@@ -262,5 +263,6 @@ def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> 
         tuple(metadata.get("ignore", ())),
         metadata.get("labels", {}),
         draft.locate,
-        metadata.get("suspend", False),
+        suspended=metadata.get("suspend", False),
+        allow=tuple(sorted(metadata.get("allow", ()))),
     )
