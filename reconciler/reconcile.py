@@ -189,13 +189,10 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         name: wanted_for(session.kinds, mine, [a for a in (*owned, *left) if a.cluster == name and options.prune])
         for name, mine in by_cluster.items()
     }
-    beside: dict[str, Wanted] = {target.name: {} for target in session.outside.neighbours if target.name in elsewhere}
+    wanted |= {target.name: {} for target in session.outside.neighbours if target.name in elsewhere}
     states = read(
         session,
-        {
-            name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine}
-            for name, mine in {**beside, **wanted}.items()
-        },
+        {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
         schemas=True,
     )
     for name, mine in by_cluster.items():

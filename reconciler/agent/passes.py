@@ -25,6 +25,7 @@ from reconciler.drift import Ahead
 from reconciler.errors import (
     AppliedInPart,
     DestroyProtected,
+    ImpactRefused,
     Interrupted,
     LedgerUnwritable,
     PlanTooLarge,
@@ -344,12 +345,12 @@ def _patterns(addresses: Iterable[Address]) -> tuple[str, ...]:
 
 
 def _refused(plan: Plan, options: Options) -> dict[Address, str]:
-    """Return which changes destroy something without consent in git, each with the reason."""
+    """Return which changes do lasting harm without consent in git, each with the reason."""
     refused = {}
     for change in plan.changes:
         try:
             check(replace(plan, changes=(change,), present={}), options)
-        except DestroyProtected as error:
+        except (DestroyProtected, ImpactRefused) as error:
             refused[change.address] = str(error)
         except PlanTooLarge:
             continue

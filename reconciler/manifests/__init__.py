@@ -44,8 +44,8 @@ class Resource:
     ignore: tuple[str, ...]
     labels: Mapping[str, str]
     place: Callable[[strictyaml.Path], Place]  # of a path in the manifest, such as ("spec", "memory_size")
-    allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
     suspended: bool = False  # left alone for now
+    allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
 
 
 class Manifests(NamedTuple):
@@ -263,6 +263,6 @@ def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> 
         tuple(metadata.get("ignore", ())),
         metadata.get("labels", {}),
         draft.locate,
-        tuple(sorted(metadata.get("allow", ()))),
-        metadata.get("suspend", False),
+        suspended=metadata.get("suspend", False),
+        allow=tuple(sorted(metadata.get("allow", ()))),
     )

@@ -159,13 +159,13 @@ def test_who_undoes_us_again_and_again_is_left_alone_and_told_of(tmp_path: Path)
     fleet = Fleet(tmp_path, agent="mode: apply, interval: 1m")
     fleet.run(60)
     for _ in range(20):
-        fleet.edit("/v1/roles", "app", management="db_viewer")
+        fleet.edit("/v1/redis_acls", "app-keys", acl="+@all ~*")
         fleet.run(120)
-    corrections = [line for line in fleet.sent() if line.startswith("PUT /v1/roles/")]
+    corrections = [line for line in fleet.sent() if line.startswith("PUT /v1/redis_acls/")]
     assert len(corrections) == 3
-    assert fleet.status().held == ("Role/app management: undone by others 3 times in an hour; left alone",)
+    assert fleet.status().held == ("RedisACL/app-keys acl: undone by others 3 times in an hour; left alone",)
     fleet.run(7200)
-    assert fleet.wire("/v1/roles", "app")["management"] == "none"
+    assert fleet.wire("/v1/redis_acls", "app-keys")["acl"] == "+@read ~app:*"
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_after_a_restart_the_last_good_commit_is_enforced_and_the_bad_one_still_
     bad = fleet.source.commit(base=BASE.replace("100MiB", "-1"))
     fleet.restart()
     fleet.edit("/v1/bdbs", "sessions", memory_size=200 * 1024**2)
-    fleet.run(60)
+    fleet.run(600)
     assert fleet.wire("/v1/bdbs", "sessions")["memory_size"] == 100 * 1024**2
     assert (fleet.board.status.source.revision, fleet.board.status.source.rejected) == ("rev-1", bad)
 
@@ -325,3 +325,21 @@ def test_a_cluster_may_refer_to_what_another_one_holds(tmp_path: Path) -> None:
     fleet.run(7200)
     assert len(fleet.sent("east")) == writes
     assert fleet.status("west").failure is None
+
+
+def test_lasting_harm_needs_consent_in_the_manifest(fleet: Fleet) -> None:
+    text = BASE.replace("memory_size: 100MiB", "memory_size: 100MiB\n  data_persistence: aof")
+    fleet.source.commit(base=text)
+    fleet.run(60)
+    assert fleet.wire("/v1/bdbs", "sessions")["data_persistence"] == "aof"
+    text = text.replace("aof", "disabled")
+    fleet.source.commit(base=text)
+    fleet.run(600)
+    assert fleet.wire("/v1/bdbs", "sessions")["data_persistence"] == "aof"
+    (held,) = fleet.status().held
+    assert "metadata.allow: [" in held
+    allowed = held.partition("metadata.allow: [")[2].partition("]")[0]
+    fleet.source.commit(base=text.replace("{name: sessions}", f"{{name: sessions, allow: [{allowed}]}}"))
+    fleet.run(600)
+    assert fleet.wire("/v1/bdbs", "sessions")["data_persistence"] == "disabled"
+    assert fleet.status().held == ()

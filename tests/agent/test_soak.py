@@ -27,7 +27,9 @@ class Git:
         acl = "kind: RedisACL\nmetadata: {name: keys}\nspec: {acl: +@read ~app:*}\n"
         documents = [acl]
         for name, management in self.roles.items():
-            documents.append(f"kind: Role\nmetadata: {{name: {name}}}\nspec: {{management: {management}}}\n")
+            documents.append(
+                f"kind: Role\nmetadata: {{name: {name}, allow: [may-cut-off]}}\nspec: {{management: {management}}}\n"
+            )
         for name, size in self.databases.items():
             if size is None:
                 documents.append(f"kind: Database\nmetadata: {{name: {name}, state: absent}}\n")

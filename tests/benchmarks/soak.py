@@ -64,8 +64,10 @@ class Agent:
         body, now = b"{}", str(int(time.time()))
         signature = hmac.new(HOOK.encode(), now.encode() + b"." + body, hashlib.sha256).hexdigest()
         headers = {"X-Reconciler-Timestamp": now, "X-Reconciler-Signature": f"sha256={signature}"}
+        if not self.url:
+            return
         request = urllib.request.Request(f"{self.url}hooks/generic", body, headers, method="POST")
-        with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=5):
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5):
             pass
 
     def kill(self) -> None:
