@@ -81,6 +81,16 @@ class Field:
     items: Field | None = None  # of an array
     holds_secret: bool = False  # this field or anything below it is secret
     variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
+    along: bool = False  # x-along: goes with every update, differing or not
+
+
+class Span(NamedTuple):
+    """An `x-rest.spans`: how a spec names the clusters that its one object stands in."""
+
+    field: str  # a list of objects; the `cluster` of each is a cluster of the project
+    member: str  # the kind as which the object shows in each of them
+    lost: str = ""  # a list of those clusters that are gone for good
+    needs: tuple[str, ...] = ()  # of these fields, an item that is new has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,7 @@ class Kind:
     list_key: str = ""  # the list stands at this key of the answer
     since: str = ""  # first server version that has the kind
     until: str = ""  # last one
+    spans: Span | None = None  # one object stands in several clusters
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
     validator: Validator = field(init=False, repr=False, compare=False)  # of spec
@@ -209,6 +220,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         items=items,
         holds_secret=bool(hides) or any(child.holds_secret for child in below),
         variants="x-variants" in schema,
+        along=schema.get("x-along", False),
     )
 
 
@@ -238,6 +250,7 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         list_key=rest.get("list", ""),
         since=rest.get("since", ""),
         until=rest.get("until", ""),
+        spans=Span(**{**rest["spans"], "needs": tuple(rest["spans"].get("needs", ()))}) if "spans" in rest else None,
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),
     )

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from reconciler.calls import Answer, Call, Flow
+from reconciler.calls import Answer, Around, Call, Flow, Neighbour
 from reconciler.errors import ReadIncomplete, ReconcilerError, Refused
 from reconciler.flows import listing
 from reconciler.hooks import hook_of
@@ -46,7 +46,19 @@ class Reader(Getter, Protocol):
     def open(self) -> Answer: ...
 
 
-def read(client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, cluster: str) -> LiveState:
+class Surroundings(NamedTuple):
+    """The other clusters, for what stands in several of them."""
+
+    clients: Mapping[str, Getter] = {}  # of this run, our own too
+    neighbours: Mapping[str, Neighbour] = {}
+
+
+ALONE = Surroundings()
+
+
+def read(
+    client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, cluster: str, around: Surroundings = ALONE
+) -> LiveState:
     """Return the objects of each *wanted* kind, and of the kinds that they refer to: those with their names only.
 
     Raises ReadIncomplete when any list is not whole, Refused while the cluster is being upgraded, and what the
@@ -58,7 +70,7 @@ def read(client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, cluster: str
     complete = _with_referenced(kinds, wanted)
     with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
         queries = [(kinds[name], fields) for name, fields in complete.items()]
-        lists = dict(zip(complete, _in_parallel(client, queries), strict=True))
+        lists = dict(zip(complete, _in_parallel(client, queries, around), strict=True))
         names = {name: _names(kinds[name], lists[name]) for name in complete}
         notes = [note for name in complete for note in _nameless(cluster, kinds[name], lists[name])]
         objects = {
@@ -100,29 +112,35 @@ def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> fro
     return frozenset(ports - {0})
 
 
-def _in_parallel(client: Reader, queries: list[tuple[Kind, frozenset[str] | None]]) -> list[list[Any]]:
+def _in_parallel(
+    client: Reader, queries: list[tuple[Kind, frozenset[str] | None]], around: Surroundings
+) -> list[list[Any]]:
     if not queries:
         return []
     with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(queries)), thread_name_prefix="read") as pool:
-        return list(pool.map(lambda query: _list(client, *query), queries))
+        return list(pool.map(lambda query: _list(client, query[0], query[1], around), queries))
 
 
-def _list(client: Reader, kind: Kind, fields: frozenset[str] | None) -> list[Any]:
-    objects = drive(client, listing(kind, fields))
+def _list(client: Reader, kind: Kind, fields: frozenset[str] | None, around: Surroundings) -> list[Any]:
+    objects = drive(client, listing(kind, fields), around)
     if not all(isinstance(item, dict) and _usable_uid(item.get(kind.id)) for item in objects):
         raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object with a {kind.id}")
     return objects
 
 
-def drive(client: Getter, flow: Flow[T]) -> T:
+def drive(client: Getter, flow: Flow[T], around: Surroundings = ALONE) -> T:
     """Do what a flow that only reads asks for, and return what it ends with."""
     try:
         step = next(flow)
         while True:
-            if not isinstance(step, Call) or step.method != "GET" or step.cluster:
-                raise TypeError("a flow that reads yields GETs of its own cluster and nothing else")
+            if isinstance(step, Around):
+                step = flow.send(around.neighbours)
+                continue
+            if not isinstance(step, Call) or step.method != "GET":
+                raise TypeError("a flow that reads yields GETs and nothing else")
             try:
-                answer = client.get(step.path, missing_ok=step.missing_ok, shape=step.shape, tolerant=step.tolerant)
+                asked = around.clients[step.cluster] if step.cluster else client
+                answer = asked.get(step.path, missing_ok=step.missing_ok, shape=step.shape, tolerant=step.tolerant)
             except ReconcilerError as error:
                 step = flow.throw(error)
             else:

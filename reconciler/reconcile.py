@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from reconciler import drift, normalize, telemetry
+from reconciler.calls import Neighbour
 from reconciler.errors import InputError, LedgerError, PlanStale, Problem, SecretMissing
 from reconciler.kinds import Address, load_kinds
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
@@ -100,6 +101,11 @@ class Session:
                 self._clients[target.name] = client
         return self._clients
 
+    def neighbours(self) -> Mapping[str, Neighbour]:
+        """Return where every cluster of the project is, and whether it takes part."""
+        here = {target.name for target in self.targets}
+        return {target.name: Neighbour(target.urls, target.name in here) for target in self.settings.targets}
+
     def ledger(self) -> Ledger:
         """Return the ledger, made where there is none yet."""
         from reconciler.ledger import Ledger
@@ -144,8 +150,10 @@ def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]
 
     clients, ledger = session.clients(), session.known_ledger()
 
+    around = live.Surroundings(clients, session.neighbours())
+
     def one(name: str) -> LiveState:
-        return live.read(clients[name], session.kinds, wanted[name], name)
+        return live.read(clients[name], session.kinds, wanted[name], name, around)
 
     if len(wanted) == 1:
         states = [one(name) for name in wanted]
@@ -263,6 +271,7 @@ def execute(
         parallelism=parallelism,
         observe=session.observe,
         stop=session.stop,
+        neighbours=session.neighbours(),
     )
     with contextlib.suppress(LedgerError):  # what was done must be told, whatever becomes of this
         for name, client in session.clients().items():

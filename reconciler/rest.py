@@ -116,7 +116,7 @@ def _encode_value(field: Field, value: Any, ids: Ids, reveal: Reveal) -> Any:
         value = [value[key] for key in sorted(value)]
     if isinstance(value, list | tuple):
         return [_encode_value(field.items, item, ids, reveal) if field.items else item for item in value]
-    if field.reference and isinstance(value, str):
+    if field.reference and isinstance(value, str) and not field.reference.cluster_from:
         return _encode_reference(field.reference, value, ids)
     if isinstance(value, Mapping):
         return _encode_object(field.properties, value, ids, reveal)
@@ -232,6 +232,8 @@ def _converter(field: Field) -> _Convert | None:
         each = _converter(field.items)
         return _list_converter(each) if each is not None else None
     if field.reference:
+        if field.reference.cluster_from:  # ids of another cluster mean nothing here: the hook puts in names
+            return None
         return _name_converter(field.reference)
     table = {key: entry for key, entry in _wire_fields(field.properties).items() if entry != (key, None)}
     return _object_converter(table) if table else None

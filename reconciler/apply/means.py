@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from reconciler import telemetry
-from reconciler.calls import Answer, Call, Flow, Passed, Wait
+from reconciler.calls import Answer, Around, Call, Flow, Neighbour, Passed, Wait
 from reconciler.errors import Interrupted, ReconcilerError
 
 T = TypeVar("T")
@@ -38,6 +38,8 @@ class Means:
     random: Random = field(default_factory=Random)
     observe: telemetry.Observer = telemetry.ignore
     stop: threading.Event = field(default_factory=threading.Event)
+    neighbours: Mapping[str, Neighbour] = field(default_factory=dict)  # every cluster of the project
+    alone: threading.Lock = field(default_factory=threading.Lock)  # of changes that span clusters: one at a time
     _gate: threading.Lock = field(default_factory=threading.Lock)
 
     def tell(self, name: str, attributes: Mapping[str, Any]) -> None:
@@ -53,16 +55,17 @@ class Means:
 
         Raises what the flow raises, and Interrupted in a pause once we are asked to stop.
         """
-        answer: Answer | Passed | None = None
+        answer: Answer | Passed | Mapping[str, Neighbour] | None = None
         error: ReconcilerError | None = None
         try:
             while True:
                 step = flow.throw(error) if error is not None else flow.send(answer)
                 answer = error = None
                 try:
-                    answer = (
-                        self._pause(step, waiting) if isinstance(step, Wait) else _call(client_of(step.cluster), step)
-                    )
+                    if isinstance(step, Wait):
+                        answer = self._pause(step, waiting)
+                    else:
+                        answer = self.neighbours if isinstance(step, Around) else _call(client_of(step.cluster), step)
                 except ReconcilerError as refusal:
                     error = refusal
         except StopIteration as end:

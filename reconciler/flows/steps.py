@@ -59,11 +59,15 @@ class Task:
     def hook(self) -> Hook:
         return hook_of(self.kind)
 
+    def doubt(self, unclear: bool) -> None:
+        """Note whether something was sent and nobody knows what it came to."""
+        self.unclear = unclear
+
     def writing(
         self, wire: Mapping[str, Any], uid: Uid | None = None, live: Mapping[str, Any] | None = None
     ) -> Writing:
         """Return what a hook gets to see of one write."""
-        return Writing(self.kind, self.address, uid, wire, live or {}, self.uid_of, self.operation)
+        return Writing(self.kind, self.address, uid, wire, live or {}, self.uid_of, self.operation, self.doubt)
 
     def plain(self) -> dict[str, Any]:
         """Return what an update sends to the object itself, and not through a door."""

@@ -20,6 +20,10 @@ class Marks(NamedTuple):
     owner: str = ""  # who else manages it, in words
 
 
+def _nobody_cares(unclear: bool) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Writing:
     """One write, as the flows of a hook see it."""
@@ -31,6 +35,7 @@ class Writing:
     live: Mapping[str, Any]  # the object as it was just read; nothing for a create
     uid_of: Callable[[Address], Uid]  # of anything on any cluster of the run; raises Conflict where there is none
     operation: str = ""  # op id of the ledger
+    doubt: Callable[[bool], None] = _nobody_cares  # tell whether something was sent and nobody knows what it came to
 
 
 class Posted(NamedTuple):
@@ -78,6 +83,9 @@ class Hook:
     post: Callable[[Writing], Flow[Posted]] | None = None
     put: Callable[[Writing], Flow[str]] | None = None  # returns an action to wait for, "" for none
     remove: Callable[[Writing], Flow[None]] | None = None
+    after: Callable[[Writing], Flow[None]] | None = None  # what a create or update does once the object is ready
+    begun: Callable[[Mapping[str, Any]], Json] = dict  # (spec of a create) → what of it the very first call makes
+    under_way: Callable[[], Flow[bool]] | None = None  # whether a create of such an object is running
 
 
 NOTHING = Hook()

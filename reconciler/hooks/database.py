@@ -32,7 +32,9 @@ def decode(spec: Json, wire: Mapping[str, Any]) -> Marks:
             spec["port"] = ports[0]
         else:
             del spec["port"]
-    tags = _tags(wire)
+    tags, guid = _tags(wire), wire.get("crdt_guid")
+    if guid and isinstance(guid, str):
+        return Marks(owner=f"the Active-Active database {wire.get('name')} ({guid}), of which it is an instance")
     if not any(map(_is_mark, tags)):
         return Marks()
     if isinstance(spec.get("tags"), list):
@@ -59,7 +61,7 @@ def complete(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
 
 
 HOOK = Hook(
-    needs=("endpoints", "tags"),
+    needs=("endpoints", "tags", "crdt_guid"),
     decode=decode,
     stamp=stamp,
     complete=complete,

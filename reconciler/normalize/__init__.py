@@ -153,15 +153,18 @@ def _shown(field: Field, value: Any) -> Any:
         return [shown for item in value if (shown := _shown(field.items, item)) is not MISSING]
     if field.properties and type(value) is dict:
         below = field.properties
-        return {
+        out = {
             name: shown
             for name, item in value.items()
             if (shown := _shown(below[name], item) if name in below else item) is not MISSING
         }
+        return out if out or not value else MISSING  # an object of secrets alone shows nothing of itself
     return value
 
 
 def _hidden_below(field: Field, path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if field.write_only and field.along:
+        return  # said with every write, and so never a difference
     if field.write_only or is_value_from(value):
         yield path, value
     elif field.items is not None and type(value) is list:

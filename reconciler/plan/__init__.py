@@ -33,6 +33,7 @@ from reconciler.plan.limits import check
 from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json
 from reconciler.plan.referred import hold_referred
 from reconciler.plan.selection import select
+from reconciler.plan.spans import hold_absent
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -86,6 +87,7 @@ def make_plan(
     follow_renames(desk, mine)
     drafts = [draft for resource in mine if (draft := decide(desk, resource)) is not None]
     drafts += [draft for draft in leave(desk, resources) if chosen is None or draft.address in chosen]
+    drafts = hold_absent(desk, drafts)
     drafts = _check_references(desk, drafts, mine, resources)
     drafts = hold_referred(desk, drafts, mine)
     drafts = _repoint(desk, drafts, mine)

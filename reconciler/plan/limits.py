@@ -42,7 +42,7 @@ def _needs_consent(plan: Plan, change: Change, options: Options) -> str:
         names.add(str(change.address._replace(cluster="")))
     if names & options.allow_destroy:
         return ""
-    verb = "delete" if change.action is Action.DELETE else "replace"
+    verb = change.action.name.lower()
     reason = f" ({change.why})" if change.why else ""
     way = f"--allow-destroy {change.address}"
     if change.action is Action.DELETE:
