@@ -1,8 +1,8 @@
 """The words of flows: calls and pauses that are yielded, and the answers that come back. Pure.
 
 A flow is a generator without I/O: it yields a `Call` or a `Wait` and is sent an `Answer` or a `Passed`; it may also ask
-what is `Around`. `hooks` and `flows` are written in these words; `live` and the engine drive them; the client sends what
-they ask for.
+what is `Around`. `hooks` and `flows` are written in these words; `live` and the engine drive them; the client sends
+what they ask for.
 """
 
 from __future__ import annotations

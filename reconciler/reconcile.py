@@ -303,10 +303,14 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     if unknown:
         raise InputError(unknown)
     pages = []
+    told: set[tuple[str, int | str]] = set()  # what spans clusters shows on each of them, and is told of once
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
         for name in names:
-            mine = cluster if len(session.targets) > 1 else ""
-            text = exporting.manifests_of(session.kinds[name], state.objects[name], cluster=mine)
+            mine = cluster if len(session.targets) > 1 or session.kinds[name].spans else ""
+            objects = [one for one in state.objects[name] if (name, one.uid) not in told]
+            if session.kinds[name].spans:
+                told.update((name, one.uid) for one in objects)
+            text = exporting.manifests_of(session.kinds[name], objects, cluster=mine)
             if text:
                 file = f"{name.lower()}.yaml"
                 pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))

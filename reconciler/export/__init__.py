@@ -15,6 +15,7 @@ from reconciler.export.yamltext import document
 from reconciler.kinds import MISSING, Field, Kind
 from reconciler.plan import LiveObject
 from reconciler.plan.graph import references
+from reconciler.plan.spans import places
 from reconciler.quantities import UNITS
 from reconciler.render.escape import clean
 from reconciler.rest import uid_of_unnamed
@@ -53,6 +54,10 @@ def _left_out(kind: Kind, found: LiveObject, namesakes: int) -> str:
         return "it is built into the cluster"
     if found.owner:
         return f"it is managed by {found.owner}"
+    if kind.spans:
+        strange = [name for name in places(kind, found.spec) if name.startswith("#")]
+        if strange:
+            return f"it has an instance on {strange[0][1:]}, a cluster that is not in this run"
     if namesakes > 1:
         return f"{namesakes} live objects have this name"
     pattern, limit = kind.name_schema.get("pattern"), kind.name_schema.get("maxLength", 255)

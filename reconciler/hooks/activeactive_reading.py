@@ -25,8 +25,21 @@ SHADOWED = (  # settings that somebody can change on one instance alone, and tha
     "memory_size",
     "proxy_policy",
 )
+_SAID = (  # settings that a read of the whole may leave out; any instance can tell them then
+    "oss_cluster",
+    "oss_sharding",
+    "rack_aware",
+    "redis_version",
+    "replication",
+    "shard_key_regex",
+    "sharding",
+    "shards_count",
+    "shards_placement",
+    "tls_mode",
+    *SHADOWED,
+)
 ACCESS = ("roles_permissions", "default_user")  # of an instance, and kept by its cluster alone
-_OF_DATABASE = ("uid", "crdt_guid", "status", "port", "endpoints", "redis_version", *ACCESS, *SHADOWED)
+_OF_DATABASE = ("uid", "crdt_guid", "status", "port", "endpoints", *ACCESS, *_SAID)
 _API_PORT = "9443"
 
 
@@ -167,9 +180,10 @@ def _understood(body: Json, titles: Mapping[str, str], databases: Mapping[str, M
     seen, shadows = dict(shared), {part.cluster: _shadows(part, shared) for part in parts}
     for part in reversed(parts):  # the first one that goes its own way is what is shown
         seen.update(shadows[part.cluster])
-    versions = [part.local["redis_version"] for part in parts if part.local and part.local.get("redis_version")]
-    if versions:
-        seen.setdefault("redis_version", versions[0])
+    for part in parts:
+        for name in _SAID:
+            if part.local and name in part.local and name not in part.config:
+                seen.setdefault(name, part.local[name])
     instances = [_instance(part, shared) for part in parts]
     more = {PARTS: parts, SHADOWS: {name: one for name, one in shadows.items() if one}, SHARED: shared}
     return {**body, "default_db_config": seen, "instances": instances, **more}

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reconciler.calls import Around, Flow, Neighbour, Pace, ask, pause
+from reconciler.calls import Around, Flow, Neighbour, Pace, ask, clock_time, pause
 from reconciler.errors import ActionFailed, Ambiguous, ChangedUnderneath, Conflict, Refused, Rejected
 from reconciler.hooks.activeactive_reading import ACCESS, PARTS, PATH, SHADOWS, SHARED, Part, name_on, place
-from reconciler.hooks.activeactive_tasks import at_rest, done
+from reconciler.hooks.activeactive_tasks import SECONDS, at_rest, done
 from reconciler.hooks.base import Json, Posted, Writing
 from reconciler.kinds import Address
 
@@ -52,8 +52,9 @@ def put(writing: Writing) -> Flow[str]:
         yield from done(writing, "POST", f"{path}/updates", {"add_instances": (yield from _described(coming))})
         live = yield from _rested(writing)
     if going:
+        leaving = [part for part in live[PARTS] if part.id in going]
         yield from done(writing, "POST", f"{path}/updates", {"remove_instances": going})
-        yield from _rested(writing)
+        yield from _cleared(leaving)
     return ""
 
 
@@ -62,14 +63,26 @@ def remove(writing: Writing) -> Flow[None]:
     live = yield from at_rest(writing.uid or "")
     if live is not None:
         yield from done(writing, "DELETE", f"{PATH}/{writing.uid}", None)
+        yield from _cleared(live[PARTS])
+
+
+def _cleared(parts: Iterable[Part]) -> Flow[None]:
+    """Wait until the databases of *parts* are gone, as far as anybody can look: their names and ports are free then."""
+    for part in parts:
+        until = (yield from clock_time()) + SECONDS
+        pace = Pace()
+        while part.local is not None:
+            answer = yield from ask("GET", f"/v1/bdbs/{part.local['uid']}", cluster=part.cluster)
+            status = answer.body.get("status") if isinstance(answer.body, Mapping) else None
+            if answer.status == 404 or "delete" not in str(status):
+                break
+            if (yield from pause(pace, f"{part.cluster}: {status}")) > until:
+                raise ActionFailed(f"the instance on {part.cluster} is still {status} after {SECONDS:.0f} s")
 
 
 def after(writing: Writing) -> Flow[None]:
     """Write what each cluster keeps of its own instance: who may use it."""
-    wanted = _by_cluster(writing.wire)
-    if not any(name in item for item in wanted.values() for name in ACCESS):
-        return
-    live = yield from _rested(writing)
+    wanted, live = _by_cluster(writing.wire), (yield from _rested(writing))
     for part in live[PARTS]:
         access = {name: wanted[part.cluster][name] for name in ACCESS if name in wanted.get(part.cluster, ())}
         if part.local is None and access:

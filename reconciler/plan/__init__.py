@@ -33,7 +33,7 @@ from reconciler.plan.limits import check
 from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json
 from reconciler.plan.referred import hold_referred
 from reconciler.plan.selection import select
-from reconciler.plan.spans import hold_absent
+from reconciler.plan.spans import hold_absent, moves
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -74,7 +74,7 @@ def make_plan(
     recorded) or "missing". Raises InputError with every problem that the manifests have against these clusters, and
     Refused when an empty input together with prune would delete everything.
     """
-    _refuse_empty(desired, live, owned, options)
+    _refuse_empty(desired, live, {a: mine for a, mine in owned.items() if not moves(kinds, a, desired)}, options)
     desk = Desk(kinds, live, owned, options, secrets)
     resources = desk.resources = _once(desk, desired)
     chosen = select(

@@ -5,6 +5,7 @@ A body is in spec form: names for uids, `{valueFrom: …}` for secrets, no name 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,9 @@ from reconciler.kinds import MISSING, Field, Impact, Kind
 from reconciler.normalize import canonical, hidden_values, is_value_from, label
 
 Spec = Mapping[str, Any]
+
+_NAME = re.compile(r"[^.\[]+")
+_ITEM = re.compile(r"\[(?:[^\]]|\](?![.\[]|\Z))*\]")  # a label may hold brackets of its own
 
 _IMPACT_WORDS = {
     "new-connections": "new connections behave differently; clients must follow",
@@ -113,13 +117,18 @@ def top(path: str) -> str:
 
 
 def fields_along(kind: Kind, path: str) -> Iterator[Field]:
-    """Yield the fields that *path* goes through, from the top, as far as objects reach."""
-    fields = kind.fields
-    for name in path.partition("[")[0].split("."):
-        if name not in fields:
+    """Yield the fields that *path* goes through, from the top, also through items of keyed lists."""
+    fields, rest = kind.fields, path
+    while rest:
+        name = _NAME.match(rest)
+        if name is None or name[0] not in fields:
             return
-        yield fields[name]
-        fields = fields[name].properties
+        field, rest = fields[name[0]], rest[name.end() :]
+        yield field
+        item = _ITEM.match(rest)
+        if item is not None and field.items is not None:
+            field, rest = field.items, rest[item.end() :]
+        fields, rest = field.properties, rest.removeprefix(".")
 
 
 def immutable_field(kind: Kind, change: FieldChange) -> str:

@@ -6,7 +6,7 @@ cluster that is concerned takes part in the run: only then are their locks held.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.kinds import Address, Kind
@@ -81,9 +81,14 @@ def consent_to_leave(desk: Desk, resource: Resource, live: LiveObject, fields: l
     return Consent.ALLOW_DESTROY if protected else Consent.NOTHING, why
 
 
-def moved_home(address: Address, kind: Kind, resources: Mapping[Address, Resource]) -> Address | None:
-    """Return under which address something that spans clusters is declared now, if it is not *address*."""
-    if not kind.spans:
+def moved_home(address: Address, kind: Kind | None, declared: Iterable[Address]) -> Address | None:
+    """Return under which of the *declared* addresses something that spans clusters stands now, if not as *address*."""
+    if kind is None or not kind.spans:
         return None
-    others = [one for one in resources if one.kind == address.kind and one.name == address.name]
-    return next((one for one in sorted(others) if one != address), None)
+    same = [one for one in declared if one.kind == address.kind and one.name == address.name]
+    return min(same) if same and address not in same else None
+
+
+def moves(kinds: Mapping[str, Kind], address: Address, desired: Iterable[Resource]) -> bool:
+    """Tell whether another cluster coordinates now what is owned as *address*."""
+    return moved_home(address, kinds.get(address.kind), (one.address for one in desired)) is not None

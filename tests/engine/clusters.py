@@ -32,13 +32,13 @@ CARTS = Address("dc1", "ActiveActiveDatabase", "carts")
 GIB = 1 << 30
 
 
-def declared(
-    kind: str, name: str, spec: Mapping[str, Any], *, cluster: str = "dc1", **more: Any
-) -> Resource:
+def declared(kind: str, name: str, spec: Mapping[str, Any], *, cluster: str = "dc1", **more: Any) -> Resource:
     """Return a resource as the manifests give it."""
     rest: dict[str, Any] = {"absent": False, "protect": None, "renamed_from": None, "ignore": (), "labels": {}}
     place = Place("carts.yaml", 1, 1)
-    return Resource(Address(cluster, kind, name), canonical(KINDS[kind], spec), place=lambda path: place, **{**rest, **more})
+    return Resource(
+        Address(cluster, kind, name), canonical(KINDS[kind], spec), place=lambda path: place, **{**rest, **more}
+    )
 
 
 def instance(cluster: str, **fields: Any) -> dict[str, Any]:
@@ -62,7 +62,9 @@ class Rig:
         world = World(self.clock)
         self.cores = {
             name: Core(
-                Settings(cluster_name=NAMES[name], username=f"admin@{NAMES[name]}", password=f"secret-{name}", **settings),
+                Settings(
+                    cluster_name=NAMES[name], username=f"admin@{NAMES[name]}", password=f"secret-{name}", **settings
+                ),
                 seed=3,
                 world=world,
             )

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from reconciler import strictyaml
 from reconciler.errors import DestroyProtected, InputError
+from reconciler.export import manifests_of
 from reconciler.plan import Action, Options, check
 from tests.engine.clusters import CARTS, GIB, KINDS, Rig, carts, declared, instance
 
@@ -84,7 +86,7 @@ def test_a_third_cluster_joins_and_one_leaves_with_consent(rig: Rig) -> None:
     two = [carts("dc1", "dc3")]
     plan = rig.plan(two)
     assert plan.changes[0].why == "it leaves dc2, with the data there"
-    with pytest.raises(DestroyProtected, match="update dc1:ActiveActiveDatabase/carts .it leaves dc2"):
+    with pytest.raises(DestroyProtected, match="the plan would update dc1:ActiveActiveDatabase/carts"):
         check(plan, Options())
     check(plan, Options(allow_destroy=frozenset({str(CARTS)})))
     rig.right(two)
@@ -225,7 +227,8 @@ def using(role: str) -> dict[str, Any]:
 
 
 def test_each_instance_has_roles_of_its_own_cluster(rig: Rig) -> None:
-    rig.right([declared("Role", f"other-{number}", {"management": "none"}, cluster="dc2") for number in range(3)])
+    for number in range(3):  # the same name has another uid on each cluster
+        rig.call("dc2", "POST", "/v1/roles", {"name": f"other-{number}", "management": "none"})
     one = carts(instance("dc1", **using("east")), instance("dc2", **using("west"), default_user=False))
     everything = [one, *access("dc1", "east"), *access("dc2", "west")]
     plan = rig.plan(everything)
@@ -289,9 +292,7 @@ def test_instances_are_no_databases_of_their_own(rig: Rig) -> None:
     rig.right([one, plain])
     assert rig.plan([one, plain], prune=True).changes == ()
     same = declared("Database", "carts", {"memory_size": GIB}, cluster="dc2")
-    assert held(rig.plan([one, same]))["dc2:Database/carts"].startswith(
-        "managed by the Active-Active database carts"
-    )
+    assert held(rig.plan([one, same]))["dc2:Database/carts"].startswith("managed by the Active-Active database carts")
 
 
 def test_another_coordinating_cluster_takes_over_without_a_change(rig: Rig) -> None:
@@ -307,3 +308,39 @@ def test_secrets_are_nowhere_in_a_plan(rig: Rig) -> None:
     from reconciler.plan import to_json
 
     assert "secret-dc" not in json.dumps(to_json(rig.plan([carts("dc1", "dc2")])), default=str)
+
+
+def test_the_port_of_an_instance_cannot_be_changed(rig: Rig) -> None:
+    rig.right([carts("dc1", instance("dc2", db_config={"port": 12345}))])
+    plan = rig.plan([carts("dc1", instance("dc2", db_config={"port": 12346}))])
+    assert (plan.changes[0].action, plan.changes[0].why) == (Action.REPLACE, "port cannot be changed")
+    with pytest.raises(DestroyProtected):
+        check(plan, Options())
+
+
+def test_what_is_exported_declares_it_as_it_is(rig: Rig) -> None:
+    one = carts(
+        instance("dc1", **using("east")),
+        instance("dc2", **using("west"), compression=5, default_user=False, db_config={"memory_size": 2 * GIB}),
+        config={"module_list": [{"module_name": "search"}], "tls_mode": "enabled"},
+    )
+    rig.right([one, *access("dc1", "east"), *access("dc2", "west")])
+    objects = rig.read()["dc1"].objects
+    text = manifests_of(KINDS["ActiveActiveDatabase"], objects["ActiveActiveDatabase"], cluster="dc1")
+    (document,) = [each.value for each in strictyaml.parse(text.encode(), "export.yaml", strictyaml.Bounds())[0]]
+    assert document["metadata"] == {"name": "carts", "cluster": "dc1"}
+    (west,) = [item for item in document["spec"]["instances"] if item["cluster"] == "dc2"]
+    assert (west["compression"], west["db_config"]["memory_size"], west["default_user"]) == (5, "2GiB", False)
+    assert west["roles_permissions"] == [{"role": "west", "redis_acl": "west-keys"}]
+    back = declared("ActiveActiveDatabase", "carts", document["spec"])
+    assert rig.plan([back]).changes == ()
+    assert "carts" not in manifests_of(KINDS["Database"], objects["Database"])
+
+
+def test_an_instance_on_a_cluster_that_nobody_declared_is_not_exported(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    del rig.cores["dc2"]
+    rig.run = ["dc1"]
+    (found,) = rig.read()["dc1"].objects["ActiveActiveDatabase"]
+    assert [item["cluster"] for item in found.spec["instances"]] == ["#b.example.com", "dc1"]
+    assert manifests_of(KINDS["ActiveActiveDatabase"], [found]) == ""
