@@ -18,6 +18,16 @@ FIRST_LOOK = 0.05
 SLOWEST = 15.0
 
 
+class Account(NamedTuple):
+    """Who asks, where it is not the account of this run: a call as somebody else only tries whether that works."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "Account(…)"
+
+
 class Call(NamedTuple):
     """One request, before anything is sent."""
 
@@ -27,6 +37,7 @@ class Call(NamedTuple):
     cluster: str = ""  # another cluster than the one that the flow is about
     missing_ok: bool = True  # of a GET: 404 is an answer too
     shape: type | None = None  # of a GET: an answer that is none counts as broken
+    login: Account | None = None  # of a GET: answered with 200 or 401, and nothing else is done about either
     tolerant: bool = False  # of a GET: an element that makes no sense does not spoil the rest
 
 

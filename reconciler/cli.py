@@ -28,6 +28,7 @@ COMMANDS = {
     "export": "Write manifests for what a cluster holds.",
     "outputs": "Print what applications need to connect to each database.",
     "kinds": "List what can be declared, or the fields of one kind.",
+    "explain": "Explain a kind or a field: what it takes, what a change does, an example.",
     "history": "List the runs in the ledger.",
     "snapshot": "Read a cluster into a file that the embedded API server can start from.",
     "simulate": "Serve the embedded API server.",

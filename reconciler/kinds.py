@@ -40,6 +40,7 @@ class Reference:
     as_string: bool = False  # the API wants "7", not 7
     literals: tuple[str, ...] = ()  # values that are not names, such as "all"
     defer: bool = False  # may be set in a second step where references form a ring
+    address_into: str = ""  # the property beside it that gets HOST:PORT of the other object, where that is known
     cluster_from: str = ""  # the property beside it that names the cluster of the other object; "" = the same cluster
 
 
@@ -79,9 +80,16 @@ class Field:
     impacts: tuple[Impact, ...] = ()  # x-impact
     properties: Mapping[str, Field] = field(default_factory=dict)  # children of an object
     items: Field | None = None  # of an array
+    option_of: tuple[str, ...] | None = None  # x-option-of: no state; goes along with a change of these, () of any
+    only_grows: bool = False  # x-only-grows: a smaller number, an older version or true to false is refused
     holds_secret: bool = False  # this field or anything below it is secret
     variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
     along: bool = False  # x-along: goes with every update, differing or not
+
+    @property
+    def lists_secrets(self) -> bool:
+        """Whether this is a set of secrets, of which only what comes and goes is written."""
+        return self.items is not None and self.items.secret
 
 
 class Span(NamedTuple):
@@ -118,6 +126,9 @@ class Kind:
     list_key: str = ""  # the list stands at this key of the answer
     since: str = ""  # first server version that has the kind
     until: str = ""  # last one
+    absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
+    after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, though none is named
+    doc: str = ""  # where the API documents the object
     spans: Span | None = None  # one object stands in several clusters
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
@@ -132,6 +143,7 @@ class Kind:
             rule["field"]
             for rule in self.required_on_create
             if rule["field"] not in spec
+            and rule.get("or") not in spec
             and not any(spec.get(name) in values for name, values in rule.get("unless", {}).items())
         )
 
@@ -197,6 +209,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
             reference.get("asString", False),
             tuple(reference.get("literals", ())),
             reference.get("defer", False),
+            reference.get("addressInto", ""),
             reference.get("clusterFrom", ""),
         )
         if reference
@@ -218,6 +231,8 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),
         properties=children,
         items=items,
+        option_of=tuple(schema["x-option-of"]) if "x-option-of" in schema else None,
+        only_grows=schema.get("x-only-grows", False),
         holds_secret=bool(hides) or any(child.holds_secret for child in below),
         variants="x-variants" in schema,
         along=schema.get("x-along", False),
@@ -250,6 +265,9 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         list_key=rest.get("list", ""),
         since=rest.get("since", ""),
         until=rest.get("until", ""),
+        absent=tuple(rest.get("absent", ())),
+        after=tuple(rest.get("after", ())),
+        doc=rest.get("doc", ""),
         spans=Span(**{**rest["spans"], "needs": tuple(rest["spans"].get("needs", ()))}) if "spans" in rest else None,
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),
@@ -268,6 +286,12 @@ def load_kinds() -> Mapping[str, Kind]:
     files = [path for path in schema_folder().glob("*.json") if path.name != vocabulary.MANIFEST_FILE]
     kinds = [_kind(json.loads(path.read_bytes())) for path in files]
     return MappingProxyType({kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name)})
+
+
+def kind_source(name: str) -> dict[str, Any]:
+    """Return the kind file of *name* as it stands: what people may want to know of a field is all there."""
+    source: dict[str, Any] = json.loads((schema_folder() / f"{name.lower()}.json").read_bytes())
+    return source
 
 
 @functools.cache

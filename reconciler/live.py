@@ -207,7 +207,7 @@ def _name(kind: Kind, wire: Mapping[str, Any]) -> str:
 def _nameless(cluster: str, kind: Kind, wires: Iterable[Mapping[str, Any]]) -> Iterator[Note]:
     """Yield a note where an object has no name at all: it might be any of those that seem to be missing."""
     for wire in wires:
-        if not any(isinstance(wire.get(name), str) for name in kind.key):
+        if not any(isinstance(wire.get(name), str) for name in kind.key) and not _name(kind, wire):
             text = f"{kind.id} {wire[kind.id]} has no {' or '.join(kind.key)} that can be read"
             yield Note("held", Address(cluster, kind.name, ""), f"{text}; nothing new of this kind is made meanwhile")
 

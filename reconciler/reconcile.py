@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +19,20 @@ from reconciler import drift, normalize, telemetry
 from reconciler.calls import Neighbour
 from reconciler.errors import InputError, LedgerError, PlanStale, Problem, SecretMissing
 from reconciler.kinds import Address, load_kinds
+from reconciler.locating import located
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
+from reconciler.rotation import kept_until_due
 from reconciler.secrets import Secret, resolve
 from reconciler.wanted import Wanted, needing_ports, wanted_elsewhere, wanted_for
 
 if TYPE_CHECKING:
     from reconciler.client import Client
+    from reconciler.kinds import Kind
     from reconciler.ledger import Ledger
     from reconciler.manifests import Manifests, Resource
     from reconciler.outputs import Output
     from reconciler.report import Report
+    from reconciler.rest import Reveal
     from reconciler.settings import Settings, Target
 
 
@@ -41,6 +46,11 @@ class Planned:
     partial: bool = False  # --target or --exclude left something out
 
 
+def utc_now() -> str:
+    """Return the time of day, as 2026-01-31T00:00:00Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 class Session:
     """The clusters that one command works on; a context manager that closes what it opened."""
 
@@ -50,8 +60,10 @@ class Session:
         targets: Sequence[Target],
         *,
         observe: telemetry.Observer = telemetry.ignore,
+        now: Callable[[], str] = utc_now,
     ) -> None:
         self.settings = settings
+        self.now = now
         self.targets = tuple(targets)
         self.observe = observe  # may be exchanged while the session lasts
         self.stop = threading.Event()
@@ -169,6 +181,7 @@ def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
     owned = session.owned()
+    manifests = manifests._replace(resources=tuple(kept_until_due(session.kinds, manifests.resources, session.now())))
     options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
     resources = manifests.resources
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
@@ -190,7 +203,8 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
             state = states[name]
             taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
             states[name] = replace(state, taken_ports=state.taken_ports | taken)
-    statuses = _secret_statuses(session, resources)
+    resources = tuple(located(session.kinds, resources, states))
+    statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
 
@@ -338,24 +352,45 @@ def find_drift(session: Session, planned: Planned) -> tuple[drift.Drift, ...]:
     return drift.find(session.kinds, planned.plan, planned.live, planned.owned)
 
 
-def _secret_statuses(session: Session, resources: Iterable[Resource]) -> dict[tuple[Address, str], str]:
-    """Compare each declared secret with the ledger's digest of what was last sent."""
-    ledger = session.known_ledger()
+def secret_statuses(
+    kinds: Mapping[str, Kind], resources: Iterable[Resource], reveal: Reveal, ledger: Ledger | None
+) -> dict[tuple[Address, str], str]:
+    """Compare each declared secret with the ledger's digest of what was last sent.
+
+    "same", "changed", "unknown" or "missing"; of a set of secrets "gone" at `name[]` where one is declared no more.
+    """
     statuses = {}
     for resource in resources:
-        for path, value in normalize.hidden_values(session.kinds[resource.address.kind], resource.spec):
+        kind, old = kinds[resource.address.kind], resource.renamed_from
+        sets: dict[str, dict[str, Secret]] = {}
+        for path, value in normalize.hidden_values(kind, resource.spec):
             if not normalize.is_value_from(value):
                 continue
             try:
-                secret = session.reveal(value)
+                secret = reveal(value["valueFrom"])
             except SecretMissing:
                 statuses[resource.address, path] = "missing"
                 continue
+            name = path.partition("[")[0]
+            if name in kind.fields and kind.fields[name].lists_secrets:
+                sets.setdefault(name, {})[path] = secret
+                continue
             status = ledger.secret_status(resource.address, path, secret) if ledger else "unknown"
-            if ledger and status == "unknown" and resource.renamed_from:
-                status = ledger.secret_status(resource.address._replace(name=resource.renamed_from), path, secret)
+            if ledger and status == "unknown" and old:
+                status = ledger.secret_status(resource.address._replace(name=old), path, secret)
             statuses[resource.address, path] = status
+        for name, members in sets.items():
+            where = resource.address
+            if ledger and old and not ledger.knows_set(where, name):
+                where = where._replace(name=old)
+            found = ledger.set_statuses(where, name, members) if ledger else dict.fromkeys(members, "unknown")
+            complete = all((resource.address, path) not in statuses for path in _paths(resource.spec[name], name))
+            statuses.update({(resource.address, path): s for path, s in found.items() if complete or s != "gone"})
     return statuses
+
+
+def _paths(items: Sequence[Any], name: str) -> list[str]:
+    return [f"{name}[{index}]" for index in range(len(items))]
 
 
 def _shown(value: Any) -> str:

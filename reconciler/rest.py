@@ -15,7 +15,7 @@ from reconciler.calls import Body
 from reconciler.errors import ReadIncomplete
 from reconciler.hooks import Marks, hook_of
 from reconciler.kinds import MISSING, Field, Kind, Reference
-from reconciler.normalize import canonical_live, is_value_from
+from reconciler.normalize import canonical_live, is_unread, is_value_from
 from reconciler.plan import LiveObject
 
 if TYPE_CHECKING:
@@ -75,8 +75,9 @@ def wire_names(kind: Kind, fields: frozenset[str]) -> frozenset[str]:
     names.update(
         field.wire
         for name, field in kind.fields.items()
-        if name in fields and not (field.write_only or field.secret or name in hook.doors)
+        if name in fields and not (is_unread(field) or field.secret or name in hook.doors)
     )
+    names.update(wire for name, door in hook.doors.items() if name in fields for wire in door.shows)
     names.update(key for rule in kind.builtin for key in rule)
     if kind.wait and "field" in kind.wait:
         names.add(kind.wait["field"])
@@ -179,6 +180,7 @@ def _decode(decoder: _Decoder, kind: Kind, wire: Mapping[str, Any], names: Names
         builtin=any(all(wire.get(key, MISSING) == value for key, value in rule) for rule in decoder.builtin),
         owner=marks.owner,
         operation=marks.operation,
+        addresses=marks.addresses,
         created=str(wire.get("created_time", "")),
     )
 
@@ -222,7 +224,7 @@ def _decoder(name: str, same: _Same) -> _Decoder:
 
 def _wire_fields(fields: Mapping[str, Field]) -> dict[str, tuple[str, _Convert | None]]:
     """Return what to keep of an object: wire name → spec name and conversion."""
-    kept = (field for field in fields.values() if not (field.read_only or field.secret or field.write_only))
+    kept = (field for field in fields.values() if not (is_unread(field) or field.secret))
     return {field.wire: (field.name, _converter(field)) for field in kept}
 
 
@@ -231,9 +233,7 @@ def _converter(field: Field) -> _Convert | None:
     if field.items is not None:
         each = _converter(field.items)
         return _list_converter(each) if each is not None else None
-    if field.reference:
-        if field.reference.cluster_from:  # ids of another cluster mean nothing here: the hook puts in names
-            return None
+    if field.reference and not field.reference.cluster_from:
         return _name_converter(field.reference)
     table = {key: entry for key, entry in _wire_fields(field.properties).items() if entry != (key, None)}
     return _object_converter(table) if table else None

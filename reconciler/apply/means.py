@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from reconciler import telemetry
-from reconciler.calls import Answer, Around, Call, Flow, Neighbour, Passed, Wait
+from reconciler.calls import Account, Answer, Around, Call, Flow, Neighbour, Passed, Wait
 from reconciler.errors import Interrupted, ReconcilerError
 
 T = TypeVar("T")
@@ -27,6 +27,8 @@ class Connection(Protocol):
     ) -> Answer: ...
 
     def send(self, call: Call) -> Answer: ...
+
+    def accepts(self, login: Account) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -91,4 +93,6 @@ class Means:
 
 
 def _call(client: Connection, call: Call) -> Answer:
+    if call.login is not None:
+        return Answer(200 if client.accepts(call.login) else 401, None, {})
     return client.get(call.path, missing_ok=call.missing_ok) if call.method == "GET" else client.send(call)

@@ -12,7 +12,7 @@ from reconciler.apply.means import Connection, Means
 from reconciler.calls import Body, Flow
 from reconciler.errors import ChangedUnderneath, Conflict, LedgerError, ReconcilerError
 from reconciler.flows import Ended, Expected, Task
-from reconciler.kinds import Address, Kind
+from reconciler.kinds import MISSING, Address, Kind
 from reconciler.ledger import Intent, Ledger, Record
 from reconciler.normalize import hidden_values, is_value_from
 from reconciler.plan import Action, Change, Owned
@@ -150,6 +150,7 @@ def _task(site: Site, change: Change, wire: Body, operation: str) -> Task:
         operation=operation,
         window=site.window,
         asked=frozenset({*change.body, *(change.rests_on or ())}),
+        changed={one.path: one.before is MISSING for one in change.fields},
         uid_of=site.uid_of,
     )
 
@@ -216,10 +217,18 @@ class _Secrets:
         self._reveal = site.reveal
         self._known: dict[str, Secret] = {}
         self.digests: dict[str, str] = {}
-        for path, value in hidden_values(site.kinds[change.address.kind], change.body):
+        kind = site.kinds[change.address.kind]
+        sets: dict[str, list[Secret]] = {}
+        for path, value in hidden_values(kind, change.body):
             if is_value_from(value):
                 secret = self.reveal(value["valueFrom"])
-                self.digests[path] = site.ledger.digest(change.address, path, secret)
+                name = path.partition("[")[0]
+                if name in kind.fields and kind.fields[name].lists_secrets:
+                    sets.setdefault(name, []).append(secret)
+                else:
+                    self.digests[path] = site.ledger.digest(change.address, path, secret)
+        for name, secrets in sets.items():
+            self.digests[f"{name}[]"] = site.ledger.set_digest(change.address, name, secrets)
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         place = repr(sorted(value_from.items()))

@@ -45,8 +45,8 @@ def _judged(
         made = _made(kind, intent, objects)
         if made is None:
             return "", None, None
-        record = Record(intent.address, made.uid, made.created, intent.body, intent.secrets)
-        return "done, found later", record, None
+        fields, secrets = _surely_made(kind, intent)
+        return "done, found later", Record(intent.address, made.uid, made.created, fields, secrets), None
     there = next((one for one in objects if one.uid == intent.uid), None)
     if intent.action == "delete":
         return ("done, found later", None, intent.address) if there is None else ("superseded", None, None)
@@ -56,6 +56,18 @@ def _judged(
     # What cannot be read back was perhaps not set: it stays as it was, and the next plan says so.
     seen = {**fields, **comparable(kind, intent.body)}
     return "done, found later", Record(intent.address, there.uid, there.created, seen, {}), former
+
+
+def _surely_made(kind: Kind, intent: Intent) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """Return what a create that was cut short has set for sure: not what it would have written through doors later.
+
+    A set of secrets counts as empty then, so that the next plan adds what is in it.
+    """
+    behind = hook_of(kind).doors.keys() & intent.body.keys()
+    hidden = {name for name in behind if kind.fields[name].holds_secret}
+    empty = {f"{name}[]": "" for name in hidden if kind.fields[name].lists_secrets}
+    kept = {path: digest for path, digest in intent.secrets.items() if path.partition("[")[0] not in hidden}
+    return {name: value for name, value in intent.body.items() if name not in hidden}, {**kept, **empty}
 
 
 def _last_applied(ledger: Ledger, intent: Intent) -> tuple[Address | None, Mapping[str, Any]]:

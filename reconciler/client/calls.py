@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from reconciler import telemetry
-from reconciler.calls import Answer, Call
+from reconciler.calls import Account, Answer, Call
 from reconciler.client.exchange import Basic, Exchange, Result, Revealing, Want, origin_of
 from reconciler.client.nodes import Node, Nodes
 from reconciler.client.retry import Login, Outcome, Policy, Verdict, retry_after, verdict
@@ -118,6 +118,20 @@ class Client:
         if call.method == "GET":
             return self.get(call.path)
         return self._perform(call, Want(missing_ok=call.method == "DELETE", shape=dict))
+
+    def accepts(self, login: Account) -> bool:
+        """Try once whether somebody else can log in; what the account may do does not matter.
+
+        Raises Unreachable where no node tells.
+        """
+        call = Call("GET", PROBE)
+        for node in [node for node in map(self._nodes.named, self._nodes.urls()) if node is not None]:
+            if node.untrusted:
+                continue
+            result = self._exchange.attempt(node.url, call, Want(), self._policy.attempt("GET"), login)
+            if result.outcome is Outcome.UNAUTHORIZED or result.outcome in _LOGGED_IN:
+                return result.outcome is not Outcome.UNAUTHORIZED
+        raise self._given_up(call, Result(Outcome.LOST))
 
     def close(self) -> None:
         """Close all connections."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from reconciler import __version__
-from reconciler.calls import Call
+from reconciler.calls import Account, Call
 from reconciler.client.retry import Outcome, Policy, Told, outcome_of, told
 from reconciler.client.safejson import MAX_BYTES, BadJson, parse_json
 from reconciler.client.transport import attempt_deadline
@@ -34,6 +34,18 @@ class Revealing(Protocol):
     """A secret that gives its value when asked; `secrets.Secret` fits."""
 
     def reveal(self) -> str: ...
+
+
+class _Plain(NamedTuple):
+    """A secret that is in the clear already, and shows nothing of itself."""
+
+    value: str
+
+    def reveal(self) -> str:
+        return self.value
+
+    def __repr__(self) -> str:
+        return "(secret)"
 
 
 class Result(NamedTuple):
@@ -111,8 +123,9 @@ class Exchange:
         """Close all connections."""
         self._http.close()
 
-    def attempt(self, origin: str, call: Call, want: Want, seconds: float) -> Result:
-        """Send *call* to the node at *origin* once; takes no longer than *seconds*."""
+    def attempt(self, origin: str, call: Call, want: Want, seconds: float, login: Account | None = None) -> Result:
+        """Send *call* to the node at *origin* once; takes no longer than *seconds*. *login* is somebody else's."""
+        auth = self._auth if login is None else Basic(login.user, _Plain(login.password))
         content = None if call.body is None else json.dumps(call.body, separators=(",", ":")).encode()
         read = seconds if call.method == "POST" else min(self._policy.read, seconds)
         timeout = httpx.Timeout(read, connect=min(self._policy.connect, seconds), pool=seconds)
@@ -126,7 +139,7 @@ class Exchange:
         begun = False
         try:
             with attempt_deadline(seconds):
-                response = self._http.send(request, auth=self._auth, stream=True)
+                response = self._http.send(request, auth=auth, stream=True)
                 begun = True
                 try:
                     data = _bounded(response)

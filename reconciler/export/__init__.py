@@ -41,8 +41,10 @@ def manifests_of(kind: Kind, objects: Sequence[LiveObject], *, cluster: str = ""
         reason = _left_out(kind, found, counts[found.name])
         if reason:
             comments.append(f"# {kind.name}/{clean(found.name)} is left out: {clean(reason)}.")
-        else:
-            documents.append(_document(kind, found, cluster))
+            continue
+        spec, remarks = spec_of(kind, found)
+        if spec or "create" in kind.verbs:  # what is always there and as usual needs no manifest
+            documents.append(_document(kind, found.name, cluster, spec, remarks))
     if not documents:
         return ""
     head = [f"# yaml-language-server: $schema={schema}", *comments]
@@ -66,10 +68,9 @@ def _left_out(kind: Kind, found: LiveObject, namesakes: int) -> str:
     return ""
 
 
-def _document(kind: Kind, found: LiveObject, cluster: str) -> str:
-    spec, comments = spec_of(kind, found)
-    metadata = {"name": found.name, **({"cluster": cluster} if cluster else {})}
-    lines = "".join(f"# {clean(comment)}\n" for comment in comments)
+def _document(kind: Kind, name: str, cluster: str, spec: Mapping[str, Any], remarks: Sequence[str]) -> str:
+    metadata = {"name": name, **({"cluster": cluster} if cluster else {})}
+    lines = "".join(f"# {clean(remark)}\n" for remark in remarks)
     return lines + document({"apiVersion": API_VERSION, "kind": kind.name, "metadata": metadata, "spec": spec})
 
 

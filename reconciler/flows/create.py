@@ -58,8 +58,7 @@ def create(task: Task, *, sent_before: bool = False) -> Flow[Ended]:
 
 
 def _post(task: Task) -> Flow[Posted]:
-    doors = {task.kind.fields[name].wire for name, door in task.hook.doors.items() if door.on_create}
-    wire = {name: value for name, value in task.wire.items() if name not in doors}
+    wire = task.plain(created=True)
     if task.hook.post is not None:
         posted: Posted = yield from task.hook.post(task.writing(wire))
         return posted

@@ -81,4 +81,6 @@ def _single(kind: Kind) -> Flow[dict[str, Any] | None]:
         body = body.get(kind.within)
     if not isinstance(body, dict):
         raise ReadIncomplete(f"GET {kind.path}: an object was expected")
+    if any(all(body.get(name, value) == value for name, value in nothing.items()) for nothing in kind.absent):
+        return None
     return {**body, kind.id: SINGLETON}

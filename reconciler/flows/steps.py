@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from reconciler.calls import Body, Flow
@@ -50,6 +50,7 @@ class Task:
     operation: str = ""
     window: float = 120.0  # an effect may come as late as this after a lost answer
     asked: frozenset[str] = frozenset()  # fields that matter: some are read in another way
+    changed: Mapping[str, bool] = field(default_factory=dict)  # paths that the plan changes → whether they are new
     uid_of: Callable[[Address], Uid] = _nowhere  # of what it refers to, on any cluster
     earlier: Sequence[Mapping[str, Any]] = ()  # bodies that a create of the same operation has sent before
     accepted: bool = False  # a write was answered with success
@@ -67,12 +68,16 @@ class Task:
         self, wire: Mapping[str, Any], uid: Uid | None = None, live: Mapping[str, Any] | None = None
     ) -> Writing:
         """Return what a hook gets to see of one write."""
-        return Writing(self.kind, self.address, uid, wire, live or {}, self.uid_of, self.operation, self.doubt)
+        beside = {name: value for name, value in self.wire.items() if name not in wire}
+        about = (self.uid_of, self.operation, beside, self.changed, self.doubt)
+        return Writing(self.kind, self.address, uid, wire, live or {}, *about)
 
-    def plain(self) -> dict[str, Any]:
-        """Return what an update sends to the object itself, and not through a door."""
-        doors = {self.kind.fields[name].wire for name in self.hook.doors}
-        return {name: value for name, value in self.wire.items() if name not in doors}
+    def plain(self, *, created: bool = False) -> dict[str, Any]:
+        """Return what is sent to the object itself: nothing that goes through a door, and no option."""
+        doors = {name for name, door in self.hook.doors.items() if door.on_create or not created}
+        apart = doors | {name for name, field_ in self.kind.fields.items() if field_.option_of is not None}
+        wires = {self.kind.fields[name].wire for name in apart}
+        return {name: value for name, value in self.wire.items() if name not in wires}
 
     def seconds(self) -> float:
         """Return how long the server may work on one write."""

@@ -25,7 +25,7 @@ _SETTLED = ("commit-completed", "committed")
 
 def post(writing: Writing) -> Flow[Posted]:
     """Create it, with an instance on each cluster."""
-    wire = {name: value for name, value in writing.wire.items() if name not in ("instances", "force_remove")}
+    wire = {name: value for name, value in writing.wire.items() if name != "instances"}
     wire["instances"] = yield from _described(writing.wire.get("instances", ()))
     guid = yield from done(writing, "POST", PATH, wire)
     return Posted(guid or None)
@@ -37,7 +37,7 @@ def put(writing: Writing) -> Flow[str]:
     path, wanted = f"{PATH}/{writing.uid}", _by_cluster(writing.wire)
     live = yield from _rested(writing)
     gone = [part for part in live[PARTS] if wanted and part.cluster not in wanted]
-    forced = [part for part in gone if part.cluster in writing.wire.get("force_remove", ())]
+    forced = [part for part in gone if part.cluster in writing.beside.get("force_remove", ())]
     if forced:
         body = {"remove_instances": [part.id for part in forced], "force_remove": True}
         yield from done(writing, "POST", f"{path}/updates", body)

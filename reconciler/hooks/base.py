@@ -18,6 +18,7 @@ class Marks(NamedTuple):
 
     operation: str = ""  # op id that our create put on it
     owner: str = ""  # who else manages it, in words
+    addresses: tuple[str, ...] = ()  # HOST:PORT under which clients reach it
 
 
 def _nobody_cares(unclear: bool) -> None:
@@ -35,6 +36,8 @@ class Writing:
     live: Mapping[str, Any]  # the object as it was just read; nothing for a create
     uid_of: Callable[[Address], Uid]  # of anything on any cluster of the run; raises Conflict where there is none
     operation: str = ""  # op id of the ledger
+    beside: Mapping[str, Any] = field(default_factory=dict)  # what is no part of it: options, and what has a door
+    changed: Mapping[str, bool] = field(default_factory=dict)  # paths that the plan changes → whether they are new
     doubt: Callable[[bool], None] = _nobody_cares  # tell whether something was sent and nobody knows what it came to
 
 
@@ -51,6 +54,7 @@ class Door(NamedTuple):
     write: Callable[[Writing, Any], Flow[str]]  # sends the wire value; returns an action to wait for, "" for none
     read: Callable[[], Flow[Mapping[str, Any]]] | None = None  # of all objects: uid as text → wire value
     look: Callable[[Uid], Flow[Any]] | None = None  # of one object; MISSING where there is nothing
+    shows: tuple[str, ...] = ()  # fields of the object from which `decode` tells the value
     on_create: bool = True  # else a create sends the field with all the others
     again: bool = True  # to send it twice does no harm
 

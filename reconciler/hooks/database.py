@@ -1,11 +1,14 @@
-"""What a database does that data cannot say: ports that the server picks, and tags that carry marks."""
+"""What a database does that data cannot say: ports that the server picks, tags that carry marks, named sources."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.hooks.base import Hook, Json, Marks
+from reconciler.calls import Flow, ask
+from reconciler.hooks import replica_sources
+from reconciler.hooks.base import Hook, Json, Marks, Posted, Writing
+from reconciler.hooks.database_doors import DOORS, TRAFFIC_FIELD
 
 OP_TAG = "reconciler_op"
 OPERATOR_TAGS = ("managed_by", "redb_name")  # set by the vendor's Kubernetes operator
@@ -21,7 +24,7 @@ def _is_mark(tag: Mapping[str, Any]) -> bool:
 
 
 def decode(spec: Json, wire: Mapping[str, Any]) -> Marks:
-    """Put the real port for 0 and take our mark out of the tags.
+    """Put the real port for 0, say whether traffic flows, and take our mark out of the tags.
 
     A database without a port of its choice reads 0 at the top; the endpoint has the number (REST object `bdb`).
     """
@@ -32,17 +35,22 @@ def decode(spec: Json, wire: Mapping[str, Any]) -> Marks:
             spec["port"] = ports[0]
         else:
             del spec["port"]
-    tags, guid = _tags(wire), wire.get("crdt_guid")
+    if TRAFFIC_FIELD in wire:
+        spec["traffic"] = "stopped" if wire[TRAFFIC_FIELD] else "running"
+    replica_sources.show(spec, wire)
+    reached = tuple(replica_sources.addresses(wire))
+    guid = wire.get("crdt_guid")
     if guid and isinstance(guid, str):
-        return Marks(owner=f"the Active-Active database {wire.get('name')} ({guid}), of which it is an instance")
+        return Marks("", f"the Active-Active database {wire.get('name')} ({guid})", reached)
+    tags = _tags(wire)
     if not any(map(_is_mark, tags)):
-        return Marks()
+        return Marks(addresses=reached)
     if isinstance(spec.get("tags"), list):
         spec["tags"] = [tag for tag in spec["tags"] if not _is_mark(tag)]
     values = {str(tag.get("key")): str(tag.get("value", "")) for tag in tags}
     owners = [f"{key}={values[key]}" for key in OPERATOR_TAGS if key in values]
     owner = f"a Kubernetes operator (tag {', '.join(owners)})" if owners else ""
-    return Marks(operation=values.get(OP_TAG, ""), owner=owner)
+    return Marks(values.get(OP_TAG, ""), owner, reached)
 
 
 def stamp(body: Mapping[str, Any], operation: str) -> Json:
@@ -60,9 +68,27 @@ def complete(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
     return {**body, "tags": [*_tags(body), *kept]}
 
 
+def post(writing: Writing) -> Flow[Posted]:
+    """Create a database; sources that are named get their URI now."""
+    answer = yield from ask("POST", writing.kind.path, (yield from replica_sources.with_uris(writing)))
+    made = answer.body if isinstance(answer.body, Mapping) else {}
+    uid = made.get("uid")
+    return Posted(uid if isinstance(uid, int) else None, str(made.get("action_uid") or ""))
+
+
+def put(writing: Writing) -> Flow[str]:
+    """Change a database; sources that are named get their URI now."""
+    body = yield from replica_sources.with_uris(writing)
+    answer = yield from ask("PUT", f"{writing.kind.path}/{writing.uid}", body)
+    return str((answer.body.get("action_uid") if isinstance(answer.body, Mapping) else None) or "")
+
+
 HOOK = Hook(
     needs=("endpoints", "tags", "crdt_guid"),
     decode=decode,
     stamp=stamp,
     complete=complete,
+    doors=DOORS,
+    post=post,
+    put=put,
 )

@@ -169,6 +169,29 @@ class Ledger:
         digest = self.digest(address._replace(name=first_name or address.name), path, secret)
         return "same" if hmac.compare_digest(known, digest) else "changed"
 
+    def knows_set(self, address: Address, name: str) -> bool:
+        """Say whether the secrets of a set, such as `passwords`, were ever applied there."""
+        return f"{name}[]" in self._secrets(address)
+
+    def set_digest(self, address: Address, name: str, secrets: Iterable[Secret]) -> str:
+        """Return what `set_statuses` compares with: the digests of a set of secrets."""
+        return ",".join(sorted({self.digest(address, f"{name}[]", secret) for secret in secrets}))
+
+    def set_statuses(self, address: Address, name: str, secrets: Mapping[str, Secret]) -> dict[str, str]:
+        """Return "same", "changed" or "unknown" for each path of a set of secrets; "gone" at `name[]` if one left."""
+        text = self._secrets(address).get(f"{name}[]")
+        if text is None and name.removesuffix("s") not in self._secrets(address):
+            return dict.fromkeys(secrets, "unknown")
+        if text is None:  # it was one secret until now
+            one = {path: self.secret_status(address, name.removesuffix("s"), s) for path, s in secrets.items()}
+            return one if "same" in one.values() else {**one, f"{name}[]": "gone"}
+        known, _, first_name = text.partition(" ")
+        place = address._replace(name=first_name or address.name)
+        digests = {path: self.digest(place, f"{name}[]", secret) for path, secret in secrets.items()}
+        had = set(filter(None, known.split(",")))
+        found = {path: "same" if digest in had else "changed" for path, digest in digests.items()}
+        return {**found, f"{name}[]": "gone"} if had - set(digests.values()) else found
+
     # --- clusters and runs -----------------------------------------------------------------------------------------
 
     def state_id(self, cluster: str) -> int:

@@ -41,13 +41,13 @@ def check_places(draft: Draft, kind: Kind, clusters: Sequence[Target], problems:
     spans, metadata = kind.spans, draft.value["metadata"]
     known = [cluster.name for cluster in clusters if cluster.name]
     for word in metadata.keys() & {"clusters", "clusterSelector"}:
-        message = f"a {kind.name} names its clusters in spec.{spans.field}"
+        message = f"each {kind.name} names its clusters in spec.{spans.field}"
         problems.append(
             draft.problem(("metadata", word), message, "metadata.cluster can name the one that coordinates")
         )
     if not known:
         hint = "write reconciler.yaml with the clusters that it names"
-        problems.append(draft.problem(("kind",), f"a {kind.name} needs a project file", hint))
+        problems.append(draft.problem(("kind",), f"every {kind.name} needs a project file", hint))
         return
     named = _named(draft, spans)
     lost = draft.value.get("spec", {}).get(spans.lost, ())

@@ -22,6 +22,7 @@ __all__ = [
     "comparable",
     "hidden_values",
     "is_blank",
+    "is_unread",
     "is_value_from",
     "label",
     "order_key",
@@ -141,13 +142,13 @@ def _shape(kind: Kind) -> _Shape:
 
 def _hides(field: Field) -> bool:
     """Say whether *field* or anything below it cannot be read back."""
-    if field.secret or field.embeds_secret or field.write_only or field.holds_secret:
+    if field.secret or field.embeds_secret or field.write_only or field.holds_secret or field.option_of is not None:
         return True
     return any(map(_hides, field.properties.values())) or (field.items is not None and _hides(field.items))
 
 
 def _shown(field: Field, value: Any) -> Any:
-    if field.write_only or is_value_from(value):
+    if field.write_only or field.option_of is not None or is_value_from(value):
         return MISSING
     if field.items is not None and type(value) is list:
         return [shown for item in value if (shown := _shown(field.items, item)) is not MISSING]
@@ -163,8 +164,8 @@ def _shown(field: Field, value: Any) -> Any:
 
 
 def _hidden_below(field: Field, path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if field.write_only and field.along:
-        return  # said with every write, and so never a difference
+    if field.option_of is not None:
+        return
     if field.write_only or is_value_from(value):
         yield path, value
     elif field.items is not None and type(value) is list:

@@ -49,7 +49,7 @@ def touched(spec: Mapping[str, Any], touches: Mapping[str, Touch]) -> dict[str, 
 def _touch(field: Field, *, live: bool) -> Touch | None:
     if field.secret:
         return _nothing if live else None
-    if field.embeds_secret:
+    if field.embeds_secret and field.format != "pem":
         return _without_userinfo if live else None
     if field.items is not None or field.key is not None:
         return _list_touch(field, live=live)
@@ -59,6 +59,8 @@ def _touch(field: Field, *, live: bool) -> Touch | None:
         return _quantity_touch(field)
     if field.format == "pem":
         return _pem
+    if field.format == "lower-case":
+        return lambda value: value.lower() if isinstance(value, str) else value
     if field.format == "redis-acl":
         return lambda value: " ".join(value.split()) if isinstance(value, str) else value
     if field.type == "integer":
@@ -156,4 +158,4 @@ def _without_userinfo(value: Any) -> Any:
 
 def is_unread(field: Field) -> bool:
     """Say whether no read shows *field*, or none that matters."""
-    return field.read_only or field.write_only
+    return field.read_only or field.write_only or field.option_of is not None

@@ -48,9 +48,33 @@ def without_ignored(spec: Spec, ignore: tuple[str, ...]) -> Spec:
 def create_body(kind: Kind, spec: Spec, port: int | None) -> dict[str, Any]:
     """Return what a create sends: what is declared, the kind's own defaults for it, and the pinned *port*."""
     body = {**create_defaults(kind, spec), **spec}
+    body = {name: value for name, value in body.items() if name not in kind.fields or not is_option(kind.fields[name])}
     if port is not None:
         body["port"] = port
     return dict(sorted(body.items()))
+
+
+def is_option(field: Field) -> bool:
+    """Say whether *field* is no state, but how a change of others is to be made."""
+    return field.option_of is not None
+
+
+def options_for(kind: Kind, spec: Spec, names: set[str]) -> set[str]:
+    """Return the declared options that go along with a change of *names*."""
+    return {
+        name
+        for name, field in kind.fields.items()
+        if name in spec and field.option_of is not None and (not field.option_of or names.intersection(field.option_of))
+    }
+
+
+def shrinks(change: FieldChange) -> bool:
+    """Say whether the value goes back: a smaller number, an older version, true to false."""
+    before, after = (tuple(map(int, re.findall(r"\d+", v))) if type(v) is str else v for v in change[1:])
+    try:
+        return bool(after < before)
+    except TypeError:
+        return False
 
 
 def create_defaults(kind: Kind, spec: Spec) -> dict[str, Any]:
@@ -139,7 +163,7 @@ def immutable_field(kind: Kind, change: FieldChange) -> str:
 def secrets_sent(kind: Kind, body: Spec, shown: set[str]) -> Iterator[FieldChange]:
     """Yield a change for each secret that *body* sends along and that is not *shown* yet."""
     for path, value in hidden_values(kind, body):
-        if path not in shown and is_value_from(value):
+        if path not in shown and is_value_from(value) and not kind.fields[top(path)].lists_secrets:
             yield FieldChange(path, SECRET, SECRET)
 
 

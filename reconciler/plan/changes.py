@@ -45,6 +45,7 @@ class LiveObject:
     owner: str = ""  # who else manages it, such as "a Kubernetes operator"; "" = nobody that we know of
     operation: str = ""  # op id that our create put on it, "" = none
     created: str = ""  # the server's created_time; part of its identity
+    addresses: tuple[str, ...] = ()  # HOST:PORT under which clients reach it
 
 
 @dataclass(frozen=True, slots=True)

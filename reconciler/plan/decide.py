@@ -17,7 +17,9 @@ from reconciler.plan.bodies import (
     create_fields,
     immutable_field,
     impacts_of,
+    options_for,
     secrets_sent,
+    shrinks,
     top,
     update_body,
     warnings_of,
@@ -197,6 +199,10 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
             del fixed[name]
     if fixed:
         return _replace(desk, resource, live, fields, sorted(fixed))
+    for change in fields:
+        if change.path in kind.fields and kind.fields[change.path].only_grows and shrinks(change):
+            hint = f"it is {change.before} now"
+            desk.problem(resource, ("spec", change.path), f"{change.path} cannot go back to {change.after}", hint)
     if "update" not in kind.verbs:
         desk.hold(address, f"it differs, and the API cannot change a {kind.name}")
         return None
@@ -204,6 +210,7 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
     fields += _implied(kind, spec, live, names)
     names |= {change.path for change in fields if change.path not in spec and change.path in kind.fields}
     names |= {name for name, field in kind.fields.items() if field.along and name in spec and names}
+    names |= options_for(kind, spec, names)
     body = update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
     fields += secrets_sent(kind, body, {change.path for change in fields})
     _warn_of_update(desk, resource, kind, body, fields)
@@ -265,7 +272,8 @@ def _hidden_changes(desk: Desk, resource: Resource, live: LiveObject, spec: Mapp
             if replaced and status != "missing":
                 status = "unknown"
             if status == "changed" or (resend and status != "missing"):
-                yield FieldChange(path, SECRET, SECRET)
+                added = kind.fields[top(path)].lists_secrets and not resend
+                yield FieldChange(path, MISSING if added else SECRET, SECRET)
             elif status == "unknown":
                 desk.warn(
                     address, f"{path}: whether it is the same is not known; not sent unless --resend-secret {address}"
@@ -283,6 +291,9 @@ def _hidden_changes(desk: Desk, resource: Resource, live: LiveObject, spec: Mapp
             )
         elif before != value or resend:
             yield FieldChange(path, before, masked(value))
+    for name in sorted(spec):
+        if desk.secrets.get((address, f"{name}[]")) == "gone" and not replaced:
+            yield FieldChange(f"{name}[]", SECRET, MISSING)
 
 
 def _replace(

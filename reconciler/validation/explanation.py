@@ -271,6 +271,9 @@ def _not_allowed(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
     quoted = next((word for word in allowed if isinstance(word, str) and word == shown(value)), "")
     yes_no = {True: "yes", False: "no"}.get(value, "") if isinstance(value, bool) else ""
     hint = near(value, allowed)
+    if path == ("kind",):  # there are many of them
+        yield Finding(path, f"there is no kind {shown(value)}", hint or "reconciler kinds lists what there is")
+        return
     if quoted or yes_no in allowed:
         hint = f'put it in quotes: "{quoted or yes_no}"'
     yield Finding(path, _one_of(allowed, value), hint)

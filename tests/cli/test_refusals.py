@@ -114,6 +114,8 @@ def test_validate_reports_as_json(cli: Cli) -> None:
         (("export", "Datbase"), "there is no kind Datbase"),
         (("kinds", "Datbase"), "did you mean Database?"),
         (("kinds", "Database.memory_sise"), "did you mean memory_size?"),
+        (("explain", "Datbase"), "did you mean Database?"),
+        (("explain", "Database.tags.kee"), "did you mean key?"),
         (("apply", "missing.json"), "missing.json: cannot be read: no such file or directory"),
         (("apply", ".", "--yes"), ".: is no plain file"),
         (("apply", "", "--yes"), ".: is no plain file"),

@@ -14,8 +14,9 @@ from reconciler.kinds import Address, load_kinds
 from reconciler.ledger import Ledger
 from reconciler.live import drive
 from reconciler.manifests import Resource
-from reconciler.normalize import canonical, hidden_values, is_value_from
+from reconciler.normalize import canonical
 from reconciler.plan import LiveObject, LiveState, Options, Plan, make_plan
+from reconciler.reconcile import secret_statuses
 from reconciler.report import Report
 from reconciler.rest import decode, natural_key
 from reconciler.secrets import Secret
@@ -109,7 +110,7 @@ class Rig:
         self.stop = threading.Event()
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
-        name = value_from["env"]
+        (name,) = value_from.values()
         return Secret(self.passwords.get(name, f"{CANARY}-{name}"))
 
     def read(self) -> LiveState:
@@ -143,12 +144,7 @@ class Rig:
         )
 
     def secrets(self, resources: Sequence[Resource]) -> dict[tuple[Address, str], str]:
-        return {
-            (one.address, path): self.ledger.secret_status(one.address, path, self.reveal(value["valueFrom"]))
-            for one in resources
-            for path, value in hidden_values(KINDS[one.address.kind], one.spec)
-            if is_value_from(value)
-        }
+        return secret_statuses(KINDS, resources, self.reveal, self.ledger)
 
     def apply(self, plan: Plan, *, parallelism: int = 1, **more: Any) -> Report:
         means: dict[str, Any] = {

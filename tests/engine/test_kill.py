@@ -3,72 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.apply import Connection
-from reconciler.calls import Answer, Call
 from reconciler.hooks.database import OP_TAG
-from reconciler.ledger import Ledger
 from reconciler.manifests import Resource
+from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
 from tests.engine.rig import KINDS, Rig, declared, shop, user_spec
-
-
-class Killed(BaseException):
-    """The process is gone; nothing of ours may catch it."""
-
-
-class Fuse:
-    """Counts the places where the process can die, and dies at one of them."""
-
-    def __init__(self, at: int = -1) -> None:
-        self.at = at
-        self.passed = 0
-
-    def here(self) -> None:
-        if self.passed == self.at:
-            raise Killed
-        self.passed += 1
-
-
-class MortalClient:
-    def __init__(self, client: Connection, fuse: Fuse) -> None:
-        self._client = client
-        self._fuse = fuse
-
-    def get(self, path: str, *, missing_ok: bool = False) -> Answer:
-        return self._client.get(path, missing_ok=missing_ok)
-
-    def send(self, call: Call) -> Answer:
-        self._fuse.here()
-        answer = self._client.send(call)
-        self._fuse.here()
-        return answer
-
-
-class MortalLedger:
-    """A ledger whose every write can be the last thing that the process did, or the first that it did not."""
-
-    def __init__(self, ledger: Ledger, fuse: Fuse) -> None:
-        self._ledger = ledger
-        self._fuse = fuse
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._ledger, name)
-        return self._mortal(method) if name in ("intend", "close", "start_run", "finish_run") else method
-
-    def _mortal(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **options: Any) -> Any:
-            self._fuse.here()
-            result = method(*args, **options)
-            self._fuse.here()
-            return result
-
-        return call
-
 
 BEFORE = [
     declared("RedisACL", "keys", {"acl": "+@read ~app:*"}),

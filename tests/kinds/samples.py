@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reconciler.kinds import SINGLETON, Kind
 from reconciler.quantities import UNITS
 
 ENV = {"valueFrom": {"env": "SOME_SECRET"}}
 OTHER_ENV = {"valueFrom": {"env": "OTHER_SECRET"}}
+
+
+def name_of(kind: Kind) -> str:
+    """Return a name that an object of *kind* can have."""
+    return SINGLETON if kind.singleton else str(kind.name_schema["examples"][0])
 
 
 def fields_of(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

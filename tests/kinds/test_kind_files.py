@@ -14,6 +14,7 @@ from referencing import Registry
 from reconciler import vocabulary
 from reconciler.kinds import (
     MISSING,
+    SINGLETON,
     Field,
     Reference,
     envelope_validator,
@@ -23,7 +24,7 @@ from reconciler.kinds import (
 )
 from reconciler.validation import Validator
 from reconciler.validation.accelerator import equal
-from tests.kinds.samples import fields_of, values_of
+from tests.kinds.samples import fields_of, name_of, values_of
 
 KINDS = load_kinds()
 SOURCES = {name: json.loads((schema_folder() / f"{name.lower()}.json").read_text("utf-8")) for name in KINDS}
@@ -89,14 +90,19 @@ def test_every_example_of_a_kind_is_valid_and_can_be_created(kind: str) -> None:
         assert KINDS[kind].validator.explain(example) == []
         assert KINDS[kind].validator.check(example)
         assert KINDS[kind].missing_on_create(example) == ()
-        envelope = {"apiVersion": "reconciler/v1", "kind": kind, "metadata": {"name": "abc"}, "spec": example}
+        envelope = {
+            "apiVersion": "reconciler/v1",
+            "kind": kind,
+            "metadata": {"name": name_of(KINDS[kind])},
+            "spec": example,
+        }
         assert envelope_validator().check(envelope)
         assert Validator(manifest_schema()).explain(envelope) == []
 
 
 @every_kind
 def test_examples_of_names_are_valid(kind: str) -> None:
-    for name in KINDS[kind].name_schema["examples"]:
+    for name in KINDS[kind].name_schema.get("examples", [SINGLETON]):
         assert Validator(KINDS[kind].name_schema).explain(name) == []
 
 
@@ -122,7 +128,7 @@ def test_every_example_and_default_of_a_top_level_field_fits_in_a_spec(kind: str
 def patterns() -> Iterator[str]:
     for _, _, schema in FIELDS:
         yield from (schema["pattern"] for schema in (schema, schema.get("items", {})) if "pattern" in schema)
-    yield from (kind.name_schema["pattern"] for kind in KINDS.values())
+    yield from (kind.name_schema["pattern"] for kind in KINDS.values() if not kind.singleton)
     yield from re.findall(
         r'"pattern": "((?:[^"\\]|\\.)*)"', json.dumps(vocabulary.envelope({}) | {"v": vocabulary.VALUE_FROM})
     )
@@ -147,6 +153,10 @@ def test_references_point_to_kinds_that_exist() -> None:
     found = {each for kind in KINDS.values() for field in kind.fields.values() for each in references(field)}
     assert {each.kind for each in found} == {"Database", "RedisACL", "Role"}
     assert Reference("Database", as_string=True, literals=("all",)) in found
+
+
+def test_kinds_that_others_build_on_exist() -> None:
+    assert {base for kind in KINDS.values() for base in kind.after} <= KINDS.keys()
 
 
 def test_keys_of_lists_are_required_fields_of_their_items() -> None:
@@ -180,7 +190,10 @@ def test_the_schema_for_editors_has_standard_words_only() -> None:
 
 
 def test_kinds_are_sorted_and_loaded_once() -> None:
-    assert list(KINDS) == ["Database", "RedisACL", "Role", "User"]
+    assert list(KINDS) == sorted(KINDS)
+    assert {f"{name.lower()}.json" for name in KINDS} == {
+        path.name for path in schema_folder().glob("*.json") if path.name != vocabulary.MANIFEST_FILE
+    }
     assert load_kinds() is KINDS
 
 

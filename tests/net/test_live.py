@@ -36,10 +36,11 @@ def shop() -> World:
 
 def test_one_list_call_a_kind_and_one_probe() -> None:
     world = shop()
-    state = live.read(world.client(), KINDS, dict.fromkeys(KINDS), "dc1")
-    paths = ["/v1/bdbs?extended", "/v1/nodes", "/v1/redis_acls", "/v1/roles", "/v1/users"]
+    kinds = ("Database", "RedisACL", "Role", "User")
+    state = live.read(world.client(), KINDS, dict.fromkeys(kinds), "dc1")
+    paths = ["/v1/bdbs/alerts", "/v1/bdbs?extended", "/v1/nodes", "/v1/redis_acls", "/v1/roles", "/v1/users"]
     assert asked(world) == paths
-    assert {name: len(objects) > 0 for name, objects in state.objects.items()} == dict.fromkeys(KINDS, True)
+    assert {name: len(objects) > 0 for name, objects in state.objects.items()} == dict.fromkeys(kinds, True)
 
 
 def test_the_probe_comes_first_and_alone() -> None:

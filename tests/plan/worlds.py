@@ -128,7 +128,8 @@ class Server:
 
 # What follows generates.
 
-NAMES = {name: tuple(f"{name.lower()}-{letter}" for letter in "abcd") for name in KINDS}
+DRAWN = ("Database", "LDAPMapping", "RedisACL", "Role", "User")  # collections whose objects can be made and deleted
+NAMES = {name: tuple(f"{name.lower()}-{letter}" for letter in "abcd") for name in DRAWN}
 _VALUES = {
     kind: {name: values_of(schema) for name, schema in source["properties"].items()} for kind, source in SOURCES.items()
 }
@@ -192,14 +193,14 @@ class World:
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     """Draw some live objects, and declarations for some of them and for others."""
-    there = {kind: draw(st.lists(st.sampled_from(NAMES[kind]), unique=True, max_size=3)) for kind in KINDS}
-    wanted = {kind: draw(st.lists(st.sampled_from(NAMES[kind]), unique=True, max_size=3)) for kind in KINDS}
-    drawn = {(kind, name): draw(specs(kind, there)) for kind in KINDS for name in there[kind]}
-    objects = [found(kind, uid, name, drawn[kind, name]) for kind in KINDS for uid, name in enumerate(there[kind], 10)]
-    known = {kind: sorted({*there[kind], *wanted[kind]}) for kind in KINDS}
+    there = {kind: draw(st.lists(st.sampled_from(NAMES[kind]), unique=True, max_size=3)) for kind in DRAWN}
+    wanted = {kind: draw(st.lists(st.sampled_from(NAMES[kind]), unique=True, max_size=3)) for kind in DRAWN}
+    drawn = {(kind, name): draw(specs(kind, there)) for kind in DRAWN for name in there[kind]}
+    objects = [found(kind, uid, name, drawn[kind, name]) for kind in DRAWN for uid, name in enumerate(there[kind], 10)]
+    known = {kind: sorted({*there[kind], *wanted[kind]}) for kind in DRAWN}
     resources = [
         declared(kind, name, draw(specs(kind, known, drawn.get((kind, name)))))
-        for kind in KINDS
+        for kind in DRAWN
         for name in wanted[kind]
     ]
     return World(tuple(resources), state(*objects))

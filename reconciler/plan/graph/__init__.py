@@ -68,6 +68,7 @@ def kind_ranks(kinds: Mapping[str, Kind]) -> dict[str, int]:
     edges: Edges = {place: set() for place in range(len(names))}
     late: Edges = {place: set() for place in range(len(names))}
     for place, name in enumerate(names):
+        edges[place].update(names.index(base) for base in kinds[name].after if base in kinds)
         for reference in _kind_references(kinds[name].fields.values()):
             if reference.kind in kinds and reference.kind != name:
                 other = names.index(reference.kind)
@@ -138,6 +139,7 @@ def order(
     live = tuple(live) if any(draft.action is Action.DELETE for draft in drafts) else ()
     _add(hard, _delete_edges(drafts, live, kinds, defer=False))
     soft = _soft_edges(drafts)
+    _add(soft, _kind_edges(drafts))
     _add(soft, _delete_edges(drafts, live, kinds, defer=True))
     both = {place: hard[place] | soft.get(place, set()) for place in hard}
     for ring in rings(both):
@@ -185,6 +187,23 @@ def _soft_edges(drafts: Sequence[Draft]) -> Edges:
         for place, draft in enumerate(drafts)
         if draft.action in WRITES
     }
+
+
+def _kind_edges(drafts: Sequence[Draft]) -> Edges:
+    """What builds on a kind as a whole comes after its writes and before its deletes, on the same cluster."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, draft in enumerate(drafts):
+        places.setdefault((draft.address.cluster, draft.address.kind), []).append(place)
+    edges: Edges = {}
+    for (cluster, _), mine in places.items():
+        for base in drafts[mine[0]].kind.after:
+            for other in places.get((cluster, base), ()):
+                for place in mine:
+                    if drafts[other].action is Action.DELETE:
+                        edges.setdefault(other, set()).add(place)
+                    elif drafts[other].action in WRITES and drafts[place].action in WRITES:
+                        edges.setdefault(place, set()).add(other)
+    return edges
 
 
 def _referred(draft: Draft, *, deferred: bool = True) -> Iterator[Address]:

@@ -1,0 +1,47 @@
+"""What one kind needs of another as a whole, though it names none of its objects: one apply does it all in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.simulator.licenses import make
+from tests.engine.rig import Rig, declared
+
+AUDITING = {"audit_protocol": "TCP", "audit_address": "192.0.2.40", "audit_port": 12345}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path / "state", license="trial")
+    yield rig
+    rig.client.close()
+    rig.ledger.disconnect()
+
+
+def failures(rig: Rig, resources: list[object], **options: object) -> list[str]:
+    plan = rig.plan(resources, **options)  # type: ignore[arg-type]
+    found = [outcome.why for outcome in rig.apply(plan, parallelism=4).outcomes if outcome.why]
+    return found or [str(change.address) for change in rig.plan(resources).changes]  # type: ignore[arg-type]
+
+
+def test_racks_come_before_rack_awareness(rig: Rig) -> None:
+    nodes = [declared("Node", str(uid), {"rack_id": f"Rack-{uid}"}) for uid in (1, 2, 3)]
+    assert failures(rig, [declared("ClusterPolicy", "cluster", {"rack_aware": True}), *nodes]) == []
+
+
+def test_a_licence_comes_before_what_needs_it(rig: Rig) -> None:
+    licence = declared("License", "cluster", {"license": make(shards_limit=100, ram_shards_limit=100)})
+    spec = {"memory_size": "1GiB", "sharding": True, "shards_count": 6}
+    assert failures(rig, [declared("Database", "large", spec), licence]) == []
+
+
+def test_auditing_comes_before_what_reports_to_it_and_goes_after_it(rig: Rig) -> None:
+    policy = declared("ClusterPolicy", "cluster", {"db_conns_auditing": True})
+    database = declared("Database", "watched", {"memory_size": "1GiB", "db_conns_auditing": True})
+    assert failures(rig, [policy, database, declared("ConnectionAuditing", "cluster", AUDITING)]) == []
+    policy = declared("ClusterPolicy", "cluster", {"db_conns_auditing": False})
+    database = declared("Database", "watched", {"memory_size": "1GiB", "db_conns_auditing": False})
+    assert failures(rig, [declared("ConnectionAuditing", "cluster", {}, absent=True), database, policy]) == []

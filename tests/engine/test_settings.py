@@ -1,0 +1,144 @@
+"""Every field of what is always there or stands alone, there and back: settings, policy, nodes, proxies, licence …
+
+What `test_fields.py` shows for objects that are made and deleted, this shows for the others, by the same data. The
+tables say what a value needs beside it, and which fields want a test of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.kinds import SINGLETON, Kind, kind_source
+from reconciler.manifests import Resource
+from reconciler.normalize import is_value_from
+from reconciler.plan import Action
+from reconciler.simulator.licenses import make
+from tests.engine.rig import CANARY, KINDS, Rig, declared
+from tests.engine.test_fields import journeys
+from tests.kinds.samples import name_of
+
+FIXED = [kind for kind in KINDS.values() if kind.singleton or kind.key == ("uid",)]
+
+# What has to be said before anything else can be said of it.
+LEAST: Mapping[str, Mapping[str, Any]] = {
+    "ConnectionAuditing": {"audit_protocol": "TCP", "audit_address": "192.0.2.40", "audit_port": 12345},
+    "LDAP": {"uris": ["ldaps://ldap.example.org:636"]},
+    "SSO": {"issuer": {"id": "urn:sso:example:idp", "login_url": "https://idp.example.com/sso"}},
+}
+# What a value needs beside it.
+NEEDS: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("LDAP", "cba_identity_source"): {"cba_identity_oid": "2.5.4.3"},
+    ("Proxy", "threads"): {"allow_restart": True, "max_threads": 256, "dynamic_threads_scaling": False},
+    ("Proxy", "max_threads"): {"threads": 1, "allow_restart": True},
+}
+VALUES: Mapping[tuple[str, str], list[Any]] = {
+    ("License", "license"): [make(shards_limit=100), make(shards_limit=200)],
+    ("ConnectionAuditing", "audit_protocol"): ["TCP"],
+    ("LDAP", "dn_group_query"): [
+        {"base": "dc=a", "filter": "(member=%D)", "scope": scope} for scope in ("base", "one")
+    ],
+    ("LDAP", "user_dn_query"): [{"base": "dc=a", "filter": "(uid=%u)", "scope": scope} for scope in ("base", "one")],
+    ("SSO", "protocol"): ["saml2"],
+    ("Cluster", "password_expiration_duration"): [0, 365],
+}
+# These have one value, or can be set once.
+ONE = {("ConnectionAuditing", "audit_protocol"), ("SSO", "protocol"), ("Node", "rack_id"), ("Node", "second_rack_id")}
+ELSEWHERE: Mapping[tuple[str, str], str] = {
+    ("Cluster", "control_plane_basic_authentication"): "it shuts this client out",
+    ("Cluster", "mtls_certificate_authentication"): "it needs a certificate authority, and shuts this client out",
+    ("ClusterPolicy", "db_conns_auditing"): "it needs ConnectionAuditing: test_order.py",
+    ("ClusterPolicy", "rack_aware"): "it needs racks, and there is no way back: test_order.py",
+    ("Node", "addr"): "it can change only while the node is down",
+    ("OCSP", "ocsp_functionality"): "it needs a certificate that names a responder",
+    ("SSO", "control_plane"): "it needs certificates",
+    ("SSO", "enforce_control_plane"): "it needs control_plane",
+}
+
+
+def cases() -> Iterator[tuple[str, str]]:
+    for kind in FIXED:
+        properties = kind_source(kind.name)["properties"]
+        for name, field in kind.fields.items():
+            gone = "x-until" in properties[name] or field.option_of is not None
+            if not (field.read_only or gone or (kind.name, name) in ELSEWHERE):
+                yield kind.name, name
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path / "state")
+    rig.call("POST", "/v1/bdb_groups", {"memory_size": 2**30})
+    yield rig
+    rig.client.close()
+    rig.ledger.disconnect()
+
+
+def values_through(kind: Kind, name: str) -> list[list[Any]]:
+    """Return the values to go through, each list from a fresh start."""
+    if (kind.name, name) in VALUES:
+        values = VALUES[kind.name, name]
+        return [[*values, values[0]] if values[1:] else values]
+    if (kind.name, name) in ONE:
+        return [kind_source(kind.name)["properties"][name]["examples"][:1]]
+    return journeys(kind, name)
+
+
+def wanted(kind: Kind, name: str, value: Any) -> Resource:
+    spec = {**LEAST.get(kind.name, {}), **NEEDS.get((kind.name, name), {}), name: value}
+    if kind.name == "LDAP":
+        for one, other in (("user_dn_template", "user_dn_query"), ("dn_group_attr", "dn_group_query")):
+            spec |= {other: {}} if spec.get(one) else {one: ""} if spec.get(other) else {}
+    if spec.get("audit_protocol") == "local":
+        del spec["audit_port"]
+    assert kind.validator.findings(spec) == []
+    return declared(kind.name, name_of(kind), spec)
+
+
+@pytest.mark.parametrize(("kind_name", "name"), list(cases()))
+def test_a_setting_goes_there_and_back(rig: Rig, kind_name: str, name: str) -> None:
+    kind = KINDS[kind_name]
+    for values in values_through(kind, name):
+        writes = 0
+        for value in values:
+            resource = wanted(kind, name, value)
+            begun = len(rig.sent)
+            first = {str(resource.address)} if is_value_from(value) and not writes else set()
+            plan = rig.plan([resource], resend_secrets=frozenset(first))
+            report = rig.apply(plan)
+            assert [outcome.why for outcome in report.outcomes if outcome.why] == []
+            assert rig.plan([resource]).changes == ()
+            assert len(rig.sent) - begun == len(plan.changes)
+            writes += len(plan.changes)
+            if is_value_from(value):
+                assert f"{CANARY}-{value['valueFrom']['env']}" in str(rig.sent[-1].body)
+        assert writes >= min(1, len(values) - 1)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FIXED if "delete" in kind.verbs], ids=lambda kind: kind.name)
+def test_a_tombstone_takes_it_away_once(rig: Rig, kind: Kind) -> None:
+    rig.converge([declared(kind.name, name_of(kind), kind.examples[0])])
+    grave = declared(kind.name, name_of(kind), {}, absent=True)
+    plan = rig.plan([grave])
+    assert [change.action for change in plan.changes] == [Action.DELETE]
+    assert [outcome.why for outcome in rig.apply(plan).outcomes if outcome.why] == []
+    assert rig.plan([grave]).changes == ()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FIXED if "delete" not in kind.verbs], ids=lambda kind: kind.name)
+def test_what_leaves_the_manifests_is_left_as_it_is(rig: Rig, kind: Kind) -> None:
+    other = declared("RedisACL", "keys", {"acl": "+@read ~*"})
+    rig.converge([declared(kind.name, name_of(kind), kind.examples[1]), other])
+    begun = len(rig.sent)
+    plan = rig.plan([other], prune=True)
+    assert {change.action for change in plan.changes} <= {Action.FORGET}
+    rig.apply(plan)
+    assert len(rig.sent) == begun
+    assert rig.plan([other], prune=True).changes == ()
+
+
+def test_a_single_object_has_one_name() -> None:
+    assert {name_of(kind) for kind in FIXED if kind.singleton} == {SINGLETON}
