@@ -423,3 +423,26 @@ def test_a_task_that_is_forgotten_is_no_failure() -> None:
         said = Passed(0.0, 0.0) if isinstance(step, Wait) else answers[step.method]
         asked += [] if isinstance(step, Wait) else [f"{step.method} {step.path}"]
     assert (guid, asked) == ("", ["POST /v1/crdbs", "GET /v1/crdb_tasks/task-1"])
+
+
+@pytest.mark.parametrize("version", ["7.4", "7.8", "7.22", "8.0", "8.2"])
+@pytest.mark.parametrize("values", ["at-once", "when-done"])
+def test_every_version_takes_it_there_and_back(tmp_path: Path, version: str, values: str) -> None:
+    rig = Rig(tmp_path / "state", server_version=version, switches={"put_values": values})
+    rig.right([carts("dc1", instance("dc2", compression=6))])
+    rig.call("dc2", "PUT", "/v1/bdbs/1", {"memory_size": 3 * GIB})
+    rig.clock.sleep(20)
+    rig.right([carts("dc1", "dc2", "dc3", config={"memory_size": 2 * GIB, "data_persistence": "disabled"})])
+    found = [rig.local(name) for name in ("dc1", "dc2", "dc3")]
+    assert [(one["memory_size"], one["data_persistence"]) for one in found if one] == [(2 * GIB, "disabled")] * 3
+    rig.right([carts("dc2", "dc3", home="dc2", config={"memory_size": GIB})])
+    assert rig.local("dc1") is None
+
+
+def test_a_login_may_be_named_by_reference(rig: Rig) -> None:
+    login = {"username": {"valueFrom": {"env": "PEER"}}, "password": {"valueFrom": {"env": "DC2_PASSWORD"}}}
+    rig.passwords["PEER"] = f"admin@{NAMES['dc2']}"
+    one = carts("dc1", {"cluster": "dc2", "credentials": login})
+    rig.right([one])
+    rig.passwords["PEER"] = "nobody"
+    assert "instances[1].credentials.username" in paths(rig.plan([one]))
