@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 from reconciler.diff import FieldChange
 from reconciler.kinds import Address
+from reconciler.serverschema import Served
+from reconciler.versions import Version
 
 
 class Action(enum.Enum):
@@ -66,6 +68,8 @@ class LiveState:
     taken_ports: frozenset[int] = frozenset()  # only where ports had to be read: used and reserved ones
     state_id: int = 0  # highest cluster-state-id seen
     notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
+    version: Version | None = None  # what it runs; None where it does not say
+    schemas: Mapping[str, Served] = field(default_factory=dict)  # by kind: what it says of such objects itself
 
 
 class Owned(NamedTuple):
