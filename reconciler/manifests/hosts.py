@@ -54,6 +54,8 @@ def _urls(field: Field, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
             yield from _urls(field.properties[name], value[name], (*path, name))
     elif field.embeds_secret and field.format not in _NO_URL and isinstance(value, str):
         yield path, value
+    elif field.format == "endpoint" and isinstance(value, str):
+        yield path, f"//{value}"
 
 
 def refusal(url: str, allowed: tuple[str, ...] | None) -> str:

@@ -61,6 +61,7 @@ def test_it_is_declared_once_for_the_cluster_that_coordinates(tmp_path: Path, me
         (text(spec=SPEC.replace("dc2", "dc1")), 'cluster "dc1" is given twice'),
         (text("{name: carts, state: absent}", spec=""), "nothing says which cluster coordinates this"),
         (text() + "  force_remove: [dc9]\n", 'there is no cluster "dc9"'),
+        (text(more="replication_endpoint: '127.1:12000'"), 'the host "127.1" is the node itself'),
         (text() + "  force_remove: [dc1]\n", "dc1 cannot be lost and have an instance"),
         (text("{name: carts, renamedFrom: old}"), "a name of this kind cannot be changed"),
         (text() + other("Database", "{name: carts, cluster: dc1}", "{memory_size: 1GiB}"), "has its instance on dc1"),
