@@ -151,7 +151,7 @@ def test_a_new_password_of_a_peer_is_told_to_all(tmp_path: Path, reading: str, k
     rig.cores["dc2"].settings.password = "another"
     rig.clients = rig.connect()
     rig.passwords["DC2_PASSWORD"] = "another"
-    assert "instances[1].credentials.password" in paths(rig.plan([carts("dc1", "dc2")]))
+    assert "instances[cluster=dc2].credentials.password" in paths(rig.plan([carts("dc1", "dc2")]))
     rig.right([carts("dc1", "dc2")])
     rig.right([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
 
@@ -445,4 +445,4 @@ def test_a_login_may_be_named_by_reference(rig: Rig) -> None:
     one = carts("dc1", {"cluster": "dc2", "credentials": login})
     rig.right([one])
     rig.passwords["PEER"] = "nobody"
-    assert "instances[1].credentials.username" in paths(rig.plan([one]))
+    assert "instances[cluster=dc2].credentials.username" in paths(rig.plan([one]))
