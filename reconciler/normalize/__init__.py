@@ -155,12 +155,9 @@ def _shown(field: Field, value: Any) -> Any:
         return [shown for item in value if (shown := _shown(field.items, item)) is not MISSING]
     if field.properties and type(value) is dict:
         below = field.properties
-        out = {
-            name: shown
-            for name, item in value.items()
-            if (shown := _shown(below[name], item) if name in below else item) is not MISSING
-        }
-        return out if out or not value else MISSING  # an object of secrets alone shows nothing of itself
+        out = {name: _shown(below[name], item) if name in below else item for name, item in value.items()}
+        # An object of secrets alone shows nothing of itself.
+        return {name: shown for name, shown in out.items() if shown is not MISSING and (shown != {} or not value[name])}
     return value
 
 
