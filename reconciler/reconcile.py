@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from reconciler import drift, normalize, telemetry
+from reconciler.adoption import adopted, with_inherited
 from reconciler.errors import InputError, LedgerError, PlanStale, Problem, SecretMissing
 from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
@@ -183,12 +184,13 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     resources = kept_until_due(session.kinds, manifests.resources, session.now())
     resources = inlined(session.kinds, resources, session.text)
     options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
+    left = options.previous - {resource.address for resource in resources} - owned.keys() if options.prune else ()
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
     for resource in resources:
         by_cluster[resource.address.cluster].append(resource)
     elsewhere = wanted_elsewhere(session.kinds, resources)
     wanted = {
-        name: wanted_for(session.kinds, mine, [a for a in owned if a.cluster == name] if options.prune else [])
+        name: wanted_for(session.kinds, mine, [a for a in (*owned, *left) if a.cluster == name and options.prune])
         for name, mine in by_cluster.items()
     }
     states = read(
@@ -203,6 +205,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
             state = states[name]
             taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
             states[name] = replace(state, taken_ports=state.taken_ports | taken)
+    states, owned = with_inherited(session.kinds, left, states, owned)
     resources = located(session.kinds, resources, states)
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
@@ -303,7 +306,6 @@ def execute(
 
 def adopt(session: Session, manifests: Manifests, planned: Planned) -> int:
     """Own what is declared and already right; return how many objects became ours. The caller holds the locks."""
-    from reconciler.adoption import adopted
     from reconciler.ledger import Record
 
     found = [*adopted(session.kinds, manifests.resources, planned.plan, planned.live, planned.owned)]

@@ -83,7 +83,7 @@ class _Apply:
         session = self.session
         reconcile.settle(session)
         manifests = declared(session.settings, files, self.screen)
-        wishes = choice(flags, session.settings)
+        wishes = choice(flags, session.settings, files)
         if self.yes:  # nobody is asked, so nothing can move in the meantime: one look, under the lock, is enough
             with session.locked(target.name for target in session.targets):
                 planned = reconcile.plan(session, manifests, wishes)

@@ -15,6 +15,7 @@ import click
 from reconciler.cli import ReaderGone, say
 
 if TYPE_CHECKING:
+    from reconciler.kinds import Address
     from reconciler.manifests import Manifests
     from reconciler.plan import Options
     from reconciler.reconcile import Session
@@ -61,6 +62,11 @@ CHOICE = (
     click.option("--target", "targets", multiple=True, metavar="ADDRESS", help="Only this resource (repeatable)."),
     click.option("--exclude", "excludes", multiple=True, metavar="ADDRESS", help="All but this (repeatable)."),
     click.option("--prune", is_flag=True, help="Delete what we own and no manifest declares any more."),
+    click.option(
+        "--previous",
+        metavar="REV",
+        help="With --prune: what the manifests declared at this commit counts as owned; no ledger is needed.",
+    ),
     click.option(
         "--allow-destroy",
         "allow_destroy",
@@ -201,9 +207,15 @@ def opening(flags: Mapping[str, Any], screen: Console) -> Iterator[Session]:
         yield session
 
 
-def choice(flags: Mapping[str, Any], settings: Settings) -> Options:
-    """Return what the flags say about a plan."""
+def choice(flags: Mapping[str, Any], settings: Settings, files: Sequence[str] | None = None) -> Options:
+    """Return what the flags say about a plan; of *files* (None: of a saved plan)."""
     from reconciler.plan import Options
+
+    revision = flags["previous"]
+    if revision is not None and (files is None or not flags["prune"]):
+        why = "a saved plan has its deletes already" if files is None else "it says what --prune may take; add --prune"
+        raise click.UsageError(f"--previous: {why}")
+    previous = _declared_before(settings, files, revision) if revision is not None and files is not None else ()
 
     limits = settings.limits
     if flags["max_update_percent"] is not None:
@@ -214,5 +226,28 @@ def choice(flags: Mapping[str, Any], settings: Settings) -> Options:
         targets=tuple(flags["targets"]),
         excludes=tuple(flags["excludes"]),
         limits=limits,
+        previous=frozenset(previous),
         resend_secrets=frozenset(flags["resend"]),
     )
+
+
+def _declared_before(settings: Settings, files: Sequence[str], revision: str) -> Iterator[Address]:
+    """Yield what the same files and folders declared at *revision*, for the clusters of this run as they are now."""
+    from dataclasses import replace
+
+    from reconciler.kinds import load_kinds
+    from reconciler.manifests import load
+    from reconciler.source import previous
+
+    paths = list(map(Path, files)) or [folder for target in settings.targets for folder in target.manifests]
+    if "-" in files or not paths:
+        raise click.UsageError("--previous looks into git, so the manifests have to be files: name them with -f")
+    found = previous.at(revision, paths, settings.limits, settings.sources.environ.get("PATH", os.defpath))
+    targets = [
+        replace(target, manifests=tuple(found.names[folder] for folder in target.manifests) if not files else ())
+        for target in settings.targets
+    ]
+    names = [found.names[Path(file)] for file in files]
+    selected = {target.name for target in settings.selected}
+    before = load(names, load_kinds(), clusters=targets, limits=settings.limits, tree=found.tree)
+    yield from (one.address for one in before.resources if not one.absent and one.address.cluster in selected)

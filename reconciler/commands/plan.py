@@ -55,7 +55,7 @@ def command(
     screen = console(flags)
     with opening(flags, screen) as session:
         manifests = declared(session.settings, files, screen)
-        wishes = choice(flags, session.settings)
+        wishes = choice(flags, session.settings, files)
         planned = reconcile.plan(session, manifests, wishes)
         plan, refused = planned.plan, False
         if session.settings.ci if dry_run is None else dry_run:

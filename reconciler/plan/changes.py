@@ -107,6 +107,7 @@ class Options:
     excludes: tuple[str, ...] = ()
     limits: Limits = field(default_factory=UsualLimits)
     resend_secrets: frozenset[str] = frozenset()  # addresses whose secrets are sent although they seem unchanged
+    previous: frozenset[Address] = frozenset()  # declared by an earlier revision: ours, if `prune` finds no manifest
     pinned_ports: Mapping[Address, int] = field(default_factory=dict)  # chosen earlier, for creates still under way
 
 

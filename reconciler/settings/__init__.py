@@ -16,9 +16,10 @@ from typing import Any
 import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import Redactor, Secret, Sources, resolve
+from reconciler.settings.source import FolderSource, GitSource
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 
-__all__ = ["PROJECT_FILE", "Limits", "Settings", "Target", "find_project", "load"]
+__all__ = ["PROJECT_FILE", "FolderSource", "GitSource", "Limits", "Settings", "Target", "find_project", "load"]
 
 PROJECT_FILE = "reconciler.yaml"
 
@@ -36,6 +37,7 @@ class Settings:
     sources: Sources  # of secrets that manifests name
     login_sources: Sources  # of credentials that the project file names
     secret_env: tuple[str, ...] | None = None  # patterns of names; None = all
+    source: GitSource | FolderSource | None = None  # where the agent takes manifests from
     warnings: tuple[str, ...] = ()
     ci: bool = False  # nobody watches: a CI job
 
@@ -89,7 +91,7 @@ def load(
     if problems:
         raise InputError(problems)
     root = path.parent if path else Path()
-    files, env, logins = parsed.secret_files or root, parsed.secret_env, _logins(parsed.targets)
+    files, env, logins = parsed.secret_files or root, parsed.secret_env, _logins(parsed)
     chosen = {target.name: target for target in selected}
     redactor = redactor or Redactor()
     return Settings(
@@ -102,6 +104,7 @@ def load(
         sources=Sources(environ, files, env, logins, redactor=redactor, warn=warn),
         login_sources=Sources(environ, None, relative_to=root, redactor=redactor, warn=warn),
         secret_env=parsed.secret_env,
+        source=parsed.source,
         warnings=warnings,
         ci=environ.get("CI", "").lower() in ("true", "1"),
     )
@@ -121,9 +124,11 @@ def find_project(start: Path) -> Path | None:
     return None
 
 
-def _logins(targets: tuple[Target, ...]) -> frozenset[str]:
-    """Return the names of the variables that hold credentials of clusters: no manifest reads them unasked."""
-    given = [source for target in targets for source in (target.username, target.password)]
+def _logins(parsed: project_file.Parsed) -> frozenset[str]:
+    """Return the names of the variables that hold our own credentials: no manifest reads them unasked."""
+    given = [source for target in parsed.targets for source in (target.username, target.password)]
+    if isinstance(parsed.source, GitSource) and parsed.source.password:
+        given.append(parsed.source.password)
     sources = [source["valueFrom"] for source in given if not isinstance(source, str)]
     return frozenset(source["env"] for source in sources if "env" in source)
 

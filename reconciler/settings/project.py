@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from reconciler import strictyaml
 from reconciler.errors import Problem
 from reconciler.quantities import quantity
+from reconciler.settings import source
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 from reconciler.validation import Validator
 
@@ -31,6 +32,7 @@ class Parsed(NamedTuple):
     state: Path | None = None
     secret_env: tuple[str, ...] | None = None
     secret_files: Path | None = None
+    source: source.GitSource | source.FolderSource | None = None
 
 
 def schema() -> dict[str, Any]:
@@ -97,6 +99,7 @@ class _Reader:
             self.root / value["state"] if "state" in value else None,
             tuple(secrets["env"]) if "env" in secrets else None,
             self.root / secrets["files"] if "files" in secrets else None,
+            source.read(value["source"], self.root, self.at) if "source" in value else None,
         )
 
     def target(self, index: int, cluster: Mapping[str, Any]) -> Target:
