@@ -82,7 +82,14 @@ class Around(NamedTuple):
     """A question, which clusters the project has; it is answered with a `Neighbour` for each, by name."""
 
 
-Flow = Generator[Call | Wait | Around, Any, T]
+class Reconnect(NamedTuple):
+    """Come in anew, over new connections, after a write that may have shut us out; answered with nothing."""
+
+    port: int = 0  # where the API is from now on; 0 = where it was
+
+
+Step = Call | Wait | Reconnect | Around
+Flow = Generator[Step, Any, T]
 
 
 @dataclass(slots=True)

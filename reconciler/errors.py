@@ -13,6 +13,7 @@ ReconcilerError            1   anything of ours that is not named below
 │   ├── Rejected           4   400, 404, 406, 409 …: well understood and refused
 │   │   └── Busy           4   409 while another change runs; worth another try
 │   ├── Ambiguous          4   a write whose outcome is unknown
+│   ├── ControlLost        4   our own change was sent, and the cluster does not let us in any more
 │   ├── ActionFailed       4   the server accepted a change, worked on it, and failed
 │   └── Conflict           4   what we were to create is there already, and is not ours
 ├── LedgerError            1   our local record cannot be used
@@ -29,6 +30,7 @@ ReconcilerError            1   anything of ours that is not named below
 │   ├── ChangedUnderneath  5   one object moved between the plan and its write
 │   ├── PlanTooLarge       5
 │   ├── DestroyProtected   5
+│   ├── ImpactRefused      5
 │   └── Locked             5
 ├── AppliedInPart          6   some changes are done, some are not
 └── Interrupted          130   Ctrl-C or SIGTERM, at a safe boundary
@@ -125,6 +127,10 @@ class Ambiguous(ClusterError):
     """A write was sent and no clean answer came back: it may have taken effect."""
 
 
+class ControlLost(ClusterError):
+    """A change that may cut us off was sent, and since then the cluster cannot be reached or refuses us."""
+
+
 class ActionFailed(ClusterError):
     """The server accepted a change and later reported that it failed."""
 
@@ -204,6 +210,10 @@ class PlanTooLarge(Refused):
 
 class DestroyProtected(Refused):
     """Something protected would be destroyed without consent."""
+
+
+class ImpactRefused(Refused):
+    """An update would lose data, our own access, or something else for good, and nobody has agreed to that."""
 
 
 class Locked(Refused):

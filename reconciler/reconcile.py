@@ -21,10 +21,10 @@ from reconciler.errors import InputError, LedgerError, PlanStale, Problem, Secre
 from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
 from reconciler.locating import located
-from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
+from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved, worsened
 from reconciler.rotation import kept_until_due
 from reconciler.secrets import Redactor, Secret, resolve
-from reconciler.wanted import Wanted, needing_ports, wanted_elsewhere, wanted_for
+from reconciler.wanted import Wanted, figures_behind, needing_figures, needing_ports, wanted_elsewhere, wanted_for
 
 if TYPE_CHECKING:
     from reconciler.client import Client
@@ -180,6 +180,8 @@ def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = Fals
 
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
+    from reconciler.live import measured, with_ports
+
     owned = session.owned()
     resources = kept_until_due(session.kinds, manifests.resources, session.now())
     resources = inlined(session.kinds, resources, session.text)
@@ -199,12 +201,9 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         schemas=True,
     )
     for name, mine in by_cluster.items():
-        for kind in needing_ports(session.kinds, mine, states[name]):
-            from reconciler.live import read_ports
-
-            state = states[name]
-            taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
-            states[name] = replace(state, taken_ports=state.taken_ports | taken)
+        client, state = session.clients()[name], states[name]
+        state = with_ports(client, needing_ports(session.kinds, mine, state), state)
+        states[name] = measured(client, session.kinds, state, needing_figures(session.kinds, mine, state))
     states, owned = with_inherited(session.kinds, left, states, owned)
     resources = located(session.kinds, resources, states)
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
@@ -235,16 +234,15 @@ def same_ports(options: Options, approved: Plan) -> Options:
 
 def refuse_if_moved(approved: Plan, live: Mapping[str, LiveState]) -> None:
     """Raise PlanStale, naming each value, where the live state is not what *approved* was decided from."""
-    differences = moved(approved, live)
-    if differences:
-        lines = [
-            f"  {address} {field}: was {_shown(was)}, is {_shown(now)}" for address, field, was, now in differences
-        ]
+    if differences := [*moved(approved, live), *worsened(approved, live, load_kinds())]:
+        lines = [f"  {where} {field}: was {_shown(was)}, is {_shown(now)}" for where, field, was, now in differences]
         raise PlanStale("\n".join(["the cluster moved since this plan was made; nothing was written", *lines]))
 
 
 def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
     """Read again what *approved* was decided from; raises InputError where it is about what we do not know."""
+    from reconciler.live import measured
+
     for change in approved.changes:
         kind = session.kinds.get(change.address.kind)
         strange = sorted(change.body.keys() - kind.fields.keys()) if kind else [f"the kind {change.address.kind}"]
@@ -256,7 +254,9 @@ def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
         mine = wanted[change.address.cluster]
         known = mine.get(change.address.kind) or frozenset()
         mine[change.address.kind] = known.union(change.rests_on or (), change.body)
-    return read(session, wanted, schemas=True)
+    states, clients = read(session, wanted, schemas=True), session.clients()
+    found = figures_behind(session.kinds, approved)
+    return {name: measured(clients[name], session.kinds, one, found.get(name, {})) for name, one in states.items()}
 
 
 def settle(session: Session) -> None:
@@ -275,13 +275,7 @@ def settle(session: Session) -> None:
                 recover(ledger, session.kinds, read(session, {name: wanted}, schemas=True)[name])
 
 
-def execute(
-    session: Session,
-    approved: Plan,
-    live: Mapping[str, LiveState],
-    *,
-    parallelism: int,
-) -> Report:
+def execute(session: Session, approved: Plan, live: Mapping[str, LiveState], *, parallelism: int) -> Report:
     """Do what *approved* says; the caller holds the locks and has made sure that it still holds on *live*."""
     from reconciler.apply import apply
     from reconciler.live import neighbours

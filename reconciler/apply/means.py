@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from reconciler import telemetry
-from reconciler.calls import Account, Answer, Around, Call, Flow, Neighbour, Passed, Wait
+from reconciler.calls import Account, Answer, Around, Call, Flow, Neighbour, Passed, Reconnect, Wait
 from reconciler.errors import Interrupted, ReconcilerError
 
 T = TypeVar("T")
@@ -29,6 +29,8 @@ class Connection(Protocol):
     def send(self, call: Call) -> Answer: ...
 
     def accepts(self, login: Account) -> bool: ...
+
+    def reconnect(self, port: int = 0) -> None: ...
 
 
 @dataclass(slots=True)
@@ -66,8 +68,12 @@ class Means:
                 try:
                     if isinstance(step, Wait):
                         answer = self._pause(step, waiting)
+                    elif isinstance(step, Reconnect):
+                        client_of("").reconnect(step.port)
+                    elif isinstance(step, Around):
+                        answer = self.neighbours
                     else:
-                        answer = self.neighbours if isinstance(step, Around) else _call(client_of(step.cluster), step)
+                        answer = _call(client_of(step.cluster), step)
                 except ReconcilerError as refusal:
                     error = refusal
         except StopIteration as end:

@@ -28,6 +28,20 @@ Decorator = Callable[[Callable[..., int]], Callable[..., int]]
 WIDEST = 100
 
 
+def agreed(context: click.Context, option: click.Parameter, values: Sequence[str]) -> frozenset[tuple[str, str]]:
+    """Return (address, class of impact) of each consent; no wildcards, so that nobody agrees to what nobody saw."""
+    from reconciler.vocabulary import CONSENT
+
+    found = set()
+    for value in values:
+        address, _, impact = value.rpartition("=")
+        if impact not in CONSENT or "/" not in address:
+            text = f"{value!r} is not ADDRESS=CLASS, where CLASS is one of {', '.join(CONSENT)}"
+            raise click.BadParameter(text, context, option)
+        found.add((address, impact))
+    return frozenset(found)
+
+
 def options(*each: Callable[[Any], Any]) -> Decorator:
     """Return one decorator for several options, shown by `--help` in this order."""
 
@@ -73,6 +87,14 @@ CHOICE = (
         multiple=True,
         metavar="ADDRESS",
         help="Consent to delete or replace this protected resource (repeatable).",
+    ),
+    click.option(
+        "--allow-impact",
+        "allow_impact",
+        multiple=True,
+        callback=agreed,
+        metavar="ADDRESS=CLASS",
+        help="Consent to what changing this resource does, such as Database/a=may-lose-data (repeatable).",
     ),
     click.option("--max-update-percent", type=click.IntRange(0, 100), help="Allow to update this share at once."),
     click.option(
@@ -223,6 +245,7 @@ def choice(flags: Mapping[str, Any], settings: Settings, files: Sequence[str] | 
     return Options(
         prune=flags["prune"],
         allow_destroy=frozenset(flags["allow_destroy"]),
+        allow_impact=flags["allow_impact"],
         targets=tuple(flags["targets"]),
         excludes=tuple(flags["excludes"]),
         limits=limits,

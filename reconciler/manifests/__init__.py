@@ -45,6 +45,7 @@ class Resource:
     ignore: tuple[str, ...]
     labels: Mapping[str, str]
     place: Callable[[strictyaml.Path], Place]  # of a path in the manifest, such as ("spec", "memory_size")
+    allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
 
 
 class Manifests(NamedTuple):
@@ -268,4 +269,5 @@ def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> 
         tuple(metadata.get("ignore", ())),
         metadata.get("labels", {}),
         draft.locate,
+        tuple(sorted(metadata.get("allow", ()))),
     )

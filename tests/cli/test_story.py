@@ -87,7 +87,7 @@ def test_a_plan_tells_of_changes_by_its_exit_code_where_asked(cli: Cli) -> None:
 
 def test_a_plan_is_json_too(cli: Cli) -> None:
     plan = json.loads(cli("plan", "-o", "json").out)
-    assert plan["format"] == "reconciler-plan/1"
+    assert plan["format"] == "reconciler-plan/2"
     assert len(plan["changes"]) == 4
 
 

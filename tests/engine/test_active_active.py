@@ -10,7 +10,7 @@ import pytest
 
 from reconciler import strictyaml
 from reconciler.calls import Answer, Call, Passed, Wait
-from reconciler.errors import DestroyProtected, InputError
+from reconciler.errors import DestroyProtected, ImpactRefused, InputError
 from reconciler.export import manifests_of
 from reconciler.hooks import Writing
 from reconciler.hooks.activeactive_tasks import done
@@ -446,3 +446,13 @@ def test_a_login_may_be_named_by_reference(rig: Rig) -> None:
     rig.right([one])
     rig.passwords["PEER"] = "nobody"
     assert "instances[cluster=dc2].credentials.username" in paths(rig.plan([one]))
+
+
+def test_harm_to_one_instance_alone_needs_a_yes_as_well(rig: Rig) -> None:
+    rig.right([carts("dc1", instance("dc2", db_config={"memory_size": 3 * GIB}))])
+    plan = rig.plan([carts("dc1", instance("dc2", db_config={"memory_size": 2 * GIB}))])
+    assert plan.changes[0].unconsented == ("may-lose-data",)
+    with pytest.raises(ImpactRefused, match=r"instances\[cluster=dc2\].db_config.memory_size"):
+        check(plan, Options())
+    wider = rig.plan([carts("dc1", instance("dc2", db_config={"memory_size": 3 * GIB}), "dc3")])
+    assert wider.changes[0].unconsented == ()

@@ -274,7 +274,7 @@ def test_only_a_rename_of_this_plan_makes_an_old_name_count_as_new() -> None:
     renamed = declared("Role", "zapp", {"management": "none"}, renamed_from="app")
     there = state(*(one for items in with_app().objects.values() for one in items), found("Role", 17, "zapp"))
     plan = plan_of([renamed, *refers_to_app("zapp")], there)
-    assert actions(plan) == [("UPDATE", "Role/zapp"), ("UPDATE", "Database/orders"), ("UPDATE", "User/anna")]
+    assert actions(plan) == [("UPDATE", "Database/orders"), ("UPDATE", "User/anna"), ("UPDATE", "Role/zapp")]
     assert not plan.changes[0].renamed_from
 
 

@@ -36,6 +36,7 @@ class Declared:
     renamed_from: str | None = None
     ignore: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    allow: tuple[str, ...] = ()
 
     def place(self, path: Sequence[Any]) -> tuple[str, int, int]:
         return "shop.yaml", 7, 3
