@@ -1,7 +1,8 @@
 """The words of flows: calls and pauses that are yielded, and the answers that come back. Pure.
 
-A flow is a generator without I/O: it yields a `Call` or a `Wait` and is sent an `Answer` or a `Passed`. `hooks` and
-`flows` are written in these words; `live` and the engine drive them; the client sends what they ask for.
+A flow is a generator without I/O: it yields a `Call` or a `Wait` and is sent an `Answer` or a `Passed`; it may also ask
+what is `Around`. `hooks` and `flows` are written in these words; `live` and the engine drive them; the client sends
+what they ask for.
 """
 
 from __future__ import annotations
@@ -70,13 +71,25 @@ class Passed(NamedTuple):
     slept: float
 
 
+class Neighbour(NamedTuple):
+    """One cluster of the project, as another one sees it."""
+
+    urls: tuple[str, ...]  # of its nodes
+    joins: bool  # it takes part in this run, so a `Call` may go to it
+
+
+class Around(NamedTuple):
+    """A question, which clusters the project has; it is answered with a `Neighbour` for each, by name."""
+
+
 class Reconnect(NamedTuple):
     """Come in anew, over new connections, after a write that may have shut us out; answered with nothing."""
 
     port: int = 0  # where the API is from now on; 0 = where it was
 
 
-Flow = Generator[Call | Wait | Reconnect, Any, T]
+Step = Call | Wait | Reconnect | Around
+Flow = Generator[Step, Any, T]
 
 
 @dataclass(slots=True)

@@ -93,11 +93,21 @@ class Field:
     only_grows: bool = False  # x-only-grows: a smaller number, an older version or true to false is refused
     holds_secret: bool = False  # this field or anything below it is secret
     variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
+    along: bool = False  # x-along: goes with every update, differing or not
 
     @property
     def lists_secrets(self) -> bool:
         """Whether this is a set of secrets, of which only what comes and goes is written."""
         return self.items is not None and self.items.secret
+
+
+class Span(NamedTuple):
+    """An `x-rest.spans`: how a spec names the clusters that its one object stands in."""
+
+    field: str  # a list of objects; the `cluster` of each is a cluster of the project
+    member: str  # the kind as which the object shows in each of them
+    lost: str = ""  # a list of those clusters that are gone for good
+    needs: tuple[str, ...] = ()  # of these fields, an item that is new has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,7 @@ class Kind:
     absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
     after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, though none is named
     doc: str = ""  # where the API documents the object
+    spans: Span | None = None  # one object stands in several clusters
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
     validator: Validator = field(init=False, repr=False, compare=False)  # of spec
@@ -169,7 +180,7 @@ class Carriers:
 
 
 referring = Carriers(lambda field_: field_.reference is not None)
-connecting = Carriers(lambda field_: field_.embeds_secret)
+connecting = Carriers(lambda field_: field_.embeds_secret or field_.format == "endpoint")
 
 
 def _impacts(words: Any) -> Iterator[Impact]:
@@ -249,6 +260,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         only_grows=schema.get("x-only-grows", False),
         holds_secret=bool(hides) or any(child.holds_secret for child in below),
         variants="x-variants" in schema,
+        along=schema.get("x-along", False),
     )
 
 
@@ -283,6 +295,7 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         absent=tuple(rest.get("absent", ())),
         after=tuple(rest.get("after", ())),
         doc=rest.get("doc", ""),
+        spans=Span(**{**rest["spans"], "needs": tuple(rest["spans"].get("needs", ()))}) if "spans" in rest else None,
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),
     )

@@ -7,13 +7,13 @@ nothing of manifests and plans.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from reconciler import serverschema, versions
-from reconciler.calls import Answer, Call, Flow
+from reconciler.calls import Answer, Around, Call, Flow, Neighbour
 from reconciler.errors import (
     ClusterError,
     Forbidden,
@@ -66,8 +66,38 @@ class Reader(Getter, Protocol):
     ) -> Answer: ...
 
 
+class Surroundings(NamedTuple):
+    """The other clusters, for what stands in several of them."""
+
+    clients: Mapping[str, Getter] = {}  # of this run, our own too
+    neighbours: Mapping[str, Neighbour] = {}
+
+
+ALONE = Surroundings()
+
+
+class Placed(Protocol):
+    """What is asked of a target of the project here."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def urls(self) -> tuple[str, ...]: ...
+
+
+def neighbours(targets: Iterable[Placed], here: Collection[str]) -> dict[str, Neighbour]:
+    """Return where every cluster of the project is, and whether it takes part: those of *here* do."""
+    return {target.name: Neighbour(target.urls, target.name in here) for target in targets}
+
+
 def read(
-    client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, cluster: str, *, schemas: bool = False
+    client: Reader,
+    kinds: Mapping[str, Kind],
+    wanted: Wanted,
+    cluster: str,
+    around: Surroundings = ALONE,
+    *,
+    schemas: bool = False,
 ) -> LiveState:
     """Return the objects of each *wanted* kind, and of the kinds that they refer to: those with their names only.
 
@@ -84,7 +114,7 @@ def read(
     complete = _with_referenced(kinds, {name: fields for name, fields in wanted.items() if name in kinds})
     with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
         queries = [(kinds[name], fields) for name, fields in complete.items()]
-        lists = dict(zip(complete, _in_parallel(client, queries), strict=True))
+        lists = dict(zip(complete, _in_parallel(client, queries, around), strict=True))
         names = {name: _names(kinds[name], lists[name]) for name in complete}
         notes = [note for name in complete for note in _nameless(cluster, kinds[name], lists[name])]
         objects = {
@@ -188,29 +218,35 @@ def measured(
     return replace(state, measured=found) if found else state
 
 
-def _in_parallel(client: Reader, queries: list[tuple[Kind, frozenset[str] | None]]) -> list[list[Any]]:
+def _in_parallel(
+    client: Reader, queries: list[tuple[Kind, frozenset[str] | None]], around: Surroundings
+) -> list[list[Any]]:
     if not queries:
         return []
     with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(queries)), thread_name_prefix="read") as pool:
-        return list(pool.map(lambda query: _list(client, *query), queries))
+        return list(pool.map(lambda query: _list(client, query[0], query[1], around), queries))
 
 
-def _list(client: Reader, kind: Kind, fields: frozenset[str] | None) -> list[Any]:
-    objects = drive(client, listing(kind, fields))
+def _list(client: Reader, kind: Kind, fields: frozenset[str] | None, around: Surroundings) -> list[Any]:
+    objects = drive(client, listing(kind, fields), around)
     if not all(isinstance(item, dict) and _usable_uid(item.get(kind.id)) for item in objects):
         raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object with a {kind.id}")
     return objects
 
 
-def drive(client: Getter, flow: Flow[T]) -> T:
+def drive(client: Getter, flow: Flow[T], around: Surroundings = ALONE) -> T:
     """Do what a flow that only reads asks for, and return what it ends with."""
     try:
         step = next(flow)
         while True:
-            if not isinstance(step, Call) or step.method != "GET" or step.cluster:
-                raise TypeError("a flow that reads yields GETs of its own cluster and nothing else")
+            if isinstance(step, Around):
+                step = flow.send(around.neighbours)
+                continue
+            if not isinstance(step, Call) or step.method != "GET":
+                raise TypeError("a flow that reads yields GETs and nothing else")
             try:
-                answer = client.get(step.path, missing_ok=step.missing_ok, shape=step.shape, tolerant=step.tolerant)
+                asked = around.clients[step.cluster] if step.cluster else client
+                answer = asked.get(step.path, missing_ok=step.missing_ok, shape=step.shape, tolerant=step.tolerant)
             except ReconcilerError as error:
                 step = flow.throw(error)
             else:

@@ -157,9 +157,10 @@ def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = Fals
     from reconciler import live
 
     clients, ledger = session.clients(), session.known_ledger()
+    around = live.Surroundings(clients, live.neighbours(session.settings.targets, clients))
 
     def one(name: str) -> LiveState:
-        return live.read(clients[name], session.kinds, wanted[name], name, schemas=schemas)
+        return live.read(clients[name], session.kinds, wanted[name], name, around, schemas=schemas)
 
     if len(wanted) == 1:
         states = [one(name) for name in wanted]
@@ -280,6 +281,7 @@ def execute(
 ) -> Report:
     """Do what *approved* says; the caller holds the locks and has made sure that it still holds on *live*."""
     from reconciler.apply import apply
+    from reconciler.live import neighbours
 
     report = apply(
         approved,
@@ -293,6 +295,7 @@ def execute(
         observe=session.observe,
         stop=session.stop,
         **session.outside.means,
+        neighbours=neighbours(session.settings.targets, session.clients()),
     )
     with contextlib.suppress(LedgerError):  # what was done must be told, whatever becomes of this
         for name, client in session.clients().items():
@@ -322,13 +325,12 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     ]
     if unknown:
         raise InputError(unknown)
-    pages = []
+    pages, told = [], exporting.Told()
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
-        for name in names:
-            mine = cluster if len(session.targets) > 1 else ""
-            text = exporting.manifests_of(session.kinds[name], state.objects.get(name, ()), cluster=mine)
-            if text:
-                file = f"{name.lower()}.yaml"
+        for kind in (session.kinds[name] for name in names):
+            mine = cluster if len(session.targets) > 1 or kind.spans else ""
+            if text := exporting.manifests_of(kind, told.new(kind, state.objects.get(kind.name, ())), cluster=mine):
+                file = f"{kind.name.lower()}.yaml"
                 pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))
     return pages
 

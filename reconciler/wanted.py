@@ -27,6 +27,8 @@ def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: 
         kind = kinds[resource.address.kind]
         asked = kind.fields if kind.singleton and resource.absent else resource.spec
         fields.setdefault(resource.address.kind, set()).update(asked)
+        if kind.spans:
+            fields[resource.address.kind].add(kind.spans.field)
         if resource.absent or any(kind.fields[name].immutable for name in resource.spec if name in kind.fields):
             leaving.add(resource.address.kind)
     for kind in kinds.values() if leaving else ():
@@ -37,12 +39,12 @@ def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: 
 
 
 def wanted_elsewhere(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Mapping[str, frozenset[str]]:
-    """Return by cluster the kinds that something on another cluster refers to there: their names must be known."""
+    """Return by cluster the kinds that something refers to there by its name: who is called what must be known."""
     found: dict[str, set[str]] = {}
     for resource in resources:
         if not resource.absent:
             for ref in references(kinds[resource.address.kind], resource.spec):
-                if ref.cluster and ref.cluster != resource.address.cluster:
+                if ref.cluster:
                     found.setdefault(ref.cluster, set()).add(ref.kind)
     return {cluster: frozenset(names) for cluster, names in sorted(found.items())}
 

@@ -19,6 +19,7 @@ from reconciler.apply.means import Connection, Means
 from reconciler.apply.perform import Site
 from reconciler.apply.recovery import recover, unfinished_creates
 from reconciler.apply.schedule import Schedule
+from reconciler.calls import Neighbour
 from reconciler.errors import LedgerError
 from reconciler.kinds import Kind
 from reconciler.ledger import Ledger
@@ -48,15 +49,17 @@ def apply(
     random_bytes: Callable[[int], bytes] = os.urandom,
     observe: telemetry.Observer = telemetry.ignore,
     stop: threading.Event | None = None,
+    neighbours: Mapping[str, Neighbour] | None = None,
 ) -> Report:
     """Do what *plan* says, and report on every change of it. A failing change is in the report and raises nothing.
 
     *live* is what the plan was made from, by cluster: it saves listing the kinds that are referred to. *parallelism*
     is the number of writes at a time for each cluster; with 1 everything happens in the calling thread, in the order
     of the plan. *revision* goes into the record of the run. After *stop* is set, calls in flight are finished and
-    none is begun.
+    none is begun. *neighbours* are the clusters of the project, for what stands in several of them.
     """
-    means = Means(clock, sleep, random or random_module.Random(), observe, stop or threading.Event())
+    chance, end = random or random_module.Random(), stop or threading.Event()
+    means = Means(clock, sleep, chance, observe, end, neighbours or {})
 
     def new_id() -> str:
         return random_bytes(16).hex()

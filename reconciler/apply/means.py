@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from reconciler import telemetry
-from reconciler.calls import Account, Answer, Call, Flow, Passed, Reconnect, Wait
+from reconciler.calls import Account, Answer, Around, Call, Flow, Neighbour, Passed, Reconnect, Wait
 from reconciler.errors import Interrupted, ReconcilerError
 
 T = TypeVar("T")
@@ -42,6 +42,8 @@ class Means:
     random: Random = field(default_factory=Random)
     observe: telemetry.Observer = telemetry.ignore
     stop: threading.Event = field(default_factory=threading.Event)
+    neighbours: Mapping[str, Neighbour] = field(default_factory=dict)  # every cluster of the project
+    alone: threading.Lock = field(default_factory=threading.Lock)  # of changes that span clusters: one at a time
     _gate: threading.Lock = field(default_factory=threading.Lock)
 
     def tell(self, name: str, attributes: Mapping[str, Any]) -> None:
@@ -57,7 +59,7 @@ class Means:
 
         Raises what the flow raises, and Interrupted in a pause once we are asked to stop.
         """
-        answer: Answer | Passed | None = None
+        answer: Answer | Passed | Mapping[str, Neighbour] | None = None
         error: ReconcilerError | None = None
         try:
             while True:
@@ -68,6 +70,8 @@ class Means:
                         answer = self._pause(step, waiting)
                     elif isinstance(step, Reconnect):
                         client_of("").reconnect(step.port)
+                    elif isinstance(step, Around):
+                        answer = self.neighbours
                     else:
                         answer = _call(client_of(step.cluster), step)
                 except ReconcilerError as refusal:

@@ -85,5 +85,5 @@ def _made(kind: Kind, intent: Intent, objects: tuple[LiveObject, ...]) -> LiveOb
     if marked or hook_of(kind).stamp is not None:
         return marked[0] if len(marked) == 1 else None
     named = [one for one in objects if one.name == intent.address.name]
-    same = [one for one in named if not changes(kind, intent.body, one.spec)]
+    same = [one for one in named if not changes(kind, hook_of(kind).begun(intent.body), one.spec)]
     return same[0] if len(same) == 1 else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from graphlib import TopologicalSorter
 
 from reconciler.apply.means import Means
@@ -150,7 +150,8 @@ class Schedule:
         self._means.tell("change.started", about)
         error: ReconcilerError | None = None
         try:
-            perform(site, change, done)
+            with self._means.alone if site.kinds[change.address.kind].spans else nullcontext():
+                perform(site, change, done)
         except ReconcilerError as refusal:
             error = refusal
         except Exception as bug:  # one change must not take the others down

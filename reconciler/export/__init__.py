@@ -15,6 +15,7 @@ from reconciler.export.yamltext import document
 from reconciler.kinds import MISSING, Field, Kind
 from reconciler.plan import LiveObject
 from reconciler.plan.graph import references
+from reconciler.plan.spans import places
 from reconciler.quantities import UNITS
 from reconciler.render.escape import clean
 from reconciler.rest import uid_of_unnamed
@@ -26,6 +27,19 @@ SCHEMA = "schemas/manifest.json"
 _ADDED_FROM = {"module_list": ("redis_version", 8)}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # no manifest may hold them
 _NICE_UNITS = {"bytes": ("TiB", "GiB", "MiB", "KiB"), "seconds": ("d", "h", "m")}
+
+
+class Told:
+    """What was told of already: what spans clusters shows on each of them."""
+
+    def __init__(self) -> None:
+        self._uids: set[tuple[str, int | str]] = set()
+
+    def new(self, kind: Kind, objects: Iterable[LiveObject]) -> list[LiveObject]:
+        """Return those of *objects* that no cluster before has shown."""
+        found = [one for one in objects if (kind.name, one.uid) not in self._uids]
+        self._uids.update((kind.name, one.uid) for one in found if kind.spans)
+        return found
 
 
 def manifests_of(kind: Kind, objects: Sequence[LiveObject], *, cluster: str = "", schema: str = SCHEMA) -> str:
@@ -55,6 +69,10 @@ def _left_out(kind: Kind, found: LiveObject, namesakes: int) -> str:
         return "it is built into the cluster"
     if found.owner:
         return f"it is managed by {found.owner}"
+    if kind.spans:
+        strange = [name for name in places(kind, found.spec) if name.startswith("#")]
+        if strange:
+            return f"it has an instance on {strange[0][1:]}, a cluster that is not in this run"
     if namesakes > 1:
         return f"{namesakes} live objects have this name"
     pattern, limit = kind.name_schema.get("pattern"), kind.name_schema.get("maxLength", 255)

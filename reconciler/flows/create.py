@@ -119,6 +119,8 @@ def _search(task: Task) -> Flow[_Search]:
     if len(ours) > 1:
         listed = ", ".join(str(found.object.uid) for found in ours)
         raise Conflict(f"{len(ours)} objects carry the mark of one create, with {task.kind.id} {listed}; look at both")
+    if not ours and task.hook.under_way is not None:
+        return _Search(None, (yield from task.hook.under_way()))
     if ours or task.kind.wait is None:
         return _Search(ours[0] if ours else None)
     return _Search(None, (yield from _create_under_way(task, uids)))
@@ -130,7 +132,8 @@ def _is_ours(task: Task, live: LiveObject) -> bool:
         return live.operation == task.operation
     if live.name != task.address.name or live.builtin or live.owner:
         return False
-    return any(not changes(task.kind, body, live.spec) for body in (task.body, *task.earlier))
+    bodies = map(task.hook.begun, (task.body, *task.earlier))
+    return any(not changes(task.kind, body, live.spec) for body in bodies)
 
 
 def _create_under_way(task: Task, listed: set[str]) -> Flow[bool]:

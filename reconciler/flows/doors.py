@@ -21,6 +21,9 @@ def through_doors(task: Task, uid: Uid, ended: Ended, *, created: bool = False) 
         if wire in task.wire and (door.on_create or not created):
             action = yield from _through(task, uid, door, task.wire[wire], ended.found)
             ended = yield from settled(task, uid, action)
+    if task.hook.after is not None and ended.problem is None and ended.found is not None:
+        yield from task.hook.after(task.writing(task.wire, uid, ended.found.wire))
+        ended = yield from settled(task, uid)
     return ended
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.calls import Call, Flow, Reconnect, Wait
+from reconciler.calls import Call, Flow, Reconnect, Step
 from reconciler.errors import (
     Ambiguous,
     ControlLost,
@@ -62,7 +62,7 @@ def regaining(task: Task, flow: Flow[Ended]) -> Flow[Ended]:
         flow.close()
 
 
-def _tried(step: Call | Wait | Reconnect) -> Flow[tuple[Any, ReconcilerError | None]]:
+def _tried(step: Step) -> Flow[tuple[Any, ReconcilerError | None]]:
     try:
         return (yield step), None
     except ReconcilerError as refusal:

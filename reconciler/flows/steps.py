@@ -60,14 +60,17 @@ class Task:
     def hook(self) -> Hook:
         return hook_of(self.kind)
 
+    def doubt(self, unclear: bool) -> None:
+        """Note whether something was sent and nobody knows what it came to."""
+        self.unclear = unclear
+
     def writing(
         self, wire: Mapping[str, Any], uid: Uid | None = None, live: Mapping[str, Any] | None = None
     ) -> Writing:
         """Return what a hook gets to see of one write."""
         beside = {name: value for name, value in self.wire.items() if name not in wire}
-        return Writing(
-            self.kind, self.address, uid, wire, live or {}, self.uid_of, self.operation, beside, self.changed
-        )
+        about = (self.uid_of, self.operation, beside, self.changed, self.doubt)
+        return Writing(self.kind, self.address, uid, wire, live or {}, *about)
 
     def plain(self, *, created: bool = False) -> dict[str, Any]:
         """Return what is sent to the object itself: nothing that goes through a door, and no option."""

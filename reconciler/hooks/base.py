@@ -21,6 +21,10 @@ class Marks(NamedTuple):
     addresses: tuple[str, ...] = ()  # HOST:PORT under which clients reach it
 
 
+def _nobody_cares(unclear: bool) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Writing:
     """One write, as the flows of a hook see it."""
@@ -34,6 +38,7 @@ class Writing:
     operation: str = ""  # op id of the ledger
     beside: Mapping[str, Any] = field(default_factory=dict)  # what is no part of it: options, and what has a door
     changed: Mapping[str, bool] = field(default_factory=dict)  # paths that the plan changes → whether they are new
+    doubt: Callable[[bool], None] = _nobody_cares  # tell whether something was sent and nobody knows what it came to
 
 
 class Posted(NamedTuple):
@@ -84,6 +89,9 @@ class Hook:
     post: Callable[[Writing], Flow[Posted]] | None = None
     put: Callable[[Writing], Flow[str]] | None = None  # returns an action to wait for, "" for none
     remove: Callable[[Writing], Flow[None]] | None = None
+    after: Callable[[Writing], Flow[None]] | None = None  # what a create or update does once the object is ready
+    begun: Callable[[Mapping[str, Any]], Json] = dict  # (spec of a create) → what of it the very first call makes
+    under_way: Callable[[], Flow[bool]] | None = None  # whether a create of such an object is running
 
 
 NOTHING = Hook()

@@ -39,6 +39,9 @@ def decode(spec: Json, wire: Mapping[str, Any]) -> Marks:
         spec["traffic"] = "stopped" if wire[TRAFFIC_FIELD] else "running"
     replica_sources.show(spec, wire)
     reached = tuple(replica_sources.addresses(wire))
+    guid = wire.get("crdt_guid")
+    if guid and isinstance(guid, str):
+        return Marks("", f"the Active-Active database {wire.get('name')} ({guid})", reached)
     tags = _tags(wire)
     if not any(map(_is_mark, tags)):
         return Marks(addresses=reached)
@@ -81,7 +84,7 @@ def put(writing: Writing) -> Flow[str]:
 
 
 HOOK = Hook(
-    needs=("endpoints", "tags"),
+    needs=("endpoints", "tags", "crdt_guid"),
     figures={"used_memory": "/v1/bdbs/stats/last"},
     decode=decode,
     stamp=stamp,

@@ -21,6 +21,7 @@ from reconciler.manifests.hosts import check_hosts
 from reconciler.manifests.layers import Draft, Key, check_clusters, stack
 from reconciler.manifests.references import Declared, check_away
 from reconciler.manifests.rules import check_metadata, check_renames, warnings_of
+from reconciler.manifests.spans import check_members, check_places, is_elsewhere
 from reconciler.manifests.trees import Tree, TreeFiles
 from reconciler.settings import Limits, Target
 from reconciler.strictyaml import Document, Place
@@ -107,6 +108,7 @@ class _Loader:
         self.layers: dict[str, list[Draft]] = {}
         self.checked: dict[tuple[int, ...], _Checked] = {}
         self.envelope = envelope_validator()
+        self.spanning = frozenset(name for name, kind in kinds.items() if kind.spans)
         self.declared: dict[str, Declared] = {}
 
     def load(self, paths: Sequence[Path | str]) -> Manifests:
@@ -115,6 +117,7 @@ class _Loader:
             for cluster in self.clusters:
                 resources += self.cluster(cluster, paths)
             check_away(self.declared, self.problems, self.unresolved)
+            check_members(self.declared, self.kinds, self.problems)
             self.check_unused()
         except Full:
             pass
@@ -150,11 +153,13 @@ class _Loader:
         if not layers:
             where = f"cluster {cluster.title}" if cluster.name else "manifests"
             self.problems.append(Problem(where, 0, 0, "", "no manifests are given", "name files or folders with -f"))
-        drafts = stack(layers, cluster, self.problems)
+        drafts = stack(layers, cluster, self.problems, self.spanning)
         check_renames(drafts, self.problems)
         declared = self.declared[cluster.name] = Declared(cluster.name, drafts, self.kinds)
         resources = []
         for key, draft in drafts.items():
+            if is_elsewhere(draft, self.kinds[key[0]], cluster.name):
+                continue
             self.used.update(map(id, draft.documents))
             checked = self.check(draft)
             declared.check(draft, self.problems, self.unresolved)
@@ -227,6 +232,8 @@ class _Loader:
         before = len(self.problems)
         if len(draft.value["metadata"]) > 1:
             check_metadata(draft, kind, self.problems)
+        if kind.spans:
+            check_places(draft, kind, self.clusters, self.problems)
         if not kind.validator.check(spec):
             self.note(draft, kind.validator, spec, ("spec",))
             return None

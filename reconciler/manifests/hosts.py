@@ -51,8 +51,10 @@ def _urls(field: Field, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, dict):
         for name in sorted(value.keys() & field.properties.keys()):
             yield from _urls(field.properties[name], value[name], (*path, name))
-    elif field.embeds_secret and isinstance(value, str):
+    elif field.embeds_secret and field.format != "user-name" and isinstance(value, str):
         yield path, value
+    elif field.format == "endpoint" and isinstance(value, str):
+        yield path, f"//{value}"
 
 
 def refusal(url: str, allowed: tuple[str, ...] | None) -> str:

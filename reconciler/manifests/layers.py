@@ -5,7 +5,7 @@ Pure. Called by the package with documents that have a kind and a name; knows no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -66,14 +66,16 @@ def is_for(draft: Draft, cluster: Target) -> bool:
     return True
 
 
-def stack(layers: Iterable[Sequence[Draft]], cluster: Target, problems: list[Problem]) -> dict[Key, Draft]:
-    """Return what *layers* declare for *cluster*, each address once."""
+def stack(
+    layers: Iterable[Sequence[Draft]], cluster: Target, problems: list[Problem], spanning: Collection[str] = ()
+) -> dict[Key, Draft]:
+    """Return what *layers* declare for *cluster*, each address once; of the kinds *spanning*, for others as well."""
     result: dict[Key, Draft] = {}
     for layer in layers:
         here: dict[Key, Draft] = {}
         for draft in layer:
             metadata = draft.value["metadata"]
-            if len(metadata) > 1 and not is_for(draft, cluster):
+            if len(metadata) > 1 and draft.value["kind"] not in spanning and not is_for(draft, cluster):
                 continue
             key = draft.key
             if key in here:

@@ -38,7 +38,7 @@ def _below(field: Field, value: Any, path: Path, beside: Mapping[str, Any]) -> I
     elif isinstance(value, dict):
         for name, child in field.properties.items():
             if name in value:
-                yield from _below(child, value[name], (*path, name), value)
+                yield from _below(child, value[name], (*path, name), {**beside, **value})
     elif field.reference and isinstance(value, str) and value not in field.reference.literals:
         cluster = beside.get(field.reference.cluster_from) if field.reference.cluster_from else None
         yield Named(path, field.reference.kind, value, cluster if isinstance(cluster, str) else "")

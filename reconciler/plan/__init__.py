@@ -35,6 +35,7 @@ from reconciler.plan.limits import check, quoted
 from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json, worsened
 from reconciler.plan.referred import hold_referred
 from reconciler.plan.selection import select
+from reconciler.plan.spans import hold_absent, moves
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -80,7 +81,7 @@ def make_plan(
     recorded) or "missing". Raises InputError with every problem that the manifests have against these clusters, and
     Refused when an empty input together with prune would delete everything.
     """
-    _refuse_empty(desired, live, owned, options)
+    _refuse_empty(desired, live, {a: mine for a, mine in owned.items() if not moves(kinds, a, desired)}, options)
     desk = Desk(kinds, live, owned, options, secrets)
     resources = desk.resources = _once(desk, desired)
     chosen = select(
@@ -94,6 +95,7 @@ def make_plan(
     follow_renames(desk, mine)
     drafts = [draft for resource in mine if (draft := decide(desk, resource)) is not None]
     drafts += [draft for draft in leave(desk, resources) if chosen is None or draft.address in chosen]
+    drafts = hold_absent(desk, drafts)
     drafts = _check_references(desk, drafts, mine, resources)
     drafts = hold_referred(desk, drafts, mine)
     drafts = _repoint(desk, drafts, mine)

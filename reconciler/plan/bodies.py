@@ -15,6 +15,9 @@ from reconciler.normalize import canonical, hidden_values, is_value_from, label
 
 Spec = Mapping[str, Any]
 
+_NAME = re.compile(r"[^.\[]+")
+_ITEM = re.compile(r"\[(?:[^\]]|\](?![.\[]|\Z))*\]")  # a label may hold brackets of its own
+
 
 def without_ignored(spec: Spec, ignore: tuple[str, ...]) -> Spec:
     """Return *spec* without the fields of `metadata.ignore`, such as `tags` or `backup_location.subdir`."""
@@ -129,19 +132,24 @@ def top(path: str) -> str:
     return path.partition(".")[0].partition("[")[0]
 
 
-def fields_along(kind: Kind, path: str) -> Iterator[Field]:
-    """Yield the fields that *path* goes through, from the top, as far as objects reach."""
-    fields = kind.fields
-    for name in path.partition("[")[0].split("."):
-        if name not in fields:
+def fields_along(kind: Kind, path: str) -> Iterator[tuple[str, Field]]:
+    """Yield (path, field) of what *path* goes through, from the top, also through items of keyed lists."""
+    fields, rest = kind.fields, path
+    while rest:
+        name = _NAME.match(rest)
+        if name is None or name[0] not in fields:
             return
-        yield fields[name]
-        fields = fields[name].properties
+        field, rest = fields[name[0]], rest[name.end() :]
+        yield path[: len(path) - len(rest)], field
+        item = _ITEM.match(rest)
+        if item is not None and field.items is not None:
+            field, rest = field.items, rest[item.end() :]
+        fields, rest = field.properties, rest.removeprefix(".")
 
 
 def immutable_field(kind: Kind, change: FieldChange) -> str:
     """Return the name of the field that *change* would have to change and that cannot be, "" for none."""
-    return next((field.name for field in fields_along(kind, change.path) if field.immutable), "")
+    return next((field.name for _, field in fields_along(kind, change.path) if field.immutable), "")
 
 
 def secrets_sent(kind: Kind, body: Spec, shown: set[str]) -> Iterator[FieldChange]:

@@ -27,6 +27,7 @@ from reconciler.plan.changes import Action, Consent, LiveObject, Owned
 from reconciler.plan.desk import Desk
 from reconciler.plan.graph import Draft, references
 from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
+from reconciler.plan.spans import check_new, consent_to_leave, moved_home
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -129,6 +130,10 @@ def leave(desk: Desk, resources: Mapping[Address, Resource]) -> Iterator[Draft]:
         new_name = followed.get(address)
         if new_name is not None and (not desk.named(new_name) or desk.named(new_name)[0].uid == owned.uid):
             continue
+        home = moved_home(address, kind, resources)
+        if home is not None:
+            yield Draft(Action.FORGET, address, kind, why=f"declared as {home} now")
+            continue
         draft = _left(desk, address, kind, owned)
         if draft is not None:
             yield draft
@@ -163,6 +168,7 @@ def _create(desk: Desk, resource: Resource) -> Draft | None:
     if "create" not in kind.verbs:
         desk.hold(address, f"it is not there, and the API cannot create a {kind.name}")
         return None
+    check_new(desk, resource)
     body = _full_body(desk, resource)
     if body is None:
         return None
@@ -216,6 +222,7 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
     names = {top(change.path) for change in fields}
     fields += _implied(kind, spec, live, names)
     names |= {change.path for change in fields if change.path not in spec and change.path in kind.fields}
+    names |= {name for name, field in kind.fields.items() if field.along and name in spec and names}
     names |= options_for(kind, spec, names)
     body = update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
     fields += secrets_sent(kind, body, {change.path for change in fields})
@@ -226,6 +233,8 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
         desk.unchanged += 1
         return None
     shown = tuple(sorted(fields, key=lambda change: change.path))
+    check_new(desk, resource, live)
+    consent, why = consent_to_leave(desk, resource, live, [top(change.path) for change in fields])
     figures = desk.live[address.cluster].figures(kind.name, live.uid)
     return Draft(
         Action.UPDATE,
@@ -238,6 +247,8 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
         rests_on={name: live.spec[name] for name in sorted(body) if name in live.spec},
         renamed_from=renamed_from,
         impacts=desk.reaching_us(address.cluster, live, impacts_of(kind, address.name, fields, body, figures)),
+        consent=consent,
+        why=why,
     )
 
 

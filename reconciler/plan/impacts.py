@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from reconciler.diff import FieldChange
 from reconciler.kinds import MISSING, Field, Impact, Kind
+from reconciler.plan.bodies import fields_along
 from reconciler.vocabulary import CONSENT, IMPACTS
 
 RANK = {name: rank for rank, name in enumerate(IMPACTS)}
@@ -94,17 +95,11 @@ def count(changes: Iterable[Iterable[Impacted]]) -> dict[str, int]:
 
 def _along(kind: Kind, change: FieldChange) -> Iterator[tuple[str, FieldChange, Impact]]:
     """Yield (path, change there, impact) for what *change* goes through, and for what it brings or takes inside."""
-    fields, path, field = kind.fields, "", None
-    for name in change.path.partition("[")[0].split("."):
-        field = fields.get(name)
-        if field is None:
-            return
-        path += f".{name}" if path else name
+    for path, field in fields_along(kind, change.path):
         for impact in field.impacts:
             yield path, change, impact
-        fields = field.properties
-    if field is not None and path == change.path:
-        yield from _inside(field, change)
+        if path == change.path:
+            yield from _inside(field, change)
 
 
 def _inside(field: Field, change: FieldChange) -> Iterator[tuple[str, FieldChange, Impact]]:

@@ -45,7 +45,7 @@ def _needs_consent(plan: Plan, change: Change, options: Options) -> str:
         return f"{change.address} is declared absent and protected at once; take one of the two out of its manifest"
     if _names(plan, change) & options.allow_destroy:
         return ""
-    verb = "delete" if change.action is Action.DELETE else "replace"
+    verb = change.action.name.lower()
     reason = f" ({change.why})" if change.why else ""
     way = f"--allow-destroy {change.address}"
     if change.action is Action.DELETE:

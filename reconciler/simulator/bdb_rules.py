@@ -115,7 +115,7 @@ def _blueprint(draft: Draft) -> None:
 def _sharding(draft: Draft) -> None:
     new, old = draft.new, draft.old
     count = new["shards_count"]
-    if new["sharding"] and not new["shard_key_regex"]:
+    if new["sharding"] and not new["shard_key_regex"] and not new.get("oss_sharding"):
         raise _refuse("invalid_sharding", "sharding needs shard_key_regex")
     if not new["sharding"] and count > 1:
         raise _refuse("invalid_sharding", "several shards need sharding")

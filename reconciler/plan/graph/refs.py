@@ -32,7 +32,7 @@ def references(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Ref]:
 
 
 def _targets(field_: Field, value: Any, beside: Mapping[str, Any]) -> Iterator[tuple[Reference, str, str]]:
-    """Yield (reference, name, cluster) of all below; *beside* is the object that *value* stands in."""
+    """Yield (reference, name, cluster) of all below; *beside* is what stands in the objects around *value*."""
     if isinstance(value, list):
         items = field_.items
         if items is not None and referring.carries(items):
@@ -44,7 +44,7 @@ def _targets(field_: Field, value: Any, beside: Mapping[str, Any]) -> Iterator[t
     elif isinstance(value, dict):
         for name, below in field_.properties.items():
             if name in value and referring.carries(below):
-                yield from _targets(below, value[name], value)
+                yield from _targets(below, value[name], {**beside, **value})
     else:
         yield from _name(field_, value, beside)
 

@@ -1,0 +1,458 @@
+"""Active-Active databases: one manifest, several clusters; created, changed, widened, narrowed and removed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler import strictyaml
+from reconciler.calls import Answer, Call, Passed, Wait
+from reconciler.errors import DestroyProtected, ImpactRefused, InputError
+from reconciler.export import manifests_of
+from reconciler.hooks import Writing
+from reconciler.hooks.activeactive_tasks import done
+from reconciler.plan import Action, Options, check
+from tests.engine.clusters import CARTS, GIB, KINDS, NAMES, Rig, carts, declared, instance
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path / "state")
+
+
+def paths(plan: Any) -> list[str]:
+    return [change.path for change in plan.changes[0].fields]
+
+
+def held(plan: Any) -> dict[str, str]:
+    return {str(note.address): note.message for note in plan.notes if note.level == "held"}
+
+
+def test_it_is_created_on_each_cluster_and_the_next_plan_is_empty(rig: Rig) -> None:
+    one = carts("dc1", "dc2", config={"eviction_policy": "volatile-lru"}, causal_consistency=True)
+    plan = rig.plan([one])
+    assert [(change.action, change.address) for change in plan.changes] == [(Action.CREATE, CARTS)]
+    rig.right([one])
+    assert [rig.local(name)["eviction_policy"] for name in ("dc1", "dc2")] == ["volatile-lru"] * 2  # type: ignore[index]
+    assert rig.crdb("dc2")["causal_consistency"] is True  # type: ignore[index]
+    assert rig.local("dc3") is None
+    assert set(rig.ledger.owned("dc1")) == {CARTS}
+    assert rig.ledger.open_intents("dc1") == ()
+
+
+def test_shared_settings_reach_every_instance(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    wider = carts("dc1", "dc2", config={"memory_size": 2 * GIB}, encryption=True)
+    plan = rig.plan([wider])
+    assert {"default_db_config.memory_size", "encryption"} <= set(paths(plan))
+    rig.right([wider])
+    assert [rig.local(name)["memory_size"] for name in ("dc1", "dc2")] == [2 * GIB] * 2  # type: ignore[index]
+
+
+def test_an_instance_has_settings_of_its_own(rig: Rig) -> None:
+    one = carts("dc1", instance("dc2", compression=6, db_config={"memory_size": 3 * GIB, "port": 12345}))
+    rig.right([one])
+    assert rig.local("dc2")["memory_size"] == 3 * GIB  # type: ignore[index]
+    assert rig.local("dc2")["endpoints"][0]["port"] == 12345  # type: ignore[index]
+    other = carts("dc1", instance("dc2", compression=1, db_config={"memory_size": 2 * GIB, "port": 12345}))
+    assert {"instances[cluster=dc2].compression", "instances[cluster=dc2].db_config.memory_size"} <= set(
+        paths(rig.plan([other]))
+    )
+    rig.right([other])
+    assert [rig.local(name)["memory_size"] for name in ("dc1", "dc2")] == [GIB, 2 * GIB]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("override", ["kept", "replaced"])
+@pytest.mark.parametrize("size", [GIB, 4 * GIB])
+def test_what_somebody_set_on_one_instance_is_drift_and_is_taken_back(tmp_path: Path, override: str, size: int) -> None:
+    rig = Rig(tmp_path / "state", switches={"crdb_local_override": override})
+    rig.right([carts("dc1", "dc2")])
+    rig.call("dc2", "PUT", "/v1/bdbs/1", {"memory_size": 3 * GIB})
+    rig.clock.sleep(20)
+    plan = rig.plan([carts("dc1", "dc2", config={"memory_size": size})])
+    (change,) = [one for one in plan.changes[0].fields if one.path == "default_db_config.memory_size"]
+    assert (change.before, change.after) == (3 * GIB, size)
+    rig.right([carts("dc1", "dc2", config={"memory_size": size})])
+    assert [rig.local(name)["memory_size"] for name in ("dc1", "dc2")] == [size] * 2  # type: ignore[index]
+    rig.right([carts("dc1", "dc2", config={"memory_size": 5 * GIB})])
+    assert rig.local("dc2")["memory_size"] == 5 * GIB  # type: ignore[index]
+
+
+def test_a_third_cluster_joins_and_one_leaves_with_consent(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    rig.right([carts("dc1", "dc2", "dc3")])
+    assert rig.local("dc3")["crdt_replica_id"] == 3  # type: ignore[index]
+
+    two = [carts("dc1", "dc3")]
+    plan = rig.plan(two)
+    assert plan.changes[0].why == "it leaves dc2, with the data there"
+    with pytest.raises(DestroyProtected, match="the plan would update dc1:ActiveActiveDatabase/carts"):
+        check(plan, Options())
+    check(plan, Options(allow_destroy=frozenset({str(CARTS)})))
+    rig.right(two)
+    assert rig.local("dc2") is None
+    assert rig.crdb("dc2") is None
+    assert [one["id"] for one in rig.crdb()["instances"]] == [1, 3]  # type: ignore[index]
+
+
+def test_settings_newcomers_and_leavers_are_one_change(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    rig.right([carts("dc1", "dc3", config={"memory_size": 2 * GIB})])
+    assert [rig.local(name) and rig.local(name)["memory_size"] for name in ("dc1", "dc2", "dc3")] == [  # type: ignore[index]
+        2 * GIB,
+        None,
+        2 * GIB,
+    ]
+
+
+def test_nobody_joins_or_leaves_while_a_link_is_down(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    rig.part("dc1", "dc2")
+    before = len(rig.sent())
+    report = rig.converge([carts("dc1", "dc2", "dc3")])
+    assert "no cluster can join or leave while" in report.failed[0].why
+    assert "the link from a.example.com to b.example.com is down" in report.failed[0].why
+    assert len(rig.sent()) == before
+    assert rig.ledger.open_intents("dc1") == ()
+    rig.part("dc1", "dc2", whole=True)
+    rig.right([carts("dc1", "dc2", "dc3")])
+
+
+def test_a_change_that_a_peer_cannot_take_fails_with_what_it_said(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    rig.part("dc1", "dc2")
+    report = rig.converge([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
+    assert report.failed[0].why == (
+        "the cluster accepted it, and then failed: b.example.com: cannot connect to the cluster"
+    )
+    assert rig.local("dc1")["memory_size"] == GIB  # type: ignore[index]
+    rig.part("dc1", "dc2", whole=True)
+    rig.right([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
+
+
+def test_a_wrong_password_of_a_peer_makes_nothing_and_the_next_run_is_right(rig: Rig) -> None:
+    rig.passwords["DC2_PASSWORD"] = "wrong"
+    report = rig.converge([carts("dc1", "dc2")])
+    assert report.failed[0].why == "the cluster accepted it, and then failed: b.example.com: Error [401]"
+    assert (rig.local("dc1"), rig.crdb(), rig.ledger.open_intents("dc1")) == (None, None, ())
+    rig.passwords.clear()
+    rig.right([carts("dc1", "dc2")])
+
+
+@pytest.mark.parametrize("reading", ["absent", "masked", "value"])
+@pytest.mark.parametrize("keeping", ["kept", "every-time"])
+def test_a_new_password_of_a_peer_is_told_to_all(tmp_path: Path, reading: str, keeping: str) -> None:
+    rig = Rig(tmp_path / "state", switches={"crdb_credentials": keeping, "crdb_credentials_read": reading})
+    rig.right([carts("dc1", "dc2")])
+    rig.call("dc2", "PUT", "/v1/users/1", {"password": "another"})
+    rig.cores["dc2"].settings.password = "another"
+    rig.clients = rig.connect()
+    rig.passwords["DC2_PASSWORD"] = "another"
+    assert "instances[cluster=dc2].credentials.password" in paths(rig.plan([carts("dc1", "dc2")]))
+    rig.right([carts("dc1", "dc2")])
+    rig.right([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
+
+
+def test_a_lost_cluster_is_given_up_by_name_only(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2", "dc3")])
+    rig.part("dc1", "dc2")
+    rig.part("dc3", "dc2")
+    rig.run = ["dc1", "dc3"]
+    plain = rig.plan([carts("dc1", "dc3")])
+    assert held(plain) == {
+        str(CARTS): "it stands in several clusters, and dc2 takes no part in this run; leave out --cluster"
+    }
+    by_force = [carts("dc1", "dc3", force_remove=["dc2"])]
+    plan = rig.plan(by_force)
+    assert plan.changes[0].why == "it leaves dc2, by force, with the data there"
+    (note,) = plan.notes
+    assert f"purge it there: PUT /v1/crdbs/{plan.changes[0].uid}/purge" in note.message
+    with pytest.raises(DestroyProtected):
+        check(plan, Options())
+    rig.right(by_force)
+    assert [one["id"] for one in rig.crdb()["instances"]] == [1, 3]  # type: ignore[index]
+    assert rig.local("dc2") is not None
+    rig.right([carts("dc1", "dc3")])
+
+
+def test_a_tombstone_takes_every_instance_away(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    gone = declared("ActiveActiveDatabase", "carts", {}, absent=True)
+    assert rig.converge([gone]).complete
+    assert [rig.local(name) for name in ("dc1", "dc2")] == [None, None]
+    assert rig.ledger.owned("dc1") == {}
+
+
+def test_a_delete_fails_while_a_peer_cannot_be_reached(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    rig.part("dc1", "dc2")
+    gone = declared("ActiveActiveDatabase", "carts", {}, absent=True)
+    report = rig.converge([gone])
+    assert "b.example.com: cannot connect" in report.failed[0].why
+    assert rig.local("dc1") is not None
+    rig.part("dc1", "dc2", whole=True)
+    assert rig.converge([gone]).complete
+
+
+def test_what_cannot_be_changed_is_replaced_with_consent_only(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    hashed = [carts("dc1", "dc2", config={"sharding": True, "oss_sharding": True, "shards_count": 2})]
+    plan = rig.plan(hashed)
+    assert plan.changes[0].action is Action.REPLACE
+    with pytest.raises(DestroyProtected):
+        check(plan, Options())
+    rig.right(hashed)
+    assert rig.local("dc2")["shards_count"] == 2  # type: ignore[index]
+
+
+def test_a_new_version_is_an_upgrade(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "state")
+    rig.right([carts("dc1", "dc2", config={"redis_version": "7.4"})])
+    rig.right([carts("dc1", "dc2", config={"redis_version": "8.0"})])
+    assert [rig.local(name)["redis_version"] for name in ("dc1", "dc2")] == ["8.0", "8.0"]  # type: ignore[index]
+
+
+# --- who may use an instance ---------------------------------------------------------------------------------------
+
+
+def access(cluster: str, role: str) -> list[Any]:
+    return [
+        declared("Role", role, {"management": "none"}, cluster=cluster),
+        declared("RedisACL", f"{role}-keys", {"acl": "+@read ~*"}, cluster=cluster),
+    ]
+
+
+def using(role: str) -> dict[str, Any]:
+    return {"roles_permissions": [{"role": role, "redis_acl": f"{role}-keys"}]}
+
+
+def test_each_instance_has_roles_of_its_own_cluster(rig: Rig) -> None:
+    for number in range(3):  # the same name has another uid on each cluster
+        rig.call("dc2", "POST", "/v1/roles", {"name": f"other-{number}", "management": "none"})
+    one = carts(instance("dc1", **using("east")), instance("dc2", **using("west"), default_user=False))
+    everything = [one, *access("dc1", "east"), *access("dc2", "west")]
+    plan = rig.plan(everything)
+    assert plan.changes[-1].address == CARTS
+    assert len(plan.changes[-1].after) == 4
+    rig.right(everything)
+    for cluster, role in (("dc1", "east"), ("dc2", "west")):
+        roles = {item["uid"]: item["name"] for item in rig.call(cluster, "GET", "/v1/roles").json()}
+        (entry,) = rig.local(cluster)["roles_permissions"]  # type: ignore[index]
+        assert roles[entry["role_uid"]] == role
+    assert [rig.local(name)["default_user"] for name in ("dc1", "dc2")] == [True, False]  # type: ignore[index]
+    rig.right([carts(instance("dc1", **using("east")), instance("dc2", roles_permissions=[])), *everything[1:]])
+    assert rig.local("dc2")["roles_permissions"] == []  # type: ignore[index]
+
+
+def test_a_role_that_an_instance_uses_is_not_deleted(rig: Rig) -> None:
+    everything = [carts("dc1", instance("dc2", **using("west"))), *access("dc2", "west")]
+    rig.right(everything)
+    gone = declared("Role", "west", {"management": "none"}, cluster="dc2", absent=True)
+    with pytest.raises(InputError, match="Role/west is declared absent"):
+        rig.plan([everything[0], gone, everything[2]])
+    assert "dc2:Role/west" in held(rig.plan([gone]))
+
+
+def test_a_role_that_is_on_another_cluster_only_is_no_role(rig: Rig) -> None:
+    with pytest.raises(InputError, match="Role 'east' is neither declared nor on cluster dc2"):
+        rig.plan([carts("dc1", instance("dc2", **using("east"))), *access("dc1", "east")])
+
+
+# --- what a plan refuses -------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_that_takes_no_part_holds_it(rig: Rig) -> None:
+    rig.run = ["dc1"]
+    assert held(rig.plan([carts("dc1", "dc2")])) == {
+        str(CARTS): "it stands in several clusters, and dc2 takes no part in this run; leave out --cluster"
+    }
+    rig.run = ["dc1", "dc2", "dc3"]
+    rig.right([carts("dc1", "dc2")])
+    rig.run = ["dc1"]
+    gone = declared("ActiveActiveDatabase", "carts", {}, absent=True)
+    assert list(held(rig.plan([gone]))) == [str(CARTS)]
+
+
+def test_a_new_one_needs_two_clusters_and_a_way_into_each(rig: Rig) -> None:
+    with pytest.raises(InputError, match="needs at least two clusters"):
+        rig.plan([carts("dc1")])
+    with pytest.raises(InputError, match="the instance on dc2 is new and needs credentials or certificate_auth"):
+        rig.plan([carts("dc1", {"cluster": "dc2"})])
+
+
+def test_snapshots_are_refused() -> None:
+    spec = {"default_db_config": {"memory_size": GIB, "data_persistence": "snapshot"}, "instances": [instance("dc1")]}
+    (finding,) = KINDS["ActiveActiveDatabase"].validator.explain(spec)
+    assert finding.message == 'must be one of disabled or aof, got "snapshot"'
+
+
+def test_instances_are_no_databases_of_their_own(rig: Rig) -> None:
+    one = carts("dc1", "dc2")
+    plain = declared("Database", "other", {"memory_size": GIB}, cluster="dc2")
+    rig.right([one, plain])
+    assert rig.plan([one, plain], prune=True).changes == ()
+    same = declared("Database", "carts", {"memory_size": GIB}, cluster="dc2")
+    assert held(rig.plan([one, same]))["dc2:Database/carts"].startswith("managed by the Active-Active database carts")
+
+
+def test_another_coordinating_cluster_takes_over_without_a_change(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    moved = [carts("dc1", "dc2", home="dc2")]
+    plan = rig.plan(moved, prune=True)
+    assert [(one.action, one.address, one.why) for one in plan.changes] == [
+        (Action.FORGET, CARTS, "declared as dc2:ActiveActiveDatabase/carts now")
+    ]
+
+
+def test_secrets_are_nowhere_in_a_plan(rig: Rig) -> None:
+    from reconciler.plan import to_json
+
+    assert "secret-dc" not in json.dumps(to_json(rig.plan([carts("dc1", "dc2")])), default=str)
+
+
+def test_the_port_of_an_instance_cannot_be_changed(rig: Rig) -> None:
+    rig.right([carts("dc1", instance("dc2", db_config={"port": 12345}))])
+    plan = rig.plan([carts("dc1", instance("dc2", db_config={"port": 12346}))])
+    assert (plan.changes[0].action, plan.changes[0].why) == (Action.REPLACE, "port cannot be changed")
+    with pytest.raises(DestroyProtected):
+        check(plan, Options())
+
+
+def test_what_is_exported_declares_it_as_it_is(rig: Rig) -> None:
+    one = carts(
+        instance("dc1", **using("east")),
+        instance("dc2", **using("west"), compression=5, default_user=False, db_config={"memory_size": 2 * GIB}),
+        config={"module_list": [{"module_name": "search"}], "tls_mode": "enabled"},
+    )
+    rig.right([one, *access("dc1", "east"), *access("dc2", "west")])
+    objects = rig.read()["dc1"].objects
+    text = manifests_of(KINDS["ActiveActiveDatabase"], objects["ActiveActiveDatabase"], cluster="dc1")
+    (document,) = [each.value for each in strictyaml.parse(text.encode(), "export.yaml", strictyaml.Bounds())[0]]
+    assert document["metadata"] == {"name": "carts", "cluster": "dc1"}
+    (west,) = [item for item in document["spec"]["instances"] if item["cluster"] == "dc2"]
+    assert (west["compression"], west["db_config"]["memory_size"], west["default_user"]) == (5, "2GiB", False)
+    assert west["roles_permissions"] == [{"role": "west", "redis_acl": "west-keys"}]
+    back = declared("ActiveActiveDatabase", "carts", document["spec"])
+    assert rig.plan([back]).changes == ()
+    assert "carts" not in manifests_of(KINDS["Database"], objects["Database"])
+
+
+def test_an_instance_on_a_cluster_that_nobody_declared_is_not_exported(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    del rig.cores["dc2"]
+    rig.run = ["dc1"]
+    (found,) = rig.read()["dc1"].objects["ActiveActiveDatabase"]
+    assert [item["cluster"] for item in found.spec["instances"]] == ["#b.example.com", "dc1"]
+    assert manifests_of(KINDS["ActiveActiveDatabase"], [found]) == ""
+
+
+# --- how it is done ------------------------------------------------------------------------------------------------
+
+
+def test_one_that_somebody_made_is_known_by_the_names_of_its_clusters(rig: Rig) -> None:
+    logins = {name: {"username": f"admin@{NAMES[name]}", "password": f"secret-{name}"} for name in ("dc1", "dc2")}
+    members = [
+        {"cluster": {"name": NAMES[name], "url": f"https://{NAMES[name]}:9443", "credentials": login}}
+        for name, login in logins.items()
+    ]
+    rig.call(
+        "dc1", "POST", "/v1/crdbs", {"name": "carts", "default_db_config": {"memory_size": GIB}, "instances": members}
+    )
+    rig.clock.sleep(60)
+    plan = rig.plan([carts("dc1", "dc2")])
+    assert plan.changes == ()
+    assert {note.message.partition(": ")[2] for note in plan.notes} == {
+        f"whether it is the same is not known; not sent unless --resend-secret {CARTS}",
+        f"cannot be read back and was never applied by us; not sent unless --resend-secret {CARTS}",
+    }
+    assert rig.converge([carts("dc1", "dc2", "dc3")]).complete
+    assert rig.local("dc3") is not None
+
+
+class Watching:
+    """A client that looks, before each write, whether a task is still running."""
+
+    def __init__(self, rig: Rig, cluster: str) -> None:
+        self._rig, self._cluster, self._client = rig, cluster, rig.clients[cluster]
+        self.written = 0
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self._client.get(path, **options)
+
+    def accepts(self, login: Any) -> bool:
+        return self._client.accepts(login)
+
+    def send(self, call: Call) -> Any:
+        assert self._rig.call(self._cluster, "GET", "/v1/crdb_tasks").json() == []
+        self.written += 1
+        return self._client.send(call)
+
+
+def test_tasks_follow_each_other_however_many_writes_are_allowed_at_once(rig: Rig) -> None:
+    both = [carts("dc1", "dc2"), carts("dc1", "dc2", name="wishes")]
+    client = Watching(rig, "dc1")
+    assert rig.converge(both, parallelism=4, clients={"dc1": client}).complete
+    assert client.written == 2
+
+
+def test_a_task_that_somebody_else_began_is_waited_for(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    guid = rig.crdb()["guid"]  # type: ignore[index]
+    plan, live = rig.plan([carts("dc1", "dc2", "dc3")]), rig.read()
+    rig.call("dc1", "PATCH", f"/v1/crdbs/{guid}", {"causal_consistency": True})
+    assert rig.apply(plan, live=live, clients={"dc1": Watching(rig, "dc1")}).complete
+    assert rig.local("dc3") is not None
+
+
+def test_a_task_that_is_forgotten_is_no_failure() -> None:
+    writing = Writing(KINDS["ActiveActiveDatabase"], CARTS, None, {}, {}, lambda address: 0)
+    flow = done(writing, "POST", "/v1/crdbs", {})
+    answers = {"POST": Answer(200, {"id": "task-1", "status": "queued"}, {}), "GET": Answer(404, None, {})}
+    asked: list[str] = []
+    said: Any = None
+    guid = None
+    while guid is None:
+        try:
+            step = flow.send(said)
+        except StopIteration as end:
+            guid = end.value
+            break
+        said = Passed(0.0, 0.0) if isinstance(step, Wait) else answers[step.method]
+        asked += [] if isinstance(step, Wait) else [f"{step.method} {step.path}"]
+    assert (guid, asked) == ("", ["POST /v1/crdbs", "GET /v1/crdb_tasks/task-1"])
+
+
+@pytest.mark.parametrize("version", ["7.4", "7.8", "7.22", "8.0", "8.2"])
+@pytest.mark.parametrize("values", ["at-once", "when-done"])
+def test_every_version_takes_it_there_and_back(tmp_path: Path, version: str, values: str) -> None:
+    rig = Rig(tmp_path / "state", server_version=version, switches={"put_values": values})
+    rig.right([carts("dc1", instance("dc2", compression=6))])
+    rig.call("dc2", "PUT", "/v1/bdbs/1", {"memory_size": 3 * GIB})
+    rig.clock.sleep(20)
+    rig.right([carts("dc1", "dc2", "dc3", config={"memory_size": 2 * GIB, "data_persistence": "disabled"})])
+    found = [rig.local(name) for name in ("dc1", "dc2", "dc3")]
+    assert [(one["memory_size"], one["data_persistence"]) for one in found if one] == [(2 * GIB, "disabled")] * 3
+    rig.right([carts("dc2", "dc3", home="dc2", config={"memory_size": GIB})])
+    assert rig.local("dc1") is None
+
+
+def test_a_login_may_be_named_by_reference(rig: Rig) -> None:
+    login = {"username": {"valueFrom": {"env": "PEER"}}, "password": {"valueFrom": {"env": "DC2_PASSWORD"}}}
+    rig.passwords["PEER"] = f"admin@{NAMES['dc2']}"
+    one = carts("dc1", {"cluster": "dc2", "credentials": login})
+    rig.right([one])
+    rig.passwords["PEER"] = "nobody"
+    assert "instances[cluster=dc2].credentials.username" in paths(rig.plan([one]))
+
+
+def test_harm_to_one_instance_alone_needs_a_yes_as_well(rig: Rig) -> None:
+    rig.right([carts("dc1", instance("dc2", db_config={"memory_size": 3 * GIB}))])
+    plan = rig.plan([carts("dc1", instance("dc2", db_config={"memory_size": 2 * GIB}))])
+    assert plan.changes[0].unconsented == ("may-lose-data",)
+    with pytest.raises(ImpactRefused, match=r"instances\[cluster=dc2\].db_config.memory_size"):
+        check(plan, Options())
+    wider = rig.plan([carts("dc1", instance("dc2", db_config={"memory_size": 3 * GIB}), "dc3")])
+    assert wider.changes[0].unconsented == ()
