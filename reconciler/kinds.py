@@ -51,6 +51,7 @@ class Impact(NamedTuple):
     why: str = ""
     when: str = ""  # "increase", "decrease", "" = any change
     to: tuple[Any, ...] = ()  # only when the new value is one of these; () = any
+    names: tuple[str, ...] = ()  # only of objects with these names; () = any
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class Field:
     properties: Mapping[str, Field] = field(default_factory=dict)  # children of an object
     items: Field | None = None  # of an array
     option_of: tuple[str, ...] | None = None  # x-option-of: no state; goes along with a change of these, () of any
+    sent_with: tuple[str, ...] = ()  # x-with: goes along, changed or not, whenever one of these is sent
+    from_file: bool = False  # x-from-file: public text that a valueFrom may give
     only_grows: bool = False  # x-only-grows: a smaller number, an older version or true to false is refused
     holds_secret: bool = False  # this field or anything below it is secret
     variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
@@ -177,7 +180,13 @@ def _impacts(words: Any) -> Iterator[Impact]:
         if isinstance(word, str):
             yield Impact(word)
         else:
-            yield Impact(word["impact"], word.get("why", ""), word.get("when", ""), tuple(word.get("to", ())))
+            yield Impact(
+                word["impact"],
+                word.get("why", ""),
+                word.get("when", ""),
+                tuple(word.get("to", ())),
+                tuple(word.get("names", ())),
+            )
 
 
 def _children(schema: Mapping[str, Any]) -> dict[str, Field]:
@@ -232,6 +241,8 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         properties=children,
         items=items,
         option_of=tuple(schema["x-option-of"]) if "x-option-of" in schema else None,
+        sent_with=tuple(schema.get("x-with", ())),
+        from_file=schema.get("x-from-file", False),
         only_grows=schema.get("x-only-grows", False),
         holds_secret=bool(hides) or any(child.holds_secret for child in below),
         variants="x-variants" in schema,

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from reconciler import drift, normalize, telemetry
 from reconciler.calls import Neighbour
 from reconciler.errors import InputError, LedgerError, PlanStale, Problem, SecretMissing
+from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
 from reconciler.locating import located
 from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
 from reconciler.rotation import kept_until_due
-from reconciler.secrets import Secret, resolve
+from reconciler.secrets import Redactor, Secret, resolve
 from reconciler.wanted import Wanted, needing_ports, wanted_elsewhere, wanted_for
 
 if TYPE_CHECKING:
@@ -93,6 +94,10 @@ class Session:
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         """Return the secret that `{valueFrom: …}` or what stands in it names."""
         return resolve(value_from, self.settings.sources)
+
+    def text(self, value_from: Mapping[str, Any]) -> str:
+        """Return public text that `valueFrom` gives: it may be shown, so it is not remembered as a secret."""
+        return resolve(value_from, replace(self.settings.sources, redactor=Redactor())).reveal()
 
     def clients(self) -> Mapping[str, Client]:
         """Return a client for each cluster; credentials are looked up now, nothing is sent yet."""
@@ -181,9 +186,9 @@ def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
     owned = session.owned()
-    manifests = manifests._replace(resources=tuple(kept_until_due(session.kinds, manifests.resources, session.now())))
+    resources = kept_until_due(session.kinds, manifests.resources, session.now())
+    resources = inlined(session.kinds, resources, session.text)
     options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
-    resources = manifests.resources
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
     for resource in resources:
         by_cluster[resource.address.cluster].append(resource)
@@ -203,7 +208,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
             state = states[name]
             taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
             states[name] = replace(state, taken_ports=state.taken_ports | taken)
-    resources = tuple(located(session.kinds, resources, states))
+    resources = located(session.kinds, resources, states)
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))

@@ -80,6 +80,12 @@ def _plain(schema: Any) -> Any:
         plain |= {"type": ["integer", "string"], "pattern": PATTERNS[schema["x-unit"]]}
     if schema.get("x-key") == []:
         plain["uniqueItems"] = True
+    if schema.get("x-from-file"):
+        return {
+            **about,
+            "anyOf": [{w: v for w, v in plain.items() if w not in about}, {**VALUE_FROM}],
+            "x-secret": "embedded",
+        }
     if schema.get("x-secret") == "embedded":
         text = {word: value for word, value in plain.items() if word not in about and word != "x-secret"}
         return {**about, "anyOf": [text, {**VALUE_FROM}], "x-secret": "embedded"}

@@ -19,7 +19,7 @@ LAYERS = (
     ("kinds",),
     ("normalize",),
     ("diff", "manifests"),
-    ("adoption", "drift", "locating", "plan", "rotation", "report", "wanted"),
+    ("adoption", "drift", "inlining", "locating", "plan", "rotation", "report", "wanted"),
     ("calls",),
     ("rest", "hooks"),
     ("flows",),

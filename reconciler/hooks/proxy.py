@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from reconciler.hooks.base import Hook, Json
-
-_BESIDE = "allow_restart"
+from reconciler.calls import Flow, ask
+from reconciler.hooks.base import Hook, Writing
 
 
-def complete(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
-    """Return *body* in its wrapper; without leave to restart, what needs a restart waits for the next one."""
-    inside = {name: value for name, value in body.items() if name != _BESIDE}
-    return {"proxy": inside, **({_BESIDE: body[_BESIDE]} if _BESIDE in body else {})}
+def put(writing: Writing) -> Flow[str]:
+    """Change a proxy; without leave to restart, what needs a restart waits for the next one."""
+    body = {"proxy": writing.wire, **writing.beside}
+    yield from ask("PUT", f"{writing.kind.path}/{writing.uid}", body)
+    return ""
 
 
-HOOK = Hook(complete=complete)
+HOOK = Hook(put=put)

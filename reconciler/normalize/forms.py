@@ -137,9 +137,21 @@ def _key_of(key: Sequence[str], item: Any) -> tuple[str, ...]:
 
 
 def _pem(value: Any) -> Any:
+    """Return PEM with lines of 64 characters, as the encoders of this world write it; the bytes inside stay."""
     if type(value) is not str:
         return value
-    lines = [line for part in value.split("\n") if (line := part.strip())]
+    lines: list[str] = []
+    packed = ""
+    for line in filter(None, map(str.strip, value.split("\n"))):
+        if line.startswith("-----"):
+            lines += [packed[place : place + 64] for place in range(0, len(packed), 64)]
+            lines.append(line)
+            packed = ""
+        elif lines and lines[-1].startswith("-----BEGIN"):
+            packed += line
+        else:
+            lines.append(line)
+    lines += [packed[place : place + 64] for place in range(0, len(packed), 64)]
     return "\n".join(lines) + "\n" if lines else ""
 
 

@@ -60,11 +60,15 @@ def is_option(field: Field) -> bool:
 
 
 def options_for(kind: Kind, spec: Spec, names: set[str]) -> set[str]:
-    """Return the declared options that go along with a change of *names*."""
+    """Return what is declared and goes along with a change of *names*: options, and fields that come together."""
     return {
         name
         for name, field in kind.fields.items()
-        if name in spec and field.option_of is not None and (not field.option_of or names.intersection(field.option_of))
+        if name in spec
+        and (
+            names.intersection(field.sent_with)
+            or (field.option_of is not None and (not field.option_of or names.intersection(field.option_of)))
+        )
     }
 
 

@@ -1,0 +1,141 @@
+"""Kinds that a hook reads and writes: certificates, maintenance of nodes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.errors import InputError
+from reconciler.inlining import inlined
+from reconciler.manifests import Resource
+from reconciler.plan import Action
+from reconciler.simulator import pem
+from tests.engine.rig import CANARY, KINDS, Rig, declared
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path / "state")
+
+
+def pair(rig: Rig, name: str = "new.local") -> pem.Pair:
+    return pem.make(name, rig.world.clock(), 365)
+
+
+def certificate(rig: Rig, name: str, text: str, key: str = "") -> Resource:
+    spec: dict[str, Any] = {"certificate": text}
+    if key:
+        rig.passwords["KEY"] = key
+        spec["key"] = {"valueFrom": {"env": "KEY"}}
+    return declared("Certificate", name, spec)
+
+
+def apply(rig: Rig, wanted: Sequence[Resource]) -> list[tuple[str, str, Any]]:
+    begun = len(rig.sent)
+    report = rig.converge(wanted)
+    assert [outcome.why for outcome in report.outcomes if outcome.why] == []
+    assert rig.plan(wanted).changes == ()
+    return [(entry.method, entry.path, json.loads(entry.body or b"null")) for entry in rig.sent[begun:]]
+
+
+def test_a_certificate_is_replaced_with_its_key_and_then_equal(rig: Rig) -> None:
+    new = pair(rig)
+    calls = apply(rig, [certificate(rig, "proxy", new.certificate, new.key)])
+    assert [call[:2] for call in calls] == [("PUT", "/v1/cluster/certificates")]
+    assert calls[0][2]["certificates"][0]["key"] == new.key
+    assert rig.call("GET", "/v1/cluster/certificates").json()["proxy_cert"].split() == new.certificate.split()
+
+
+def test_a_chain_that_only_wraps_otherwise_is_the_same(rig: Rig) -> None:
+    live = rig.call("GET", "/v1/cluster/certificates").json()["cm_cert"]
+    first, *packed, last = live.strip().split("\n")
+    text = "".join(packed)
+    wrapped = "\r\n".join([first, *(text[place : place + 40] for place in range(0, len(text), 40)), last])
+    assert rig.plan([certificate(rig, "cm", wrapped)]).changes == ()
+
+
+def test_private_keys_of_the_cluster_are_in_nothing_that_is_read(rig: Rig) -> None:
+    keys = [v for n, v in rig.call("GET", "/v1/cluster/certificates").json().items() if n.endswith("_key")]
+    assert len(keys) > 3
+    shown = repr(rig.read().objects["Certificate"])
+    assert not any(line in shown for key in keys for line in key.split("\n")[1:-2])
+
+
+def test_certificates_between_nodes_are_none_of_ours(rig: Rig) -> None:
+    names = {one.name for one in rig.read().objects["Certificate"]}
+    assert {"api", "proxy", "syncer"} <= names
+    assert not any("internode" in name for name in names)
+    assert not KINDS["Certificate"].name_schema["pattern"].count("internode")
+
+
+def test_an_optional_certificate_comes_and_goes(rig: Rig) -> None:
+    new = pair(rig)
+    wanted = [certificate(rig, "mtls_trusted_ca", new.certificate)]
+    plan = rig.plan(wanted)
+    assert [change.action for change in plan.changes] == [Action.CREATE]
+    apply(rig, wanted)
+    gone = [declared("Certificate", "mtls_trusted_ca", {}, absent=True)]
+    assert [call[0] for call in apply(rig, gone)] == ["DELETE"]
+
+
+def test_an_older_cluster_takes_certificates_one_by_one(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "state", server_version="7.4")
+    new = pair(rig)
+    calls = apply(rig, [certificate(rig, "proxy", new.certificate, new.key)])
+    assert ("PUT", "/v1/cluster/update_cert") in [call[:2] for call in calls]
+
+
+def test_a_changed_key_takes_its_certificate_along(rig: Rig) -> None:
+    new = pair(rig)
+    wanted = [certificate(rig, "proxy", new.certificate, new.key)]
+    apply(rig, wanted)
+    rig.passwords["KEY"] = f"{CANARY}-another"
+    change = rig.plan(wanted).changes[0]
+    assert sorted(change.body) == ["certificate", "key"]
+
+
+def test_text_from_a_file_is_compared_and_checked() -> None:
+    resource = declared("Certificate", "proxy", {"certificate": {"valueFrom": {"file": "proxy.pem"}}})
+    good = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
+    assert inlined(KINDS, [resource], lambda source: good)[0].spec == {"certificate": good}
+    with pytest.raises(InputError) as refused:
+        inlined(KINDS, [resource], lambda source: "no certificate")
+    assert [(one.file, one.line, one.path) for one in refused.value.problems] == [("shop.yaml", 1, "spec.certificate")]
+
+
+def maintenance(rig: Rig, node: str, **spec: Any) -> list[tuple[str, str, Any]]:
+    return apply(rig, [declared("NodeMaintenance", node, spec)])
+
+
+def test_maintenance_is_switched_on_and_off_once(rig: Rig) -> None:
+    calls = maintenance(rig, "2", enabled=True, evict_ha_replica=True, skip_shards_restore=True)
+    assert calls == [("POST", "/v1/nodes/2/actions/maintenance_on", {"evict_ha_replica": True})]
+    assert rig.call("GET", "/v1/nodes/2/status").json()["maintenance_snapshot"]
+    calls = maintenance(rig, "2", enabled=False, evict_ha_replica=True, skip_shards_restore=True)
+    assert calls == [("POST", "/v1/nodes/2/actions/maintenance_off", {"skip_shards_restore": True})]
+    assert not rig.call("GET", "/v1/nodes/2/status").json().get("maintenance_snapshot")
+
+
+def test_a_lost_answer_switches_maintenance_on_no_second_time(rig: Rig) -> None:
+    rig.world.faults.add("lost", method="POST", path="/v1/nodes/2/actions", times=1)
+    maintenance(rig, "2", enabled=True)
+    assert maintenance(rig, "2", enabled=False)[-1][1].endswith("maintenance_off")
+    assert not rig.call("GET", "/v1/nodes/2/status").json().get("maintenance_snapshot")
+
+
+def test_what_maintenance_does_to_a_node_is_no_drift_of_it(rig: Rig) -> None:
+    node = declared("Node", "2", {"accept_servers": True, "max_listeners": 100})
+    apply(rig, [node])
+    maintenance(rig, "2", enabled=True)
+    plan = rig.plan([node])
+    assert plan.changes == ()
+    assert ["maintenance mode" in note.message for note in plan.notes if note.level == "held"] == [True]
+
+
+def test_no_node_is_made_by_declaring_it(rig: Rig) -> None:
+    plan = rig.plan([declared("Node", "9", {"max_redis_servers": 50})])
+    assert [note.message for note in plan.notes] == ["it is not there, and the API cannot create a Node"]
