@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from reconciler.errors import InputError, LedgerError, PlanStale, Problem, Secre
 from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
 from reconciler.locating import located
-from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved
+from reconciler.plan import LiveState, Note, Options, Owned, Plan, digest, make_plan, moved
 from reconciler.rotation import kept_until_due
 from reconciler.secrets import Redactor, Secret, resolve
 from reconciler.wanted import Wanted, needing_ports, wanted_elsewhere, wanted_for
@@ -94,6 +95,12 @@ class Session:
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         """Return the secret that `{valueFrom: …}` or what stands in it names."""
         return resolve(value_from, self.settings.sources)
+
+    def load(self, path: str) -> bytes:
+        """Return a file beside the project file that goes to a cluster; raises InputError."""
+        from reconciler.artifacts import load
+
+        return load(self.settings.root, path)
 
     def text(self, value_from: Mapping[str, Any]) -> str:
         """Return public text that `valueFrom` gives: it may be shown, so it is not remembered as a secret."""
@@ -201,8 +208,9 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         session,
         {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
     )
+    resources = _of_this_stage(resources, states)
     for name, mine in by_cluster.items():
-        for kind in needing_ports(session.kinds, mine, states[name]):
+        for kind in needing_ports(session.kinds, mine, states[name]) if not states[name].unborn else ():
             from reconciler.live import read_ports
 
             state = states[name]
@@ -212,6 +220,23 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
+
+
+def _of_this_stage(resources: list[Resource], states: dict[str, LiveState]) -> list[Resource]:
+    """Put aside what is declared for clusters that do not exist yet, and say so: it is planned once they do."""
+    now: list[Resource] = []
+    later: Counter[str] = Counter()
+    for resource in resources:
+        state = states[resource.address.cluster]
+        if state.unborn and resource.address.kind not in state.objects:
+            later[state.cluster] += 1
+        else:
+            now.append(resource)
+    for name, count in sorted(later.items()):
+        where = next(one.address for one in now if one.address.cluster == name)
+        text = f"{count} more declared object{'s wait' if count > 1 else ' waits'} until the cluster exists"
+        states[name] = replace(states[name], notes=(*states[name].notes, Note("warning", where, text)))
+    return now
 
 
 def still_true(before: Planned, now: Planned) -> None:
@@ -291,6 +316,7 @@ def execute(
         observe=session.observe,
         stop=session.stop,
         neighbours=session.neighbours(),
+        load=session.load,
     )
     with contextlib.suppress(LedgerError):  # what was done must be told, whatever becomes of this
         for name, client in session.clients().items():

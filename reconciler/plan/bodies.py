@@ -55,8 +55,8 @@ def create_body(kind: Kind, spec: Spec, port: int | None) -> dict[str, Any]:
 
 
 def is_option(field: Field) -> bool:
-    """Say whether *field* is no state, but how a change of others is to be made."""
-    return field.option_of is not None
+    """Say whether *field* is no state, but how a change of certain others is to be made; a create has no use for it."""
+    return bool(field.option_of)
 
 
 def options_for(kind: Kind, spec: Spec, names: set[str]) -> set[str]:

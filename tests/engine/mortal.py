@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler.apply import Connection
-from reconciler.calls import Account, Answer, Call
+from reconciler.calls import Account, Answer, Call, Home
 from reconciler.ledger import Ledger
 
 
@@ -37,6 +37,15 @@ class MortalClient:
 
     def accepts(self, login: Account) -> bool:
         return self._client.accepts(login)
+
+    def at(self, url: str) -> Any:
+        return MortalClient(self._client.at(url), self._fuse)
+
+    def home(self, *, reveal: bool = False) -> Home:
+        return self._client.home(reveal=reveal)
+
+    def close(self) -> None:
+        self._client.close()  # type: ignore[attr-defined]
 
     def send(self, call: Call) -> Answer:
         self._fuse.here()
