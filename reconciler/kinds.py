@@ -73,8 +73,12 @@ class Field:
     immutable: bool = False  # x-immutable: a change means replace
     extended: bool = False  # x-extended: only read back with ?extended=true
     default: Any = MISSING
-    since: str | None = None
+    since: str | None = None  # x-since: first server version that has the field
+    until: str | None = None  # x-until: the last one
+    values_since: Mapping[str, str] = field(default_factory=dict)  # x-values-since: of single values of the enum
     deprecated: bool = False
+    deprecated_in: str | None = None  # x-deprecated-in
+    instead: str = ""  # x-instead: what to use now
     policy_default: Any = MISSING  # x-policy-default: what a cluster supplies whose settings nobody changed
     usual_minimum: float | None = None  # x-usual-minimum: below it a warning, plainly a mistake
     create_default: Mapping[str, Any] | None = None  # x-create-default: {"when": {field: value}, "value": …}
@@ -129,6 +133,8 @@ class Kind:
     list_key: str = ""  # the list stands at this key of the answer
     since: str = ""  # first server version that has the kind
     until: str = ""  # last one
+    dry_run_since: str = ""  # first server version on which `dry_run` holds
+    jsonschema: str = ""  # what GET /v1/jsonschema?object= calls it
     absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
     after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, though none is named
     doc: str = ""  # where the API documents the object
@@ -233,7 +239,11 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         extended=schema.get("x-extended", False),
         default=schema.get("default", MISSING),
         since=schema.get("x-since"),
+        until=schema.get("x-until"),
+        values_since=schema.get("x-values-since", {}),
         deprecated=schema.get("deprecated", False),
+        deprecated_in=schema.get("x-deprecated-in"),
+        instead=schema.get("x-instead", ""),
         policy_default=schema.get("x-policy-default", MISSING),
         usual_minimum=schema.get("x-usual-minimum"),
         create_default=schema.get("x-create-default"),
@@ -269,13 +279,15 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         builtin=tuple(rest.get("builtin", ())),
         protect=rest.get("protect", False),
         narrows=rest.get("narrows", False),
-        dry_run=rest.get("dryRun", False),
+        dry_run=bool(rest.get("dryRun", False)),
         hook=rest.get("hook"),
         singleton=rest.get("singleton", False),
         within=rest.get("within", ""),
         list_key=rest.get("list", ""),
         since=rest.get("since", ""),
         until=rest.get("until", ""),
+        dry_run_since=rest["dryRun"] if isinstance(rest.get("dryRun"), str) else "",
+        jsonschema=rest.get("jsonschema", ""),
         absent=tuple(rest.get("absent", ())),
         after=tuple(rest.get("after", ())),
         doc=rest.get("doc", ""),

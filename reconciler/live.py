@@ -13,8 +13,17 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from reconciler import serverschema, versions
 from reconciler.calls import Answer, Around, Call, Flow, Here, Home, Neighbour
-from reconciler.errors import ReadIncomplete, ReconcilerError, Refused
+from reconciler.errors import (
+    ClusterError,
+    Forbidden,
+    ReadIncomplete,
+    ReconcilerError,
+    Refused,
+    Rejected,
+    Unauthorized,
+)
 from reconciler.flows import listing
 from reconciler.hooks import hook_of
 from reconciler.kinds import Address, Kind
@@ -55,6 +64,16 @@ class Reader(Getter, Protocol):
 
     def open(self) -> Answer: ...
 
+    def get(
+        self,
+        path: str,
+        *,
+        missing_ok: bool = False,
+        shape: type | None = None,
+        tolerant: bool = False,
+        brief: bool = False,
+    ) -> Answer: ...
+
 
 class Surroundings(NamedTuple):
     """The other clusters, for what stands in several of them."""
@@ -67,19 +86,29 @@ ALONE = Surroundings()
 
 
 def read(
-    client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, cluster: str, around: Surroundings = ALONE
+    client: Reader,
+    kinds: Mapping[str, Kind],
+    wanted: Wanted,
+    cluster: str,
+    around: Surroundings = ALONE,
+    *,
+    schemas: bool = False,
 ) -> LiveState:
     """Return the objects of each *wanted* kind, and of the kinds that they refer to: those with their names only.
 
-    Raises ReadIncomplete when any list is not whole, Refused while the cluster is being upgraded, and what the
-    client raises.
+    Kinds and fields that the cluster's version lacks are not asked for, and its kinds only are among the objects. With
+    *schemas* it is also asked what it says of the wanted kinds itself. Raises ReadIncomplete when a list is not whole,
+    Refused while the cluster is being upgraded, and what the client raises.
     """
     from reconciler.client import collector_paused
 
     if BIRTH in wanted and BIRTH in kinds and not _list(client, kinds[BIRTH], None, around):
         return LiveState(cluster=cluster, objects={BIRTH: ()}, unborn=True)
-    probe(client, cluster)
-    complete = _with_referenced(kinds, wanted)
+    version = probe(client, cluster)
+    served = _served_schemas(client, kinds, wanted, version) if schemas else {}
+    known = {name: serverschema.known_fields(kinds[name], one) for name, one in served.items()}
+    kinds = versions.available(kinds, version, known)
+    complete = _with_referenced(kinds, {name: fields for name, fields in wanted.items() if name in kinds})
     with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
         queries = [(kinds[name], fields) for name, fields in complete.items()]
         lists = dict(zip(complete, _in_parallel(client, queries, around), strict=True))
@@ -89,19 +118,54 @@ def read(
             name: _decoded(_Reading(kinds[name], fields, names, client.user), lists.pop(name))
             for name, fields in complete.items()
         }
-    return LiveState(cluster=cluster, objects=objects, state_id=client.state_id, notes=tuple(notes))
+    return LiveState(
+        cluster=cluster,
+        objects=objects,
+        state_id=client.state_id,
+        notes=tuple(notes),
+        version=version,
+        schemas=served,
+    )
 
 
-def probe(client: Reader, cluster: str) -> None:
-    """Prove the login with a single GET, and refuse while nodes differ in version: an upgrade is under way then.
+def probe(client: Reader, cluster: str) -> versions.Version | None:
+    """Prove the login with a single GET and return the version that all nodes run, None where they do not say.
 
+    Refuses while nodes differ in version: an upgrade is under way then.
     The vendor advises against configuration changes during an upgrade, and parts of the API answer as unsupported.
     """
     nodes = [node for node in client.open().body if isinstance(node, dict)]
-    versions = sorted({node["software_version"] for node in nodes if isinstance(node.get("software_version"), str)})
-    if len(versions) > 1:
+    stated = sorted({node["software_version"] for node in nodes if isinstance(node.get("software_version"), str)})
+    if len(stated) > 1:
         label = f"{cluster}: " if cluster else ""
-        raise Refused(f"{label}an upgrade is in progress (nodes run {', '.join(versions)}); try again when it is done")
+        raise Refused(f"{label}an upgrade is in progress (nodes run {', '.join(stated)}); try again when it is done")
+    return versions.parse(stated[0]) if stated else None
+
+
+def _served_schemas(
+    client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, version: versions.Version | None
+) -> dict[str, serverschema.Served]:
+    """Ask the cluster what it says of the *wanted* kinds; its advice is worth having and not worth waiting for.
+
+    One after the other, and no more after the first that fails: failures in a row would take a node out of rotation.
+    """
+    found = {}
+    for name in sorted(wanted):
+        kind = kinds[name]
+        if not kind.jsonschema or not versions.has(version, kind):
+            continue
+        try:
+            answer = client.get(f"/v1/jsonschema?object={kind.jsonschema}", shape=dict, brief=True)
+        except (Rejected, Forbidden):
+            continue
+        except Unauthorized:
+            raise
+        except ClusterError:
+            break
+        served = serverschema.understood(answer.body, kind.jsonschema, hook_of(kind).doors)
+        if served is not None:
+            found[name] = served
+    return found
 
 
 def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> frozenset[int]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from reconciler.ledger import Ledger
     from reconciler.manifests import Manifests, Resource
     from reconciler.outputs import Output
+    from reconciler.rehearse import Rehearsal
     from reconciler.report import Report
     from reconciler.rest import Reveal
     from reconciler.settings import Settings, Target
@@ -168,8 +169,8 @@ class Session:
             yield
 
 
-def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]:
-    """Read what is *wanted* of each cluster, all of them at once."""
+def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = False) -> dict[str, LiveState]:
+    """Read what is *wanted* of each cluster, all of them at once; *schemas*: also what it says of its own objects."""
     from reconciler import live
 
     clients, ledger = session.clients(), session.known_ledger()
@@ -177,7 +178,7 @@ def read(session: Session, wanted: Mapping[str, Wanted]) -> dict[str, LiveState]
     around = live.Surroundings(clients, session.neighbours())
 
     def one(name: str) -> LiveState:
-        return live.read(clients[name], session.kinds, wanted[name], name, around)
+        return live.read(clients[name], session.kinds, wanted[name], name, around, schemas=schemas)
 
     if len(wanted) == 1:
         states = [one(name) for name in wanted]
@@ -207,6 +208,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     states = read(
         session,
         {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
+        schemas=True,
     )
     resources = _of_this_stage(resources, states)
     for name, mine in by_cluster.items():
@@ -237,6 +239,13 @@ def _of_this_stage(resources: list[Resource], states: dict[str, LiveState]) -> l
         text = f"{count} more declared object{'s wait' if count > 1 else ' waits'} until the cluster exists"
         states[name] = replace(states[name], notes=(*states[name].notes, Note("warning", where, text)))
     return now
+
+
+def rehearse(session: Session, planned: Planned) -> Rehearsal:
+    """Ask the clusters what they would say to a plan; stores nothing there."""
+    from reconciler.rehearse import rehearse
+
+    return rehearse(planned.plan, session.kinds, session.clients(), planned.live, session.reveal)
 
 
 def still_true(before: Planned, now: Planned) -> None:
@@ -276,7 +285,7 @@ def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
         mine = wanted[change.address.cluster]
         known = mine.get(change.address.kind) or frozenset()
         mine[change.address.kind] = known.union(change.rests_on or (), change.body)
-    return read(session, wanted)
+    return read(session, wanted, schemas=True)
 
 
 def settle(session: Session) -> None:
@@ -292,7 +301,7 @@ def settle(session: Session) -> None:
         if ledger and fields:
             with session.locked([name]):
                 wanted: Wanted = {kind: frozenset(names) for kind, names in fields.items() if kind in session.kinds}
-                recover(ledger, session.kinds, read(session, {name: wanted})[name])
+                recover(ledger, session.kinds, read(session, {name: wanted}, schemas=True)[name])
 
 
 def execute(
@@ -352,7 +361,7 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
         for name in names:
             mine = cluster if len(session.targets) > 1 or session.kinds[name].spans else ""
-            objects = [one for one in state.objects[name] if (name, one.uid) not in told]
+            objects = [one for one in state.objects.get(name, ()) if (name, one.uid) not in told]
             if session.kinds[name].spans:
                 told.update((name, one.uid) for one in objects)
             text = exporting.manifests_of(session.kinds[name], objects, cluster=mine)

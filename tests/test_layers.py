@@ -17,14 +17,14 @@ LAYERS = (
     ("quantities", "strictyaml", "telemetry", "validation", "vocabulary"),
     ("settings", "secrets", "artifacts"),
     ("kinds",),
-    ("normalize",),
+    ("normalize", "serverschema", "versions"),
     ("diff", "manifests"),
     ("adoption", "drift", "inlining", "locating", "plan", "rotation", "report", "wanted"),
     ("calls",),
     ("rest", "hooks"),
     ("flows",),
     ("client", "ledger", "render", "export", "outputs"),
-    ("live", "source"),
+    ("live", "rehearse", "source"),
     ("apply",),
     ("reconcile",),
     ("agent",),
@@ -55,7 +55,7 @@ HOMES = {
 }
 
 # Code that decides: no clock, no chance, no files, no sockets, no threads, no environment.
-PURE = ("normalize", "diff", *LAYERS[6], "calls", "rest", "hooks", "flows")
+PURE = ("normalize", "serverschema", "versions", "diff", *LAYERS[6], "calls", "rest", "hooks", "flows")
 IMPURE = {
     *("time", "datetime", "random", "secrets", "os", "io", "pathlib", "tempfile", "shutil", "socket", "ssl"),
     *("http", "urllib", "threading", "asyncio", "concurrent", "multiprocessing", "subprocess", "signal"),

@@ -104,23 +104,32 @@ class Client:
             self._login = Login()
         return self.get(PROBE, shape=list)
 
-    def get(self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False) -> Answer:
+    def get(
+        self,
+        path: str,
+        *,
+        missing_ok: bool = False,
+        shape: type | None = None,
+        tolerant: bool = False,
+        brief: bool = False,
+    ) -> Answer:
         """Read *path*; with *missing_ok* a 404 is an answer too.
 
-        A body of another *shape* (list or dict) counts as broken; *tolerant* is that of `parse_json`. Raises
-        Unreachable, Untrusted, Unauthorized, Forbidden, ReadIncomplete, Rejected, VersionUnsupported.
+        A body of another *shape* (list or dict) counts as broken; *tolerant* is that of `parse_json`; *brief*: what
+        does not come at once is not waited for. Raises Unreachable, Untrusted, Unauthorized, Forbidden, ReadIncomplete,
+        Rejected, VersionUnsupported.
         """
-        return self._perform(Call("GET", path), Want(missing_ok, shape, tolerant))
+        return self._perform(Call("GET", path), Want(missing_ok, shape, tolerant, brief))
 
-    def send(self, call: Call) -> Answer:
+    def send(self, call: Call, *, brief: bool = False) -> Answer:
         """Send a write; sends it again only while it is known that nothing took effect.
 
-        A DELETE of what is gone answers 404. Raises what `get` does, Busy after ten minutes of 409, and Ambiguous
-        where the write may have taken effect: read first, then decide.
+        A DELETE of what is gone answers 404. Raises what `get` does, Busy after ten minutes of 409 (at once where it
+        is *brief*), and Ambiguous where the write may have taken effect: read first, then decide.
         """
         if call.method == "GET":
             return self.get(call.path)
-        return self._perform(call, Want(missing_ok=call.method == "DELETE", shape=dict))
+        return self._perform(call, Want(missing_ok=call.method == "DELETE", shape=dict, brief=brief))
 
     def at(self, url: str) -> Client:
         """Return a client of one node that remembers nothing: a machine changes while it becomes one."""
@@ -164,7 +173,7 @@ class Client:
 
     def _perform(self, call: Call, want: Want) -> Answer:
         start = self._clock()
-        limit = start + self._policy.operation
+        limit = start + (self._policy.brief if want.brief else self._policy.operation)
         tried: set[str] = set()
         attempt, stale, pause = 0, 0, self._policy.base
         while True:
@@ -174,7 +183,7 @@ class Client:
             decision = verdict(call.method, result.outcome)
             if decision is Verdict.RETURN or (result.outcome is Outcome.MISSING and want.missing_ok):
                 return Answer(result.status, result.body, result.headers)
-            if decision in (Verdict.FAIL, Verdict.AMBIGUOUS):
+            if decision in (Verdict.FAIL, Verdict.AMBIGUOUS) or (decision is Verdict.WAIT and want.brief):
                 raise self._refusal(call, node, result)
             if decision is Verdict.WAIT:
                 pause = self._policy.busy_pause(pause, self._random)
@@ -191,6 +200,8 @@ class Client:
             another = self._nodes.any_beside(tried, self._clock())
             if decision is Verdict.ELSEWHERE and another:
                 continue
+            if want.brief:
+                raise self._given_up(call, result)
             delay = self._policy.backoff(attempt, self._random)
             attempt += 1
             if attempt >= self._policy.attempts or not self._nodes.spend(result.outcome):

@@ -65,6 +65,7 @@ class Want(NamedTuple):
     missing_ok: bool = False
     shape: type | None = None
     tolerant: bool = False
+    brief: bool = False  # not worth a pause: no second round, no waiting for what is busy
 
 
 class Basic(httpx.Auth):

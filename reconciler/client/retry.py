@@ -24,6 +24,7 @@ class Policy:
     total: float = 30.0  # of one attempt
     total_post: float = 60.0
     operation: float = 120.0  # of one call with all its attempts
+    brief: float = 15.0  # of a call that is not worth waiting for
     busy: float = 600.0  # as long as a 409 is waited for
     attempts: int = 4
     base: float = 0.5

@@ -6,9 +6,9 @@ An error of a call is raised at the `yield` that asked for it, so that a flow re
 
 from __future__ import annotations
 
-from reconciler.flows.create import create
+from reconciler.flows.create import create, post
 from reconciler.flows.reading import listing, one
-from reconciler.flows.steps import Ended, Found, Task
-from reconciler.flows.write import Expected, delete, update
+from reconciler.flows.steps import Ended, Found, Task, look
+from reconciler.flows.write import Expected, delete, put, update
 
-__all__ = ["Ended", "Expected", "Found", "Task", "create", "delete", "listing", "one", "update"]
+__all__ = ["Ended", "Expected", "Found", "Task", "create", "delete", "listing", "look", "one", "post", "put", "update"]

@@ -35,7 +35,7 @@ def create(task: Task, *, sent_before: bool = False) -> Flow[Ended]:
         if found is not None:
             break
         try:
-            posted = yield from _post(task)
+            posted = yield from post(task)
         except Ambiguous:
             task.unclear = True
             found = yield from _look_up(task)
@@ -57,7 +57,8 @@ def create(task: Task, *, sent_before: bool = False) -> Flow[Ended]:
     return (yield from _finished(task, found.object.uid, running_action(found)))
 
 
-def _post(task: Task) -> Flow[Posted]:
+def post(task: Task) -> Flow[Posted]:
+    """Send what goes to the object itself, once."""
     wire = task.plain(created=True)
     if task.hook.post is not None:
         posted: Posted = yield from task.hook.post(task.writing(wire))

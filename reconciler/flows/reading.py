@@ -28,7 +28,7 @@ def listing(kind: Kind, fields: frozenset[str] | None = frozenset()) -> Flow[lis
         answer: Answer = yield Call("GET", list_path(kind, fields), missing_ok=False, tolerant=True)
         wires = _elements(kind, answer.body)
     for name, door in hook.doors.items():
-        if door.read is not None and (fields is None or name in fields) and wires:
+        if name in kind.fields and door.read is not None and (fields is None or name in fields) and wires:
             values = yield from door.read()
             for wire in wires:
                 value = values.get(str(wire.get(kind.id)), MISSING) if isinstance(wire, dict) else MISSING

@@ -35,7 +35,7 @@ def update(task: Task, expected: Expected) -> Flow[Ended]:
     pace, lost = Pace(), 0
     while lost < SENDS:
         try:
-            action = yield from _put(task, expected.uid, wire, found)
+            action = yield from put(task, expected.uid, wire, found)
         except Ambiguous:
             task.unclear, lost = True, lost + 1
             yield from pause(pace, "the answer was lost")
@@ -56,7 +56,7 @@ def update(task: Task, expected: Expected) -> Flow[Ended]:
     raise Ambiguous(f"sent {SENDS} times without an answer, and it still differs; the next run looks again")
 
 
-def _put(task: Task, uid: Uid, wire: Mapping[str, Any], found: Found) -> Flow[str]:
+def put(task: Task, uid: Uid, wire: Mapping[str, Any], found: Found) -> Flow[str]:
     """Send what goes to the object itself; return the action to wait for, "" for none."""
     wire = task.hook.complete(wire, found.wire)
     if task.hook.put is not None:

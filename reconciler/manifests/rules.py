@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from reconciler import versions
 from reconciler.errors import Problem
 from reconciler.kinds import Field, Kind
 from reconciler.manifests.layers import Draft, Key
@@ -63,12 +64,18 @@ def warnings_of(draft: Draft, kind: Kind, spec: Mapping[str, Any]) -> Iterator[P
 
 def _is_watched(field: Field) -> bool:
     below = [*field.properties.values(), *([field.items] if field.items else [])]
-    return field.deprecated or field.usual_minimum is not None or any(map(_is_watched, below))
+    return _is_deprecated(field) or field.usual_minimum is not None or any(map(_is_watched, below))
+
+
+def _is_deprecated(field: Field) -> bool:
+    """Tell whether *field* is deprecated wherever we work; where that depends on the cluster, its plan says so."""
+    return field.deprecated and versions.reached(versions.parse(versions.OLDEST), field.deprecated_in)
 
 
 def _warnings(draft: Draft, field: Field, value: Any, path: Path) -> Iterator[Problem]:
-    if field.deprecated:
-        yield draft.problem(path, "is deprecated", "the server may ignore it or take it away")
+    if _is_deprecated(field):
+        hint = f"use {field.instead}" if field.instead else "the server may ignore it or take it away"
+        yield draft.problem(path, "is deprecated", hint)
     minimum = field.usual_minimum
     if minimum is not None and isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < minimum:
         hint = f"{_amount(minimum, field.unit)} and more is usual"

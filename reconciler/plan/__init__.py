@@ -28,6 +28,7 @@ from reconciler.plan.changes import (
 )
 from reconciler.plan.decide import decide, follow_renames, leave, repoint
 from reconciler.plan.desk import Desk
+from reconciler.plan.fitting import check_versions, compare_schemas
 from reconciler.plan.graph import WRITES, Draft, break_rings, order, references
 from reconciler.plan.limits import check
 from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json
@@ -84,6 +85,7 @@ def make_plan(
         lambda address: _needs(kinds, resources, address),
     )
     mine = [resources[address] for address in sorted(resources) if chosen is None or address in chosen]
+    check_versions(desk, mine)
     follow_renames(desk, mine)
     drafts = [draft for resource in mine if (draft := decide(desk, resource)) is not None]
     drafts += [draft for draft in leave(desk, resources) if chosen is None or draft.address in chosen]
@@ -91,6 +93,7 @@ def make_plan(
     drafts = _check_references(desk, drafts, mine, resources)
     drafts = hold_referred(desk, drafts, mine)
     drafts = _repoint(desk, drafts, mine)
+    compare_schemas(desk, drafts)
     for ring in break_rings(drafts):
         names = " → ".join(str(draft.address) for draft in (*ring, ring[0]))
         desk.problem(ring[0].resource, ("metadata", "name"), f"these refer to each other in a ring: {names}")

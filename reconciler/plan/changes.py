@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 from reconciler.diff import FieldChange
 from reconciler.kinds import Address
+from reconciler.serverschema import Served
+from reconciler.versions import Version
 
 
 class Action(enum.Enum):
@@ -67,6 +69,8 @@ class LiveState:
     state_id: int = 0  # highest cluster-state-id seen
     unborn: bool = False  # its machines are idle: there is no cluster yet, and nothing in it can be read
     notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
+    version: Version | None = None  # what it runs; None where it does not say
+    schemas: Mapping[str, Served] = field(default_factory=dict)  # by kind: what it says of such objects itself
 
 
 class Owned(NamedTuple):

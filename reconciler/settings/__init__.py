@@ -37,6 +37,7 @@ class Settings:
     login_sources: Sources  # of credentials that the project file names
     secret_env: tuple[str, ...] | None = None  # patterns of names; None = all
     warnings: tuple[str, ...] = ()
+    ci: bool = False  # nobody watches: a CI job
 
     @property
     def redactor(self) -> Redactor:
@@ -102,6 +103,7 @@ def load(
         login_sources=Sources(environ, None, relative_to=root, redactor=redactor, warn=warn),
         secret_env=parsed.secret_env,
         warnings=warnings,
+        ci=environ.get("CI", "").lower() in ("true", "1"),
     )
 
 

@@ -42,7 +42,7 @@ def found(state: State) -> None:
 def new_node(state: State, uid: int, address: str) -> dict[str, Json]:
     """Return the fields of a node that has just come into the cluster."""
     known, version = rows("node", state.settings.server_version), state.version
-    if uid > state.settings.nodes - state.settings.older_nodes:
+    if state.settings.nodes - state.settings.older_nodes < uid <= state.settings.nodes:
         place = VERSIONS.index(state.settings.server_version)
         version = table("versions")[VERSIONS[max(0, place - 1)]]
     return {

@@ -386,3 +386,8 @@ def test_two_clusters_can_be_made_of_the_machines_of_one_site(idle: Cluster) -> 
     assert idle.at(1)("GET", "/v1/cluster").json()["name"] == "new.example.com"
     idle.at(4)("POST", "/v1/bdbs", {"name": "there", "memory_size": 1 << 28})
     assert idle.at(1)("GET", "/v1/bdbs").json() == []
+
+
+def test_a_machine_that_joins_runs_the_version_of_the_cluster(idle: Cluster) -> None:
+    grown(idle, 3)
+    assert len({node["software_version"] for node in idle.call("GET", "/v1/nodes").json()}) == 1
