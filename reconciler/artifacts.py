@@ -14,18 +14,19 @@ LARGEST = 512 * 1024 * 1024
 def load(root: Path, name: str) -> bytes:
     """Return the bytes of the file *name* below *root*; raises InputError where that is none, or leads elsewhere."""
     base = Path(os.path.realpath(root))
-    path = Path(os.path.realpath(base / name))
-    if not path.is_relative_to(base):
-        raise _unusable(name, "is outside the folder of the project file", "put it beside the manifests")
     try:
+        path = Path(os.path.realpath(base / name))
+        if not path.is_relative_to(base):
+            raise _unusable(name, "is outside the folder of the project file", "put it beside the manifests")
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", "") or str(error)).lower()
         raise _unusable(name, f"cannot be read: {reason}", "check the path") from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+        os.close(handle)
+        raise _unusable(name, f"is no regular file of at most {LARGEST >> 20} MiB", "check the path")
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
-            raise _unusable(name, f"is no regular file of at most {LARGEST >> 20} MiB", "check the path")
         return file.read(LARGEST)
 
 

@@ -128,7 +128,7 @@ def test_a_cluster_with_another_name_is_not_renamed(rig: IdleRig) -> None:
     assert [note.level for note in plan.notes] == ["held"]
 
 
-PLACES = 12
+PLACES = 14
 
 
 def test_the_harness_reaches_every_place(rig: IdleRig) -> None:
