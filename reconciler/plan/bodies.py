@@ -72,8 +72,11 @@ def options_for(kind: Kind, spec: Spec, names: set[str]) -> set[str]:
     }
 
 
-def shrinks(change: FieldChange) -> bool:
-    """Say whether the value goes back: a smaller number, an older version, true to false."""
+def goes_back(kind: Kind, change: FieldChange) -> bool:
+    """Say whether what only grows would shrink: a smaller number, an older version, true to false."""
+    along = [*fields_along(kind, change.path)]
+    if not along or not along[-1].only_grows:
+        return False
     before, after = (tuple(map(int, re.findall(r"\d+", v))) if type(v) is str else v for v in change[1:])
     try:
         return bool(after < before)
@@ -161,7 +164,8 @@ def fields_along(kind: Kind, path: str) -> Iterator[Field]:
 
 def immutable_field(kind: Kind, change: FieldChange) -> str:
     """Return the name of the field that *change* would have to change and that cannot be, "" for none."""
-    return next((field.name for field in fields_along(kind, change.path) if field.immutable), "")
+    along = [*fields_along(kind, change.path)]
+    return "" if along and along[-1].changeable else next((field.name for field in along if field.immutable), "")
 
 
 def secrets_sent(kind: Kind, body: Spec, shown: set[str]) -> Iterator[FieldChange]:
