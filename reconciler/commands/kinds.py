@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from reconciler.commands.common import WHERE, console, format_option, options
-from reconciler.commands.explain import below, facts, find, kind_about, kind_called, shape_of
+from reconciler.commands.explain import facts
+from reconciler.commands.knowledge import below, find, kind_about, kind_called, shape_of
 from reconciler.kinds import Kind, kind_source, load_kinds
 
 _COLUMNS = ("kind", "shape", "key", "verbs", "path")

@@ -51,7 +51,7 @@ def _urls(field: Field, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, dict):
         for name in sorted(value.keys() & field.properties.keys()):
             yield from _urls(field.properties[name], value[name], (*path, name))
-    elif field.embeds_secret and field.format != "pem" and isinstance(value, str):
+    elif field.embeds_secret and isinstance(value, str):
         yield path, value
 
 

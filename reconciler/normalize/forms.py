@@ -49,7 +49,7 @@ def touched(spec: Mapping[str, Any], touches: Mapping[str, Touch]) -> dict[str, 
 def _touch(field: Field, *, live: bool) -> Touch | None:
     if field.secret:
         return _nothing if live else None
-    if field.embeds_secret and field.format != "pem":
+    if field.embeds_secret:
         return _without_userinfo if live else None
     if field.items is not None or field.key is not None:
         return _list_touch(field, live=live)

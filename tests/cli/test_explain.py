@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.commands.explain import below, field_about, find, kind_about
+from reconciler.commands.knowledge import below, field_about, find, kind_about
 from reconciler.kinds import envelope_validator, kind_source, load_kinds
 from tests.cli.conftest import Cli
 

@@ -309,7 +309,7 @@ def test_a_folder_with_a_project_file_says_how_to_use_it(bare: Cli) -> None:
 
 def test_kinds_tell_what_a_field_takes(bare: Cli) -> None:
     assert bare("kinds", "Database.shards_count").out.splitlines()[0] == (
-        "Database.shards_count: integer; 1 to 512; default 1"
+        "Database.shards_count: integer; 1 to 512; default 1; only grows"
     )
     assert bare("kinds", "Database.memory_size").out.splitlines()[0] == (
         "Database.memory_size: integer; at least 0; in bytes"

@@ -36,6 +36,7 @@ NEEDS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("Proxy", "max_threads"): {"threads": 1, "allow_restart": True},
 }
 VALUES: Mapping[tuple[str, str], list[Any]] = {
+    ("ClusterPolicy", "default_provisioned_redis_version"): ["7.2", "6.2"],
     ("License", "license"): [make(shards_limit=100), make(shards_limit=200)],
     ("ConnectionAuditing", "audit_protocol"): ["TCP"],
     ("LDAP", "dn_group_query"): [

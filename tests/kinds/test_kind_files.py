@@ -155,6 +155,17 @@ def test_references_point_to_kinds_that_exist() -> None:
     assert Reference("Database", as_string=True, literals=("all",)) in found
 
 
+SETTINGS = [
+    name for name, kind in KINDS.items() if kind.singleton or kind.key == ("uid",)
+]  # what is there whether we like it or not: a change of it meets all that runs
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_every_setting_says_what_a_change_of_it_does(kind: str) -> None:
+    silent = [name for name, schema in SOURCES[kind]["properties"].items() if "x-impact" not in schema]
+    assert silent == []
+
+
 def test_kinds_that_others_build_on_exist() -> None:
     assert {base for kind in KINDS.values() for base in kind.after} <= KINDS.keys()
 

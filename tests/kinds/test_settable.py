@@ -1,6 +1,7 @@
 """Every settable field of the API is in a schema, or stands in the table with the reason why not.
 
-`settable.json` is written from the API's facts, by object and field: what the API takes, or why it is no field of ours.
+`settable.json` and `coverage/<kind>.json` are written from the API's facts, by place and field: what the API takes, or
+why it is no field of ours; `coverage/objects.json` says where each object of the API is (`test_coverage.py`).
 `ours` in a row is where the schema differs from the facts on purpose, and `why` says for what reason.
 """
 
@@ -16,7 +17,14 @@ import pytest
 from reconciler.hooks import hook_of
 from reconciler.kinds import load_kinds, schema_folder
 
-TABLE: Mapping[str, Any] = json.loads((Path(__file__).parent / "settable.json").read_text("utf-8"))
+HERE = Path(__file__).parent
+PAGES = [HERE / "settable.json", *sorted((HERE / "coverage").glob("*.json"))]
+TABLE: Mapping[str, Any] = {
+    place: rows
+    for page in PAGES
+    if page.name != "objects.json"
+    for place, rows in json.loads(page.read_text("utf-8")).items()
+}
 PLAIN = (
     "enum",
     "minimum",
