@@ -179,7 +179,7 @@ class Carriers:
 
 
 referring = Carriers(lambda field_: field_.reference is not None)
-connecting = Carriers(lambda field_: field_.embeds_secret)
+connecting = Carriers(lambda field_: field_.embeds_secret or field_.format == "endpoint")
 
 
 def _impacts(words: Any) -> Iterator[Impact]:

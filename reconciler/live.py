@@ -7,7 +7,7 @@ nothing of manifests and plans.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -83,6 +83,20 @@ class Surroundings(NamedTuple):
 
 
 ALONE = Surroundings()
+
+
+class Placed(Protocol):
+    """What is asked of a target of the project here."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def urls(self) -> tuple[str, ...]: ...
+
+
+def neighbours(targets: Iterable[Placed], here: Collection[str]) -> dict[str, Neighbour]:
+    """Return where every cluster of the project is, and whether it takes part: those of *here* do."""
+    return {target.name: Neighbour(target.urls, target.name in here) for target in targets}
 
 
 def read(

@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from reconciler import drift, normalize, telemetry
-from reconciler.calls import Neighbour
 from reconciler.errors import InputError, LedgerError, PlanStale, Problem, SecretMissing
 from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
@@ -126,11 +125,6 @@ class Session:
                 self._clients[target.name] = client
         return self._clients
 
-    def neighbours(self) -> Mapping[str, Neighbour]:
-        """Return where every cluster of the project is, and whether it takes part."""
-        here = {target.name for target in self.targets}
-        return {target.name: Neighbour(target.urls, target.name in here) for target in self.settings.targets}
-
     def ledger(self) -> Ledger:
         """Return the ledger, made where there is none yet."""
         from reconciler.ledger import Ledger
@@ -174,8 +168,7 @@ def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = Fals
     from reconciler import live
 
     clients, ledger = session.clients(), session.known_ledger()
-
-    around = live.Surroundings(clients, session.neighbours())
+    around = live.Surroundings(clients, live.neighbours(session.settings.targets, clients))
 
     def one(name: str) -> LiveState:
         return live.read(clients[name], session.kinds, wanted[name], name, around, schemas=schemas)
@@ -313,6 +306,7 @@ def execute(
 ) -> Report:
     """Do what *approved* says; the caller holds the locks and has made sure that it still holds on *live*."""
     from reconciler.apply import apply
+    from reconciler.live import neighbours
 
     report = apply(
         approved,
@@ -324,7 +318,7 @@ def execute(
         parallelism=parallelism,
         observe=session.observe,
         stop=session.stop,
-        neighbours=session.neighbours(),
+        neighbours=neighbours(session.settings.targets, session.clients()),
         load=session.load,
     )
     with contextlib.suppress(LedgerError):  # what was done must be told, whatever becomes of this
@@ -356,17 +350,12 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     ]
     if unknown:
         raise InputError(unknown)
-    pages = []
-    told: set[tuple[str, int | str]] = set()  # what spans clusters shows on each of them, and is told of once
+    pages, told = [], exporting.Told()
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
-        for name in names:
-            mine = cluster if len(session.targets) > 1 or session.kinds[name].spans else ""
-            objects = [one for one in state.objects.get(name, ()) if (name, one.uid) not in told]
-            if session.kinds[name].spans:
-                told.update((name, one.uid) for one in objects)
-            text = exporting.manifests_of(session.kinds[name], objects, cluster=mine)
-            if text:
-                file = f"{name.lower()}.yaml"
+        for kind in (session.kinds[name] for name in names):
+            mine = cluster if len(session.targets) > 1 or kind.spans else ""
+            if text := exporting.manifests_of(kind, told.new(kind, state.objects.get(kind.name, ())), cluster=mine):
+                file = f"{kind.name.lower()}.yaml"
                 pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))
     return pages
 

@@ -29,6 +29,19 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _NICE_UNITS = {"bytes": ("TiB", "GiB", "MiB", "KiB"), "seconds": ("d", "h", "m")}
 
 
+class Told:
+    """What was told of already: what spans clusters shows on each of them."""
+
+    def __init__(self) -> None:
+        self._uids: set[tuple[str, int | str]] = set()
+
+    def new(self, kind: Kind, objects: Iterable[LiveObject]) -> list[LiveObject]:
+        """Return those of *objects* that no cluster before has shown."""
+        found = [one for one in objects if (kind.name, one.uid) not in self._uids]
+        self._uids.update((kind.name, one.uid) for one in found if kind.spans)
+        return found
+
+
 def manifests_of(kind: Kind, objects: Sequence[LiveObject], *, cluster: str = "", schema: str = SCHEMA) -> str:
     """Return YAML that declares *objects* as they are; "" where there is none to declare.
 

@@ -61,9 +61,7 @@ class Part(NamedTuple):
 
 def listing(fields: frozenset[str] | None) -> Flow[list[Any]]:
     """Return all Active-Active databases; the other clusters are asked where *fields* speak of instances."""
-    answer: Answer = yield Call("GET", PATH, missing_ok=True)
-    if answer.status == 404:  # no cluster of this version has any
-        return []
+    answer: Answer = yield Call("GET", PATH, missing_ok=False)
     body = answer.body.get("crdbs") if isinstance(answer.body, Mapping) else answer.body
     if not isinstance(body, list):
         raise ReadIncomplete(f"GET {PATH}: the list is no list")

@@ -57,6 +57,13 @@ def check_places(draft: Draft, kind: Kind, clusters: Sequence[Target], problems:
             near = get_close_matches(name, known, 1)
             hint = f'did you mean "{near[0]}"?' if near else f"the project file has: {', '.join(known)}"
             problems.append(draft.problem(path, f'there is no cluster "{name}"', hint))
+    both = sorted({name for _, name in named}.intersection(lost if isinstance(lost, list) else ()))
+    if both:
+        message = f"{', '.join(both)} cannot be lost and have an instance"
+        problems.append(draft.problem(("spec", spans.lost), message, "take it out of one of the two"))
+    if "renamedFrom" in metadata:
+        message = f"a name of this kind cannot be changed: {kind.name}"
+        problems.append(draft.problem(("metadata", "renamedFrom"), message, "remove it"))
     home = metadata.get("cluster")
     if home and named and home not in {name for _, name in named}:
         message = f"cluster {home} coordinates it and is none of spec.{spans.field}"

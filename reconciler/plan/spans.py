@@ -42,10 +42,11 @@ def _concerned(draft: Draft) -> Iterator[str]:
     """Yield the clusters that must take part; not those that the manifest gives up for lost."""
     spans, spec = draft.kind.spans, draft.resource.spec if draft.resource is not None else {}
     lost = spec.get(spans.lost, ()) if spans else ()
-    declared = places(draft.kind, spec)
-    yield from declared
-    if draft.live is not None and (declared or draft.action is Action.DELETE):
-        yield from (name for name in places(draft.kind, draft.live.spec) if name not in lost)
+    yield from places(draft.kind, spec)
+    for name in places(draft.kind, draft.live.spec) if draft.live is not None else ():
+        # A cluster that the project does not have can be left, and told of changes, without its lock.
+        if name not in lost and not (name.startswith("#") and draft.action is Action.UPDATE):
+            yield name
 
 
 def check_new(desk: Desk, resource: Resource, live: LiveObject | None = None) -> None:

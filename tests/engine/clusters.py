@@ -46,12 +46,14 @@ def instance(cluster: str, **fields: Any) -> dict[str, Any]:
     return {"cluster": cluster, "credentials": {"username": f"admin@{NAMES[cluster]}", "password": password}, **fields}
 
 
-def carts(*instances: Any, home: str = "dc1", config: Mapping[str, Any] | None = None, **spec: Any) -> Resource:
+def carts(
+    *instances: Any, home: str = "dc1", name: str = "carts", config: Mapping[str, Any] | None = None, **spec: Any
+) -> Resource:
     """Return an Active-Active database on *instances*: names of clusters, or what a manifest says of them."""
     items = [instance(one) if isinstance(one, str) else one for one in instances]
     wanted = {"default_db_config": {"memory_size": GIB, **(config or {})}, "instances": items, **spec}
     assert KINDS["ActiveActiveDatabase"].validator.findings(wanted) == []
-    return declared("ActiveActiveDatabase", "carts", wanted, cluster=home)
+    return declared("ActiveActiveDatabase", name, wanted, cluster=home)
 
 
 class Rig:

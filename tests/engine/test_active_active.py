@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from reconciler import strictyaml
+from reconciler.calls import Answer, Call, Passed, Wait
 from reconciler.errors import DestroyProtected, InputError
 from reconciler.export import manifests_of
+from reconciler.hooks import Writing
+from reconciler.hooks.activeactive_tasks import done
 from reconciler.plan import Action, Options, check
-from tests.engine.clusters import CARTS, GIB, KINDS, Rig, carts, declared, instance
+from tests.engine.clusters import CARTS, GIB, KINDS, NAMES, Rig, carts, declared, instance
 
 
 @pytest.fixture
@@ -344,3 +347,102 @@ def test_an_instance_on_a_cluster_that_nobody_declared_is_not_exported(rig: Rig)
     (found,) = rig.read()["dc1"].objects["ActiveActiveDatabase"]
     assert [item["cluster"] for item in found.spec["instances"]] == ["#b.example.com", "dc1"]
     assert manifests_of(KINDS["ActiveActiveDatabase"], [found]) == ""
+
+
+# --- how it is done ------------------------------------------------------------------------------------------------
+
+
+def test_one_that_somebody_made_is_known_by_the_names_of_its_clusters(rig: Rig) -> None:
+    logins = {name: {"username": f"admin@{NAMES[name]}", "password": f"secret-{name}"} for name in ("dc1", "dc2")}
+    members = [
+        {"cluster": {"name": NAMES[name], "url": f"https://{NAMES[name]}:9443", "credentials": login}}
+        for name, login in logins.items()
+    ]
+    rig.call(
+        "dc1", "POST", "/v1/crdbs", {"name": "carts", "default_db_config": {"memory_size": GIB}, "instances": members}
+    )
+    rig.clock.sleep(60)
+    plan = rig.plan([carts("dc1", "dc2")])
+    assert plan.changes == ()
+    assert {note.message.partition(": ")[2] for note in plan.notes} == {
+        f"whether it is the same is not known; not sent unless --resend-secret {CARTS}",
+        f"cannot be read back and was never applied by us; not sent unless --resend-secret {CARTS}",
+    }
+    assert rig.converge([carts("dc1", "dc2", "dc3")]).complete
+    assert rig.local("dc3") is not None
+
+
+class Watching:
+    """A client that looks, before each write, whether a task is still running."""
+
+    def __init__(self, rig: Rig, cluster: str) -> None:
+        self._rig, self._cluster, self._client = rig, cluster, rig.clients[cluster]
+        self.written = 0
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self._client.get(path, **options)
+
+    def accepts(self, login: Any) -> bool:
+        return self._client.accepts(login)
+
+    def send(self, call: Call) -> Any:
+        assert self._rig.call(self._cluster, "GET", "/v1/crdb_tasks").json() == []
+        self.written += 1
+        return self._client.send(call)
+
+
+def test_tasks_follow_each_other_however_many_writes_are_allowed_at_once(rig: Rig) -> None:
+    both = [carts("dc1", "dc2"), carts("dc1", "dc2", name="wishes")]
+    client = Watching(rig, "dc1")
+    assert rig.converge(both, parallelism=4, clients={"dc1": client}).complete
+    assert client.written == 2
+
+
+def test_a_task_that_somebody_else_began_is_waited_for(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    guid = rig.crdb()["guid"]  # type: ignore[index]
+    plan, live = rig.plan([carts("dc1", "dc2", "dc3")]), rig.read()
+    rig.call("dc1", "PATCH", f"/v1/crdbs/{guid}", {"causal_consistency": True})
+    assert rig.apply(plan, live=live, clients={"dc1": Watching(rig, "dc1")}).complete
+    assert rig.local("dc3") is not None
+
+
+def test_a_task_that_is_forgotten_is_no_failure() -> None:
+    writing = Writing(KINDS["ActiveActiveDatabase"], CARTS, None, {}, {}, lambda address: 0)
+    flow = done(writing, "POST", "/v1/crdbs", {})
+    answers = {"POST": Answer(200, {"id": "task-1", "status": "queued"}, {}), "GET": Answer(404, None, {})}
+    asked: list[str] = []
+    said: Any = None
+    guid = None
+    while guid is None:
+        try:
+            step = flow.send(said)
+        except StopIteration as end:
+            guid = end.value
+            break
+        said = Passed(0.0, 0.0) if isinstance(step, Wait) else answers[step.method]
+        asked += [] if isinstance(step, Wait) else [f"{step.method} {step.path}"]
+    assert (guid, asked) == ("", ["POST /v1/crdbs", "GET /v1/crdb_tasks/task-1"])
+
+
+@pytest.mark.parametrize("version", ["7.4", "7.8", "7.22", "8.0", "8.2"])
+@pytest.mark.parametrize("values", ["at-once", "when-done"])
+def test_every_version_takes_it_there_and_back(tmp_path: Path, version: str, values: str) -> None:
+    rig = Rig(tmp_path / "state", server_version=version, switches={"put_values": values})
+    rig.right([carts("dc1", instance("dc2", compression=6))])
+    rig.call("dc2", "PUT", "/v1/bdbs/1", {"memory_size": 3 * GIB})
+    rig.clock.sleep(20)
+    rig.right([carts("dc1", "dc2", "dc3", config={"memory_size": 2 * GIB, "data_persistence": "disabled"})])
+    found = [rig.local(name) for name in ("dc1", "dc2", "dc3")]
+    assert [(one["memory_size"], one["data_persistence"]) for one in found if one] == [(2 * GIB, "disabled")] * 3
+    rig.right([carts("dc2", "dc3", home="dc2", config={"memory_size": GIB})])
+    assert rig.local("dc1") is None
+
+
+def test_a_login_may_be_named_by_reference(rig: Rig) -> None:
+    login = {"username": {"valueFrom": {"env": "PEER"}}, "password": {"valueFrom": {"env": "DC2_PASSWORD"}}}
+    rig.passwords["PEER"] = f"admin@{NAMES['dc2']}"
+    one = carts("dc1", {"cluster": "dc2", "credentials": login})
+    rig.right([one])
+    rig.passwords["PEER"] = "nobody"
+    assert "instances[1].credentials.username" in paths(rig.plan([one]))

@@ -81,6 +81,11 @@ def said(schema: Mapping[str, Any], nested: bool) -> dict[str, Any]:
 
 # Properties that a manifest has and the API has not: a hook makes of them what the API takes.
 OURS = {
+    "ActiveActiveDatabase": {"force_remove"},
+    "ActiveActiveDatabase.instances[]": {
+        *("credentials", "certificate_auth", "replication_endpoint", "replication_tls_sni"),
+        *("roles_permissions", "default_user"),
+    },
     "Database": {"retire", "upgrade"},
     "Database.replica_sources[]": {"database", "cluster", "address", "username", "password"},
     "User": {"retire"},
