@@ -35,6 +35,7 @@ class Call(NamedTuple):
     path: str  # with its query
     body: Any = None
     cluster: str = ""  # another cluster than the one that the flow is about
+    node: str = ""  # URL of the one node that is meant; "" = any
     missing_ok: bool = True  # of a GET: 404 is an answer too
     shape: type | None = None  # of a GET: an answer that is none counts as broken
     login: Account | None = None  # of a GET: answered with 200 or 401, and nothing else is done about either
@@ -78,6 +79,38 @@ class Neighbour(NamedTuple):
     joins: bool  # it takes part in this run, so a `Call` may go to it
 
 
+class Home(NamedTuple):
+    """Our own cluster, as the project file has it: where its machines are, and the account that we log in with."""
+
+    urls: tuple[str, ...]
+    user: str
+    password: str  # "" while a plan is made
+
+    def __repr__(self) -> str:
+        return f"Home({len(self.urls)} urls)"
+
+
+class Here(NamedTuple):
+    """A question, what our own cluster is; it is answered with `Home`."""
+
+
+class Load(NamedTuple):
+    """A file to be read, beside the project file; it is answered with its bytes."""
+
+    path: str
+
+
+class Upload(NamedTuple):
+    """A request body that is a file, sent as multipart form data."""
+
+    field: str
+    name: str
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Upload({self.name!r}, {len(self.data)} bytes)"
+
+
 class Around(NamedTuple):
     """A question, which clusters the project has; it is answered with a `Neighbour` for each, by name."""
 
@@ -88,7 +121,7 @@ class Reconnect(NamedTuple):
     port: int = 0  # where the API is from now on; 0 = where it was
 
 
-Step = Call | Wait | Reconnect | Around
+Step = Call | Wait | Reconnect | Around | Here | Load
 Flow = Generator[Step, Any, T]
 
 
@@ -107,9 +140,11 @@ class Pace:
         return Wait(min(0.5, self.previous), min(SLOWEST, 3.0 * self.previous), why)
 
 
-def ask(method: str, path: str, body: Mapping[str, Any] | None = None, *, cluster: str = "") -> Flow[Answer]:
+def ask(
+    method: str, path: str, body: Mapping[str, Any] | None = None, *, cluster: str = "", node: str = ""
+) -> Flow[Answer]:
     """Send one request; a GET of what is not there is answered with 404."""
-    answer: Answer = yield Call(method, path, None if body is None else Body(body), cluster)
+    answer: Answer = yield Call(method, path, None if body is None else Body(body), cluster, node)
     return answer
 
 

@@ -73,6 +73,7 @@ class Field:
     write_only: bool = False
     read_only: bool = False
     immutable: bool = False  # x-immutable: a change means replace
+    changeable: bool = False  # x-changeable: may change although what it stands in is fixed
     extended: bool = False  # x-extended: only read back with ?extended=true
     default: Any = MISSING
     since: str | None = None  # x-since: first server version that has the field
@@ -240,6 +241,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         write_only=schema.get("writeOnly", False),
         read_only=schema.get("readOnly", False),
         immutable=schema.get("x-immutable", False),
+        changeable=schema.get("x-changeable", False),
         extended=schema.get("x-extended", False),
         default=schema.get("default", MISSING),
         since=schema.get("x-since"),

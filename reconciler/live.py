@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from reconciler import serverschema, versions
-from reconciler.calls import Answer, Around, Call, Flow, Neighbour
+from reconciler.calls import Answer, Around, Call, Flow, Here, Home, Neighbour
 from reconciler.errors import (
     ClusterError,
     Forbidden,
@@ -31,7 +32,12 @@ from reconciler.plan import LiveObject, LiveState, Note
 from reconciler.rest import decode, natural_key, unnamed, wire_names
 from reconciler.wanted import Wanted, referred_kinds
 
+if TYPE_CHECKING:
+    from reconciler.client import Client
+
 T = TypeVar("T")
+
+BIRTH = "ClusterBootstrap"  # the one kind that can be read before there is a cluster
 
 _PARALLEL = 4
 
@@ -42,6 +48,10 @@ class Getter(Protocol):
     def get(
         self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
     ) -> Answer: ...
+
+    def at(self, url: str) -> Client: ...
+
+    def home(self, *, reveal: bool = False) -> Home: ...
 
 
 class Reader(Getter, Protocol):
@@ -107,6 +117,8 @@ def read(
     """
     from reconciler.client import collector_paused
 
+    if BIRTH in wanted and BIRTH in kinds and not _list(client, kinds[BIRTH], None, around):
+        return LiveState(cluster=cluster, objects={BIRTH: ()}, unborn=True)
     version = probe(client, cluster)
     served = _served_schemas(client, kinds, wanted, version) if schemas else {}
     known = {name: serverschema.known_fields(kinds[name], one) for name, one in served.items()}
@@ -239,14 +251,13 @@ def drive(client: Getter, flow: Flow[T], around: Surroundings = ALONE) -> T:
     try:
         step = next(flow)
         while True:
-            if isinstance(step, Around):
-                step = flow.send(around.neighbours)
+            if isinstance(step, Around | Here):
+                step = flow.send(around.neighbours if isinstance(step, Around) else client.home())
                 continue
             if not isinstance(step, Call) or step.method != "GET":
                 raise TypeError("a flow that reads yields GETs and nothing else")
             try:
-                asked = around.clients[step.cluster] if step.cluster else client
-                answer = asked.get(step.path, missing_ok=step.missing_ok, shape=step.shape, tolerant=step.tolerant)
+                answer = _asked(around.clients[step.cluster] if step.cluster else client, step)
             except ReconcilerError as error:
                 step = flow.throw(error)
             else:
@@ -254,6 +265,13 @@ def drive(client: Getter, flow: Flow[T], around: Surroundings = ALONE) -> T:
     except StopIteration as end:
         result: T = end.value
         return result
+
+
+def _asked(client: Getter, call: Call) -> Answer:
+    if not call.node:
+        return client.get(call.path, missing_ok=call.missing_ok, shape=call.shape, tolerant=call.tolerant)
+    with closing(client.at(call.node)) as node:
+        return node.get(call.path, missing_ok=call.missing_ok, shape=call.shape, tolerant=call.tolerant)
 
 
 def _usable_uid(uid: Any) -> bool:

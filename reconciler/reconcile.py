@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
 from reconciler.locating import located
 from reconciler.outside import USUAL, Outside
-from reconciler.plan import LiveState, Options, Owned, Plan, digest, make_plan, moved, worsened
+from reconciler.plan import LiveState, Note, Options, Owned, Plan, digest, make_plan, moved, worsened
 from reconciler.rotation import kept_until_due
 from reconciler.secrets import Redactor, Secret, resolve
 from reconciler.wanted import Wanted, figures_behind, needing_figures, needing_ports, wanted_elsewhere, wanted_for
@@ -90,6 +91,12 @@ class Session:
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         """Return the secret that `{valueFrom: …}` or what stands in it names."""
         return resolve(value_from, self.settings.sources)
+
+    def load(self, path: str) -> bytes:
+        """Return a file beside the project file that goes to a cluster; raises InputError."""
+        from reconciler.artifacts import load
+
+        return load(self.settings.root, path)
 
     def text(self, value_from: Mapping[str, Any]) -> str:
         """Return public text that `valueFrom` gives: it may be shown, so it is not remembered as a secret."""
@@ -196,15 +203,34 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
         schemas=True,
     )
+    resources = _of_this_stage(resources, states)
     for name, mine in by_cluster.items():
         client, state = session.clients()[name], states[name]
-        state = with_ports(client, needing_ports(session.kinds, mine, state), state)
-        states[name] = measured(client, session.kinds, state, needing_figures(session.kinds, mine, state))
+        if not state.unborn:
+            state = with_ports(client, needing_ports(session.kinds, mine, state), state)
+            states[name] = measured(client, session.kinds, state, needing_figures(session.kinds, mine, state))
     states, owned = with_inherited(session.kinds, left, states, owned)
     resources = located(session.kinds, resources, states)
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
+
+
+def _of_this_stage(resources: list[Resource], states: dict[str, LiveState]) -> list[Resource]:
+    """Put aside what is declared for clusters that do not exist yet, and say so: it is planned once they do."""
+    now: list[Resource] = []
+    later: Counter[str] = Counter()
+    for resource in resources:
+        state = states[resource.address.cluster]
+        if state.unborn and resource.address.kind not in state.objects:
+            later[state.cluster] += 1
+        else:
+            now.append(resource)
+    for name, count in sorted(later.items()):
+        where = next(one.address for one in now if one.address.cluster == name)
+        text = f"{count} more declared object{'s wait' if count > 1 else ' waits'} until the cluster exists"
+        states[name] = replace(states[name], notes=(*states[name].notes, Note("warning", where, text)))
+    return now
 
 
 def rehearse(session: Session, planned: Planned) -> Rehearsal:
@@ -296,6 +322,7 @@ def execute(
         stop=session.stop,
         **session.outside.means,
         neighbours=neighbours(session.settings.targets, session.clients()),
+        load=session.load,
     )
     with contextlib.suppress(LedgerError):  # what was done must be told, whatever becomes of this
         for name, client in session.clients().items():

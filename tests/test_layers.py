@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "reconciler"
 LAYERS = (
     ("__init__", "errors"),
     ("quantities", "strictyaml", "telemetry", "validation", "vocabulary"),
-    ("settings", "secrets"),
+    ("settings", "secrets", "artifacts"),
     ("kinds",),
     ("normalize", "serverschema", "versions"),
     ("diff", "manifests"),

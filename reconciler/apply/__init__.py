@@ -50,16 +50,20 @@ def apply(
     observe: telemetry.Observer = telemetry.ignore,
     stop: threading.Event | None = None,
     neighbours: Mapping[str, Neighbour] | None = None,
+    load: Callable[[str], bytes] | None = None,
 ) -> Report:
     """Do what *plan* says, and report on every change of it. A failing change is in the report and raises nothing.
 
     *live* is what the plan was made from, by cluster: it saves listing the kinds that are referred to. *parallelism*
     is the number of writes at a time for each cluster; with 1 everything happens in the calling thread, in the order
     of the plan. *revision* goes into the record of the run. After *stop* is set, calls in flight are finished and
-    none is begun. *neighbours* are the clusters of the project, for what stands in several of them.
+    none is begun. *neighbours* are the clusters of the project, for what stands in several of them; *load* reads a file
+    that goes to a cluster.
     """
     chance, end = random or random_module.Random(), stop or threading.Event()
-    means = Means(clock, sleep, chance, observe, end, neighbours or {})
+    means = Means(clock, sleep, chance, observe, end, neighbours=neighbours or {})
+    if load is not None:
+        means.load = load
 
     def new_id() -> str:
         return random_bytes(16).hex()

@@ -8,11 +8,27 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reconciler import telemetry
-from reconciler.calls import Account, Answer, Around, Call, Flow, Neighbour, Passed, Reconnect, Wait
-from reconciler.errors import Interrupted, ReconcilerError
+from reconciler.calls import (
+    Account,
+    Answer,
+    Around,
+    Call,
+    Flow,
+    Here,
+    Home,
+    Load,
+    Neighbour,
+    Passed,
+    Reconnect,
+    Wait,
+)
+from reconciler.errors import Conflict, Interrupted, ReconcilerError
+
+if TYPE_CHECKING:
+    from reconciler.client import Client
 
 T = TypeVar("T")
 
@@ -32,6 +48,14 @@ class Connection(Protocol):
 
     def reconnect(self, port: int = 0) -> None: ...
 
+    def at(self, url: str) -> Client: ...
+
+    def home(self, *, reveal: bool = False) -> Home: ...
+
+
+def _no_files(path: str) -> bytes:
+    raise Conflict(f"{path}: no files can be read here")
+
 
 @dataclass(slots=True)
 class Means:
@@ -42,6 +66,7 @@ class Means:
     random: Random = field(default_factory=Random)
     observe: telemetry.Observer = telemetry.ignore
     stop: threading.Event = field(default_factory=threading.Event)
+    load: Callable[[str], bytes] = _no_files  # a file that goes to a cluster, by its path beside the project file
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)  # every cluster of the project
     alone: threading.Lock = field(default_factory=threading.Lock)  # of changes that span clusters: one at a time
     _gate: threading.Lock = field(default_factory=threading.Lock)
@@ -59,21 +84,14 @@ class Means:
 
         Raises what the flow raises, and Interrupted in a pause once we are asked to stop.
         """
-        answer: Answer | Passed | Mapping[str, Neighbour] | None = None
+        answer: Any = None
         error: ReconcilerError | None = None
         try:
             while True:
                 step = flow.throw(error) if error is not None else flow.send(answer)
                 answer = error = None
                 try:
-                    if isinstance(step, Wait):
-                        answer = self._pause(step, waiting)
-                    elif isinstance(step, Reconnect):
-                        client_of("").reconnect(step.port)
-                    elif isinstance(step, Around):
-                        answer = self.neighbours
-                    else:
-                        answer = _call(client_of(step.cluster), step)
+                    answer = self._pause(step, waiting) if isinstance(step, Wait) else self._answer(client_of, step)
                 except ReconcilerError as refusal:
                     error = refusal
         except StopIteration as end:
@@ -81,6 +99,21 @@ class Means:
             return result
         finally:
             flow.close()
+
+    def _answer(self, client_of: Callable[[str], Connection], step: Call | Reconnect | Around | Here | Load) -> Any:
+        if isinstance(step, Reconnect):
+            return client_of("").reconnect(step.port)
+        if isinstance(step, Load):
+            return self.load(step.path)
+        if isinstance(step, Around):
+            return self.neighbours
+        if isinstance(step, Here):
+            return client_of("").home(reveal=True)
+        client = client_of(step.cluster)
+        if not step.node:
+            return _call(client, step)
+        with contextlib.closing(client.at(step.node)) as node:
+            return _call(node, step)
 
     def _pause(self, wait: Wait, waiting: Callable[[str], None]) -> Passed:
         if wait.most <= 0:

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from reconciler import telemetry
-from reconciler.calls import Account, Answer, Call
+from reconciler.calls import Account, Answer, Call, Home
 from reconciler.client.exchange import Basic, Exchange, Result, Revealing, Want, moved, origin_of
 from reconciler.client.nodes import Node, Nodes
 from reconciler.client.retry import Login, Outcome, Policy, Verdict, retry_after, verdict
@@ -64,10 +64,12 @@ class Client:
         policy: Policy | None = None,
         redact: Callable[[str], str] = str,
         state_id: int = 0,
+        urls: tuple[str, ...] = (),
     ) -> None:
         """*sleep* may return True to say that we are asked to stop. *redact* cleans what a server says of secrets.
 
-        *state_id* is the highest that an earlier run has seen: an answer that is older is not believed.
+        *state_id* is the highest that an earlier run has seen: an answer that is older is not believed. *urls* are the
+        only nodes to ask, where not all of *target* are meant.
         Raises InputError when the CA file or the pin cannot be used, ClusterError for an address that is not https.
         """
         self._label = f"{target.name}: " if target.name else ""
@@ -76,7 +78,8 @@ class Client:
         self._policy = policy or Policy()
         self._random = random or random_module.Random()
         self._clock, self._sleep, self._observe = clock, sleep, observe
-        origins = [origin_of(url) for url in target.urls]
+        self._credentials, self._transport, self._redact = credentials, transport, redact
+        origins = [origin_of(url) for url in urls or target.urls]
         if not origins or not all(origins):
             raise ClusterError(f"{self._label}the address of a node is https://host:port, without a login in it")
         self._nodes = Nodes(origins, self._policy, self._random)
@@ -135,6 +138,26 @@ class Client:
         if call.method == "GET":
             return self.get(call.path)
         return self._perform(call, Want(missing_ok=call.method == "DELETE", shape=dict, brief=brief))
+
+    def at(self, url: str) -> Client:
+        """Return a client of one node that remembers nothing: a machine changes while it becomes one."""
+        return Client(
+            self._target,
+            self._credentials,
+            transport=self._transport,
+            clock=self._clock,
+            sleep=self._sleep,
+            random=self._random,
+            observe=self._observe,
+            policy=self._policy,
+            redact=self._redact,
+            urls=(url,),
+        )
+
+    def home(self, *, reveal: bool = False) -> Home:
+        """Return where our machines are and who we are; with *reveal* also how we log in."""
+        user, secret = self._credentials
+        return Home(self._nodes.urls(), user, secret.reveal() if reveal else "")
 
     def accepts(self, login: Account) -> bool:
         """Try once whether somebody else can log in; what the account may do does not matter.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from reconciler import __version__
-from reconciler.calls import Account, Call
+from reconciler.calls import Account, Call, Upload
 from reconciler.client.retry import Outcome, Policy, Told, outcome_of, told
 from reconciler.client.safejson import MAX_BYTES, BadJson, parse_json
 from reconciler.client.transport import attempt_deadline
@@ -132,14 +132,14 @@ class Exchange:
     def attempt(self, origin: str, call: Call, want: Want, seconds: float, login: Account | None = None) -> Result:
         """Send *call* to the node at *origin* once; takes no longer than *seconds*. *login* is somebody else's."""
         auth = self._auth if login is None else Basic(login.user, _Plain(login.password))
-        content = None if call.body is None else json.dumps(call.body, separators=(",", ":")).encode()
+        content, headers = _content(call)
         read = seconds if call.method == "POST" else min(self._policy.read, seconds)
         timeout = httpx.Timeout(read, connect=min(self._policy.connect, seconds), pool=seconds)
         request = httpx.Request(  # made here, since the client would parse each address twice
             call.method,
             origin + call.path,
             content=content,
-            headers=_HEADERS if content is None else _HEADERS_OF_JSON,
+            headers=headers,
             extensions={"timeout": timeout.as_dict()},
         )
         begun = False
@@ -188,6 +188,18 @@ class Exchange:
         except BadJson:
             return Told("", "")
         return Told(*(self._redact(self._auth.hide(part)) for part in said))
+
+
+def _content(call: Call) -> tuple[bytes | None, Mapping[str, str]]:
+    """Return the bytes of a request and its headers."""
+    if call.body is None:
+        return None, _HEADERS
+    if isinstance(call.body, Upload):
+        one = call.body
+        files = {one.field: (one.name, one.data, "application/octet-stream")}
+        packed = httpx.Request("POST", "https://unused.invalid", files=files)
+        return packed.read(), {**_HEADERS, "Content-Type": packed.headers["content-type"]}
+    return json.dumps(call.body, separators=(",", ":")).encode(), _HEADERS_OF_JSON
 
 
 _SHAPES: Final[Mapping[type, str]] = {dict: "object", list: "array"}

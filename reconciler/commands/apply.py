@@ -87,7 +87,8 @@ class _Apply:
         if self.yes:  # nobody is asked, so nothing can move in the meantime: one look, under the lock, is enough
             with session.locked(target.name for target in session.targets):
                 planned = reconcile.plan(session, manifests, wishes)
-                return self.finish(manifests, planned, go=self.approved(planned.plan, wishes))
+                report = self.finish(manifests, planned, go=self.approved(planned.plan, wishes))
+            return self.next_stage(planned, report, files, flags)
         planned = reconcile.plan(session, manifests, wishes)
         go = self.approved(planned.plan, wishes)
         with session.locked(planned.plan.clusters):
@@ -95,7 +96,18 @@ class _Apply:
                 return self.finish(manifests, planned, go=False)
             now = reconcile.plan(session, manifests, reconcile.same_ports(wishes, planned.plan))
             reconcile.still_true(planned, now)
-            return self.finish(manifests, now, go=True)
+            report = self.finish(manifests, now, go=True)
+        return self.next_stage(planned, report, files, flags)
+
+    def next_stage(
+        self, planned: reconcile.Planned, report: Report | None, files: tuple[str, ...], flags: Mapping[str, Any]
+    ) -> Report | None:
+        """Go on with what is declared for clusters that exist only now."""
+        born = report is not None and report.complete and any(state.unborn for state in planned.live.values())
+        if not born:
+            return report
+        self.screen.note("The cluster exists now; on with what is declared for it.")
+        return self.manifests(files, flags) or report
 
     def finish(self, manifests: Manifests, planned: reconcile.Planned, *, go: bool) -> Report | None:
         """Do what was approved, and own what was right before; the caller holds the locks."""

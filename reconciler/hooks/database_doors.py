@@ -1,4 +1,4 @@
-"""What of a database stands behind endpoints of its own: alerts, passwords, traffic, its Redis version."""
+"""What of a database stands behind endpoints of its own: alerts, passwords, traffic, versions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.calls import Flow, ask
-from reconciler.errors import Rejected
+from reconciler.errors import Conflict, Rejected
 from reconciler.hooks.base import Door, Uid, Writing
 from reconciler.kinds import MISSING
 
@@ -77,8 +77,38 @@ def _upgrade(writing: Writing, version: Any) -> Flow[str]:
     return _action(answer.body)
 
 
+def _upgrade_modules(writing: Writing, wanted: Any) -> Flow[str]:
+    """Move modules to the versions that are declared; `spec.upgrade` says how (REST request `modules/upgrade`)."""
+    live = {one.get("module_name"): one for one in writing.live.get("module_list") or () if isinstance(one, Mapping)}
+    moves = [
+        (live[one["module_name"]], one)
+        for one in wanted
+        if one.get("module_name") in live
+        and one.get("semantic_version", "") not in ("", live[one["module_name"]].get("semantic_version"))
+    ]
+    if not moves:
+        return ""
+    answer = yield from ask("GET", "/v1/modules")
+    known = {
+        (one.get("module_name"), one.get("semantic_version")): one.get("uid")
+        for one in (answer.body if isinstance(answer.body, list) else ())
+        if isinstance(one, Mapping)
+    }
+    modules = []
+    for now, then in moves:
+        uid = known.get((then["module_name"], then["semantic_version"]))
+        if uid is None:
+            raise Conflict(f"the cluster has no {then['module_name']} {then['semantic_version']}; see Module")
+        modules.append({"current_module": now.get("module_id"), "new_module": uid})
+    given = writing.wire.get("upgrade") or {}
+    options = {name: given[name] for name in ("preserve_roles", "may_discard_data", "force_restart") if name in given}
+    done = yield from ask("POST", f"/v1/bdbs/{writing.uid}/modules/upgrade", {"modules": modules, **options})
+    return _action(done.body)
+
+
 DOORS = {
     "redis_version": Door(_upgrade, shows=("redis_version",), on_create=False),
+    "module_list": Door(_upgrade_modules, shows=("module_list",), on_create=False),
     "alerts": Door(_write_alerts, read=_read_alerts, look=_look_at_alerts),
     "passwords": Door(_write_passwords),
     "traffic": Door(_write_traffic, shows=(TRAFFIC_FIELD,)),

@@ -43,8 +43,8 @@ def create_body(kind: Kind, spec: Spec, port: int | None) -> dict[str, Any]:
 
 
 def is_option(field: Field) -> bool:
-    """Say whether *field* is no state, but how a change of others is to be made."""
-    return field.option_of is not None
+    """Say whether *field* is no state, but how a change of certain others is to be made; a create has no use for it."""
+    return bool(field.option_of)
 
 
 def options_for(kind: Kind, spec: Spec, names: set[str]) -> set[str]:
@@ -60,8 +60,11 @@ def options_for(kind: Kind, spec: Spec, names: set[str]) -> set[str]:
     }
 
 
-def shrinks(change: FieldChange) -> bool:
-    """Say whether the value goes back: a smaller number, an older version, true to false."""
+def goes_back(kind: Kind, change: FieldChange) -> bool:
+    """Say whether what only grows would shrink: a smaller number, an older version, true to false."""
+    along = [field for _, field in fields_along(kind, change.path)]
+    if not along or not along[-1].only_grows:
+        return False
     before, after = (tuple(map(int, re.findall(r"\d+", v))) if type(v) is str else v for v in change[1:])
     try:
         return bool(after < before)
@@ -149,7 +152,8 @@ def fields_along(kind: Kind, path: str) -> Iterator[tuple[str, Field]]:
 
 def immutable_field(kind: Kind, change: FieldChange) -> str:
     """Return the name of the field that *change* would have to change and that cannot be, "" for none."""
-    return next((field.name for _, field in fields_along(kind, change.path) if field.immutable), "")
+    along = [field for _, field in fields_along(kind, change.path)]
+    return "" if along and along[-1].changeable else next((field.name for field in along if field.immutable), "")
 
 
 def secrets_sent(kind: Kind, body: Spec, shown: set[str]) -> Iterator[FieldChange]:

@@ -69,6 +69,7 @@ class LiveState:
     objects: Mapping[str, tuple[LiveObject, ...]]  # by kind name, ordered by uid
     taken_ports: frozenset[int] = frozenset()  # only where ports had to be read: used and reserved ones
     state_id: int = 0  # highest cluster-state-id seen
+    unborn: bool = False  # its machines are idle: there is no cluster yet, and nothing in it can be read
     notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
     version: Version | None = None  # what it runs; None where it does not say
     schemas: Mapping[str, Served] = field(default_factory=dict)  # by kind: what it says of such objects itself

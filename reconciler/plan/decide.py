@@ -15,10 +15,10 @@ from reconciler.plan.bodies import (
     create_body,
     create_defaults,
     create_fields,
+    goes_back,
     immutable_field,
     options_for,
     secrets_sent,
-    shrinks,
     top,
     update_body,
     warnings_of,
@@ -206,16 +206,16 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
         return None
     fixed = {name: change for change in fields if (name := immutable_field(kind, change))}
     for name in sorted(fixed):
-        if fixed[name].before is MISSING:
+        if fixed[name].before is MISSING and fixed[name].path in kind.fields:
             desk.warn(address, f"{name} cannot be changed, and the cluster does not say what it is; left alone")
             fields = [change for change in fields if top(change.path) != top(fixed[name].path)]
             del fixed[name]
     if fixed:
         return _replace(desk, resource, live, fields, sorted(fixed))
     for change in fields:
-        if change.path in kind.fields and kind.fields[change.path].only_grows and shrinks(change):
+        if goes_back(kind, change):
             hint = f"it is {change.before} now"
-            desk.problem(resource, ("spec", change.path), f"{change.path} cannot go back to {change.after}", hint)
+            desk.problem(resource, ("spec", top(change.path)), f"{change.path} cannot go back to {change.after}", hint)
     if "update" not in kind.verbs:
         desk.hold(address, f"it differs, and the API cannot change a {kind.name}")
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler.apply import Connection
-from reconciler.calls import Account, Answer, Call
+from reconciler.calls import Account, Answer, Call, Home
 from reconciler.ledger import Ledger
 
 
@@ -40,6 +40,15 @@ class MortalClient:
 
     def reconnect(self, port: int = 0) -> None:
         self._client.reconnect(port)
+
+    def at(self, url: str) -> Any:
+        return MortalClient(self._client.at(url), self._fuse)
+
+    def home(self, *, reveal: bool = False) -> Home:
+        return self._client.home(reveal=reveal)
+
+    def close(self) -> None:
+        self._client.close()  # type: ignore[attr-defined]
 
     def send(self, call: Call) -> Answer:
         self._fuse.here()

@@ -12,7 +12,7 @@ import pytest
 from reconciler.diff import SECRET
 from reconciler.errors import InputError
 from reconciler.kinds import MISSING
-from reconciler.plan import Plan
+from reconciler.plan import Action, Plan
 from tests.engine.rig import CANARY, Rig, declared
 
 LEAST = {"memory_size": "100MiB"}
@@ -147,3 +147,43 @@ def test_a_create_that_was_killed_before_its_doors_is_finished_by_the_next_run(r
     assert passwords(rig) == 1
     assert rig.plan(wanted).changes == ()
     assert len(rig.call("GET", "/v1/bdbs").json()) == 1
+
+
+def bring(rig: Rig, *versions: str) -> None:
+    """Make versions of a module of users known to the cluster."""
+    rig.call("PUT", "/v1/cluster", {"allow_modules_upload": True})
+    for version in versions:
+        own = {
+            "module_name": "geo",
+            "version": int(version.replace(".", "")),
+            "semantic_version": version,
+            "display_name": "Geo",
+            "commands": [],
+            "command_line_args": "",
+            "capabilities": ["types", "clustering", "persistence_aof", "persistence_rdb", "failover_migrate"],
+            "min_redis_version": "7.4",
+        }
+        assert rig.call("POST", "/v2/modules/user-defined", own).status == 200
+
+
+def test_a_raised_module_version_is_an_upgrade_and_no_replacement(rig: Rig) -> None:
+    bring(rig, "1.0.0")
+    geo = {"module_name": "geo", "semantic_version": "1.0.0"}
+    apply(rig, {"module_list": [geo], "upgrade": {"preserve_roles": True}})
+    bring(rig, "1.1.0")
+    begun = len(rig.sent)
+    raised = {"module_list": [{**geo, "semantic_version": "1.1.0"}], "upgrade": {"preserve_roles": True}}
+    change = plan(rig, raised).changes[0]
+    assert change.action is Action.UPDATE
+    apply(rig, raised)
+    assert [entry.path for entry in rig.sent[begun:]] == ["/v1/bdbs/1/modules/upgrade"]
+    assert json.loads(rig.sent[-1].body)["preserve_roles"] is True
+    with pytest.raises(InputError, match="cannot go back"):
+        plan(rig, {"module_list": [geo]})
+
+
+def test_a_module_more_still_means_another_database(rig: Rig) -> None:
+    bring(rig, "1.0.0")
+    apply(rig, {"redis_version": "7.4", "module_list": [{"module_name": "geo"}]})
+    more = {"redis_version": "7.4", "module_list": [{"module_name": "geo"}, {"module_name": "search"}]}
+    assert [change.action for change in plan(rig, more).changes] == [Action.REPLACE]

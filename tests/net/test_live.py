@@ -45,8 +45,15 @@ def test_one_list_call_a_kind_and_one_probe() -> None:
 
 def test_the_probe_comes_first_and_alone() -> None:
     world = shop()
-    live.read(world.client(), KINDS, dict.fromkeys(KINDS), "dc1")
+    live.read(world.client(), KINDS, dict.fromkeys(KINDS.keys() - {live.BIRTH}), "dc1")
     assert world.log[0].path == "/v1/nodes"
+
+
+def test_whether_there_is_a_cluster_is_asked_before_anything_else() -> None:
+    world = shop()
+    live.read(world.client(), KINDS, {live.BIRTH: None, "Role": None}, "dc1")
+    asked = [entry.path for entry in world.log]
+    assert set(asked[: asked.index("/v1/nodes")]) == {"/v1/bootstrap", "/v1/cluster"}
 
 
 def test_only_the_declared_fields_are_asked_for() -> None:
