@@ -1,6 +1,6 @@
 """What a session works with beside settings: its ledger, its way to clusters, time. The agent and tests exchange it.
 
-`reconcile.Session` takes it; commands leave it as it is.
+`session.Session` takes it; commands leave it as it is.
 """
 
 from __future__ import annotations

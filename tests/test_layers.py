@@ -26,6 +26,7 @@ LAYERS = (
     ("client", "ledger", "render", "export", "outputs"),
     ("live", "rehearse", "source"),
     ("apply", "outside"),
+    ("session", "unread"),
     ("reconcile",),
     ("agent",),
     ("notify", "web"),

@@ -36,6 +36,7 @@ from reconciler.kinds import Address
 from reconciler.manifests import Manifests, Resource
 from reconciler.outside import Outside
 from reconciler.plan import Action, Options, Plan, check, digest
+from reconciler.session import Session
 
 if TYPE_CHECKING:
     from reconciler.client import Client
@@ -97,7 +98,7 @@ def make_pass(office: Office, job: Job) -> Ended:
     """Make one pass over the cluster of *job*."""
     name, began = job.target.name, office.clock()
     office.board.update_cluster(name, phase=Phase.READING, why="", progress=None)
-    session = reconcile.Session(
+    session = Session(
         office.settings,
         [job.target],
         observe=_observer(office, name),
@@ -124,7 +125,7 @@ def make_pass(office: Office, job: Job) -> Ended:
 
 
 class _Pass:
-    def __init__(self, office: Office, job: Job, session: reconcile.Session) -> None:
+    def __init__(self, office: Office, job: Job, session: Session) -> None:
         self.office = office
         self.job = job
         self.session = session

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.manifests import Manifests
     from reconciler.plan import LiveState, Options, Plan
     from reconciler.report import Report
+    from reconciler.session import Session
 
 
 @click.command("apply")
@@ -65,7 +66,7 @@ class _Apply:
 
     def __init__(
         self,
-        session: reconcile.Session,
+        session: Session,
         screen: Console,
         output: str,
         yes: bool,

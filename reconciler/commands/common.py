@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from reconciler.kinds import Address
     from reconciler.manifests import Manifests
     from reconciler.plan import Options
-    from reconciler.reconcile import Session
     from reconciler.secrets import Redactor
+    from reconciler.session import Session
     from reconciler.settings import Settings
     from reconciler.telemetry import Event
 
@@ -220,7 +220,7 @@ def _warn_of_unused_projects(settings: Settings, files: Sequence[str], screen: C
 def opening(flags: Mapping[str, Any], screen: Console) -> Iterator[Session]:
     """Open a session on the chosen clusters; raises InputError where there is none."""
     from reconciler.commands.signals import leaving
-    from reconciler.reconcile import Session
+    from reconciler.session import Session
 
     loaded = load_settings(flags, screen)
     with leaving(), Session(loaded, loaded.reachable(), observe=screen.observe) as session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from reconciler.commands.common import FILES, REACH, WHERE, console, declared, f
 from reconciler.diff import SECRET
 from reconciler.drift import Ahead, Drift
 from reconciler.kinds import MISSING
+
+if TYPE_CHECKING:
+    from reconciler.session import Session
 
 
 @click.command("drift")
@@ -40,9 +43,7 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> int:
     return 2 if found else 0
 
 
-def _history(
-    session: reconcile.Session, planned: reconcile.Planned, found: tuple[Drift, ...]
-) -> tuple[DriftSince, ...]:
+def _history(session: Session, planned: reconcile.Planned, found: tuple[Drift, ...]) -> tuple[DriftSince, ...]:
     """Return *found* with since when and by whom: as an agent remembers it, else as the clusters' own logs tell it."""
     from reconciler.agent import topics, witness
     from reconciler.agent.history import place
