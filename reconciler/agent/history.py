@@ -6,13 +6,18 @@ the field is left alone until an hour has passed, and everybody is told.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconciler.agent.status import DriftSince
-from reconciler.drift import Ahead, Drift
+from reconciler.drift import Drift
 from reconciler.kinds import Address
 from reconciler.ledger import Fact
+from reconciler.ledger.records import to_json
+
+if TYPE_CHECKING:
+    from reconciler.manifests import Resource
 
 FLIPS: Final = 3
 WITHIN: Final = 3600.0
@@ -46,23 +51,50 @@ def since(
     return tuple(told), facts
 
 
-def corrected(mended: Iterable[Drift], known: Mapping[str, Fact], now: float) -> dict[str, Fact]:
-    """Return what to remember of corrections: *mended* is what was just put right."""
+def corrected(mended: Mapping[str, str], known: Mapping[str, Fact], now: float) -> dict[str, Fact]:
+    """Return what to remember of corrections: *mended* is what was just put right, with a digest of what it is now."""
     facts = recent(known, now)
-    for drift in mended:
-        if drift.ahead is not Ahead.OURS:
-            name = place(drift.address, drift.path)
-            times = [*(facts[name].content if name in facts else []), now]
-            facts[name] = Fact(now, times[-FLIPS:])
+    for name, to in mended.items():
+        before = facts.get(name)
+        times = before.content["times"] if before is not None and before.content["to"] == to else []
+        facts[name] = Fact(now, {"times": [*times, now][-FLIPS:], "to": to})
     return facts
 
 
 def recent(known: Mapping[str, Fact], now: float) -> dict[str, Fact]:
     """Return *known* without corrections that are too long ago to matter."""
-    kept = {name: [at for at in fact.content if now - at < WITHIN] for name, fact in known.items()}
-    return {name: Fact(known[name].at, times) for name, times in kept.items() if times}
+    kept = {name: [at for at in fact.content["times"] if now - at < WITHIN] for name, fact in known.items()}
+    return {
+        name: Fact(known[name].at, {**known[name].content, "times": times}) for name, times in kept.items() if times
+    }
 
 
-def fights(known: Mapping[str, Fact], now: float) -> frozenset[str]:
-    """Return the places that were put right too often within the hour."""
-    return frozenset(name for name, fact in recent(known, now).items() if len(fact.content) >= FLIPS)
+def fights(known: Mapping[str, Fact], now: float, wanted: Mapping[str, str]) -> frozenset[str]:
+    """Return the places that were put right too often within the hour; *wanted* has digests of what they should be.
+
+    What should be something else by now is another matter: whoever undid the old value has not seen the new one.
+    """
+    return frozenset(
+        name
+        for name, fact in recent(known, now).items()
+        if len(fact.content["times"]) >= FLIPS and fact.content["to"] == wanted.get(name)
+    )
+
+
+def declared(places: Iterable[str], resources: Iterable[Resource]) -> dict[str, str]:
+    """Return for each of *places* that *resources* declare a digest of what is declared there: field or object."""
+    wanted = list(places)
+    found = {}
+    for resource in resources if wanted else ():
+        prefix = place(resource.address, "")
+        for name in wanted:
+            if name.startswith(prefix):
+                field = top(name[len(prefix) :])
+                value = resource.spec.get(field) if field else resource.spec
+                found[name] = hashlib.sha256(to_json(value).encode()).hexdigest()[:16]
+    return found
+
+
+def top(path: str) -> str:
+    """Return the field of the spec that *path* lies in."""
+    return path.partition(".")[0].partition("[")[0]

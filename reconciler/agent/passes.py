@@ -174,7 +174,9 @@ class _Pass:
 
     def look(self) -> _Look:
         """Plan; leave out what may not be done unasked, and plan the rest, so that what is shown is what can happen."""
-        fought = history.fights(self.memory.facts(self.name, FLIPPED), self.office.now())
+        flipped = self.memory.facts(self.name, FLIPPED)
+        wanted = history.declared(flipped, self.job.resources)
+        fought = history.fights(flipped, self.office.now(), wanted)
         resources = [_without_fought(resource, fought) for resource in self.job.resources]
         manifests = Manifests(tuple(resources))
         there = {resource.address for resource in resources}
@@ -182,6 +184,8 @@ class _Pass:
         held = [f"{place.strip()}: undone by others {history.FLIPS} times in an hour; left alone" for place in fought]
         options = Options(prune=self.conduct.prune, limits=self.office.settings.limits)
         whole: reconcile.Planned | None = None
+        if fought:  # what is left alone differs all the same
+            whole = reconcile.plan(self.session, Manifests(self.job.resources), options)
         while True:
             planned = reconcile.plan(self.session, manifests, replace(options, excludes=_patterns(excluded)))
             whole = whole or planned
@@ -302,7 +306,9 @@ class _Pass:
         now = self.office.now()
         known = self.memory.facts(self.name, FLIPPED)
         with contextlib.suppress(LedgerUnwritable):  # what was done is in the report all the same
-            self.memory.keep(self.name, FLIPPED, history.corrected(mended, known, now))
+            theirs = [history.place(d.address, d.path) for d in mended if d.ahead is not Ahead.OURS]
+            wanted = history.declared(theirs, self.job.resources)
+            self.memory.keep(self.name, FLIPPED, history.corrected(wanted, known, now))
             self.memory.forget(self.name, DRIFT, [history.place(d.address, d.path) for d in mended])
         rest = tuple(change for change in plan.changes if change.address not in done)
         remaining = replace(plan, changes=rest, unchanged=plan.unchanged + len(done))
@@ -336,7 +342,7 @@ def _without_fought(resource: Resource, fought: Iterable[str]) -> Resource:
     """Return *resource* without care for the fields that others keep changing back."""
     prefix = history.place(resource.address, "")
     fields = {place[len(prefix) :] for place in fought if place.startswith(prefix) and place != prefix}
-    names = {path.partition(".")[0].partition("[")[0] for path in fields}
+    names = set(map(history.top, fields))
     return replace(resource, ignore=(*resource.ignore, *sorted(names))) if names else resource
 
 

@@ -14,7 +14,7 @@ from reconciler.ledger import Fact
 SESSIONS = Address("dc1", "Database", "sessions")
 MEMORY = Drift(SESSIONS, "memory_size", Ahead.THEIRS, "changed on the cluster")
 GONE = Drift(SESSIONS, "", Ahead.THEIRS, "gone")
-OURS = Drift(SESSIONS, "port", Ahead.OURS, "declared")
+TO_ONE = {"Database/sessions memory_size": "one"}
 
 
 def test_the_first_time_counts_and_stays() -> None:
@@ -39,14 +39,19 @@ def test_a_log_from_the_future_is_not_believed() -> None:
 def test_three_corrections_within_the_hour_are_a_fight() -> None:
     facts: dict[str, Fact] = {}
     for number in range(FLIPS):
-        assert history.fights(facts, number * 60.0) == frozenset()
-        facts = history.corrected([MEMORY], facts, number * 60.0)
-    assert history.fights(facts, 200.0) == {"Database/sessions memory_size"}
-    assert history.fights(facts, WITHIN + 60.0) == frozenset()
+        assert history.fights(facts, number * 60.0, TO_ONE) == frozenset()
+        facts = history.corrected(TO_ONE, facts, number * 60.0)
+    assert history.fights(facts, 200.0, TO_ONE) == set(TO_ONE)
+    assert history.fights(facts, WITHIN + 60.0, TO_ONE) == frozenset()
 
 
-def test_what_we_moved_ourselves_is_no_correction() -> None:
-    assert history.corrected([OURS], {}, 1.0) == {}
+def test_another_declared_value_ends_a_fight() -> None:
+    facts: dict[str, Fact] = {}
+    for number in range(FLIPS):
+        facts = history.corrected(TO_ONE, facts, number * 60.0)
+    other = dict.fromkeys(TO_ONE, "two")
+    assert history.fights(facts, 200.0, other) == frozenset()
+    assert history.fights(history.corrected(other, facts, 200.0), 201.0, other) == frozenset()
 
 
 @given(st.lists(st.floats(0, 10 * WITHIN), max_size=60))
@@ -54,11 +59,11 @@ def test_never_more_corrections_in_an_hour_than_flips(moments: list[float]) -> N
     facts: dict[str, Fact] = {}
     done: list[float] = []
     for now in sorted(moments):
-        if not history.fights(facts, now):
-            facts = history.corrected([GONE], facts, now)
+        if not history.fights(facts, now, TO_ONE):
+            facts = history.corrected(TO_ONE, facts, now)
             done.append(now)
     assert all(sum(now - WITHIN < at <= now for at in done) <= FLIPS for now in done)
-    assert all(len(fact.content) <= FLIPS for fact in facts.values())
+    assert all(len(fact.content["times"]) <= FLIPS for fact in facts.values())
 
 
 # --- the log of the cluster ------------------------------------------------------------------------------------------

@@ -164,7 +164,21 @@ def test_who_undoes_us_again_and_again_is_left_alone_and_told_of(tmp_path: Path)
     corrections = [line for line in fleet.sent() if line.startswith("PUT /v1/redis_acls/")]
     assert len(corrections) == 3
     assert fleet.status().held == ("RedisACL/app-keys acl: undone by others 3 times in an hour; left alone",)
-    fleet.run(7200)
+    assert [one.drift.path for one in fleet.status().drift] == ["acl"]
+    fleet.source.commit(base=BASE.replace("+@read ~app:*", "+@write ~app:*"))
+    fleet.run(120)
+    assert fleet.wire("/v1/redis_acls", "app-keys")["acl"] == "+@write ~app:*"
+    assert fleet.status().held == ()
+
+
+def test_after_an_hour_what_was_fought_over_is_tried_again(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, agent="mode: apply, interval: 1m")
+    fleet.run(60)
+    for _ in range(4):
+        fleet.edit("/v1/redis_acls", "app-keys", acl="+@all ~*")
+        fleet.run(120)
+    assert fleet.wire("/v1/redis_acls", "app-keys")["acl"] == "+@all ~*"
+    fleet.run(3600)
     assert fleet.wire("/v1/redis_acls", "app-keys")["acl"] == "+@read ~app:*"
 
 
