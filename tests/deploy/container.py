@@ -76,17 +76,26 @@ class Image:
 
     def execute(self, project: Path, state: Path, *command: str, uid: int = UID, **env: str) -> Done:
         """Run another command than the entry point."""
+        process = self.start(project, state, *command, uid=uid, **env)
+        out, err = process.communicate(timeout=120)
+        return Done(process.returncode, out, err)
+
+    def start(self, project: Path, state: Path, *command: str, uid: int = UID, **env: str) -> subprocess.Popen[str]:
+        """Start a command as process 1 of its own; ending what is returned ends it."""
         apart = ("/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
         places = (str(self.root), str(state), str(project), str(uid), self.config["WorkingDir"])
-        done = subprocess.run(
+        return subprocess.Popen(
             [*apart, "/bin/sh", "-c", _ENTER, "enter", *places, *command],
             env={**self.environment(), **env},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=120,
         )
-        return Done(done.returncode, done.stdout, done.stderr)
+
+
+def first_process(started: subprocess.Popen[str]) -> int:
+    """Return the process that an engine would send signals to."""
+    return int(Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()[0])
 
 
 def build(folder: Path) -> Image:

@@ -10,7 +10,11 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +22,8 @@ import pytest
 
 from reconciler import __version__
 from reconciler.simulator.testing import Running, running
-from tests.deploy.container import ROOT, UID, Image, build, remove
+from tests.cli.rig import wait_for
+from tests.deploy.container import ROOT, UID, Image, build, first_process, remove
 
 PASSWORD = "canary-Kx7!longenough"
 
@@ -180,3 +185,51 @@ def test_the_health_check_says_what_healthz_says(
         done = image.execute(project, state, *(word.replace(":8080/", f":{port}/") for word in check))
         health.shutdown()
     assert done.code == code, done.err
+
+
+AGENT = """\
+source: {{folder: .}}
+agent:
+  mode: apply
+  listen: {{port: {port}}}
+"""
+
+
+def answer(port: int, path: str) -> int:
+    """Return the status of an answer; 0 without one."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as found:
+            return int(found.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def test_the_agent_keeps_the_cluster_equal_is_healthy_and_stops_when_told(
+    image: Image, project: Path, state: Path, login: dict[str, str], server: Running
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with (project / "reconciler.yaml").open("a") as file:
+        file.write(AGENT.format(port=port))
+    agent = image.start(project, state, *image.config["Entrypoint"], *image.config["Cmd"], **login)
+    try:
+        wait_for(lambda: agent.poll() is not None or answer(port, "/readyz") == 200, "a pass")
+        wait_for(lambda: agent.poll() is not None or [c for c in server.log if c.effect], "a write")
+        check = [word.replace(":8080/", f":{port}/") for word in image.config["Healthcheck"]["Test"][1:]]
+        assert image.execute(project, state, *check).code == 0
+        os.kill(first_process(agent), signal.SIGTERM)
+        out, err = agent.communicate(timeout=60)
+    finally:
+        agent.kill()
+    assert agent.returncode == 0, err
+    assert [call.path for call in server.log if call.effect] == ["/v1/roles"]
+    assert PASSWORD not in out + err
+    assert "No changes." in image.run(project, state, "plan", **login).out
+
+
+def test_the_agent_refuses_to_be_root(image: Image, project: Path, state: Path, login: dict[str, str]) -> None:
+    done = image.run(project, state, "run", uid=0, **login)
+    assert (done.code, done.out) == (5, "")
+    assert "the agent does not run as root here" in done.err
