@@ -16,6 +16,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from reconciler import __version__
 from reconciler.simulator.testing import Running, running
 from tests.cli.rig import wait_for
 from tests.deploy.container import ROOT, UID, Image, build, first_process, remove
+from tests.source.rig import Remote
+from tests.source.wire import Https, Ssh, closing
 
 PASSWORD = "canary-Kx7!longenough"
 
@@ -233,3 +236,45 @@ def test_the_agent_refuses_to_be_root(image: Image, project: Path, state: Path, 
     done = image.run(project, state, "run", uid=0, **login)
     assert (done.code, done.out) == (5, "")
     assert "the agent does not run as root here" in done.err
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Remote:
+    remote = Remote(tmp_path / "srv" / "shop.git")
+    remote.add({"manifests/role.yaml": MANIFEST})
+    return remote
+
+
+def follow(image: Image, project: Path, state: Path, source: str, login: dict[str, str]) -> None:
+    """Let the agent follow a repository for one pass; git itself needs a shell to be told how to log in."""
+    (project / "manifests" / "role.yaml").unlink()
+    with (project / "reconciler.yaml").open("a") as file:
+        file.write(source)
+    done = replace(image, masked="").run(project, state, "run", "--once", "--mode", "apply", **login)
+    assert done.code == 0, done.err
+    assert "canary" not in done.out + done.err
+
+
+def test_the_agent_follows_git_over_https(
+    image: Image, project: Path, state: Path, login: dict[str, str], server: Running, remote: Remote, tmp_path: Path
+) -> None:
+    with closing(Https(remote.folder.parent, tmp_path / "tls", ("robot", "canary-git-token"))) as forge:
+        (project / "git-ca.pem").write_bytes(forge.ca.read_bytes())
+        password = "username: robot, password: {valueFrom: {env: GIT_TOKEN}}"
+        source = f"source: {{url: {forge.url}/shop.git, https: {{{password}, caCert: git-ca.pem}}}}\n"
+        follow(image, project, state, source, {**login, "GIT_TOKEN": "canary-git-token"})
+    assert [call.path for call in server.log if call.effect] == ["/v1/roles"]
+
+
+def test_the_agent_follows_git_over_ssh(
+    image: Image, project: Path, state: Path, login: dict[str, str], server: Running, remote: Remote, tmp_path: Path
+) -> None:
+    with closing(Ssh(tmp_path / "ssh")) as forge:
+        forge.wait()
+        (project / "known_hosts").write_bytes(forge.known_hosts.read_bytes())
+        (project / "key").write_bytes(forge.key.read_bytes())
+        (project / "key").chmod(0o440)  # as Kubernetes mounts a Secret: root's, and the group's to read
+        os.chown(project / "key", 0, UID)
+        ssh = "{key: key, knownHosts: known_hosts}"
+        follow(image, project, state, f"source: {{url: '{forge.url(remote.folder)}', ssh: {ssh}}}\n", login)
+    assert [call.path for call in server.log if call.effect] == ["/v1/roles"]
