@@ -23,6 +23,7 @@ import click
 
 from reconciler.cli import say
 from reconciler.commands.common import REACH, WHERE, console, load_settings, options
+from reconciler.errors import Refused
 
 if TYPE_CHECKING:
     from reconciler.agent.loop import Loop
@@ -51,6 +52,7 @@ def command(once: bool, detailed_exitcode: bool, log_format: str, **flags: Any) 
     _check_libraries()
     screen = console(flags)
     first = load_settings(flags, screen)
+    _check_account(first)
     settings = _completed(first, flags)
     with ExitStack() as stack:
         agent = stack.enter_context(_Agent.open(settings, flags, log_format, verbose=screen.verbose))
@@ -68,6 +70,12 @@ def _check_libraries() -> None:
 
     if not find_spec("cronsim"):
         raise click.ClickException("the agent needs more libraries: pip install 'redis-reconciler[agent]'")
+
+
+def _check_account(settings: Settings) -> None:
+    """Refuse to be root where the image or the unit says that it must not be, whatever else was overridden."""
+    if os.geteuid() == 0 and settings.login_sources.environ.get("RECONCILER_UNPRIVILEGED") == "true":
+        raise Refused("the agent does not run as root here: run it as another user (in the image: 65532)")
 
 
 def _completed(settings: Settings, flags: Mapping[str, Any]) -> Settings:

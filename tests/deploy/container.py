@@ -17,24 +17,28 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SUITE = "trixie"
 UID = 65532
 
-# The root is read-only, state is the only writable place, what could run a script is masked, and no capability is left.
+# The root is read-only, state is the only writable place, no capability is left, and the shells are masked if asked to.
 _ENTER = """
 set -eu
-root=$1 state=$2 project=$3 uid=$4 directory=$5
-shift 5
+root=$1 state=$2 project=$3 uid=$4 directory=$5 masked=$6
+shift 6
+[ -e "$root/etc/hosts" ] || : > "$root/etc/hosts"
 mount --bind "$root" "$root"
 mount -o remount,bind,ro "$root"
 mount --bind "$state" "$root/var/lib/reconciler"
 mount --bind "$project" "$root/etc/reconciler"
 mount -o remount,bind,ro "$root/etc/reconciler"
+mount --bind /etc/hosts "$root/etc/hosts"
+mount -o remount,bind,ro "$root/etc/hosts"
 mount -t proc -o ro proc "$root/proc"
 mount -t tmpfs -o mode=0755 tmpfs "$root/dev"
 for name in null random urandom; do
   : > "$root/dev/$name"
   mount --bind "/dev/$name" "$root/dev/$name"
 done
+ln -s /proc/self/fd "$root/dev/fd"
 mount -o remount,bind,ro "$root/dev"
-for shell in bash dash sh; do mount --bind /dev/null "$root/usr/bin/$shell"; done
+for shell in $masked; do mount --bind /dev/null "$root/usr/bin/$shell"; done
 exec /usr/sbin/chroot "$root" /usr/bin/setpriv --reuid "$uid" --regid "$uid" --clear-groups \
   --no-new-privs --bounding-set=-all --inh-caps=-all -- /usr/bin/env --chdir="$directory" "$@"
 """
@@ -65,6 +69,7 @@ class Image:
     folder: Path
     root: Path
     config: dict[str, Any]
+    masked: str = "bash dash sh"  # programs that are not there
 
     def environment(self) -> dict[str, str]:
         """Return the environment that the image gives."""
@@ -76,17 +81,26 @@ class Image:
 
     def execute(self, project: Path, state: Path, *command: str, uid: int = UID, **env: str) -> Done:
         """Run another command than the entry point."""
+        process = self.start(project, state, *command, uid=uid, **env)
+        out, err = process.communicate(timeout=120)
+        return Done(process.returncode, out, err)
+
+    def start(self, project: Path, state: Path, *command: str, uid: int = UID, **env: str) -> subprocess.Popen[str]:
+        """Start a command as process 1 of its own; ending what is returned ends it."""
         apart = ("/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
-        places = (str(self.root), str(state), str(project), str(uid), self.config["WorkingDir"])
-        done = subprocess.run(
+        places = (str(self.root), str(state), str(project), str(uid), self.config["WorkingDir"], self.masked)
+        return subprocess.Popen(
             [*apart, "/bin/sh", "-c", _ENTER, "enter", *places, *command],
             env={**self.environment(), **env},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=120,
         )
-        return Done(done.returncode, done.stdout, done.stderr)
+
+
+def first_process(started: subprocess.Popen[str]) -> int:
+    """Return the process that an engine would send signals to."""
+    return int(Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()[0])
 
 
 def build(folder: Path) -> Image:

@@ -10,15 +10,23 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler import __version__
 from reconciler.simulator.testing import Running, running
-from tests.deploy.container import ROOT, UID, Image, build, remove
+from tests.cli.rig import wait_for
+from tests.deploy.container import ROOT, UID, Image, build, first_process, remove
+from tests.source.rig import Remote
+from tests.source.wire import Https, Ssh, closing
 
 PASSWORD = "canary-Kx7!longenough"
 
@@ -180,3 +188,93 @@ def test_the_health_check_says_what_healthz_says(
         done = image.execute(project, state, *(word.replace(":8080/", f":{port}/") for word in check))
         health.shutdown()
     assert done.code == code, done.err
+
+
+AGENT = """\
+source: {{folder: .}}
+agent:
+  mode: apply
+  listen: {{port: {port}}}
+"""
+
+
+def answer(port: int, path: str) -> int:
+    """Return the status of an answer; 0 without one."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as found:
+            return int(found.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def test_the_agent_keeps_the_cluster_equal_is_healthy_and_stops_when_told(
+    image: Image, project: Path, state: Path, login: dict[str, str], server: Running
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with (project / "reconciler.yaml").open("a") as file:
+        file.write(AGENT.format(port=port))
+    agent = image.start(project, state, *image.config["Entrypoint"], *image.config["Cmd"], **login)
+    try:
+        wait_for(lambda: agent.poll() is not None or answer(port, "/readyz") == 200, "a pass")
+        wait_for(lambda: agent.poll() is not None or [c for c in server.log if c.effect], "a write")
+        check = [word.replace(":8080/", f":{port}/") for word in image.config["Healthcheck"]["Test"][1:]]
+        assert image.execute(project, state, *check).code == 0
+        os.kill(first_process(agent), signal.SIGTERM)
+        out, err = agent.communicate(timeout=60)
+    finally:
+        agent.kill()
+    assert agent.returncode == 0, err
+    assert [call.path for call in server.log if call.effect] == ["/v1/roles"]
+    assert PASSWORD not in out + err
+    assert "No changes." in image.run(project, state, "plan", **login).out
+
+
+def test_the_agent_refuses_to_be_root(image: Image, project: Path, state: Path, login: dict[str, str]) -> None:
+    done = image.run(project, state, "run", uid=0, **login)
+    assert (done.code, done.out) == (5, "")
+    assert "the agent does not run as root here" in done.err
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Remote:
+    remote = Remote(tmp_path / "srv" / "shop.git")
+    remote.add({"manifests/role.yaml": MANIFEST})
+    return remote
+
+
+def follow(image: Image, project: Path, state: Path, source: str, login: dict[str, str]) -> None:
+    """Let the agent follow a repository for one pass; git itself needs a shell to be told how to log in."""
+    (project / "manifests" / "role.yaml").unlink()
+    with (project / "reconciler.yaml").open("a") as file:
+        file.write(source)
+    done = replace(image, masked="").run(project, state, "run", "--once", "--mode", "apply", **login)
+    assert done.code == 0, done.err
+    assert "canary" not in done.out + done.err
+
+
+def test_the_agent_follows_git_over_https(
+    image: Image, project: Path, state: Path, login: dict[str, str], server: Running, remote: Remote, tmp_path: Path
+) -> None:
+    with closing(Https(remote.folder.parent, tmp_path / "tls", ("robot", "canary-git-token"))) as forge:
+        (project / "git-ca.pem").write_bytes(forge.ca.read_bytes())
+        password = "username: robot, password: {valueFrom: {env: GIT_TOKEN}}"
+        source = f"source: {{url: {forge.url}/shop.git, https: {{{password}, caCert: git-ca.pem}}}}\n"
+        follow(image, project, state, source, {**login, "GIT_TOKEN": "canary-git-token"})
+    assert [call.path for call in server.log if call.effect] == ["/v1/roles"]
+
+
+def test_the_agent_follows_git_over_ssh(
+    image: Image, project: Path, state: Path, login: dict[str, str], server: Running, remote: Remote, tmp_path: Path
+) -> None:
+    with closing(Ssh(tmp_path / "ssh")) as forge:
+        forge.wait()
+        (project / "known_hosts").write_bytes(forge.known_hosts.read_bytes())
+        (project / "key").write_bytes(forge.key.read_bytes())
+        (project / "key").chmod(0o440)  # as Kubernetes mounts a Secret: root's, and the group's to read
+        os.chown(project / "key", 0, UID)
+        ssh = "{key: key, knownHosts: known_hosts}"
+        follow(image, project, state, f"source: {{url: '{forge.url(remote.folder)}', ssh: {ssh}}}\n", login)
+    assert [call.path for call in server.log if call.effect] == ["/v1/roles"]
