@@ -103,6 +103,16 @@ def test_what_is_written_into_a_secret_field_is_never_shown(kind: str, path: str
         assert CANARY not in repr(findings)
 
 
+@pytest.mark.parametrize(("kind", "path"), list(hiding_places()))
+def test_a_secret_that_stands_in_place_of_what_holds_it_is_never_shown(kind: str, path: str) -> None:
+    steps = path.replace("[]", ".[]").split(".")
+    for depth in range(1, len(steps)):
+        around = ".".join(steps[:depth]).replace(".[]", "[]")
+        findings = KINDS[kind].validator.findings(put(around, CANARY))
+        assert findings
+        assert CANARY not in repr(findings)
+
+
 def test_control_characters_never_reach_the_terminal() -> None:
     text = "a\x1b[31m\r\n\u202eb\ud800"
     for spec in (
