@@ -73,7 +73,9 @@ CASES = [
     for kind in KINDS.values()
     if not kind.singleton and kind.key != ("uid",) and kind.name not in APART  # singles are in test_settings.py
     for name, field in kind.fields.items()
-    if not field.read_only and field.option_of is None and (name not in hook_of(kind).doors or name == "redis_version")  # doors: test_doors.py
+    if not field.read_only
+    and field.option_of is None
+    and (name not in hook_of(kind).doors or name == "redis_version")  # doors: test_doors.py
 ]
 
 

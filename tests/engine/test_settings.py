@@ -54,7 +54,8 @@ ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("ClusterPolicy", "rack_aware"): "it needs racks, and there is no way back: test_order.py",
     ("Node", "addr"): "it can change only while the node is down",
     ("OCSP", "ocsp_functionality"): "it needs a certificate that names a responder",
-    ("SSO", "control_plane"): "it needs certificates",
+    ("SSO", "control_plane"): "it needs certificates: test_order.py",
+    ("SSO", "idp_metadata"): "it needs a certificate: test_order.py",
     ("SSO", "enforce_control_plane"): "it needs control_plane",
 }
 
