@@ -15,19 +15,23 @@ from typing import Any
 
 import pytest
 
+from reconciler.errors import InputError
 from reconciler.export import Told, manifests_of
+from reconciler.export.yamltext import document
 from reconciler.hooks.clusterbootstrap import place
-from reconciler.kinds import Address, Kind
+from reconciler.kinds import Address, Kind, kind_source
 from reconciler.manifests import Resource, load
 from reconciler.plan import Action
 from reconciler.settings.target import Target
 from reconciler.simulator import pem
 from reconciler.simulator.licenses import make
+from reconciler.vocabulary import API_VERSION
+from tests.engine import test_active_active_fields, test_fields, test_settings
 from tests.engine.clusters import NAMES, Rig, declared, instance
 from tests.engine.rig import KINDS
 from tests.engine.test_fields import LEAST, referred
 from tests.engine.test_modules import FILE, packed
-from tests.kinds.samples import name_of
+from tests.kinds.samples import fields_of, name_of, put, wrong_values_of
 
 HOME = "dc1"
 
@@ -159,3 +163,56 @@ def test_the_export_of_everything_plans_to_nothing(full: Rig) -> None:
 def test_an_export_holds_every_kind(full: Rig, kind: Kind) -> None:
     ((_, text),) = exported(full, [kind.name])
     assert f"kind: {kind.name}\n" in text
+
+
+def refused(kind: Kind, path: str, value: Any) -> bool:
+    """Say whether a manifest with *value* at *path* is refused, and at that place."""
+    name = path.partition(".")[0].partition(":")[0].removesuffix("[]")
+    text = document(
+        {
+            "apiVersion": API_VERSION,
+            "kind": kind.name,
+            "metadata": {"name": name_of(kind)},
+            "spec": put(path, value),
+        }
+    )
+    with pytest.raises(InputError) as caught:
+        load(["-"], KINDS, stdin=io.BytesIO(text.encode()))
+    return any(problem.path.startswith(f"spec.{name}") for problem in caught.value.problems)
+
+
+@every_kind
+def test_what_a_field_does_not_take_is_refused_with_its_place(kind: Kind) -> None:
+    """Manifests are read before any client is made: nothing can have been sent."""
+    for path, schema in fields_of(kind_source(kind.name)):
+        if not path.endswith("]"):
+            for value in wrong_values_of(schema):
+                assert refused(kind, path, value), (path, value)
+
+
+# Where fields are shown to go there and back that the tests of fields leave out.
+ELSEWHERE: Mapping[str, str] = {
+    "ActiveActiveDatabase": "test_active_active.py",
+    "Certificate": "test_special_kinds.py",
+    "ClusterBootstrap": "test_birth.py",
+    "Database.alerts": "test_doors.py",
+    "Database.module_list": "test_doors.py",
+    "Database.passwords": "test_doors.py",
+    "Database.retire": "test_doors.py",
+    "Database.traffic": "test_doors.py",
+    "Database.upgrade": "test_doors.py",
+    "Module": "test_modules.py",
+    "NodeMaintenance": "test_special_kinds.py",
+    "Proxy.allow_restart": "test_settings.py",
+    "User.passwords": "test_rotation.py",
+    "User.retire": "test_rotation.py",
+}
+
+
+@every_kind
+def test_every_field_goes_there_and_back_somewhere(kind: Kind) -> None:
+    everywhere = {*test_fields.CASES, *test_settings.cases(old=True), *test_settings.ELSEWHERE}
+    everywhere |= {("ActiveActiveDatabase", name) for _, name in test_active_active_fields.CASES}
+    for name in [name for name in kind.fields if (kind.name, name) not in everywhere]:
+        file = ELSEWHERE.get(kind.name) or ELSEWHERE[f"{kind.name}.{name}"]
+        assert name in (Path(__file__).parent / file).read_text("utf-8"), name

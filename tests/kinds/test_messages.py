@@ -15,7 +15,7 @@ import yaml
 
 from reconciler.kinds import envelope_validator, load_kinds, schema_folder
 from reconciler.validation import Finding, Validator
-from tests.kinds.samples import fields_of
+from tests.kinds.samples import fields_of, put
 
 CORPUS = Path(__file__).parent / "bad_specs.txt"
 KINDS = load_kinds()
@@ -83,16 +83,6 @@ def hiding_places() -> Iterator[tuple[str, str]]:
     for kind in KINDS:
         source = json.loads((schema_folder() / f"{kind.lower()}.json").read_text("utf-8"))
         yield from ((kind, path) for path, schema in fields_of(source) if "x-secret" in schema)
-
-
-def put(path: str, value: Any) -> dict[str, Any]:
-    """Return a spec with *value* at `backup_location:s3.secret_access_key` or `replica_sources[].uri`."""
-    step, _, rest = path.partition(".")
-    name, _, shape = step.partition(":")
-    inner: Any = value
-    if rest:
-        inner = put(rest, value) | ({"type": shape} if shape else {})
-    return {name.removesuffix("[]"): [inner] if name.endswith("[]") else inner}
 
 
 @pytest.mark.parametrize(("kind", "path"), list(hiding_places()))
