@@ -140,6 +140,7 @@ class Kind:
     jsonschema: str = ""  # what GET /v1/jsonschema?object= calls it
     absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
     after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, though none is named
+    lasting: tuple[str, ...] = ()  # names of objects that a cluster cannot do without: changed, never deleted
     doc: str = ""  # where the API documents the object
     spans: Span | None = None  # one object stands in several clusters
     examples: tuple[Mapping[str, Any], ...] = ()
@@ -296,6 +297,7 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         jsonschema=rest.get("jsonschema", ""),
         absent=tuple(rest.get("absent", ())),
         after=tuple(rest.get("after", ())),
+        lasting=tuple(rest.get("lasting", ())),
         doc=rest.get("doc", ""),
         spans=Span(**{**rest["spans"], "needs": tuple(rest["spans"].get("needs", ()))}) if "spans" in rest else None,
         examples=tuple(source["examples"]),

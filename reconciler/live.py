@@ -177,7 +177,9 @@ def _served_schemas(
             raise
         except ClusterError:
             break
-        served = serverschema.understood(answer.body, kind.jsonschema, hook_of(kind).doors)
+        hook = hook_of(kind)
+        options = (name for name, field in kind.fields.items() if field.option_of is not None)
+        served = serverschema.understood(answer.body, kind.jsonschema, (*hook.doors, *hook.apart, *options))
         if served is not None:
             found[name] = served
     return found

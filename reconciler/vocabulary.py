@@ -88,7 +88,7 @@ def _plain(schema: Any) -> Any:
         return {
             **about,
             "anyOf": [{w: v for w, v in plain.items() if w not in about}, {**VALUE_FROM}],
-            "x-secret": "embedded",
+            "x-from-file": True,
         }
     if schema.get("x-secret") == "embedded":
         text = {word: value for word, value in plain.items() if word not in about and word != "x-secret"}

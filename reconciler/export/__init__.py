@@ -111,6 +111,9 @@ def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
             spec[name] = _placeholder(f"{kind.name}_{found.name}_{name}")
         elif found.spec.get(name, MISSING) is not MISSING:
             spec[name] = found.spec[name]
+    needed = kind.missing_on_create(spec)
+    if needed:
+        comments.append(f"add {' and '.join(needed)} before it is created anew: no cluster tells that")
     return _made_valid(kind, spec, found.spec, comments), comments
 
 
@@ -163,7 +166,8 @@ def _kept(field: Field, value: Any, shape: Mapping[str, Any], path: str) -> Any:
         return [item for item in made if item is not MISSING]
     if isinstance(value, Mapping):
         kept = _kept_object(field, value, shape, path)
-        return kept or MISSING
+        said = {name for name in kept if kept[name] != field.properties[name].default}
+        return kept if said else MISSING
     return _nice(field, value)
 
 

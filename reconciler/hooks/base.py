@@ -83,6 +83,7 @@ class Hook:
     figures: Mapping[str, str] = field(default_factory=dict)  # what is measured → path that gives it by uid
     api_port: str = ""  # field that holds the port of the API itself
     secret_is_so: frozenset[str] = frozenset()  # error codes that say: this secret already has that value
+    apart: frozenset[str] = frozenset()  # further fields of the spec that are no part of the object in the API
     doors: Mapping[str, Door] = field(default_factory=dict)  # by field of the spec, in the order of writing
     listing: Callable[[frozenset[str] | None], Flow[list[Any]]] | None = None  # (fields that are wanted; None: all)
     look: Callable[[Uid], Flow[Any]] | None = None  # None where it is not there

@@ -116,7 +116,8 @@ def _form(writing: Writing) -> Flow[None]:
 
 def _common(home: Home, machine: Mapping[str, Any]) -> Json:
     identity = {name: machine[name] for name in _IDENTITY if name in machine}
-    node: Json = {"identity": identity} if identity else {}
+    limits = {name: machine[name] for name in _LIMITS if name in machine}
+    node: Json = {name: part for name, part in (("identity", identity), ("limits", limits)) if part}
     if "paths" in machine:
         node["paths"] = machine["paths"]
     if "bigstore_enabled" in machine:
@@ -125,6 +126,7 @@ def _common(home: Home, machine: Mapping[str, Any]) -> Json:
 
 
 _IDENTITY = ("accept_servers", "addr", "external_addr", "rack_id", "second_rack_id", "use_internal_ipv6")
+_LIMITS = ("max_listeners", "max_redis_servers")
 
 
 def _options(writing: Writing) -> Json:

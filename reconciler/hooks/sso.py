@@ -44,4 +44,4 @@ def post(writing: Writing) -> Flow[Posted]:
     return Posted(SINGLETON)
 
 
-HOOK = Hook(needs=("issuer",), decode=decode, put=put, post=post)
+HOOK = Hook(needs=("issuer",), apart=frozenset({FIELD}), decode=decode, put=put, post=post)

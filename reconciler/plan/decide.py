@@ -97,11 +97,11 @@ def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft
         return Draft(Action.FORGET, address, kind, why="declared absent, and gone already") if owned else None
     if kind.singleton and is_blank(kind, live.spec):
         return Draft(Action.FORGET, address, kind, why="declared absent, and not set") if owned else None
-    if "delete" not in kind.verbs:
+    if reason := _stays(kind, live):
         if not owned:
-            desk.warn(address, f"declared absent, but the API cannot delete a {kind.name}")
+            desk.warn(address, f"declared absent, but {reason}")
             return None
-        return Draft(Action.FORGET, address, kind, live=live, why=f"the API cannot delete a {kind.name}")
+        return Draft(Action.FORGET, address, kind, live=live, why=reason)
     consent = Consent.CONTRADICTION if resource.protect else Consent.NOTHING
     draft = _delete(address, kind, live, "declared absent", consent)
     draft.resource = resource
@@ -109,6 +109,13 @@ def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft
         back = [FieldChange(name, value, kind.fields[name].default) for name, value in sorted(live.spec.items())]
         draft.impacts = ordered({*draft.impacts, *impacts_of(kind, address.name, back, {}, {})})
     return draft
+
+
+def _stays(kind: Kind, live: LiveObject) -> str:
+    """Say why *live* cannot be deleted, "" where it can."""
+    if "delete" not in kind.verbs:
+        return f"the API cannot delete a {kind.name}"
+    return "the cluster cannot do without it" if live.name in kind.lasting else ""
 
 
 def _delete(address: Address, kind: Kind, live: LiveObject, why: str, consent: Consent) -> Draft:
@@ -154,11 +161,12 @@ def _left(desk: Desk, address: Address, kind: Kind, owned: Owned) -> Draft | Non
         return Draft(Action.FORGET, address, kind, live=live, why=f"no longer declared, and {reason}")
     if kind.singleton:
         return Draft(Action.FORGET, address, kind, live=live, why="no longer declared; its settings stay as they are")
+    reason = _stays(kind, live)
     if not desk.options.prune:
-        desk.warn(address, "owned and no longer declared; --prune would delete it")
+        desk.warn(address, f"owned and no longer declared; --prune would {'forget' if reason else 'delete'} it")
         return None
-    if "delete" not in kind.verbs:
-        return Draft(Action.FORGET, address, kind, live=live, why=f"the API cannot delete a {kind.name}")
+    if reason:
+        return Draft(Action.FORGET, address, kind, live=live, why=f"no longer declared, and {reason}")
     consent = Consent.ALLOW_DESTROY if kind.protect else Consent.NOTHING
     return _delete(address, kind, live, "owned and no longer declared", consent)
 

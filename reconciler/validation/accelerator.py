@@ -23,7 +23,7 @@ LONGEST = 4096
 _SILENT = frozenset(
     ("$schema", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "format")
 )
-_SILENT_OURS = frozenset(("x-secret", "x-variants", "x-moved"))
+_SILENT_OURS = frozenset(("x-secret", "x-from-file", "x-variants", "x-moved"))
 
 
 def yes(_: Any) -> bool:

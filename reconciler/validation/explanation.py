@@ -23,6 +23,7 @@ class Finding(NamedTuple):
 
 _SECRET = "a secret is not written down here"  # noqa: S105
 _USE_VALUE_FROM = "write {valueFrom: {env: NAME}} or {valueFrom: {file: path}}"
+_ONE_SOURCE = "expected valueFrom with exactly one of env and file"
 _TYPES = {
     "null": "nothing",
     "boolean": "true or false",
@@ -134,7 +135,7 @@ def _of_secret(error: Any, path: tuple[str | int, ...], root: Mapping[str, Any])
     if inside[:1] == ("valueFrom",) and error.validator in ("pattern", "minLength", "maxLength"):
         return Finding(path, "valueFrom does not name a source", "env takes letters, digits and _")
     if isinstance(error.instance, dict) or inside:
-        return Finding(path, "expected valueFrom with exactly one of env and file", _USE_VALUE_FROM)
+        return Finding(path, _ONE_SOURCE, _USE_VALUE_FROM)
     return Finding(path, _SECRET, _USE_VALUE_FROM)
 
 
@@ -156,6 +157,12 @@ def _of_branches(error: Any, root: Mapping[str, Any], place: _Place) -> Iterator
         chosen = groups.get(index, [])
         if not isinstance(value, (str, dict)):
             yield Finding(path, "expected text, or valueFrom where it holds a password", _USE_VALUE_FROM)
+            return
+    elif schema.get("x-from-file"):
+        chosen = groups.get(0, [])
+        if not isinstance(value, str):
+            message = _ONE_SOURCE if isinstance(value, dict) else f"expected text or valueFrom, got {shown(value)}"
+            yield Finding(path, message, "write {valueFrom: {file: path}}")
             return
     elif chooser := schema.get("x-variants"):
         chosen = list(_of_variant(error, chooser, groups))
@@ -226,10 +233,18 @@ def _unknown(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
             for branch in (parent.get("oneOf", ()) if chooser else ())
             if name in branch["properties"]
         ]
-        hint = f"only with {chooser}: {_list(others, 'or')}" if others else near(name, known)
+        hint = f"only with {chooser}: {_list(others, 'or')}" if others else near(name, known) or _below(name, known)
         if moved := error.schema.get("x-moved", {}).get(name):
             hint = f"this is {moved}"
         yield Finding((*path, name), "unknown field", hint)
+
+
+def _below(name: str, known: Mapping[str, Any]) -> str:
+    """Return a question for the mapping that has a field of this very name."""
+    owners = [
+        owner for owner, schema in known.items() if isinstance(schema, dict) and name in schema.get("properties", {})
+    ]
+    return f'did you mean "{owners[0]}.{name}"?' if len(owners) == 1 else ""
 
 
 def _missing(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
@@ -249,7 +264,17 @@ def _wrong_type(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
         return
     names = [wanted] if isinstance(wanted, str) else wanted
     words = _list([_TYPES[name] for name in names], "or")
+    if isinstance(value, str) and _holds_secret(error.schema):
+        yield Finding(path, f"expected {words}, got text")  # it may be the secret
+        return
     yield Finding(path, f"expected {words}, got {shown(value)}", _type_hint(names, value))
+
+
+def _holds_secret(schema: Any) -> bool:
+    """Say whether anything below *schema* is secret."""
+    if isinstance(schema, dict):
+        return "x-secret" in schema or any(map(_holds_secret, schema.values()))
+    return isinstance(schema, list) and any(map(_holds_secret, schema))
 
 
 def _type_hint(names: Sequence[str], value: Any) -> str:

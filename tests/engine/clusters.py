@@ -14,8 +14,9 @@ from reconciler.kinds import Address, load_kinds
 from reconciler.ledger import Ledger
 from reconciler.live import Surroundings, read
 from reconciler.manifests import Resource
-from reconciler.normalize import canonical, hidden_values, is_value_from
+from reconciler.normalize import canonical
 from reconciler.plan import LiveState, Options, Plan, make_plan
+from reconciler.reconcile import secret_statuses
 from reconciler.report import Report
 from reconciler.secrets import Secret
 from reconciler.simulator import links
@@ -104,7 +105,7 @@ class Rig:
         return {name: Neighbour(tuple(core.urls.values()), name in self.run) for name, core in self.cores.items()}
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
-        name = value_from["env"]
+        (name,) = value_from.values()
         return Secret(self.passwords.get(name, f"secret-{name.split('_')[0].lower()}"))
 
     def read(self) -> dict[str, LiveState]:
@@ -115,12 +116,7 @@ class Rig:
 
     def plan(self, resources: Sequence[Resource], live: Mapping[str, LiveState] | None = None, **options: Any) -> Plan:
         owned = {address: mine for name in self.run for address, mine in self.ledger.owned(name).items()}
-        secrets = {
-            (one.address, path): self.ledger.secret_status(one.address, path, self.reveal(value["valueFrom"]))
-            for one in resources
-            for path, value in hidden_values(KINDS[one.address.kind], one.spec)
-            if is_value_from(value)
-        }
+        secrets = secret_statuses(KINDS, resources, self.reveal, self.ledger)
         return make_plan(KINDS, resources, live or self.read(), owned, Options(**options), secrets)
 
     def apply(self, plan: Plan, *, live: Mapping[str, LiveState] | None = None, **more: Any) -> Report:

@@ -97,10 +97,17 @@ def test_a_machine_that_is_declared_no_more_stays_a_node(rig: IdleRig) -> None:
 
 
 def test_options_of_machines_reach_them(rig: IdleRig) -> None:
-    machines = [{"address": address, "rack_id": f"rack-{number}"} for number, address in enumerate(rig.places, 1)]
-    wanted = [declared("ClusterBootstrap", "cluster", {"name": NAME, "machines": machines})]
+    machines = [
+        {"address": address, "rack_id": f"rack-{number}", "max_listeners": 60 + number, "max_redis_servers": 50}
+        for number, address in enumerate(rig.places, 1)
+    ]
+    suffixes = [{"name": NAME, "use_internal_addr": True}]
+    wanted = [declared("ClusterBootstrap", "cluster", {"name": NAME, "machines": machines, "dns_suffixes": suffixes})]
     rig.pass_(wanted)
+    assert [body.get("dns_suffixes") for _, body in bodies(rig)] == [suffixes, None, None]
     assert [body["node"]["identity"]["rack_id"] for _, body in bodies(rig)] == ["rack-1", "rack-2", "rack-3"]
+    nodes = rig.call("GET", "/v1/nodes").json()
+    assert [(node["max_listeners"], node["max_redis_servers"]) for node in nodes] == [(61, 50), (62, 50), (63, 50)]
     assert rig.plan(wanted).changes == ()
 
 

@@ -123,6 +123,13 @@ def test_a_password_is_added_beside_the_old_one_and_the_old_one_taken_away_later
     assert passwords(rig) == 1
 
 
+def test_a_password_that_is_named_as_retired_is_taken_away_alone(rig: Rig) -> None:
+    apply(rig, {"passwords": [ONE, TWO]})
+    calls = apply(rig, {"passwords": [TWO], "retire": {"passwords": [ONE]}})
+    assert calls == [("DELETE", "1/passwords", {"password": f"{CANARY}-ONE"})]
+    assert passwords(rig) == 1
+
+
 def test_a_password_that_was_taken_away_can_come_back(rig: Rig) -> None:
     apply(rig, {"passwords": [ONE, TWO]})
     apply(rig, {"passwords": [ONE]})

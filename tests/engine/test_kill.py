@@ -47,7 +47,11 @@ def start(folder: Path) -> Rig:
 
 
 def state(rig: Rig) -> dict[str, Any]:
-    return {kind: {one.name: dict(one.spec) for one in objects} for kind, objects in rig.read().objects.items()}
+    return {
+        kind: {one.name: dict(one.spec) for one in objects}
+        for kind, objects in rig.read().objects.items()
+        if kind != "Certificate"  # each cluster makes its own
+    }
 
 
 def run(rig: Rig, resources: list[Resource], fuse: Fuse) -> None:

@@ -135,6 +135,7 @@ def test_parallel_and_serial_applies_end_alike(tmp_path: Path) -> None:
             {
                 kind: [(o.name, o.spec) for o in sorted(objects, key=lambda one: one.name)]
                 for kind, objects in rig.read().objects.items()
+                if kind != "Certificate"  # each cluster makes its own
             }
         )
     assert ends[0] == ends[1]

@@ -24,7 +24,7 @@ FILE = "modules/geo.zip"
 def packed(version: int = 10200) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr("module.json", json.dumps({"module_name": "geo", "version": version}))
+        archive.writestr(zipfile.ZipInfo("module.json"), json.dumps({"module_name": "geo", "version": version}))
     return data.getvalue()
 
 

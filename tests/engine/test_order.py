@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.manifests import Resource
+from reconciler.simulator import pem
 from reconciler.simulator.licenses import make
 from tests.engine.rig import Rig, declared
+from tests.engine.test_modules import module, packed
 
 AUDITING = {"audit_protocol": "TCP", "audit_address": "192.0.2.40", "audit_port": 12345}
 
@@ -45,3 +48,37 @@ def test_auditing_comes_before_what_reports_to_it_and_goes_after_it(rig: Rig) ->
     policy = declared("ClusterPolicy", "cluster", {"db_conns_auditing": False})
     database = declared("Database", "watched", {"memory_size": "1GiB", "db_conns_auditing": False})
     assert failures(rig, [declared("ConnectionAuditing", "cluster", {}, absent=True), database, policy]) == []
+
+
+def certificate(rig: Rig, name: str) -> Resource:
+    pair = pem.make(f"{name}.local", rig.world.clock(), 365)
+    rig.passwords[name] = pair.key
+    keyed = {} if name == "sso_issuer" else {"key": {"valueFrom": {"env": name}}}
+    return declared("Certificate", name, {"certificate": pair.certificate, **keyed})
+
+
+def metadata(location: str) -> str:
+    return (
+        '<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID="urn:idp"><IDPSSODescriptor>'
+        f'<SingleSignOnService Location="{location}"/></IDPSSODescriptor></EntityDescriptor>'
+    )
+
+
+def test_certificates_come_before_single_sign_on_and_what_the_provider_says_there_and_back(rig: Rig) -> None:
+    certificates = [certificate(rig, "sso_issuer"), certificate(rig, "sso_service")]
+    for place in ("https://one.example.com/sso", "https://two.example.com/sso", "https://one.example.com/sso"):
+        spec = {"control_plane": True, "idp_metadata": metadata(place)}
+        assert failures(rig, [declared("SSO", "cluster", spec), *certificates]) == []
+        assert rig.call("GET", "/v1/cluster/sso").json()["issuer"]["login_url"] == place
+    gone = [("SSO", "cluster"), ("Certificate", "sso_issuer"), ("Certificate", "sso_service")]
+    assert failures(rig, [declared(kind, name, {}, absent=True) for kind, name in gone]) == []
+    assert not any(name.startswith("sso") for name in rig.call("GET", "/v1/cluster/certificates").json())
+
+
+def test_leave_to_upload_comes_before_modules(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "state")
+    cluster = declared("Cluster", "cluster", {"allow_modules_upload": True})
+    plan = rig.plan([*module(), cluster])
+    assert [change.address.kind for change in plan.changes] == ["Cluster", "Module"]
+    report = rig.apply(plan, load=lambda path: packed())
+    assert [outcome.why for outcome in report.outcomes if outcome.why] == []

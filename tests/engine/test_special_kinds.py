@@ -120,6 +120,25 @@ def test_maintenance_is_switched_on_and_off_once(rig: Rig) -> None:
     assert not rig.call("GET", "/v1/nodes/2/status").json().get("maintenance_snapshot")
 
 
+@pytest.mark.parametrize(
+    ("on", "option", "sent"),
+    [
+        (True, {"evict_ha_replica": True}, {"evict_ha_replica": True}),
+        (True, {"evict_active_active_replica": True}, {"evict_active_active_replica": True}),
+        (True, {"evict_dbs": ["orders"]}, {"evict_dbs": ["1"]}),
+        (True, {"overwrite_snapshot": True}, {"overwrite_snapshot": True}),
+        (False, {"snapshot_name": "maintenance_mode_2"}, {"snapshot_name": "maintenance_mode_2"}),
+        (False, {"skip_shards_restore": True}, {"skip_shards_restore": True}),
+    ],
+)
+def test_each_option_goes_along_with_the_switch_that_it_is_about(rig: Rig, on: bool, option: Any, sent: Any) -> None:
+    apply(rig, [declared("Database", "orders", {"memory_size": "1GiB"})])
+    if not on:
+        maintenance(rig, "2", enabled=True)
+    calls = maintenance(rig, "2", enabled=on, **option)
+    assert calls == [("POST", f"/v1/nodes/2/actions/maintenance_{'on' if on else 'off'}", sent)]
+
+
 def test_a_lost_answer_switches_maintenance_on_no_second_time(rig: Rig) -> None:
     rig.world.faults.add("lost", method="POST", path="/v1/nodes/2/actions", times=1)
     maintenance(rig, "2", enabled=True)

@@ -51,6 +51,39 @@ def values_of(schema: Mapping[str, Any]) -> list[Any]:
     raise AssertionError(f"no two values can be derived from {schema}: give examples")
 
 
+def wrong_values_of(schema: Mapping[str, Any]) -> list[Any]:
+    """Return values that a property of a kind file refuses: of another type, out of its range, none of its words."""
+    kind = schema["type"]
+    wrong: list[Any] = [12.5 if kind in ("string", "array", "object") else "no such value"]
+    if "enum" in schema:
+        wrong.append(next(word for word in ("no such word",) if word not in schema["enum"]))
+    if schema.get("x-secret") is True:
+        wrong += ["written down", {"valueFrom": {"vault": "x"}}]
+    if "minimum" in schema:
+        wrong.append(schema["minimum"] - 1)
+    if "maximum" in schema:
+        wrong.append(schema["maximum"] + 1)
+    if schema.get("maxLength", 10**9) < 10**5:  # a file of manifests has a size of its own
+        wrong.append("x" * (schema["maxLength"] + 1))
+    if schema.get("minLength"):
+        wrong.append("")
+    if schema.get("minItems"):
+        wrong.append([])
+    if kind == "object":
+        wrong.append({"no-such-field": 1})
+    return wrong
+
+
+def put(path: str, value: Any) -> dict[str, Any]:
+    """Return a spec with *value* at `backup_location:s3.secret_access_key` or `replica_sources[].uri`."""
+    step, _, rest = path.partition(".")
+    name, _, shape = step.partition(":")
+    inner: Any = value
+    if rest:
+        inner = put(rest, value) | ({"type": shape} if shape else {})
+    return {name.removesuffix("[]"): [inner] if name.endswith("[]") else inner}
+
+
 def _numbers(schema: Mapping[str, Any]) -> list[Any]:
     low = schema.get("minimum", 0)
     high = schema.get("maximum", low + 1000)

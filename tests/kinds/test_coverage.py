@@ -24,10 +24,6 @@ FACTS: Mapping[str, Any] = {
     for page in sorted((Path(data.__file__).parent / "objects").glob("*.json"))
     for name, facts in json.loads(page.read_text("utf-8")).items()
 }
-# Kinds that are still to come; whoever adds one takes it out here.
-AWAITED: set[str] = set()
-# Objects that a kind of today is still to hold.
-AWAITED_OBJECTS: set[str] = set()
 
 
 def places(where: Any) -> list[str]:
@@ -74,9 +70,6 @@ def test_a_kind_names_the_fields_of_what_it_holds(name: str, kind: str) -> None:
     left = OBJECTS[name].get("left", {})
     assert left.keys() <= settable(name)
     assert all(len(reason) > 10 for reason in left.values())
-    if kind in AWAITED or name in AWAITED_OBJECTS:
-        assert kind not in load_kinds() or name in AWAITED_OBJECTS
-        return
     assert settable(name) - left.keys() <= set(names_in(kind_source(kind)))
 
 
@@ -87,4 +80,4 @@ def test_what_is_left_out_has_a_reason() -> None:
 
 def test_every_kind_is_the_place_of_something() -> None:
     found = {place.partition(".")[0] for _, place in PLACES} | {kind for _, kind in HELD}
-    assert found - AWAITED == set(load_kinds())
+    assert found == set(load_kinds())

@@ -15,7 +15,7 @@ import yaml
 
 from reconciler.kinds import envelope_validator, load_kinds, schema_folder
 from reconciler.validation import Finding, Validator
-from tests.kinds.samples import fields_of
+from tests.kinds.samples import fields_of, put
 
 CORPUS = Path(__file__).parent / "bad_specs.txt"
 KINDS = load_kinds()
@@ -85,20 +85,20 @@ def hiding_places() -> Iterator[tuple[str, str]]:
         yield from ((kind, path) for path, schema in fields_of(source) if "x-secret" in schema)
 
 
-def put(path: str, value: Any) -> dict[str, Any]:
-    """Return a spec with *value* at `backup_location:s3.secret_access_key` or `replica_sources[].uri`."""
-    step, _, rest = path.partition(".")
-    name, _, shape = step.partition(":")
-    inner: Any = value
-    if rest:
-        inner = put(rest, value) | ({"type": shape} if shape else {})
-    return {name.removesuffix("[]"): [inner] if name.endswith("[]") else inner}
-
-
 @pytest.mark.parametrize(("kind", "path"), list(hiding_places()))
 def test_what_is_written_into_a_secret_field_is_never_shown(kind: str, path: str) -> None:
     for value in SHAPES:
         findings = KINDS[kind].validator.findings(put(path, value))
+        assert findings
+        assert CANARY not in repr(findings)
+
+
+@pytest.mark.parametrize(("kind", "path"), list(hiding_places()))
+def test_a_secret_that_stands_in_place_of_what_holds_it_is_never_shown(kind: str, path: str) -> None:
+    steps = path.replace("[]", ".[]").split(".")
+    for depth in range(1, len(steps)):
+        around = ".".join(steps[:depth]).replace(".[]", "[]")
+        findings = KINDS[kind].validator.findings(put(around, CANARY))
         assert findings
         assert CANARY not in repr(findings)
 

@@ -88,6 +88,7 @@ OURS = {
     },
     "Database": {"retire", "upgrade"},
     "Database.replica_sources[]": {"database", "cluster", "address", "username", "password"},
+    "SSO": {"idp_metadata"},
     "User": {"retire"},
 }
 OBJECTS = [path for path, rows in TABLE.items() if isinstance(rows, dict)]
