@@ -83,6 +83,7 @@ class ClusterError(ReconcilerError):
     """The cluster cannot be reached, or does not do what was asked."""
 
     exit_code = 4
+    cluster = ""  # which one, as the project calls it, where a call to it brought this
 
 
 class Unreachable(ClusterError):

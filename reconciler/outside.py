@@ -27,7 +27,8 @@ class Outside(NamedTuple):
     connect: Callable[..., Client] | None = None  # makes a client as its class does
     means: Mapping[str, Any] = {}  # time and chance for the engine, as `apply` takes them
     now: Callable[[], str] = utc_now
-    neighbours: tuple[Target, ...] = ()  # clusters that are read where something on a target refers to them
+    neighbours: tuple[Target, ...] = ()  # clusters that something on a target refers to or stands in as well
+    absent: Mapping[str, str] = {}  # by such cluster that is left out from the start: why
 
 
 USUAL = Outside()

@@ -2,6 +2,9 @@
 
 loop      turns: who is due, fetch, reload, stop
 passes    one pass over one cluster
+orders    what a pass is given, and what it gives back (values)
+holding   what it leaves alone unasked (pure)
+company   what it owes to other clusters, where something stands in several
 follow    the source: accept or reject a revision as a whole
 backoff   when the next try is due (pure)
 lanes     who is next, so that sick clusters hold up nobody (pure)

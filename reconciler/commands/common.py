@@ -202,8 +202,7 @@ def declared(settings: Settings, files: Sequence[str], screen: Console) -> Manif
         screen.warn(str(problem))
     if len(settings.selected) == len(settings.targets):
         return manifests
-    names = {target.name for target in settings.selected}
-    return manifests._replace(resources=tuple(item for item in manifests.resources if item.address.cluster in names))
+    return manifests.only({target.name for target in settings.selected})
 
 
 def _warn_of_unused_projects(settings: Settings, files: Sequence[str], screen: Console) -> None:

@@ -117,7 +117,7 @@ class _Agent:
         from reconciler.agent.follow import Follower
         from reconciler.agent.log import Log
         from reconciler.agent.loop import Loop, Means
-        from reconciler.agent.passes import Office
+        from reconciler.agent.orders import Office
         from reconciler.agent.status import Board, Status
         from reconciler.agent.tracing import open_tracing
         from reconciler.kinds import load_kinds

@@ -8,7 +8,7 @@ reading order.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -55,6 +55,13 @@ class Manifests(NamedTuple):
     resources: tuple[Resource, ...]  # by cluster as configured, then in reading order
     unresolved: tuple[Problem, ...] = ()  # references that only the cluster can satisfy
     warnings: tuple[Problem, ...] = ()
+    elsewhere: frozenset[Address] = frozenset()  # declared for clusters that take no part
+
+    def only(self, clusters: Collection[str]) -> Manifests:
+        """Return what is declared for *clusters*, knowing still what others coordinate."""
+        mine = tuple(one for one in self.resources if one.address.cluster in clusters)
+        rest = (one.address for one in self.resources if one.address.cluster not in clusters)
+        return self._replace(resources=mine, elsewhere=self.elsewhere.union(rest))
 
 
 class _Checked(NamedTuple):

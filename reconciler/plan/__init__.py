@@ -35,7 +35,7 @@ from reconciler.plan.limits import check, quoted
 from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json, worsened
 from reconciler.plan.referred import hold_referred
 from reconciler.plan.selection import select
-from reconciler.plan.spans import hold_absent, moves
+from reconciler.plan.spans import absence, hold_absent, moves, places, touched
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -60,8 +60,10 @@ __all__ = [
     "make_plan",
     "missing_consent",
     "moved",
+    "places",
     "quoted",
     "to_json",
+    "touched",
     "undecided",
     "worsened",
 ]
@@ -81,7 +83,8 @@ def make_plan(
     recorded) or "missing". Raises InputError with every problem that the manifests have against these clusters, and
     Refused when an empty input together with prune would delete everything.
     """
-    _refuse_empty(desired, live, {a: mine for a, mine in owned.items() if not moves(kinds, a, desired)}, options)
+    spanning = {*(resource.address for resource in desired), *options.elsewhere}
+    _refuse_empty(desired, live, {a: mine for a, mine in owned.items() if not moves(kinds, a, spanning)}, options)
     desk = Desk(kinds, live, owned, options, secrets)
     resources = desk.resources = _once(desk, desired)
     chosen = select(
@@ -156,7 +159,7 @@ def _check_references(
         for ref in references(desk.kinds[resource.address.kind], desk.spec(resource)):
             target = ref.at(resource.address.cluster)
             if target.cluster not in desk.live:
-                blocked[resource.address] = f"it needs {target}, and that cluster takes no part in this run"
+                blocked[resource.address] = f"it needs {target}, and {absence([target.cluster], desk.options)}"
                 continue
             found = desk.named(target)
             other = resources.get(target)

@@ -118,6 +118,8 @@ class Options:
     resend_secrets: frozenset[str] = frozenset()  # addresses whose secrets are sent although they seem unchanged
     previous: frozenset[Address] = frozenset()  # declared by an earlier revision: ours, if `prune` finds no manifest
     pinned_ports: Mapping[Address, int] = field(default_factory=dict)  # chosen earlier, for creates still under way
+    elsewhere: frozenset[Address] = frozenset()  # declared, and coordinated by clusters that take no part
+    absent: Mapping[str, str] = field(default_factory=dict)  # by cluster that takes no part: why
 
 
 @dataclass(frozen=True, slots=True)
