@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from reconciler.agent.holding import Held
-from reconciler.agent.windows import frozen
 from reconciler.errors import Locked, ReconcilerError, Unauthorized
 from reconciler.kinds import Address, Kind
 from reconciler.plan import Action, LiveState, Plan, places, touched
 from reconciler.settings.conduct import MODES
+from reconciler.windows import frozen
 
 if TYPE_CHECKING:
     from reconciler.settings import Target
@@ -113,8 +113,6 @@ def refused(
 
 
 def _objection(home: Target, other: Target, now: float) -> Held | None:
-    if home.conduct.mode == "observe":
-        return None
     stands = f"it stands on {other.name} too, and that cluster is"
     if other.conduct.suspend:
         return Held(f"{stands} suspended")

@@ -20,7 +20,6 @@ from reconciler.agent.holding import Held, patterns, refused, without_fought
 from reconciler.agent.orders import Ended, Job, Office
 from reconciler.agent.status import DriftSince, Phase, Progress
 from reconciler.agent.topics import APPROVED, DRIFT, FLIPPED, PLANNED
-from reconciler.agent.windows import Frozen, frozen
 from reconciler.drift import Ahead
 from reconciler.errors import (
     AppliedInPart,
@@ -35,8 +34,9 @@ from reconciler.errors import (
 from reconciler.kinds import Address
 from reconciler.manifests import Manifests
 from reconciler.outside import Outside
-from reconciler.plan import Action, Options, Plan, check, digest
+from reconciler.plan import Action, Options, Plan, check, cold, digest
 from reconciler.session import Session
+from reconciler.windows import Frozen, frozen
 
 if TYPE_CHECKING:
     from reconciler.report import Report
@@ -70,6 +70,7 @@ def make_pass(office: Office, job: Job) -> Ended:
             office.means,
             lambda: datetime.fromtimestamp(office.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             job.neighbours,
+            office.now,
             job.absent,
         ),
     )
@@ -166,7 +167,7 @@ class _Pass:
         while True:
             planned = reconcile.plan(self.session, manifests, replace(options, excludes=patterns(excluded)))
             whole = whole or planned
-            no = {**self.refused_there(planned), **busy, **refused(planned.plan, options)}
+            no = {**self.refused_now(planned), **busy, **refused(planned.plan, options)}
             no = {address: one for address, one in no.items() if address not in excluded}
             if not no:
                 break
@@ -181,10 +182,14 @@ class _Pass:
         until = min(untils, default=None)
         return _Look(planned, options, manifests, mine, drift, tuple(dict.fromkeys(held)), until)
 
-    def refused_there(self, planned: reconcile.Planned) -> Mapping[Address, Held]:
-        """Return the changes that another cluster which they write to does not agree to now."""
-        reach = company.beyond(self.session.kinds, planned.plan, planned.live)
-        return company.refused(self.job.target, self.job.neighbours, reach, self.office.now())
+    def refused_now(self, planned: reconcile.Planned) -> Mapping[Address, Held]:
+        """Return the changes that their manifest, or another cluster that they write to, does not agree to now."""
+        if self.conduct.mode == "observe":
+            return {}
+        now, reach = self.office.now(), company.beyond(self.session.kinds, planned.plan, planned.live)
+        there = company.refused(self.job.target, self.job.neighbours, reach, now)
+        waiting = cold(planned.plan, now)
+        return {**there, **{address: Held(f"{one}, by its manifest", one.until) for address, one in waiting.items()}}
 
     def note_places(self, planned: reconcile.Planned) -> None:
         """Note where what is declared here stands by now: the next pass has to ask there too."""

@@ -49,7 +49,6 @@ _ASK_AGAIN = 5.0  # seconds between two tries to become the one agent of a state
 @options(*REACH, *WHERE)
 def command(once: bool, detailed_exitcode: bool, log_format: str, **flags: Any) -> int:
     """Keep every cluster equal to its manifests, or only report: the agent, until it is told to stop."""
-    _check_libraries()
     screen = console(flags)
     first = load_settings(flags, screen)
     _check_account(first)
@@ -65,13 +64,6 @@ def command(once: bool, detailed_exitcode: bool, log_format: str, **flags: Any) 
     return code
 
 
-def _check_libraries() -> None:
-    from importlib.util import find_spec
-
-    if not find_spec("cronsim"):
-        raise click.ClickException("the agent needs more libraries: pip install 'redis-reconciler[agent]'")
-
-
 def _check_account(settings: Settings) -> None:
     """Refuse to be root where the image or the unit says that it must not be, whatever else was overridden."""
     if os.geteuid() == 0 and settings.login_sources.environ.get("RECONCILER_UNPRIVILEGED") == "true":
@@ -80,8 +72,8 @@ def _check_account(settings: Settings) -> None:
 
 def _completed(settings: Settings, flags: Mapping[str, Any]) -> Settings:
     """Return *settings* with what the flags say; raises InputError for a cron expression that makes no sense."""
-    from reconciler.agent.windows import check
     from reconciler.settings import FolderSource
+    from reconciler.windows import check
 
     settings.reachable()
     where = str(settings.project or "settings")

@@ -24,8 +24,10 @@ from reconciler.manifests.rules import check_metadata, check_renames, warnings_o
 from reconciler.manifests.spans import check_members, check_places, is_elsewhere
 from reconciler.manifests.trees import Tree, TreeFiles
 from reconciler.settings import Limits, Target
+from reconciler.settings.conduct import window_of
 from reconciler.strictyaml import Document, Place
 from reconciler.validation import Validator
+from reconciler.windows import Window
 
 __all__ = ["Manifests", "Resource", "Tree", "load"]
 
@@ -47,6 +49,7 @@ class Resource:
     place: Callable[[strictyaml.Path], Place]  # of a path in the manifest, such as ("spec", "memory_size")
     suspended: bool = False  # left alone for now
     allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
+    freeze: tuple[Window, ...] = ()  # when it must not be changed
 
 
 class Manifests(NamedTuple):
@@ -279,4 +282,5 @@ def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> 
         draft.locate,
         suspended=metadata.get("suspend", False),
         allow=tuple(sorted(metadata.get("allow", ()))),
+        freeze=tuple(window_of(one, lambda word, message: None) for one in metadata.get("freeze", ())),
     )

@@ -31,7 +31,7 @@ from reconciler.plan.desk import Desk
 from reconciler.plan.fitting import check_versions, compare_schemas
 from reconciler.plan.graph import WRITES, Draft, break_rings, order, references
 from reconciler.plan.impacts import Impacted, missing_consent, undecided
-from reconciler.plan.limits import check, quoted
+from reconciler.plan.limits import check, check_windows, cold, quoted
 from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json, worsened
 from reconciler.plan.referred import hold_referred
 from reconciler.plan.selection import select
@@ -55,6 +55,8 @@ __all__ = [
     "Plan",
     "UsualLimits",
     "check",
+    "check_windows",
+    "cold",
     "digest",
     "from_json",
     "make_plan",
@@ -251,4 +253,5 @@ def _numbered(number: int, draft: Draft, after: tuple[int, ...]) -> Change:
         consent=draft.consent,
         impacts=draft.impacts,
         allowed=draft.resource.allow if draft.impacts and draft.resource is not None else (),
+        freeze=draft.resource.freeze if draft.resource is not None and draft.action is not Action.FORGET else (),
     )

@@ -28,7 +28,9 @@ def impact_line(plan: Plan) -> str:
 
 
 def impact_lines(change: Change) -> Iterator[tuple[str, bool]]:
-    """Yield (text, whether it is lasting harm) of each effect, and how the consent to it stands."""
+    """Yield (text, whether it is lasting harm) of each effect, how consent to it stands, and when it has to wait."""
+    for window in change.freeze:
+        yield f"{'waits in' if window.deny else 'only in'} freeze window {clean(window.name)}", False
     for place, one in enumerate(change.impacts):
         where = f": {clean(one.field)}" if one.field else ""
         why = f" ({clean(one.why)})" if one.why else ""
