@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reconciler.agent.status import Board
     from reconciler.ledger import Ledger
     from reconciler.settings import Settings
+    from reconciler.source import Source
     from reconciler.telemetry import Event, Observer
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -106,7 +107,7 @@ class _Agent:
     def open(cls, settings: Settings, flags: Mapping[str, Any], form: str, *, verbose: bool) -> Iterator[_Agent]:
         """Open everything that the agent works with."""
         from reconciler import __version__
-        from reconciler.agent.follow import Follower
+        from reconciler.agent.follow import Follower, shown
         from reconciler.agent.log import Log
         from reconciler.agent.loop import Loop, Means
         from reconciler.agent.orders import Office
@@ -114,7 +115,6 @@ class _Agent:
         from reconciler.agent.tracing import open_tracing
         from reconciler.kinds import load_kinds
         from reconciler.ledger import Ledger
-        from reconciler.source import open_source
 
         def warn(text: str) -> None:
             say(f"warning: {text}")
@@ -143,9 +143,9 @@ class _Agent:
                 stack.callback(pool.shutdown, wait=False, cancel_futures=True)
             office = Office(settings, ledger, board, threading.Event(), connect=_connect, observe=observe)
             assert settings.source is not None  # noqa: S101 - `_completed` gave one
-            source = open_source(settings.source, settings)
-            board.update(source=replace(board.status.source, kind=_kind(source), place=_place(settings)))
-            follower = Follower(source, settings, load_kinds(), board, now=time.time, observe=observe)
+            source = _reopened(settings)
+            board.update(source=replace(board.status.source, **shown(settings.source)))
+            follower = Follower(source, settings, load_kinds(), board, now=time.time, observe=observe, reopen=_reopened)
             means = Means(passes.submit, fetches.submit, reload=lambda: _reloaded(settings, flags, observe))
             loop = Loop(office, follower, means)
             yield cls(loop, board, ledger, observers)
@@ -283,21 +283,18 @@ def _reloaded(settings: Settings, flags: Mapping[str, Any], observe: Observer) -
         observe(Event("settings.refused", {"why": str(error)}))
         return None
     observe(Event("settings.reloaded", {"clusters": len(found.selected)}))
-    fixed = [
-        name for name in ("source", "state_dir", "listen", "notify") if getattr(found, name) != getattr(settings, name)
-    ]
+    fixed = [name for name in ("state_dir", "listen", "notify") if getattr(found, name) != getattr(settings, name)]
     if fixed:
         observe(Event("settings.deferred", {"why": f"{', '.join(fixed)}: taken up at the next start"}))
     return found
 
 
-def _kind(source: object) -> str:
-    return "folder" if type(source).__name__ == "Folder" else "git"
+def _reopened(settings: Settings) -> Source:
+    """Return the source that *settings* name."""
+    from reconciler.source import open_source
 
-
-def _place(settings: Settings) -> str:
-    source = settings.source
-    return str(getattr(source, "url", "") or getattr(source, "folder", ""))
+    assert settings.source is not None  # noqa: S101 - `_completed` gave one
+    return open_source(settings.source, settings)
 
 
 # --- signals --------------------------------------------------------------------------------------------------------
