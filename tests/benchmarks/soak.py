@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,16 @@ class Agent:
         self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.url = ""
         self.last: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
+        with self.process.stderr:
+            self._take_in(self.process.stderr)
+
+    def _take_in(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
             self.last = [*self.last[-40:], line.decode()]
             if line.startswith(b"{"):
                 event = json.loads(line)
@@ -73,10 +79,13 @@ class Agent:
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        self._reader.join()
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        code = self.process.wait(60)
+        self._reader.join()
+        return code
 
 
 class Soak:
@@ -97,7 +106,7 @@ class Soak:
         self.ssh = stack.enter_context(closing(Ssh(folder / "ssh")))
         self.ssh.wait()
         self.tip = ""
-        self.commit()
+        self.declare()
         self.over_ssh = False
         self.agent = self.start()
 
@@ -148,6 +157,11 @@ clusters:
             self.sizes[self.random.choice(standing)] = None
         else:
             self.sizes[self.random.choice(standing)] = self.random.randrange(100, 300, 10)
+        self.declare()
+
+    def declare(self, **sizes: int | None) -> None:
+        """Commit databases of these sizes, in MiB, beside those that are declared; None is a tombstone."""
+        self.sizes |= sizes
         documents = [
             f"{HEAD}kind: Database\nmetadata: {{name: {name}{', state: absent' if size is None else ''}}}\n"
             + (f"spec: {{memory_size: {size}MiB}}\n" if size is not None else "")
