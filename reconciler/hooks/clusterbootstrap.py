@@ -1,9 +1,8 @@
 """How idle machines become a cluster: the first creates it, the others join one by one (REST requests `bootstrap`).
 
-The order is that of the urls in the project file.
-
-A machine begins a bootstrap only when it is idle or failed before, so asking twice does no harm: it says 409. While it
-works, its services restart, and connections that break or logins that are refused mean nothing for a while.
+The order is that of the urls in the project file. A machine begins a bootstrap only when it is idle or failed before,
+so asking twice does no harm: it says 409. While it works, its services restart, and connections that break or logins
+that are refused mean nothing for a while.
 """
 
 from __future__ import annotations
