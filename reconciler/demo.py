@@ -117,7 +117,7 @@ def _story(folder: Path) -> None:
 def _simulator(folder: Path) -> Iterator[Simulator]:
     """Run a simulator in a process of its own; stop it at the end whatever happens."""
     command = ["simulate", "--nodes", "2", "--outside", "1", "--port", "0", "--time-scale", "5"]
-    named = ["--clusters", f"{CLUSTER}.shop.example", "--username", USER]
+    named = ["--clusters", f"{CLUSTER}.local", "--username", USER]
     _say(f"$ reconciler {' '.join(command)} \\\n    {' '.join(named)} &")
     password = secrets.token_urlsafe(16)
     log = (folder / "simulator.log").open("wb")
