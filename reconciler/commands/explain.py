@@ -73,7 +73,9 @@ def _impact_text(impact: Mapping[str, Any]) -> str:
         return "none" + (f": {impact['why']}" if "why" in impact else "")
     words = [impact["impact"].replace("-", " ")]
     if "when" in impact:
-        words.append(f"when it is {impact['when']}d")
+        words.append({"set": "when it is set"}.get(impact["when"], f"when it is {impact['when']}d"))
+    if "below" in impact:
+        words.append(f"below {impact['below']}")
     if "to" in impact:
         words.append("when it becomes " + " or ".join(_value(value) for value in impact["to"]))
     return " ".join(words) + (f": {impact['why']}" if "why" in impact else "")

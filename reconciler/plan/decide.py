@@ -244,6 +244,9 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
     check_new(desk, resource, live)
     consent, why = consent_to_leave(desk, resource, live, [top(change.path) for change in fields])
     figures = desk.live[address.cluster].figures(kind.name, live.uid)
+    impacts = desk.reaching_us(address.cluster, live, impacts_of(kind, address.name, fields, body, figures))
+    if why:
+        impacts = ordered({*impacts, Impacted(LOSES, "", "all that it holds where it leaves")})
     return Draft(
         Action.UPDATE,
         address,
@@ -254,7 +257,7 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
         resource=resource,
         rests_on={name: live.spec[name] for name in sorted(body) if name in live.spec},
         renamed_from=renamed_from,
-        impacts=desk.reaching_us(address.cluster, live, impacts_of(kind, address.name, fields, body, figures)),
+        impacts=impacts,
         consent=consent,
         why=why,
     )

@@ -89,6 +89,8 @@ def test_a_third_cluster_joins_and_one_leaves_with_consent(rig: Rig) -> None:
     two = [carts("dc1", "dc3")]
     plan = rig.plan(two)
     assert plan.changes[0].why == "it leaves dc2, with the data there"
+    assert plan.changes[0].impact == "loses-data"
+    assert plan.changes[0].unconsented == ()  # leaving is agreed to as a delete is
     with pytest.raises(DestroyProtected, match="the plan would update dc1:ActiveActiveDatabase/carts"):
         check(plan, Options())
     check(plan, Options(allow_destroy=frozenset({str(CARTS)})))

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.diff import changes
 from reconciler.errors import DestroyProtected, ImpactRefused
 from reconciler.kinds import Address, _kind
+from reconciler.normalize import canonical
 from reconciler.plan import (
     Action,
     Change,
@@ -24,7 +26,7 @@ from reconciler.plan import (
     to_json,
     worsened,
 )
-from reconciler.plan.impacts import Impacted
+from reconciler.plan.impacts import Impacted, impacts_of
 from reconciler.render.impacts import impact_line, impact_lines
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text
@@ -244,6 +246,26 @@ def test_with_several_clusters_consent_names_the_cluster() -> None:
     with pytest.raises(ImpactRefused, match="--allow-impact one:Database/a=may-lose-data"):
         check(plan, Options(allow_impact=frozenset({("Database/a", "may-lose-data")})))
     check(plan, Options(allow_impact=frozenset({("one:Database/a", "may-lose-data")})))
+
+
+DC1, DC2 = {"cluster": "dc1", "db_config": {"replication": True}}, {"cluster": "dc.2", "roles_permissions": []}
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ([DC1, DC2], []),
+        ([DC1, DC2, {"cluster": "dc3", "db_config": {"replication": False}}], []),  # a new one has nothing to lose
+        ([{"cluster": "dc1", "db_config": {"replication": False}}, DC2], ["may-lose-data"]),
+        ([DC1], []),  # that is about consent to destroy
+        ([DC1, {"cluster": "dc.2", "roles_permissions": [{"role": "a.b]", "redis_acl": "x"}]}], ["drops-clients"]),
+    ],
+)
+def test_harm_inside_items_of_a_list_is_found(after: list[dict[str, Any]], expected: list[str]) -> None:
+    kind = KINDS["ActiveActiveDatabase"]
+    wanted, there = canonical(kind, {"instances": after}), canonical(kind, {"instances": [DC1, DC2]})
+    found_ = impacts_of(kind, "a", changes(kind, wanted, there), wanted, {})
+    assert [one.impact for one in found_] == expected
 
 
 # --- settings that there is one of -----------------------------------------------------------------------------------
