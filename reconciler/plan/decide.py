@@ -282,6 +282,8 @@ def _hidden_changes(desk: Desk, resource: Resource, live: LiveObject, spec: Mapp
             if status == "changed" or (resend and status != "missing"):
                 added = kind.fields[top(path)].lists_secrets and not resend
                 yield FieldChange(path, MISSING if added else SECRET, SECRET)
+            elif status == "unknown" and path in live.unset:
+                yield FieldChange(path, MISSING, SECRET)
             elif status == "unknown":
                 desk.warn(
                     address, f"{path}: whether it is the same is not known; not sent unless --resend-secret {address}"
