@@ -3,12 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 XDIST ?= 2
+TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/reconciler-deploy-checks
+SBOM ?= dist/sbom.cdx.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types layers build bench lock clean
+.PHONY: help demo test lint format types layers build bench image deploy-checks sbom lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 demo: $(STAMP) ## the whole story on a simulated cluster, in under a minute
 	@$(BIN)/python -m reconciler demo
@@ -37,10 +39,24 @@ build: $(STAMP) ## sdist and wheel in dist/
 bench: $(STAMP) ## measure the whole commands against the floor (minutes)
 	@$(BIN)/python -m tests.benchmarks
 
+image: $(STAMP) ## build the image from Debian's packages and run it (root, buildah, debootstrap; minutes)
+	@$(BIN)/python -m pytest -q tests/deploy/image.py
+
+deploy-checks: $(TOOLS)/.installed $(STAMP) ## hold everything in deploy/ against the tool that knows its form
+	@DEPLOY_TOOLS=$(TOOLS) $(BIN)/python -m pytest -q tests/deploy/checks.py
+
+sbom: $(TOOLS)/.installed ## what the lock names, as CycloneDX, to $(SBOM)
+	@mkdir -p $(dir $(SBOM))
+	@$(TOOLS)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
+	  --of JSON -o $(SBOM)
+
 lock: $(STAMP) ## resolve the dependencies anew and pin them with hashes
-	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra simulator --output-file requirements.lock pyproject.toml
-	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra simulator --extra dev --constraint requirements.lock \
+	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra agent --extra simulator --output-file requirements.lock pyproject.toml
+	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra agent --extra otel --extra simulator --extra dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock pyproject.toml
+	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --only-build-deps --build-deps-for wheel \
+	  --constraint requirements-dev.lock --output-file requirements-build.lock pyproject.toml
+	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --output-file deploy/checks/requirements.lock deploy/checks/requirements.in
 
 LOCKFLAGS := --quiet --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links \
   --no-emit-trusted-host --no-header --no-annotate --strip-extras
@@ -57,4 +73,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TOOLS)/.installed: deploy/checks/requirements.lock deploy/checks/go.lock deploy/checks/tools.sh
+	@echo "installing what checks deploy/ …" >&2
+	@PYTHON=$(PYTHON) deploy/checks/tools.sh $(TOOLS)
 	@touch $@

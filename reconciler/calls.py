@@ -115,7 +115,14 @@ class Around(NamedTuple):
     """A question, which clusters the project has; it is answered with a `Neighbour` for each, by name."""
 
 
-Flow = Generator[Call | Wait | Around | Here | Load, Any, T]
+class Reconnect(NamedTuple):
+    """Come in anew, over new connections, after a write that may have shut us out; answered with nothing."""
+
+    port: int = 0  # where the API is from now on; 0 = where it was
+
+
+Step = Call | Wait | Reconnect | Around | Here | Load
+Flow = Generator[Step, Any, T]
 
 
 @dataclass(slots=True)

@@ -24,7 +24,10 @@ COMMANDS = {
     "validate": "Check manifests and the project file, without any network.",
     "plan": "Show what an apply would do; reads, never writes.",
     "apply": "Make the clusters equal to the manifests, or do what a saved plan says.",
+    "run": "Keep the clusters equal to their manifests: the agent.",
+    "approve": "Let the agent apply the plan that it keeps.",
     "drift": "Compare the clusters with what was declared and last applied; exit 2 on drift.",
+    "accept": "Take what a cluster has into the manifests.",
     "export": "Write manifests for what a cluster holds.",
     "outputs": "Print what applications need to connect to each database.",
     "kinds": "List what can be declared, or the fields of one kind.",
@@ -38,7 +41,7 @@ COMMANDS = {
 USAGE_CODE = 3  # a wrong flag is invalid input; click's own 2 means "changes" here
 DEBUG_FLAG = "--debug"
 
-SERVERS = ("simulate", "demo")  # they live long; all other commands read, decide and end
+SERVERS = ("simulate", "demo", "run")  # they live long; all other commands read, decide and end
 
 
 class ReaderGone(Exception):

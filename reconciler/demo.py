@@ -88,8 +88,9 @@ def _story(folder: Path) -> None:
         _title(7, "Who moved?")
         _run(["drift", "--cluster", CLUSTER], shop, env, expect=2)
 
-        _title(8, "Repair it")
-        _run(["apply", "--cluster", CLUSTER, "--yes"], shop, env)
+        _title(8, "Repair it; an update that may cost keys needs a yes by name")
+        agreed = ["--allow-impact", "Database/leaderboards=may-lose-data"]
+        _run(["apply", "--cluster", CLUSTER, "--yes", *agreed], shop, env)
         _run(["plan", "--cluster", CLUSTER, "--detailed-exitcode"], shop, env)
 
         _title(9, "The other way round: manifests from what the cluster holds")

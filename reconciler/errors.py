@@ -13,16 +13,24 @@ ReconcilerError            1   anything of ours that is not named below
 │   ├── Rejected           4   400, 404, 406, 409 …: well understood and refused
 │   │   └── Busy           4   409 while another change runs; worth another try
 │   ├── Ambiguous          4   a write whose outcome is unknown
+│   ├── ControlLost        4   our own change was sent, and the cluster does not let us in any more
 │   ├── ActionFailed       4   the server accepted a change, worked on it, and failed
 │   └── Conflict           4   what we were to create is there already, and is not ours
 ├── LedgerError            1   our local record cannot be used
 │   ├── LedgerUnwritable   1   disk full, read-only …: no write is sent to a cluster
 │   └── LedgerCorrupt      1   the record is damaged
+├── SourceError            4   where manifests come from gives nothing usable: the last good revision stays
+│   ├── SourceStale        4   it could not be fetched: network, login, time
+│   ├── SourceRewound      5   the new revision does not descend from the last one
+│   ├── SourceEmpty        5   it holds no manifests: never taken for "delete everything"
+│   ├── SourceUnverified   5   a commit carries no good signature
+│   └── SourceUnsafe       5   it holds what is not read: links, submodules, odd names, too much
 ├── Refused                5   we decline: unsafe, stale, protected, locked
 │   ├── PlanStale          5
 │   ├── ChangedUnderneath  5   one object moved between the plan and its write
 │   ├── PlanTooLarge       5
 │   ├── DestroyProtected   5
+│   ├── ImpactRefused      5
 │   └── Locked             5
 ├── AppliedInPart          6   some changes are done, some are not
 └── Interrupted          130   Ctrl-C or SIGTERM, at a safe boundary
@@ -119,6 +127,10 @@ class Ambiguous(ClusterError):
     """A write was sent and no clean answer came back: it may have taken effect."""
 
 
+class ControlLost(ClusterError):
+    """A change that may cut us off was sent, and since then the cluster cannot be reached or refuses us."""
+
+
 class ActionFailed(ClusterError):
     """The server accepted a change and later reported that it failed."""
 
@@ -137,6 +149,45 @@ class LedgerUnwritable(LedgerError):
 
 class LedgerCorrupt(LedgerError):
     """The record is damaged, or written by a later version."""
+
+
+class SourceError(ReconcilerError):
+    """Where manifests come from gives nothing that can be used; what was good last stays in force."""
+
+    exit_code = 4
+
+
+class SourceStale(SourceError):
+    """The source could not be fetched: network, certificate, login or time."""
+
+
+class SourceRewound(SourceError):
+    """The new revision does not descend from the last accepted one: history was rewritten, or a tag moved."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, old: str = "", new: str = "") -> None:
+        super().__init__(message)
+        self.old = old
+        self.new = new
+
+
+class SourceEmpty(SourceError):
+    """The revision holds no manifests, or not the folder that they are to be in."""
+
+    exit_code = 5
+
+
+class SourceUnverified(SourceError):
+    """A commit between the last accepted revision and the new one carries no good signature."""
+
+    exit_code = 5
+
+
+class SourceUnsafe(SourceError):
+    """The revision holds what is not read: links, submodules, odd names, or more than the limits allow."""
+
+    exit_code = 5
 
 
 class Refused(ReconcilerError):
@@ -159,6 +210,10 @@ class PlanTooLarge(Refused):
 
 class DestroyProtected(Refused):
     """Something protected would be destroyed without consent."""
+
+
+class ImpactRefused(Refused):
+    """An update would lose data, our own access, or something else for good, and nobody has agreed to that."""
 
 
 class Locked(Refused):

@@ -49,9 +49,11 @@ class Impact(NamedTuple):
 
     impact: str  # one of vocabulary.IMPACTS
     why: str = ""
-    when: str = ""  # "increase", "decrease", "" = any change
+    when: str = ""  # "increase", "decrease", "set" (the new value is not empty), "" = any change
     to: tuple[Any, ...] = ()  # only when the new value is one of these; () = any
     names: tuple[str, ...] = ()  # only of objects with these names; () = any
+    unlimited: int | None = None  # this number means no limit: it is more than any other
+    below: str = ""  # only when the new number is less than this figure, which is measured; unknown counts as less
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,8 @@ def _impacts(words: Any) -> Iterator[Impact]:
                 word.get("when", ""),
                 tuple(word.get("to", ())),
                 tuple(word.get("names", ())),
+                word.get("unlimited"),
+                word.get("below", ""),
             )
 
 

@@ -23,6 +23,7 @@ from reconciler.errors import (
     Refused,
     Rejected,
     Unauthorized,
+    Unreachable,
 )
 from reconciler.flows import listing
 from reconciler.hooks import hook_of
@@ -204,6 +205,33 @@ def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> fro
     return frozenset(ports - {0})
 
 
+def with_ports(client: Reader, kinds: Iterable[Kind], state: LiveState) -> LiveState:
+    """Return *state* with the ports that no new object of *kinds* may take."""
+    taken = (read_ports(client, kind, state.objects[kind.name]) for kind in kinds)
+    return replace(state, taken_ports=state.taken_ports.union(*taken))
+
+
+def measured(
+    client: Getter, kinds: Mapping[str, Kind], state: LiveState, wanted: Mapping[str, frozenset[str]]
+) -> LiveState:
+    """Return *state* with the figures that are *wanted*, by kind, as they are measured now.
+
+    Without permission or an answer there is no figure: nobody may rely on having one.
+    """
+    found: dict[tuple[str, int | str], dict[str, float]] = {}
+    for kind, name in ((kind, name) for kind, names in wanted.items() for name in sorted(names)):
+        path = f"{hook_of(kinds[kind]).figures[name]}?metrics={name}"
+        try:
+            body = client.get(path, missing_ok=True).body
+        except (Forbidden, Rejected, ReadIncomplete, Unreachable):
+            continue
+        for uid, figures in body.items() if isinstance(body, dict) else ():
+            figure = figures.get(name) if isinstance(figures, dict) else None
+            if isinstance(figure, int | float) and type(figure) is not bool:
+                found.setdefault((kind, int(uid) if uid.isdecimal() else uid), {})[name] = figure
+    return replace(state, measured=found) if found else state
+
+
 def _in_parallel(
     client: Reader, queries: list[tuple[Kind, frozenset[str] | None]], around: Surroundings
 ) -> list[list[Any]]:
@@ -285,7 +313,7 @@ def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None
             whole = wire if kept is None else {name: wire[name] for name in kept if name in wire}
             found = decode(kind, whole, reading.names)
             if reading.user in (wire.get(name) for name in hook_of(kind).logs_in_by):
-                return replace(found, owner="people alone, since this tool logs in as it")
+                return replace(found, owner="people alone, since this tool logs in as it", ourselves=True)
             return found
         reason = "it holds a number or a text that JSON cannot carry"
     except ReadIncomplete as error:

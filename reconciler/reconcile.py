@@ -1,41 +1,35 @@
 """The use case: the order of the steps of a plan, an apply, a drift report and an export, and nothing inside them.
 
-The commands call it with settings and what the user chose. It opens clients and the ledger when a step first needs
-them and closes them at the end; it prints nothing and decides nothing that plan or apply decide.
+The commands call it with settings and what the user chose. It prints nothing and decides nothing that plan
+or apply decide.
 """
 
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from reconciler import drift, normalize, telemetry
-from reconciler.errors import InputError, LedgerError, PlanStale, Problem, SecretMissing
+from reconciler import drift
+from reconciler.adoption import adopted, with_inherited
+from reconciler.errors import InputError, LedgerError, PlanStale, Problem
 from reconciler.inlining import inlined
 from reconciler.kinds import Address, load_kinds
 from reconciler.locating import located
-from reconciler.plan import LiveState, Note, Options, Owned, Plan, digest, make_plan, moved
+from reconciler.plan import LiveState, Note, Options, Owned, Plan, digest, make_plan, moved, worsened
 from reconciler.rotation import kept_until_due
-from reconciler.secrets import Redactor, Secret, resolve
-from reconciler.wanted import Wanted, needing_ports, wanted_elsewhere, wanted_for
+from reconciler.unread import secret_statuses
+from reconciler.wanted import Wanted, figures_behind, needing_figures, needing_ports, wanted_elsewhere, wanted_for
 
 if TYPE_CHECKING:
-    from reconciler.client import Client
-    from reconciler.kinds import Kind
-    from reconciler.ledger import Ledger
     from reconciler.manifests import Manifests, Resource
     from reconciler.outputs import Output
     from reconciler.rehearse import Rehearsal
     from reconciler.report import Report
-    from reconciler.rest import Reveal
-    from reconciler.settings import Settings, Target
+    from reconciler.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,121 +40,6 @@ class Planned:
     live: Mapping[str, LiveState]
     owned: Mapping[Address, Owned]
     partial: bool = False  # --target or --exclude left something out
-
-
-def utc_now() -> str:
-    """Return the time of day, as 2026-01-31T00:00:00Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Session:
-    """The clusters that one command works on; a context manager that closes what it opened."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        targets: Sequence[Target],
-        *,
-        observe: telemetry.Observer = telemetry.ignore,
-        now: Callable[[], str] = utc_now,
-    ) -> None:
-        self.settings = settings
-        self.now = now
-        self.targets = tuple(targets)
-        self.observe = observe  # may be exchanged while the session lasts
-        self.stop = threading.Event()
-        self.kinds = load_kinds()
-        self._clients: dict[str, Client] = {}
-        self._ledger: Ledger | None = None
-        self._open = contextlib.ExitStack()
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._open.close()
-
-    def only(self, names: Iterable[str]) -> None:
-        """Work on these clusters alone; raises InputError where one is not configured."""
-        known = {target.name: target for target in self.targets}
-        unknown = [
-            Problem("the plan file", 0, 0, "", f"cluster {name or 'default'} is not configured here")
-            for name in names
-            if name not in known
-        ]
-        if unknown:
-            raise InputError(unknown)
-        self.targets = tuple(known[name] for name in names)
-
-    def reveal(self, value_from: Mapping[str, Any]) -> Secret:
-        """Return the secret that `{valueFrom: …}` or what stands in it names."""
-        return resolve(value_from, self.settings.sources)
-
-    def load(self, path: str) -> bytes:
-        """Return a file beside the project file that goes to a cluster; raises InputError."""
-        from reconciler.artifacts import load
-
-        return load(self.settings.root, path)
-
-    def text(self, value_from: Mapping[str, Any]) -> str:
-        """Return public text that `valueFrom` gives: it may be shown, so it is not remembered as a secret."""
-        return resolve(value_from, replace(self.settings.sources, redactor=Redactor())).reveal()
-
-    def clients(self) -> Mapping[str, Client]:
-        """Return a client for each cluster; credentials are looked up now, nothing is sent yet."""
-        from reconciler.client import Client
-
-        ledger = self.known_ledger()
-        for target in self.targets:
-            if target.name not in self._clients:
-                client = Client(
-                    target,
-                    self.settings.credentials(target),
-                    sleep=self.stop.wait,
-                    observe=lambda event: self.observe(event),
-                    redact=self.settings.redactor.redact,
-                    state_id=ledger.state_id(target.name) if ledger else 0,
-                )
-                self._open.callback(client.close)
-                self._clients[target.name] = client
-        return self._clients
-
-    def ledger(self) -> Ledger:
-        """Return the ledger, made where there is none yet."""
-        from reconciler.ledger import Ledger
-
-        if self._ledger is None:
-            self._ledger = self._open.enter_context(Ledger.open(self.settings.state_dir))
-        return self._ledger
-
-    def known_ledger(self) -> Ledger | None:
-        """Return the ledger if there is one: reading must leave no trace."""
-        return self.ledger() if self._ledger is not None or self.settings.state_dir.is_dir() else None
-
-    def owned(self) -> Mapping[Address, Owned]:
-        """Return what we own on these clusters."""
-        ledger = self.known_ledger()
-        return {k: v for target in self.targets for k, v in ledger.owned(target.name).items()} if ledger else {}
-
-    def begun_ports(self) -> Mapping[Address, int]:
-        """Return the ports that were chosen for creates whose outcome is still unknown."""
-        ledger = self.known_ledger()
-        intents = [intent for target in self.targets for intent in ledger.open_intents(target.name)] if ledger else []
-        return {one.address: one.body["port"] for one in intents if one.action == "create" and one.body.get("port")}
-
-    def believe(self) -> None:
-        """Take the clusters as they are now, however old: somebody says that they were restored or rebuilt."""
-        ledger = self.known_ledger()
-        for target in self.targets if ledger else ():
-            self.ledger().forget_state_id(target.name)
-
-    @contextlib.contextmanager
-    def locked(self, clusters: Iterable[str]) -> Iterator[None]:
-        """Hold the lock of each cluster, always in the same order."""
-        with contextlib.ExitStack() as stack:
-            for name in sorted(clusters):
-                stack.enter_context(self.ledger().lock(name))
-            yield
 
 
 def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = False) -> dict[str, LiveState]:
@@ -186,18 +65,22 @@ def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = Fals
 
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
+    from reconciler.live import measured, with_ports
+
     owned = session.owned()
-    resources = kept_until_due(session.kinds, manifests.resources, session.now())
+    resources = kept_until_due(session.kinds, manifests.resources, session.outside.now())
     resources = inlined(session.kinds, resources, session.text)
     options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
+    left = options.previous - {resource.address for resource in resources} - owned.keys() if options.prune else ()
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
     for resource in resources:
         by_cluster[resource.address.cluster].append(resource)
     elsewhere = wanted_elsewhere(session.kinds, resources)
     wanted = {
-        name: wanted_for(session.kinds, mine, [a for a in owned if a.cluster == name] if options.prune else [])
+        name: wanted_for(session.kinds, mine, [a for a in (*owned, *left) if a.cluster == name and options.prune])
         for name, mine in by_cluster.items()
     }
+    wanted |= {target.name: {} for target in session.outside.neighbours if target.name in elsewhere}
     states = read(
         session,
         {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
@@ -205,12 +88,11 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     )
     resources = _of_this_stage(resources, states)
     for name, mine in by_cluster.items():
-        for kind in needing_ports(session.kinds, mine, states[name]) if not states[name].unborn else ():
-            from reconciler.live import read_ports
-
-            state = states[name]
-            taken = read_ports(session.clients()[name], kind, state.objects[kind.name])
-            states[name] = replace(state, taken_ports=state.taken_ports | taken)
+        client, state = session.clients()[name], states[name]
+        if not state.unborn:
+            state = with_ports(client, needing_ports(session.kinds, mine, state), state)
+            states[name] = measured(client, session.kinds, state, needing_figures(session.kinds, mine, state))
+    states, owned = with_inherited(session.kinds, left, states, owned)
     resources = located(session.kinds, resources, states)
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
@@ -257,16 +139,15 @@ def same_ports(options: Options, approved: Plan) -> Options:
 
 def refuse_if_moved(approved: Plan, live: Mapping[str, LiveState]) -> None:
     """Raise PlanStale, naming each value, where the live state is not what *approved* was decided from."""
-    differences = moved(approved, live)
-    if differences:
-        lines = [
-            f"  {address} {field}: was {_shown(was)}, is {_shown(now)}" for address, field, was, now in differences
-        ]
+    if differences := [*moved(approved, live), *worsened(approved, live, load_kinds())]:
+        lines = [f"  {where} {field}: was {_shown(was)}, is {_shown(now)}" for where, field, was, now in differences]
         raise PlanStale("\n".join(["the cluster moved since this plan was made; nothing was written", *lines]))
 
 
 def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
     """Read again what *approved* was decided from; raises InputError where it is about what we do not know."""
+    from reconciler.live import measured
+
     for change in approved.changes:
         kind = session.kinds.get(change.address.kind)
         strange = sorted(change.body.keys() - kind.fields.keys()) if kind else [f"the kind {change.address.kind}"]
@@ -278,7 +159,9 @@ def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
         mine = wanted[change.address.cluster]
         known = mine.get(change.address.kind) or frozenset()
         mine[change.address.kind] = known.union(change.rests_on or (), change.body)
-    return read(session, wanted, schemas=True)
+    states, clients = read(session, wanted, schemas=True), session.clients()
+    found = figures_behind(session.kinds, approved)
+    return {name: measured(clients[name], session.kinds, one, found.get(name, {})) for name, one in states.items()}
 
 
 def settle(session: Session) -> None:
@@ -303,6 +186,7 @@ def execute(
     live: Mapping[str, LiveState],
     *,
     parallelism: int,
+    revision: str = "",
 ) -> Report:
     """Do what *approved* says; the caller holds the locks and has made sure that it still holds on *live*."""
     from reconciler.apply import apply
@@ -316,8 +200,10 @@ def execute(
         session.reveal,
         live=live,
         parallelism=parallelism,
+        revision=revision,
         observe=session.observe,
         stop=session.stop,
+        **session.outside.means,
         neighbours=neighbours(session.settings.targets, session.clients()),
         load=session.load,
     )
@@ -329,7 +215,6 @@ def execute(
 
 def adopt(session: Session, manifests: Manifests, planned: Planned) -> int:
     """Own what is declared and already right; return how many objects became ours. The caller holds the locks."""
-    from reconciler.adoption import adopted
     from reconciler.ledger import Record
 
     found = [*adopted(session.kinds, manifests.resources, planned.plan, planned.live, planned.owned)]
@@ -379,47 +264,6 @@ def outputs(session: Session, *, passwords: bool) -> tuple[Output, ...]:
 def find_drift(session: Session, planned: Planned) -> tuple[drift.Drift, ...]:
     """Say for each difference in *planned* who is ahead."""
     return drift.find(session.kinds, planned.plan, planned.live, planned.owned)
-
-
-def secret_statuses(
-    kinds: Mapping[str, Kind], resources: Iterable[Resource], reveal: Reveal, ledger: Ledger | None
-) -> dict[tuple[Address, str], str]:
-    """Compare each declared secret with the ledger's digest of what was last sent.
-
-    "same", "changed", "unknown" or "missing"; of a set of secrets "gone" at `name[]` where one is declared no more.
-    """
-    statuses = {}
-    for resource in resources:
-        kind, old = kinds[resource.address.kind], resource.renamed_from
-        sets: dict[str, dict[str, Secret]] = {}
-        for path, value in normalize.hidden_values(kind, resource.spec):
-            if not normalize.is_value_from(value):
-                continue
-            try:
-                secret = reveal(value["valueFrom"])
-            except SecretMissing:
-                statuses[resource.address, path] = "missing"
-                continue
-            name = path.partition("[")[0]
-            if name in kind.fields and kind.fields[name].lists_secrets:
-                sets.setdefault(name, {})[path] = secret
-                continue
-            status = ledger.secret_status(resource.address, path, secret) if ledger else "unknown"
-            if ledger and status == "unknown" and old:
-                status = ledger.secret_status(resource.address._replace(name=old), path, secret)
-            statuses[resource.address, path] = status
-        for name, members in sets.items():
-            where = resource.address
-            if ledger and old and not ledger.knows_set(where, name):
-                where = where._replace(name=old)
-            found = ledger.set_statuses(where, name, members) if ledger else dict.fromkeys(members, "unknown")
-            complete = all((resource.address, path) not in statuses for path in _paths(resource.spec[name], name))
-            statuses.update({(resource.address, path): s for path, s in found.items() if complete or s != "gone"})
-    return statuses
-
-
-def _paths(items: Sequence[Any], name: str) -> list[str]:
-    return [f"{name}[{index}]" for index in range(len(items))]
 
 
 def _shown(value: Any) -> str:

@@ -29,6 +29,10 @@ IMPACTS = (
 )
 """What changing a field can do, from harmless to worst; "may-cut-off" is this tool's own access."""
 
+CONSENT = IMPACTS[IMPACTS.index("may-lose-data") :]
+"""What nobody gets by surprise: it needs a yes by name. Data that is lost, and access that is lost, do not come back by
+the next change, and neither does what is irreversible."""
+
 VALUE_FROM: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -120,6 +124,13 @@ _METADATA: Mapping[str, Any] = {
             "description": "Meant for every cluster of the project file that has these labels.",
         },
         "protect": {"type": "boolean", "description": "Refuse to delete or replace it without --allow-destroy."},
+        "allow": {
+            "type": "array",
+            "items": {"enum": list(CONSENT)},
+            "minItems": 1,
+            "uniqueItems": True,
+            "description": "What changing it may do without being asked for, as long as this stands here.",
+        },
         "state": {"enum": ["absent"], "description": "A tombstone: the object is to be deleted."},
         "renamedFrom": {**_NAME, "description": "The name that the object had until now."},
         "ignore": {
@@ -128,6 +139,7 @@ _METADATA: Mapping[str, Any] = {
             "uniqueItems": True,
             "description": "Fields of spec that are neither compared nor written.",
         },
+        "suspend": {"type": "boolean", "description": "Leave the object alone for now; every plan says so."},
     },
     "required": ["name"],
     "additionalProperties": False,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from reconciler.diff import changes
 from reconciler.kinds import Address, Field, Kind
-from reconciler.plan import LiveState
+from reconciler.plan import LiveState, Plan, undecided
 from reconciler.plan.graph import references
 
 if TYPE_CHECKING:
@@ -68,3 +69,37 @@ def needing_ports(kinds: Mapping[str, Kind], resources: Iterable[Resource], stat
         and resource.address.name not in names.get(resource.address.kind, ())
     }
     return [kinds[name] for name in sorted(found)]
+
+
+def needing_figures(
+    kinds: Mapping[str, Kind], resources: Iterable[Resource], state: LiveState
+) -> Mapping[str, frozenset[str]]:
+    """Return by kind the figures that decide what a change of something declared may lose."""
+    found: dict[str, frozenset[str]] = {}
+    deciding = {name: fields for name in state.objects if (fields := _deciding(kinds[name]))}
+    live = {(name, one.name): one for name in deciding for one in state.objects[name]}
+    for resource in resources:
+        kind = resource.address.kind
+        for name in {resource.address.name, resource.renamed_from}:
+            one = live.get((kind, name)) if name else None
+            if one is not None:
+                spec = {field: resource.spec[field] for field in deciding[kind] if field in resource.spec}
+                names = undecided(kinds[kind], changes(kinds[kind], spec, one.spec))
+                found[kind] = found.get(kind, frozenset()) | names
+    return {kind: names for kind, names in sorted(found.items()) if names}
+
+
+def figures_behind(kinds: Mapping[str, Kind], plan: Plan) -> Mapping[str, Mapping[str, frozenset[str]]]:
+    """Return by cluster and kind the figures that decide what the changes of a finished *plan* may lose."""
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    for change in plan.changes:
+        cluster, kind, _ = change.address
+        names = undecided(kinds[kind], change.fields)
+        if names:
+            mine = found.setdefault(cluster, {})
+            mine[kind] = mine.get(kind, frozenset()) | names
+    return found
+
+
+def _deciding(kind: Kind) -> frozenset[str]:
+    return frozenset(name for name, field in kind.fields.items() if any(impact.below for impact in field.impacts))

@@ -63,6 +63,9 @@ def test_the_wheel_carries_schemas_example_licence_and_nothing_of_the_tests(whee
     for schema in (ROOT / "schemas").rglob("*.json"):
         assert f"reconciler/schemas/{schema.relative_to(ROOT / 'schemas')}" in names
     assert "reconciler/example/reconciler.yaml" in names
+    for part in ("templates", "static"):
+        for file in (ROOT / "reconciler" / "web" / part).iterdir():
+            assert f"reconciler/web/{part}/{file.name}" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert [name for name in names if name.startswith(("tests", "schemas", "manifests", "deploy"))] == []
 

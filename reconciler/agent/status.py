@@ -76,6 +76,9 @@ class ClusterStatus:
     declared: int = 0  # objects in the manifests
     progress: Progress | None = None
     last_run: str = ""  # id in the ledger of the last apply
+    held: tuple[str, ...] = ()  # what is left alone, and why: "Database/a: protected …"
+    frozen: str = ""  # why nothing is written now
+    why: str = ""  # of the phase, for people: what is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +130,11 @@ class Board:
         self._tell(before, after)
 
     def update_cluster(self, name: str, **changes: Any) -> None:
-        """Change what is said of one cluster, which must be known."""
+        """Change what is said of one cluster; nothing, where it is not known (any more)."""
         with self._lock:
             before = self._status
+            if name not in before.clusters:
+                return
             one = replace(before.clusters[name], **changes)
             clusters = MappingProxyType({**before.clusters, name: one})
             after = self._status = replace(before, clusters=clusters)

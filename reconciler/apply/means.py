@@ -11,7 +11,20 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reconciler import telemetry
-from reconciler.calls import Account, Answer, Around, Call, Flow, Here, Home, Load, Neighbour, Passed, Wait
+from reconciler.calls import (
+    Account,
+    Answer,
+    Around,
+    Call,
+    Flow,
+    Here,
+    Home,
+    Load,
+    Neighbour,
+    Passed,
+    Reconnect,
+    Wait,
+)
 from reconciler.errors import Conflict, Interrupted, ReconcilerError
 
 if TYPE_CHECKING:
@@ -32,6 +45,8 @@ class Connection(Protocol):
     def send(self, call: Call) -> Answer: ...
 
     def accepts(self, login: Account) -> bool: ...
+
+    def reconnect(self, port: int = 0) -> None: ...
 
     def at(self, url: str) -> Client: ...
 
@@ -85,7 +100,9 @@ class Means:
         finally:
             flow.close()
 
-    def _answer(self, client_of: Callable[[str], Connection], step: Call | Around | Here | Load) -> Any:
+    def _answer(self, client_of: Callable[[str], Connection], step: Call | Reconnect | Around | Here | Load) -> Any:
+        if isinstance(step, Reconnect):
+            return client_of("").reconnect(step.port)
         if isinstance(step, Load):
             return self.load(step.path)
         if isinstance(step, Around):

@@ -167,6 +167,8 @@ def _drive(site: Site, change: Change, task: Task, flow: Flow[Ended]) -> Ended:
         about = {"number": change.number, "address": str(change.address), "status": status}
         site.means.tell("change.waiting", about)
 
+    if change.cuts_off:
+        flow = flows.regaining(task, flow)
     try:
         return site.means.drive(site.client_of, flow, waiting)
     except ReconcilerError as error:

@@ -11,6 +11,7 @@ from graphlib import TopologicalSorter
 from reconciler.apply.means import Means
 from reconciler.apply.perform import Done, Site, perform
 from reconciler.errors import (
+    ControlLost,
     Forbidden,
     Interrupted,
     LedgerError,
@@ -23,7 +24,7 @@ from reconciler.errors import (
 from reconciler.plan import Change, Plan
 from reconciler.report import Outcome, Report, Status
 
-_ENDS_CLUSTER = (Unauthorized, VersionUnsupported, Untrusted, Unreachable)
+_ENDS_CLUSTER = (ControlLost, Unauthorized, VersionUnsupported, Untrusted, Unreachable)
 _LONGEST = 500
 
 
@@ -49,6 +50,7 @@ class Schedule:
         needs = {change.number: [n for n in change.after if n in self._changes] for change in plan.changes}
         self._sorter = TopologicalSorter(dict(sorted(needs.items())))
         self._sorter.prepare()
+        self._cuts = [change for change in plan.changes if change.cuts_off]
 
     def walk(self, run: str) -> Report:
         """Do everything that can be done."""
@@ -104,6 +106,8 @@ class Schedule:
                 if reason:
                     self._ended(Outcome(change, Status.NOT_ATTEMPTED, reason))
                     settled = True
+                elif self._waits(change):
+                    break
                 elif pool is None:
                     heapq.heappop(queue)
                     self._ended(self._attempt(change))
@@ -124,6 +128,19 @@ class Schedule:
         waiting_for = [n for n in change.after if n in self._outcomes and self._outcomes[n].status is not Status.DONE]
         return self._stopped.get(change.address.cluster, "") or (
             f"needs {self._changes[waiting_for[0]].address}, which was not attempted" if waiting_for else ""
+        )
+
+    def _waits(self, change: Change) -> bool:
+        """Tell whether *change* must wait: what may cut us off from its cluster comes last there, and alone.
+
+        Numbers are an order in which everything can be done, so the lowest one that is left never waits.
+        """
+        others = self._changes.values() if change.cuts_off else self._cuts
+        return any(
+            other.number < change.number
+            and other.number not in self._outcomes
+            and other.address.cluster == change.address.cluster
+            for other in others
         )
 
     def _attempt(self, change: Change) -> Outcome:

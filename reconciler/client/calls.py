@@ -16,13 +16,21 @@ from typing import Any, Final, Protocol
 
 from reconciler import telemetry
 from reconciler.calls import Account, Answer, Call, Home
-from reconciler.client.exchange import Basic, Exchange, Result, Revealing, Want, origin_of
+from reconciler.client.exchange import Basic, Exchange, Result, Revealing, Want, moved, origin_of
 from reconciler.client.nodes import Node, Nodes
 from reconciler.client.retry import Login, Outcome, Policy, Verdict, retry_after, verdict
 from reconciler.client.transport import Transport
 from reconciler.client.trust import Trust, httpx, unusable
 from reconciler.client.words import given_up, refusal, request_text, unauthorized
-from reconciler.errors import ClusterError, InputError, Interrupted, Unauthorized, Untrusted
+from reconciler.errors import (
+    ClusterError,
+    InputError,
+    Interrupted,
+    ReadIncomplete,
+    Unauthorized,
+    Unreachable,
+    Untrusted,
+)
 
 PROBE: Final = "/v1/nodes"  # cheap, and every management role may read it
 STATE_ID: Final = "cluster-state-id"
@@ -164,6 +172,33 @@ class Client:
             if result.outcome is Outcome.UNAUTHORIZED or result.outcome in _LOGGED_IN:
                 return result.outcome is not Outcome.UNAUTHORIZED
         raise self._given_up(call, Result(Outcome.LOST))
+
+    def reconnect(self, port: int = 0) -> None:
+        """Come in anew, over new connections, after a change to what we come in by.
+
+        *port* is where the API should be now; it may not have moved after all, so both places are asked. Services
+        restart then: whoever does not answer, or shows another certificate, is asked again until the policy's time is
+        up. A login that is refused is not repeated. Raises what `open` does.
+        """
+        limit = self._clock() + self._policy.regain
+        attempt = 0
+        before = self._nodes.urls()
+        urls = [*dict.fromkeys([*(moved(url, port) for url in before if port), *before])]
+        while True:
+            self._exchange.drop()
+            self._nodes = Nodes(urls, self._policy, self._random)
+            try:
+                self.open()
+            except (ReadIncomplete, Unreachable, Untrusted) as error:
+                delay = self._policy.backoff(attempt, self._random)
+                attempt += 1
+                if self._clock() + delay >= limit:
+                    raise
+                self._tell("call.retried", request="a new connection", why=str(error), delay=round(delay, 3))
+                if self._sleep(delay) is True:
+                    raise Interrupted(f"{self._label}stopped before the way back in was found") from error
+            else:
+                return
 
     def close(self) -> None:
         """Close all connections."""

@@ -118,11 +118,16 @@ class Exchange:
         self, transport: httpx.BaseTransport, auth: Basic, trust: Trust, policy: Policy, redact: Callable[[str], str]
     ) -> None:
         self._auth, self._trust, self._policy, self._redact = auth, trust, policy, redact
+        self._transport = transport
         self._http = _Http(transport=transport, trust_env=False, follow_redirects=False)
 
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
+
+    def drop(self) -> None:
+        """Close what is idle; the next request opens a connection of its own."""
+        self._transport.close()
 
     def attempt(self, origin: str, call: Call, want: Want, seconds: float, login: Account | None = None) -> Result:
         """Send *call* to the node at *origin* once; takes no longer than *seconds*. *login* is somebody else's."""
@@ -222,3 +227,8 @@ def origin_of(url: str) -> str:
         return ""
     host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
     return f"https://{host}:{parsed.port or 443}"
+
+
+def moved(origin: str, port: int) -> str:
+    """Return *origin* with another port."""
+    return f"{origin.rpartition(':')[0]}:{port}"

@@ -32,6 +32,7 @@ class Policy:
     retry_after: float = 300.0
     not_member: float = 300.0  # out of rotation after "not a member of the cluster"
     breaker: float = 30.0  # open for about so long
+    regain: float = 180.0  # for a way back in after a change to it
     credential: float = 1200.0  # between two logins with a password that was refused
     stale_reads: int = 3
 

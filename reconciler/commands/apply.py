@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.manifests import Manifests
     from reconciler.plan import LiveState, Options, Plan
     from reconciler.report import Report
+    from reconciler.session import Session
 
 
 @click.command("apply")
@@ -65,7 +66,7 @@ class _Apply:
 
     def __init__(
         self,
-        session: reconcile.Session,
+        session: Session,
         screen: Console,
         output: str,
         yes: bool,
@@ -83,7 +84,7 @@ class _Apply:
         session = self.session
         reconcile.settle(session)
         manifests = declared(session.settings, files, self.screen)
-        wishes = choice(flags, session.settings)
+        wishes = choice(flags, session.settings, files)
         if self.yes:  # nobody is asked, so nothing can move in the meantime: one look, under the lock, is enough
             with session.locked(target.name for target in session.targets):
                 planned = reconcile.plan(session, manifests, wishes)

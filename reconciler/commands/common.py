@@ -15,16 +15,31 @@ import click
 from reconciler.cli import ReaderGone, say
 
 if TYPE_CHECKING:
+    from reconciler.kinds import Address
     from reconciler.manifests import Manifests
     from reconciler.plan import Options
-    from reconciler.reconcile import Session
     from reconciler.secrets import Redactor
+    from reconciler.session import Session
     from reconciler.settings import Settings
     from reconciler.telemetry import Event
 
 Decorator = Callable[[Callable[..., int]], Callable[..., int]]
 
 WIDEST = 100
+
+
+def agreed(context: click.Context, option: click.Parameter, values: Sequence[str]) -> frozenset[tuple[str, str]]:
+    """Return (address, class of impact) of each consent; no wildcards, so that nobody agrees to what nobody saw."""
+    from reconciler.vocabulary import CONSENT
+
+    found = set()
+    for value in values:
+        address, _, impact = value.rpartition("=")
+        if impact not in CONSENT or "/" not in address:
+            text = f"{value!r} is not ADDRESS=CLASS, where CLASS is one of {', '.join(CONSENT)}"
+            raise click.BadParameter(text, context, option)
+        found.add((address, impact))
+    return frozenset(found)
 
 
 def options(*each: Callable[[Any], Any]) -> Decorator:
@@ -62,11 +77,24 @@ CHOICE = (
     click.option("--exclude", "excludes", multiple=True, metavar="ADDRESS", help="All but this (repeatable)."),
     click.option("--prune", is_flag=True, help="Delete what we own and no manifest declares any more."),
     click.option(
+        "--previous",
+        metavar="REV",
+        help="With --prune: what the manifests declared at this commit counts as owned; no ledger is needed.",
+    ),
+    click.option(
         "--allow-destroy",
         "allow_destroy",
         multiple=True,
         metavar="ADDRESS",
         help="Consent to delete or replace this protected resource (repeatable).",
+    ),
+    click.option(
+        "--allow-impact",
+        "allow_impact",
+        multiple=True,
+        callback=agreed,
+        metavar="ADDRESS=CLASS",
+        help="Consent to what changing this resource does, such as Database/a=may-lose-data (repeatable).",
     ),
     click.option("--max-update-percent", type=click.IntRange(0, 100), help="Allow to update this share at once."),
     click.option(
@@ -192,7 +220,7 @@ def _warn_of_unused_projects(settings: Settings, files: Sequence[str], screen: C
 def opening(flags: Mapping[str, Any], screen: Console) -> Iterator[Session]:
     """Open a session on the chosen clusters; raises InputError where there is none."""
     from reconciler.commands.signals import leaving
-    from reconciler.reconcile import Session
+    from reconciler.session import Session
 
     loaded = load_settings(flags, screen)
     with leaving(), Session(loaded, loaded.reachable(), observe=screen.observe) as session:
@@ -201,9 +229,15 @@ def opening(flags: Mapping[str, Any], screen: Console) -> Iterator[Session]:
         yield session
 
 
-def choice(flags: Mapping[str, Any], settings: Settings) -> Options:
-    """Return what the flags say about a plan."""
+def choice(flags: Mapping[str, Any], settings: Settings, files: Sequence[str] | None = None) -> Options:
+    """Return what the flags say about a plan; of *files* (None: of a saved plan)."""
     from reconciler.plan import Options
+
+    revision = flags["previous"]
+    if revision is not None and (files is None or not flags["prune"]):
+        why = "a saved plan has its deletes already" if files is None else "it says what --prune may take; add --prune"
+        raise click.UsageError(f"--previous: {why}")
+    previous = _declared_before(settings, files, revision) if revision is not None and files is not None else ()
 
     limits = settings.limits
     if flags["max_update_percent"] is not None:
@@ -211,8 +245,32 @@ def choice(flags: Mapping[str, Any], settings: Settings) -> Options:
     return Options(
         prune=flags["prune"],
         allow_destroy=frozenset(flags["allow_destroy"]),
+        allow_impact=flags["allow_impact"],
         targets=tuple(flags["targets"]),
         excludes=tuple(flags["excludes"]),
         limits=limits,
+        previous=frozenset(previous),
         resend_secrets=frozenset(flags["resend"]),
     )
+
+
+def _declared_before(settings: Settings, files: Sequence[str], revision: str) -> Iterator[Address]:
+    """Yield what the same files and folders declared at *revision*, for the clusters of this run as they are now."""
+    from dataclasses import replace
+
+    from reconciler.kinds import load_kinds
+    from reconciler.manifests import load
+    from reconciler.source import previous
+
+    paths = list(map(Path, files)) or [folder for target in settings.targets for folder in target.manifests]
+    if "-" in files or not paths:
+        raise click.UsageError("--previous looks into git, so the manifests have to be files: name them with -f")
+    found = previous.at(revision, paths, settings.limits, settings.sources.environ.get("PATH", os.defpath))
+    targets = [
+        replace(target, manifests=tuple(found.names[folder] for folder in target.manifests) if not files else ())
+        for target in settings.targets
+    ]
+    names = [found.names[Path(file)] for file in files]
+    selected = {target.name for target in settings.selected}
+    before = load(names, load_kinds(), clusters=targets, limits=settings.limits, tree=found.tree)
+    yield from (one.address for one in before.resources if not one.absent and one.address.cluster in selected)

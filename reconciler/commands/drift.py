@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler import reconcile
+from reconciler.agent.status import DriftSince
 from reconciler.commands.common import FILES, REACH, WHERE, console, declared, format_option, opening, options
 from reconciler.diff import SECRET
-from reconciler.drift import Drift
+from reconciler.drift import Ahead, Drift
 from reconciler.kinds import MISSING
+
+if TYPE_CHECKING:
+    from reconciler.session import Session
 
 
 @click.command("drift")
@@ -27,16 +32,40 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> int:
         manifests = declared(session.settings, files, screen)
         planned = reconcile.plan(session, manifests, Options(limits=session.settings.limits))
         found = reconcile.find_drift(session, planned)
+        history = _history(session, planned, found)
     if output == "json":
-        screen.out(json.dumps([_plain(drift) for drift in found], indent=2))
+        screen.out(json.dumps([_plain(one) for one in history], indent=2))
     else:
         from reconciler.render.drift import drift_text
 
-        screen.out(drift_text(found, screen.color))
+        since = {(one.drift.address, one.drift.path): (one.since, one.who) for one in history if one.since}
+        screen.out(drift_text(found, screen.color, since))
     return 2 if found else 0
 
 
-def _plain(drift: Drift) -> dict[str, Any]:
+def _history(session: Session, planned: reconcile.Planned, found: tuple[Drift, ...]) -> tuple[DriftSince, ...]:
+    """Return *found* with since when and by whom: as an agent remembers it, else as the clusters' own logs tell it."""
+    from reconciler.agent import topics, witness
+    from reconciler.agent.history import place
+
+    ledger = session.known_ledger()
+    uids = {change.address: change.uid for change in planned.plan.changes if change.uid is not None}
+    known: dict[tuple[str, str], tuple[float, str]] = {}
+    for cluster in planned.plan.clusters:
+        facts = ledger.memory.facts(cluster, topics.DRIFT) if ledger else {}
+        known |= {(cluster, name): (fact.at, fact.content.get("who", "")) for name, fact in facts.items()}
+        mine = [one for one in found if one.address.cluster == cluster and one.ahead is not Ahead.OURS]
+        new = [one for one in mine if place(one.address, one.path) not in facts]
+        if new:
+            seen = witness.ask(session.clients()[cluster], new, uids, None)
+            known |= {(cluster, name): (one.at, one.who) for name, one in seen.items()}
+    return tuple(
+        DriftSince(one, *known.get((one.address.cluster, place(one.address, one.path)), (0.0, ""))) for one in found
+    )
+
+
+def _plain(one: DriftSince) -> dict[str, Any]:
+    drift = one.drift
     return {
         "address": str(drift.address),
         "path": drift.path,
@@ -44,6 +73,8 @@ def _plain(drift: Drift) -> dict[str, Any]:
         "why": drift.why,
         "live": _value(drift.live),
         "declared": _value(drift.declared),
+        "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.since)) if one.since else None,
+        "who": one.who or None,
     }
 
 

@@ -28,6 +28,7 @@ from reconciler.errors import ClusterError
 
 if TYPE_CHECKING:
     from reconciler.plan import Plan
+    from reconciler.session import Session
 
 
 @click.command("plan")
@@ -55,7 +56,7 @@ def command(
     screen = console(flags)
     with opening(flags, screen) as session:
         manifests = declared(session.settings, files, screen)
-        wishes = choice(flags, session.settings)
+        wishes = choice(flags, session.settings, files)
         planned = reconcile.plan(session, manifests, wishes)
         plan, refused = planned.plan, False
         if session.settings.ci if dry_run is None else dry_run:
@@ -71,7 +72,7 @@ def command(
     return 2 if detailed_exitcode and plan.changes else 0
 
 
-def _rehearsed(session: reconcile.Session, planned: reconcile.Planned, screen: Console) -> tuple[Plan, bool]:
+def _rehearsed(session: Session, planned: reconcile.Planned, screen: Console) -> tuple[Plan, bool]:
     """Return the plan with what the clusters object to among its notes, and whether they do; tell of the rest."""
     said = reconcile.rehearse(session, planned)
     count = said.asked + sum(said.unasked.values())

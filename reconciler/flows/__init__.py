@@ -8,7 +8,22 @@ from __future__ import annotations
 
 from reconciler.flows.create import create, post
 from reconciler.flows.reading import listing, one
+from reconciler.flows.regain import regaining
 from reconciler.flows.steps import Ended, Found, Task, look
 from reconciler.flows.write import Expected, delete, put, update
 
-__all__ = ["Ended", "Expected", "Found", "Task", "create", "delete", "listing", "look", "one", "post", "put", "update"]
+__all__ = [
+    "Ended",
+    "Expected",
+    "Found",
+    "Task",
+    "create",
+    "delete",
+    "listing",
+    "look",
+    "one",
+    "post",
+    "put",
+    "regaining",
+    "update",
+]

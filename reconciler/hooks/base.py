@@ -84,6 +84,8 @@ class Hook:
     stamp: Callable[[Mapping[str, Any], str], Json] | None = None  # (wire body, op id) → body that carries the op id
     complete: Callable[[Mapping[str, Any], Mapping[str, Any]], Json] = _as_it_is  # (PUT body, live wire) → PUT body
     logs_in_by: tuple[str, ...] = ()  # wire fields with which one logs in to the API as such an object
+    figures: Mapping[str, str] = field(default_factory=dict)  # what is measured → path that gives it by uid
+    api_port: str = ""  # field that holds the port of the API itself
     secret_is_so: frozenset[str] = frozenset()  # error codes that say: this secret already has that value
     unlike: Callable[[str, Mapping[str, Any]], str] = _no_reason  # (path, body sent) → why it reads back differently
     apart: frozenset[str] = frozenset()  # further fields of the spec that are no part of the object in the API

@@ -85,6 +85,7 @@ def put(writing: Writing) -> Flow[str]:
 
 HOOK = Hook(
     needs=("endpoints", "tags", "crdt_guid"),
+    figures={"used_memory": "/v1/bdbs/stats/last"},
     decode=decode,
     stamp=stamp,
     complete=complete,

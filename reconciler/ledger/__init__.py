@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.errors import LedgerError
 from reconciler.kinds import Address
 from reconciler.ledger import folder as private
 from reconciler.ledger.database import Database, Row, Statement
+from reconciler.ledger.memory import Fact, Memory
 from reconciler.ledger.records import Intent, Record, Run, to_json
 from reconciler.plan import Owned
 
@@ -27,13 +29,14 @@ if TYPE_CHECKING:
 
     from reconciler.secrets import Secret
 
-__all__ = ["Intent", "Ledger", "Record", "Run"]
+__all__ = ["Fact", "Intent", "Ledger", "Memory", "Record", "Run"]
 
 _RECORD = """
 INSERT INTO owned VALUES (:cluster, :kind, :name, :uid, :created, :fields, :secrets)
 ON CONFLICT DO UPDATE SET uid = excluded.uid, created = excluded.created, fields = excluded.fields,
                           secrets = iif(uid = excluded.uid, json_patch(secrets, excluded.secrets), excluded.secrets)
 """
+_RUNS = "SELECT runs.*, authors.who FROM runs LEFT JOIN authors ON authors.run = runs.id"
 
 
 class Ledger:
@@ -44,6 +47,7 @@ class Ledger:
         self._database = database
         self._key = key
         self._now = now
+        self.memory = Memory(database, now)
 
     @classmethod
     def open(
@@ -213,10 +217,13 @@ class Ledger:
         """Remember no cluster-state-id: the cluster was restored or rebuilt, and counts anew."""
         self._database.write(("DELETE FROM clusters WHERE name = :name", {"name": cluster}))
 
-    def start_run(self, run: str, *, revision: str = "", digest: str = "") -> None:
-        """Write that a run begins."""
+    def start_run(self, run: str, *, revision: str = "", digest: str = "", who: str = "") -> None:
+        """Write that a run begins; *who* is this account on this machine unless said otherwise."""
         statement = "INSERT INTO runs VALUES (:id, :now, NULL, :revision, :digest, '{}', '[]')"
-        self._database.write((statement, {"id": run, "now": self._now(), "revision": revision, "digest": digest}))
+        self._database.write(
+            (statement, {"id": run, "now": self._now(), "revision": revision, "digest": digest}),
+            ("INSERT INTO authors VALUES (:run, :who)", {"run": run, "who": who or private.whoami()}),
+        )
 
     def finish_run(self, run: str, counts: Mapping[str, int], outcomes: Iterable[Mapping[str, Any]]) -> None:
         """Write how a run ended."""
@@ -226,16 +233,47 @@ class Ledger:
 
     def runs(self, limit: int = 50) -> tuple[Run, ...]:
         """Return the latest runs, newest first."""
-        return tuple(map(_run, self._database.read("SELECT * FROM runs ORDER BY started DESC, id LIMIT ?", limit)))
+        return tuple(map(_run, self._database.read(f"{_RUNS} ORDER BY started DESC, id LIMIT ?", limit)))
 
     def run(self, run: str) -> Run | None:
         """Return one run."""
-        rows = self._database.read("SELECT * FROM runs WHERE id = ?", run)
+        rows = self._database.read(f"{_RUNS} WHERE id = ?", run)
         return _run(rows[0]) if rows else None
+
+    def trim(self, *, keep_runs: int, keep_seconds: float) -> None:
+        """Remove what nobody will ask for: runs beyond *keep_runs* or the time, and intents closed before that.
+
+        What is open stays, and so does a run that did not finish as long as it is young enough.
+        """
+        before = self._now() - keep_seconds
+        old_runs = (
+            "DELETE FROM runs WHERE started < :before OR id NOT IN "
+            "(SELECT id FROM runs ORDER BY started DESC, id LIMIT :keep)"
+        )
+        old_intents = (
+            "DELETE FROM intents WHERE outcome IS NOT NULL AND "
+            "(closed < :before OR run <> '' AND run NOT IN (SELECT id FROM runs))"
+        )
+        old_authors = "DELETE FROM authors WHERE run NOT IN (SELECT id FROM runs)"
+        self._database.write(
+            (old_runs, {"before": before, "keep": keep_runs}), (old_intents, {"before": before}), (old_authors, {})
+        )
+
+    def writable(self) -> bool:
+        """Say whether a record could be made durable now, by making one that says nothing."""
+        try:
+            self._database.probe()
+        except LedgerError:
+            return False
+        return True
 
     def lock(self, cluster: str, *, wait: float = 0.0) -> contextlib.AbstractContextManager[None]:
         """Hold *cluster* for this process; raises Locked after *wait* seconds."""
         return private.lock(self._folder, cluster, wait=wait)
+
+    def lease(self) -> contextlib.AbstractContextManager[None]:
+        """Be the one agent of this folder; raises Locked where another one is."""
+        return private.lock(self._folder, " agent", busy="the clusters of this state folder are kept by")  # no cluster
 
 
 def _record(record: Record) -> Statement:
@@ -275,4 +313,5 @@ def _run(row: Row) -> Run:
         digest=row["digest"],
         counts=json.loads(row["counts"]),
         outcomes=tuple(json.loads(row["outcomes"])),
+        who=row["who"] or "",
     )

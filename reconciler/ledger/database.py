@@ -29,6 +29,13 @@ CREATE TABLE runs (id TEXT PRIMARY KEY, started REAL NOT NULL, finished REAL, re
                    digest TEXT NOT NULL, counts TEXT NOT NULL, outcomes TEXT NOT NULL);
 CREATE TABLE clusters (name TEXT PRIMARY KEY, state_id INTEGER NOT NULL);
 """
+# Came later; a version that does not know it reads the file all the same, so the number of the format stays.
+_LATER = """
+CREATE TABLE IF NOT EXISTS memory (cluster TEXT, topic TEXT, name TEXT, at REAL NOT NULL, content TEXT NOT NULL,
+                                   PRIMARY KEY (cluster, topic, name)) WITHOUT ROWID
+"""
+# Came later: who began a run. A version that does not know it reads the file all the same, so the format stays 1.
+_AUTHORS = "CREATE TABLE IF NOT EXISTS authors (run TEXT PRIMARY KEY, who TEXT NOT NULL) WITHOUT ROWID"
 
 Statement = tuple[str, Mapping[str, Any]]
 Row = Mapping[str, Any]
@@ -113,6 +120,10 @@ class Database:
         if ticket.error is not None:
             raise self._explained(ticket.error) from ticket.error
 
+    def probe(self) -> None:
+        """Commit something durable that changes nothing; raises as `write` does."""
+        self.write((f"PRAGMA user_version = {VERSION}", {}))
+
     def _commit(self, batch: list[_Ticket]) -> None:
         try:
             with self._transaction():
@@ -147,6 +158,8 @@ class Database:
             raise LedgerCorrupt(self._damaged(verdict))
         if self.read_only and self.path.exists():
             self._check_version()
+            if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'authors'").fetchone():
+                self._connection.execute(_AUTHORS.replace("TABLE", "TEMP TABLE", 1))
             return
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
@@ -157,6 +170,8 @@ class Database:
                         self._connection.execute(statement)
                     self._connection.execute(f"PRAGMA user_version = {VERSION}")
         self._check_version()
+        self._connection.execute(_LATER)
+        self._connection.execute(_AUTHORS)
 
     def _check_version(self) -> None:
         if self._version() != VERSION:

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pwd
 import re
 import socket
 import stat
@@ -51,6 +52,15 @@ def prepare(folder: Path, *, read_only: bool = False) -> None:
         os.close(handle)
     if not read_only and not os.path.lexists(folder / ".gitignore"):
         write_once(folder / ".gitignore", b"*\n")
+
+
+def whoami() -> str:
+    """Return the account and the machine that we run as."""
+    try:
+        account = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's account need not have a name
+        account = f"uid {os.geteuid()}"
+    return f"{account}@{socket.gethostname()}"
 
 
 def _check_owner(found: os.stat_result, path: Path) -> None:
@@ -129,8 +139,12 @@ def lock(
     wait: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    busy: str = "",
 ) -> Iterator[None]:
-    """Hold the lock of one cluster; it dies with the process. Raises Locked after *wait* seconds."""
+    """Hold the lock of one cluster; it dies with the process. Raises Locked after *wait* seconds.
+
+    *busy* is what is said then, up to who it is; else that the cluster is being changed.
+    """
     readable = re.sub(r"[^A-Za-z0-9.-]", "_", cluster)[:40]
     path = folder / f"{readable}-{hashlib.sha256(cluster.encode()).hexdigest()[:12]}.lock"
     handle = open_private(path)
@@ -139,7 +153,7 @@ def lock(
         while not _try_lock(handle):
             if clock() >= deadline:
                 holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
-                raise Locked(f"cluster {cluster!r} is being changed by {holder}; wait until it is done")
+                raise Locked(f"{busy or f'cluster {cluster!r} is being changed by'} {holder}; wait until it is done")
             sleep(_POLL)
         with contextlib.suppress(OSError):  # who holds it is a courtesy: a full disk must not decide about the lock
             os.ftruncate(handle, 0)

@@ -58,3 +58,4 @@ class Run(NamedTuple):
     digest: str  # of the plan
     counts: Mapping[str, int]
     outcomes: tuple[Mapping[str, Any], ...]
+    who: str = ""  # the account and the machine that began it

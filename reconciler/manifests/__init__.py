@@ -1,13 +1,13 @@
 """YAML to resources: what is declared for each cluster, checked, in canonical form, with places.
 
-Called by the use cases of `reconcile` and by `validate`. Reads files and nothing else of the world; knows nothing of
-live state. Everything that is wrong is collected and raised once, in reading order.
+Called by the use cases of `reconcile` and by `validate`. Reads files, or what a source read of them (`Tree`), and
+nothing else of the world; knows nothing of live state. Everything that is wrong is collected and raised once, in
+reading order.
 """
 
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,12 @@ from reconciler.manifests.layers import Draft, Key, check_clusters, stack
 from reconciler.manifests.references import Declared, check_away
 from reconciler.manifests.rules import check_metadata, check_renames, warnings_of
 from reconciler.manifests.spans import check_members, check_places, is_elsewhere
+from reconciler.manifests.trees import Tree, TreeFiles
 from reconciler.settings import Limits, Target
 from reconciler.strictyaml import Document, Place
 from reconciler.validation import Validator
 
-__all__ = ["Manifests", "Resource", "load"]
+__all__ = ["Manifests", "Resource", "Tree", "load"]
 
 _MOST_PROBLEMS = 1_000
 _ANYWHERE = Target(name="", urls=(), username="", password={})  # where no cluster is configured: enough to validate
@@ -44,6 +45,8 @@ class Resource:
     ignore: tuple[str, ...]
     labels: Mapping[str, str]
     place: Callable[[strictyaml.Path], Place]  # of a path in the manifest, such as ("spec", "memory_size")
+    suspended: bool = False  # left alone for now
+    allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
 
 
 class Manifests(NamedTuple):
@@ -68,16 +71,18 @@ def load(
     clusters: Sequence[Target] = (),
     limits: Limits | None = None,
     stdin: BinaryIO | None = None,
+    tree: Tree | None = None,
 ) -> Manifests:
     """Return what is declared for *clusters* (all that are configured).
 
     *paths* are files, folders, or `-` for standard input; together they are one layer of every cluster. Without any,
-    each cluster has the layers of its own configuration. Raises InputError with every problem.
+    each cluster has the layers of its own configuration. With *tree* all of them are names in it, and the file system
+    is not looked at. Raises InputError with every problem.
     """
     collecting = gc.isenabled()
     gc.disable()  # nothing of the many small values made here is garbage
     try:
-        return _Loader(kinds, clusters or (_ANYWHERE,), limits or Limits(), stdin).load(paths)
+        return _Loader(kinds, clusters or (_ANYWHERE,), limits or Limits(), stdin, tree).load(paths)
     finally:
         if collecting:
             gc.enable()
@@ -85,7 +90,12 @@ def load(
 
 class _Loader:
     def __init__(
-        self, kinds: Mapping[str, Kind], clusters: Sequence[Target], limits: Limits, stdin: BinaryIO | None
+        self,
+        kinds: Mapping[str, Kind],
+        clusters: Sequence[Target],
+        limits: Limits,
+        stdin: BinaryIO | None,
+        tree: Tree | None,
     ) -> None:
         self.kinds = kinds
         self.clusters = clusters
@@ -94,7 +104,7 @@ class _Loader:
         self.warnings: list[Problem] = []
         self.used: set[int] = set()  # ids of documents that some cluster took
         self.unresolved: list[tuple[Problem, bool]] = []  # and whether a name nearly matches
-        self.files = Files(limits, self.problems, stdin)
+        self.files = Files(limits, self.problems, stdin) if tree is None else TreeFiles(tree, limits, self.problems)
         self.layers: dict[str, list[Draft]] = {}
         self.checked: dict[tuple[int, ...], _Checked] = {}
         self.envelope = envelope_validator()
@@ -165,7 +175,7 @@ class _Loader:
         for path in paths:
             found = self.layer(path)
             if len(paths) > 1:
-                real = {file: os.path.realpath(file) for file in {draft.documents[0].file for draft in found}}
+                real = {file: self.files.identity(file) for file in {draft.documents[0].file for draft in found}}
                 found = [draft for draft in found if real[draft.documents[0].file] not in seen]
                 seen.update(real.values())
             drafts += found
@@ -260,4 +270,6 @@ def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> 
         tuple(metadata.get("ignore", ())),
         metadata.get("labels", {}),
         draft.locate,
+        suspended=metadata.get("suspend", False),
+        allow=tuple(sorted(metadata.get("allow", ()))),
     )

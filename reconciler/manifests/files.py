@@ -46,18 +46,22 @@ class Files:
         """Return the manifest files at *path*: a folder, a file, or `-` for standard input."""
         if path == STDIN:
             stream = self.stdin or sys.stdin.buffer
-            return [self._counted(STDIN_NAME, stream.read(self.limits.file_size + 1))]
+            return [self.counted(STDIN_NAME, stream.read(self.limits.file_size + 1))]
         name = os.fspath(path)
         try:
             is_folder = stat.S_ISDIR(os.stat(name).st_mode)
             texts = list(self._walked(name)) if is_folder else [self._read(name, os.O_RDONLY)]
         except OSError as error:
-            self._complain(error.filename or name, (error.strerror or str(error)).lower(), "check the path")
+            self.complain(error.filename or name, (error.strerror or str(error)).lower(), "check the path")
             return []
         if is_folder and not texts:
             hint = f"they are files that end in {' or '.join(ENDINGS)}; symbolic links and hidden files are not read"
-            self._complain(name, "no manifests found", hint)
+            self.complain(name, "no manifests found", hint)
         return texts
+
+    def identity(self, file: str) -> str:
+        """Return what is the same for two names of one file."""
+        return os.path.realpath(file)
 
     def _walked(self, folder: str) -> Iterator[Text]:
         with os.scandir(folder) as scan:
@@ -76,20 +80,22 @@ class Files:
             data = file.read(self.limits.file_size + 1) or b""
             while len(data) <= self.limits.file_size and (more := file.read(self.limits.file_size + 1 - len(data))):
                 data += more
-        return self._counted(name, data)
+        return self.counted(name, data)
 
-    def _counted(self, name: str, data: bytes) -> Text:
+    def counted(self, name: str, data: bytes) -> Text:
+        """Return a file that was read; raises Full where all of them together are too much."""
         self.order.setdefault(name, len(self.order))
         self._total += len(data)
         if len(self.order) > self.limits.files:
             hint = "put several documents in a file, or raise limits.files in the project file"
-            self._complain(name, f"more than {self.limits.files:,} files", hint)
+            self.complain(name, f"more than {self.limits.files:,} files", hint)
             raise Full
         if self._total > self.limits.total_size:
             message = f"the manifests together are over the limit of {self.limits.total_size:,} bytes"
-            self._complain(name, message, "raise limits.totalSize in the project file")
+            self.complain(name, message, "raise limits.totalSize in the project file")
             raise Full
         return Text(name, data)
 
-    def _complain(self, name: str, message: str, hint: str = "") -> None:
+    def complain(self, name: str, message: str, hint: str = "") -> None:
+        """Note what is wrong with a whole file or folder."""
         self.problems.append(Problem(name, 0, 0, "", message, hint))

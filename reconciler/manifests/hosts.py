@@ -22,7 +22,6 @@ from reconciler.settings import Target
 from reconciler.strictyaml import Path, shown
 
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
-_NO_URL = ("pem", "user-name")  # formats of text that may hold a secret and is no address
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+\Z")
 
 # Where clouds answer a machine's questions about itself, credentials included.
@@ -52,7 +51,7 @@ def _urls(field: Field, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, dict):
         for name in sorted(value.keys() & field.properties.keys()):
             yield from _urls(field.properties[name], value[name], (*path, name))
-    elif field.embeds_secret and field.format not in _NO_URL and isinstance(value, str):
+    elif field.embeds_secret and field.format != "user-name" and isinstance(value, str):
         yield path, value
     elif field.format == "endpoint" and isinstance(value, str):
         yield path, f"//{value}"

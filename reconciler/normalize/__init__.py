@@ -105,7 +105,8 @@ def comparable(kind: Kind, spec: Mapping[str, Any]) -> Mapping[str, Any]:
 def hidden_values(kind: Kind, spec: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield (path, value) of each declared secret and write-only value of canonical *spec*, in a stable order.
 
-    The paths count items: `password`, `backup_location.secret_access_key`, `replica_sources[0].uri`.
+    The paths name items, or count them where they have no key: `password`, `backup_location.secret_access_key`,
+    `instances[cluster=dc1].credentials.password`, `replica_sources[0].uri`.
     """
     hidden = _shape(kind).hidden
     for name in sorted(spec):
@@ -154,12 +155,9 @@ def _shown(field: Field, value: Any) -> Any:
         return [shown for item in value if (shown := _shown(field.items, item)) is not MISSING]
     if field.properties and type(value) is dict:
         below = field.properties
-        out = {
-            name: shown
-            for name, item in value.items()
-            if (shown := _shown(below[name], item) if name in below else item) is not MISSING
-        }
-        return out if out or not value else MISSING  # an object of secrets alone shows nothing of itself
+        out = {name: _shown(below[name], item) if name in below else item for name, item in value.items()}
+        # An object of secrets alone shows nothing of itself.
+        return {name: shown for name, shown in out.items() if shown is not MISSING and (shown != {} or not value[name])}
     return value
 
 
@@ -170,7 +168,8 @@ def _hidden_below(field: Field, path: str, value: Any) -> Iterator[tuple[str, An
         yield path, value
     elif field.items is not None and type(value) is list:
         for index, item in enumerate(value):
-            yield from _hidden_below(field.items, f"{path}[{index}]", item)
+            named = label(field, item) if field.key and isinstance(item, Mapping) else f"[{index}]"
+            yield from _hidden_below(field.items, path + named, item)
     elif field.properties and type(value) is dict:
         for name in sorted(value.keys() & field.properties.keys()):
             yield from _hidden_below(field.properties[name], f"{path}.{name}", value[name])

@@ -30,8 +30,9 @@ from reconciler.plan.decide import decide, follow_renames, leave, repoint
 from reconciler.plan.desk import Desk
 from reconciler.plan.fitting import check_versions, compare_schemas
 from reconciler.plan.graph import WRITES, Draft, break_rings, order, references
-from reconciler.plan.limits import check
-from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json
+from reconciler.plan.impacts import Impacted, missing_consent, undecided
+from reconciler.plan.limits import check, quoted
+from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json, worsened
 from reconciler.plan.referred import hold_referred
 from reconciler.plan.selection import select
 from reconciler.plan.spans import hold_absent, moves
@@ -44,6 +45,7 @@ __all__ = [
     "Action",
     "Change",
     "Consent",
+    "Impacted",
     "Limits",
     "LiveObject",
     "LiveState",
@@ -56,8 +58,12 @@ __all__ = [
     "digest",
     "from_json",
     "make_plan",
+    "missing_consent",
     "moved",
+    "quoted",
     "to_json",
+    "undecided",
+    "worsened",
 ]
 
 
@@ -240,4 +246,6 @@ def _numbered(number: int, draft: Draft, after: tuple[int, ...]) -> Change:
         renamed_from=draft.renamed_from,
         created=live.created if live is not None else "",
         consent=draft.consent,
+        impacts=draft.impacts,
+        allowed=draft.resource.allow if draft.impacts and draft.resource is not None else (),
     )

@@ -10,25 +10,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.diff import SECRET, FieldChange, masked
-from reconciler.kinds import MISSING, Field, Impact, Kind
+from reconciler.kinds import MISSING, Field, Kind
 from reconciler.normalize import canonical, hidden_values, is_value_from, label
 
 Spec = Mapping[str, Any]
 
 _NAME = re.compile(r"[^.\[]+")
 _ITEM = re.compile(r"\[(?:[^\]]|\](?![.\[]|\Z))*\]")  # a label may hold brackets of its own
-
-_IMPACT_WORDS = {
-    "new-connections": "new connections behave differently; clients must follow",
-    "drops-clients": "connected clients are dropped",
-    "restart": "takes effect with a restart",
-    "resharding": "data moves between shards; it takes long and cannot be stopped",
-    "failover": "causes a failover",
-    "may-lose-data": "data may be lost",
-    "loses-data": "data is lost",
-    "irreversible": "cannot be undone",
-    "may-cut-off": "may cut off this tool's own access",
-}
 
 
 def without_ignored(spec: Spec, ignore: tuple[str, ...]) -> Spec:
@@ -74,7 +62,7 @@ def options_for(kind: Kind, spec: Spec, names: set[str]) -> set[str]:
 
 def goes_back(kind: Kind, change: FieldChange) -> bool:
     """Say whether what only grows would shrink: a smaller number, an older version, true to false."""
-    along = [*fields_along(kind, change.path)]
+    along = [field for _, field in fields_along(kind, change.path)]
     if not along or not along[-1].only_grows:
         return False
     before, after = (tuple(map(int, re.findall(r"\d+", v))) if type(v) is str else v for v in change[1:])
@@ -147,15 +135,15 @@ def top(path: str) -> str:
     return path.partition(".")[0].partition("[")[0]
 
 
-def fields_along(kind: Kind, path: str) -> Iterator[Field]:
-    """Yield the fields that *path* goes through, from the top, also through items of keyed lists."""
+def fields_along(kind: Kind, path: str) -> Iterator[tuple[str, Field]]:
+    """Yield (path, field) of what *path* goes through, from the top, also through items of keyed lists."""
     fields, rest = kind.fields, path
     while rest:
         name = _NAME.match(rest)
         if name is None or name[0] not in fields:
             return
         field, rest = fields[name[0]], rest[name.end() :]
-        yield field
+        yield path[: len(path) - len(rest)], field
         item = _ITEM.match(rest)
         if item is not None and field.items is not None:
             field, rest = field.items, rest[item.end() :]
@@ -164,7 +152,7 @@ def fields_along(kind: Kind, path: str) -> Iterator[Field]:
 
 def immutable_field(kind: Kind, change: FieldChange) -> str:
     """Return the name of the field that *change* would have to change and that cannot be, "" for none."""
-    along = [*fields_along(kind, change.path)]
+    along = [field for _, field in fields_along(kind, change.path)]
     return "" if along and along[-1].changeable else next((field.name for field in along if field.immutable), "")
 
 
@@ -173,29 +161,6 @@ def secrets_sent(kind: Kind, body: Spec, shown: set[str]) -> Iterator[FieldChang
     for path, value in hidden_values(kind, body):
         if path not in shown and is_value_from(value) and not kind.fields[top(path)].lists_secrets:
             yield FieldChange(path, SECRET, SECRET)
-
-
-def impacts_of(kind: Kind, change: FieldChange) -> Iterator[str]:
-    """Yield what *change* does to traffic or data beyond its value, in words."""
-    path = ""
-    for field in fields_along(kind, change.path):
-        path += f".{field.name}" if path else field.name
-        for impact in field.impacts:
-            if impact.impact in _IMPACT_WORDS and _happens(impact, change):
-                words = _IMPACT_WORDS[impact.impact]
-                yield f"{path}: {words}" + (f" ({impact.why})" if impact.why else "")
-
-
-def _happens(impact: Impact, change: FieldChange) -> bool:
-    if impact.to and change.after not in impact.to:
-        return False
-    if not impact.when:
-        return True
-    try:
-        grows = change.after > change.before
-    except TypeError:
-        return True  # not comparable: better one warning too many
-    return bool(grows == (impact.when == "increase"))
 
 
 def warnings_of(kind: Kind, body: Spec) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from reconciler.diff import FieldChange
 from reconciler.kinds import Address
+from reconciler.plan.impacts import CUTS_OFF, Impacted, count, missing_consent
 from reconciler.serverschema import Served
 from reconciler.versions import Version
 
@@ -45,6 +46,7 @@ class LiveObject:
     status: str = ""  # the kind's wait field, as "active"; "" for kinds without one
     builtin: bool = False
     owner: str = ""  # who else manages it, such as "a Kubernetes operator"; "" = nobody that we know of
+    ourselves: bool = False  # this tool logs in as it
     operation: str = ""  # op id that our create put on it, "" = none
     created: str = ""  # the server's created_time; part of its identity
     addresses: tuple[str, ...] = ()  # HOST:PORT under which clients reach it
@@ -72,6 +74,11 @@ class LiveState:
     notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
     version: Version | None = None  # what it runs; None where it does not say
     schemas: Mapping[str, Served] = field(default_factory=dict)  # by kind: what it says of such objects itself
+    measured: Mapping[tuple[str, int | str], Mapping[str, float]] = field(default_factory=dict)  # by kind, uid; figure
+
+    def figures(self, kind: str, uid: int | str) -> Mapping[str, float]:
+        """Return what was measured of one object, by name."""
+        return self.measured.get((kind, uid), {})
 
 
 class Owned(NamedTuple):
@@ -105,10 +112,12 @@ class Options:
 
     prune: bool = False  # delete what we own and nobody declares any more
     allow_destroy: frozenset[str] = frozenset()  # addresses whose delete or replacement is agreed to
+    allow_impact: frozenset[tuple[str, str]] = frozenset()  # (address, class of impact) that is agreed to
     targets: tuple[str, ...] = ()  # only these and what they need; names may hold * and ?
     excludes: tuple[str, ...] = ()
     limits: Limits = field(default_factory=UsualLimits)
     resend_secrets: frozenset[str] = frozenset()  # addresses whose secrets are sent although they seem unchanged
+    previous: frozenset[Address] = frozenset()  # declared by an earlier revision: ours, if `prune` finds no manifest
     pinned_ports: Mapping[Address, int] = field(default_factory=dict)  # chosen earlier, for creates still under way
 
 
@@ -129,6 +138,23 @@ class Change:
     renamed_from: str = ""  # the live name; the body has no name, the address has the new one
     created: str = ""  # the live object's created_time; with its uid, its identity
     consent: Consent = Consent.NOTHING
+    impacts: tuple[Impacted, ...] = ()  # what it does to traffic, data and our own access; the worst first
+    allowed: tuple[str, ...] = ()  # classes of impact that its manifest agrees to
+
+    @property
+    def impact(self) -> str:
+        """The worst that it does: a class of `vocabulary.IMPACTS`."""
+        return self.impacts[0].impact if self.impacts else "none"
+
+    @property
+    def cuts_off(self) -> bool:
+        """Whether this tool may lose its own access by it: it is done last, and alone on its cluster."""
+        return any(one.impact == CUTS_OFF for one in self.impacts)
+
+    @property
+    def unconsented(self) -> tuple[str, ...]:
+        """The classes that somebody must still agree to by name; what befalls a whole object is about `consent`."""
+        return missing_consent((one for one in self.impacts if one.field), self.allowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +171,8 @@ class Plan:
     def held(self) -> int:
         """How many objects are left alone, and so may not be as declared."""
         return len({note.address for note in self.notes if note.level == "held"})
+
+    @property
+    def impact(self) -> dict[str, int]:
+        """How many changes do what, by class, the worst first; a change that does two things counts in both."""
+        return count(change.impacts for change in self.changes)

@@ -17,7 +17,6 @@ from reconciler.plan.bodies import (
     create_fields,
     goes_back,
     immutable_field,
-    impacts_of,
     options_for,
     secrets_sent,
     top,
@@ -27,6 +26,7 @@ from reconciler.plan.bodies import (
 from reconciler.plan.changes import Action, Consent, LiveObject, Owned
 from reconciler.plan.desk import Desk
 from reconciler.plan.graph import Draft, references
+from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
 from reconciler.plan.spans import check_new, consent_to_leave, moved_home
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ def decide(desk: Desk, resource: Resource) -> Draft | None:
     if address in desk.held or (address._replace(name="") in desk.held and not desk.named(address)):
         if address not in desk.held:
             desk.hold(address, "an object of this kind could not be read: it might be this one")
+        return None
+    if resource.suspended:
+        desk.hold(address, "suspended in its manifest; take out metadata.suspend to go on with it")
         return None
     found, renamed_from = desk.named(address), ""
     if resource.renamed_from:
@@ -100,7 +103,12 @@ def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft
             return None
         return Draft(Action.FORGET, address, kind, live=live, why=reason)
     consent = Consent.CONTRADICTION if resource.protect else Consent.NOTHING
-    return _delete(address, kind, live, "declared absent", consent)
+    draft = _delete(address, kind, live, "declared absent", consent)
+    draft.resource = resource
+    if kind.singleton:  # its settings go back to what they were at first: each of them is a change
+        back = [FieldChange(name, value, kind.fields[name].default) for name, value in sorted(live.spec.items())]
+        draft.impacts = ordered({*draft.impacts, *impacts_of(kind, address.name, back, {}, {})})
+    return draft
 
 
 def _stays(kind: Kind, live: LiveObject) -> str:
@@ -111,7 +119,9 @@ def _stays(kind: Kind, live: LiveObject) -> str:
 
 
 def _delete(address: Address, kind: Kind, live: LiveObject, why: str, consent: Consent) -> Draft:
-    return Draft(Action.DELETE, address, kind, live=live, rests_on=dict(live.spec), why=why, consent=consent)
+    lost = (Impacted(LOSES, "", "all that it holds"),) if kind.protect else ()
+    rests_on = dict(live.spec)
+    return Draft(Action.DELETE, address, kind, live=live, rests_on=rests_on, why=why, consent=consent, impacts=lost)
 
 
 def leave(desk: Desk, resources: Mapping[Address, Resource]) -> Iterator[Draft]:
@@ -170,7 +180,10 @@ def _create(desk: Desk, resource: Resource) -> Draft | None:
     body = _full_body(desk, resource)
     if body is None:
         return None
-    return Draft(Action.CREATE, address, kind, fields=create_fields(body), body=body, resource=resource)
+    fields = create_fields(body)
+    # What is made new has nothing to lose; the one object of a singleton changes what the cluster did without it.
+    impacts = impacts_of(kind, address.name, fields, body, {}) if kind.singleton else ()
+    return Draft(Action.CREATE, address, kind, fields=fields, body=body, resource=resource, impacts=impacts)
 
 
 def _full_body(desk: Desk, resource: Resource, live: LiveObject | None = None) -> dict[str, Any] | None:
@@ -221,7 +234,7 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
     names |= options_for(kind, spec, names)
     body = update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
     fields += secrets_sent(kind, body, {change.path for change in fields})
-    _warn_of_update(desk, resource, kind, body, fields)
+    _warn_of_update(desk, resource, kind, body)
     if renamed_from:
         fields.append(FieldChange("name", renamed_from, address.name))
     elif not fields:
@@ -230,6 +243,7 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
     shown = tuple(sorted(fields, key=lambda change: change.path))
     check_new(desk, resource, live)
     consent, why = consent_to_leave(desk, resource, live, [top(change.path) for change in fields])
+    figures = desk.live[address.cluster].figures(kind.name, live.uid)
     return Draft(
         Action.UPDATE,
         address,
@@ -240,6 +254,7 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
         resource=resource,
         rests_on={name: live.spec[name] for name in sorted(body) if name in live.spec},
         renamed_from=renamed_from,
+        impacts=desk.reaching_us(address.cluster, live, impacts_of(kind, address.name, fields, body, figures)),
         consent=consent,
         why=why,
     )
@@ -254,12 +269,8 @@ def _implied(kind: Kind, spec: Mapping[str, Any], live: LiveObject, names: set[s
     ]
 
 
-def _warn_of_update(
-    desk: Desk, resource: Resource, kind: Kind, body: Mapping[str, Any], fields: list[FieldChange]
-) -> None:
+def _warn_of_update(desk: Desk, resource: Resource, kind: Kind, body: Mapping[str, Any]) -> None:
     address = resource.address
-    for text in sorted({text for change in fields for text in impacts_of(kind, change)}):
-        desk.warn(address, text)
     for text in warnings_of(kind, body):
         desk.warn(address, text)
     for path, value in hidden_values(kind, body):
@@ -324,8 +335,7 @@ def _replace(
     ]
     fields += secrets_sent(kind, body, before)
     protected = resource.protect if resource.protect is not None else kind.protect
-    if kind.protect:
-        desk.warn(address, "replacing it loses all that it holds, and every setting that is not declared")
+    lost = "all that it holds, and every setting that is not declared"
     return Draft(
         Action.REPLACE,
         address,
@@ -337,6 +347,7 @@ def _replace(
         rests_on=dict(live.spec),
         why=f"{', '.join(fixed)} cannot be changed",
         consent=Consent.ALLOW_DESTROY if protected else Consent.NOTHING,
+        impacts=(Impacted(LOSES, "", lost),) if kind.protect else (),
     )
 
 

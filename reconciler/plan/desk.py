@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import Problem
-from reconciler.kinds import Address, Kind
+from reconciler.kinds import Address, Kind, referring
 from reconciler.normalize import canonical_live
 from reconciler.plan.bodies import top, without_ignored
 from reconciler.plan.changes import LiveObject, LiveState, Note, Options, Owned
-from reconciler.plan.graph import Ref, with_names
+from reconciler.plan.graph import Ref, references, refers_to, with_names
+from reconciler.plan.impacts import CUTS_OFF, Impacted
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -77,6 +78,19 @@ class Desk:
             return live.spec
         kind = self.kinds[live.kind]
         return canonical_live(kind, with_names(kind, live.spec, names))
+
+    def reaching_us(self, cluster: str, live: LiveObject, found: tuple[Impacted, ...]) -> tuple[Impacted, ...]:
+        """Return *found* without the loss of our own access where what we log in as is known not to use *live*."""
+        if not any(one.impact == CUTS_OFF for one in found):
+            return found
+        ours = [one for items in self.live[cluster].objects.values() for one in items if one.ourselves]
+        for one in ours:
+            kind = self.kinds[one.kind]
+            carriers = {name for name, field in referring.of(kind).items() if refers_to(field, live.kind)}
+            uses = {(ref.kind, ref.name) for ref in references(kind, one.spec)}
+            if not carriers or carriers - one.spec.keys() or (live.kind, live.name) in uses:
+                return found
+        return tuple(one for one in found if one.impact != CUTS_OFF) if ours else found
 
     def hold(self, address: Address, reason: str) -> None:
         """Note that *address* is left alone, and why."""

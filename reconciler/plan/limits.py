@@ -5,17 +5,23 @@ A plan over a limit is still a plan: it can be shown, so that the user sees what
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
+from collections.abc import Iterator
 
-from reconciler.errors import DestroyProtected, PlanTooLarge
+from reconciler.errors import DestroyProtected, ImpactRefused, PlanTooLarge, Refused
+from reconciler.kinds import Address
 from reconciler.plan.changes import Action, Change, Consent, Options, Plan
+from reconciler.plan.impacts import missing_consent
 
 
 def check(plan: Plan, options: Options) -> None:
-    """Raise DestroyProtected or PlanTooLarge where *plan* does more than *options* allow."""
-    refused = [text for change in plan.changes if (text := _needs_consent(plan, change, options))]
-    if refused:
-        raise DestroyProtected("\n".join(refused))
+    """Raise DestroyProtected, ImpactRefused or PlanTooLarge where *plan* does more than *options* allow."""
+    destroys = [text for change in plan.changes if (text := _needs_consent(plan, change, options))]
+    harms = [text for change in plan.changes for text in _harms(plan, change, options)]
+    if destroys or harms:
+        kind: type[Refused] = DestroyProtected if destroys else ImpactRefused
+        raise kind("\n".join([*destroys, *harms]))
     limits = options.limits
     changed = Counter(
         change.address.cluster
@@ -37,10 +43,7 @@ def _needs_consent(plan: Plan, change: Change, options: Options) -> str:
         return ""
     if change.consent is Consent.CONTRADICTION:
         return f"{change.address} is declared absent and protected at once; take one of the two out of its manifest"
-    names = {str(change.address)}
-    if len(plan.clusters) <= 1:
-        names.add(str(change.address._replace(cluster="")))
-    if names & options.allow_destroy:
+    if _names(plan, change) & options.allow_destroy:
         return ""
     verb = change.action.name.lower()
     reason = f" ({change.why})" if change.why else ""
@@ -48,3 +51,27 @@ def _needs_consent(plan: Plan, change: Change, options: Options) -> str:
     if change.action is Action.DELETE:
         way += " or a manifest with state: absent"
     return f"the plan would {verb} {change.address}{reason}, which is protected; to agree, use {way}"
+
+
+def _harms(plan: Plan, change: Change, options: Options) -> Iterator[str]:
+    """Yield what a change does that somebody must agree to by name, and how."""
+    names = _names(plan, change)
+    given = {impact for name, impact in options.allow_impact if name in names}
+    fields = [one for one in change.impacts if one.field]
+    for impact in missing_consent(fields, given.union(change.allowed)):
+        what = "; ".join(str(one) for one in fields if one.impact == impact)
+        yield (
+            f"the plan would {change.action.name.lower()} {change.address}, which {what}; to agree, use "
+            f"--allow-impact {quoted(change.address, impact)}, or metadata.allow: [{impact}] in its manifest"
+        )
+
+
+def quoted(address: Address, impact: str) -> str:
+    """Return the consent to *impact* of *address* as one word of a shell."""
+    return shlex.quote(f"{address}={impact}")
+
+
+def _names(plan: Plan, change: Change) -> set[str]:
+    """Return how people may name what *change* is about; without its cluster where there is one only."""
+    names = {str(change.address)}
+    return names | {str(change.address._replace(cluster=""))} if len(plan.clusters) <= 1 else names

@@ -12,10 +12,11 @@ from typing import Any
 
 from reconciler.diff import SECRET, FieldChange
 from reconciler.errors import InputError, Problem
-from reconciler.kinds import MISSING, Address
+from reconciler.kinds import MISSING, Address, Kind
 from reconciler.plan.changes import Action, Change, Consent, LiveObject, LiveState, Note, Plan
+from reconciler.plan.impacts import RANK, Impacted, worse
 
-FORMAT = "reconciler-plan/1"
+FORMAT = "reconciler-plan/2"
 _SECRET_MARK = {"$secret": True}  # no spec can hold it: no schema has a field of that name
 
 
@@ -81,6 +82,19 @@ def moved(plan: Plan, live: Mapping[str, LiveState]) -> list[tuple[Address, str,
     return differences
 
 
+def worsened(
+    plan: Plan, live: Mapping[str, LiveState], kinds: Mapping[str, Kind]
+) -> Iterator[tuple[Address, str, Any, Any]]:
+    """Yield (address, field, planned, now) where by what is measured now a change does more than was planned."""
+    for change in plan.changes:
+        state = live.get(change.address.cluster)
+        if change.action is Action.UPDATE and change.uid is not None and state is not None:
+            figures = state.figures(change.address.kind, change.uid)
+            kind = kinds[change.address.kind]
+            for one in worse(kind, change.address.name, change.fields, change.impacts, figures):
+                yield change.address, one.field, "harmless", one.impact
+
+
 def _moved(change: Change, found: LiveObject | None) -> Iterator[tuple[Address, str, Any, Any]]:
     address = change.address
     if found is None:
@@ -109,6 +123,7 @@ def _plain(plan: Plan) -> dict[str, Any]:
         "notes": [{"level": n.level, "address": _plain_address(n.address), "message": n.message} for n in plan.notes],
         "unchanged": plan.unchanged,
         "present": dict(plan.present),
+        "impact": plan.impact,
     }
 
 
@@ -127,6 +142,8 @@ def _plain_change(change: Change) -> dict[str, Any]:
         "why": change.why,
         "renamed_from": change.renamed_from,
         "consent": change.consent.value,
+        "impacts": [one._asdict() for one in change.impacts],
+        "allowed": list(change.allowed),
     }
 
 
@@ -177,6 +194,8 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             raise ValueError(f"change {number} does not fit the others")
         if not isinstance(change.body, dict) or not isinstance(change.rests_on, dict | None):
             raise ValueError(f"change {number} has no fields where some should be")
+        if any(one.impact not in RANK for one in change.impacts):
+            raise ValueError(f"change {number} does what nobody knows")
     return plan
 
 
@@ -189,6 +208,8 @@ def _change(plain: Mapping[str, Any]) -> Change:
             "fields": tuple(_field(field) for field in plain["fields"]),
             "after": tuple(plain["after"]),
             "consent": Consent(plain["consent"]),
+            "impacts": tuple(Impacted(**one) for one in plain["impacts"]),
+            "allowed": tuple(plain["allowed"]),
         }
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -17,8 +18,15 @@ _WHERE = {Ahead.THEIRS: "on the cluster", Ahead.OURS: "in the manifests", Ahead.
 _STYLES = {Ahead.THEIRS: "-", Ahead.OURS: "+", Ahead.BOTH: "~"}
 
 
-def drift_text(found: Sequence[Drift], color: bool = False) -> str:
-    """Return *found* as text that ends with its summary line."""
+def drift_text(
+    found: Sequence[Drift],
+    color: bool = False,
+    since: Mapping[tuple[Address, str], tuple[float, str]] | None = None,
+) -> str:
+    """Return *found* as text that ends with its summary line.
+
+    *since* says of an address and a path since when (seconds since the epoch), and by whom, where that is known.
+    """
     if not found:
         return paint("No drift.", "bold", color) + "\n"
     several = len({drift.address.cluster for drift in found}) > 1
@@ -26,7 +34,8 @@ def drift_text(found: Sequence[Drift], color: bool = False) -> str:
     for address, drifts in groupby(found, key=lambda drift: drift.address):
         lines.append(f"  {clean(_title(address, several))}")
         for drift in drifts:
-            why = paint(clean(drift.why), _STYLES[drift.ahead], color)
+            when = (since or {}).get((drift.address, drift.path))
+            why = paint(clean(f"{drift.why}{_since(*when) if when else ''}"), _STYLES[drift.ahead], color)
             if drift.path:
                 lines.append(f"      {clean(drift.path)}")
                 lines.append(f"          cluster   {_value(drift, drift.live)}")
@@ -37,6 +46,10 @@ def drift_text(found: Sequence[Drift], color: bool = False) -> str:
     ahead = Counter(drift.ahead for drift in found)
     summary = ", ".join(f"{ahead[side]} {_WHERE[side]}" for side in (Ahead.THEIRS, Ahead.OURS, Ahead.BOTH))
     return "\n".join([*lines, "", paint(f"Drift: {summary}.", "bold", color)]) + "\n"
+
+
+def _since(at: float, who: str) -> str:
+    return f", since {time.strftime('%Y-%m-%d %H:%M', time.gmtime(at))} UTC{f' by {who}' if who else ''}"
 
 
 def _title(address: Address, several: bool) -> str:

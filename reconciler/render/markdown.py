@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.plan import Action, Change, Consent, Plan, digest
 from reconciler.render.escape import clean, fence, markdown, shorten
+from reconciler.render.impacts import impact_lines
 from reconciler.render.text import counts, field_lines, name_of, summary
 
 _LIMIT = 60_000  # a comment on the usual forges may have 65,536 characters
@@ -13,7 +14,8 @@ _MARKS = {Action.CREATE: "+", Action.UPDATE: "!", Action.REPLACE: "-", Action.DE
 
 def plan_markdown(plan: Plan) -> str:
     """Return *plan* as markdown that ends with its digest."""
-    parts = [f"### {summary(plan)}"]
+    heading, *impact = summary(plan).split("\n")
+    parts = [f"### {heading}", *(f"**{line}**" for line in impact)]
     several = len(plan.clusters) > 1
     clusters = sorted({change.address.cluster for change in plan.changes})
     room = _LIMIT
@@ -28,6 +30,9 @@ def plan_markdown(plan: Plan) -> str:
     if consents:
         names = ", ".join(markdown(str(change.address)) for change in consents)
         parts.append(f"**Destroys what is protected** and is refused without consent: {names}")
+    harms = [f"{change.address}={name}" for change in plan.changes for name in change.unconsented]
+    if harms:
+        parts.append(f"**Does lasting harm** and is refused without consent: {', '.join(map(markdown, harms))}")
     if plan.notes:
         lines = [f"- {markdown(str(n.address))} ({n.level}): {markdown(n.message)}" for n in plan.notes]
         shown = lines[:50]
@@ -63,6 +68,7 @@ def _lines(change: Change) -> list[str]:
     head = f"{color} {name_of(change.address)}" if color == mark else f"{color} {mark} {name_of(change.address)}"
     return [
         shorten(head + clean(was + why), 2 * _WIDTH),
+        *(shorten(f"{'-' if harm else '!'}     ! {text}", 2 * _WIDTH) for text, harm in impact_lines(change)),
         *(_marked(line) for line in field_lines(change, _WIDTH, False)),
     ]
 

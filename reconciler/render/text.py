@@ -10,6 +10,7 @@ from reconciler.diff import FieldChange
 from reconciler.kinds import MISSING, Address
 from reconciler.plan import Action, Change, Consent, Note, Plan
 from reconciler.render.escape import clean, shorten
+from reconciler.render.impacts import impact_line, impact_lines
 from reconciler.render.values import change_text, shown
 
 COLORS = {"+": "32", "~": "33", "-/+": "35", "-": "31", ".": "2", "!": "33", "bold": "1", "dim": "2"}
@@ -32,7 +33,10 @@ def counts(changes: Iterable[Change]) -> dict[Action, int]:
 
 
 def summary(plan: Plan) -> str:
-    """Return the line that people and CI bots look for; what is held is not as declared, so it is counted, too."""
+    """Return the line that people and CI bots look for, and after it one that counts what the changes do beyond values.
+
+    What is held is not as declared, so it is counted, too.
+    """
     tail = f" {plan.held} held." if plan.held else ""
     if not plan.changes:
         return f"No changes.{tail}"
@@ -45,11 +49,11 @@ def summary(plan: Plan) -> str:
     parts += [
         f"{count[action]} to {action.name.lower()}" for action in (Action.REPLACE, Action.FORGET) if count[action]
     ]
-    return f"Plan: {', '.join(parts)}.{tail}"
+    return "\n".join(filter(None, (f"Plan: {', '.join(parts)}.{tail}", impact_line(plan))))
 
 
 def plan_text(plan: Plan, width: int = 100, color: bool = False) -> str:
-    """Return *plan* as text that ends with its summary line."""
+    """Return *plan* as text that ends with its summary."""
     width = max(width, _NARROWEST)
     several = len(plan.clusters) > 1
     blocks: list[str] = []
@@ -67,7 +71,7 @@ def plan_text(plan: Plan, width: int = 100, color: bool = False) -> str:
             blocks.append("\n".join(lines))
         if notes:
             blocks.append("\n".join(line for note in notes for line in _note(note, width, color)))
-    blocks.append(paint(summary(plan), "bold", color))
+    blocks.append("\n".join(paint(line, "bold", color) for line in summary(plan).split("\n")))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -97,6 +101,8 @@ def _change(change: Change, width: int, color: bool) -> Iterator[str]:
         yield paint(f"      ! protected: needs --allow-destroy {clean(str(change.address))}", "-", color)
     elif change.consent is Consent.CONTRADICTION:
         yield paint("      ! declared absent and protected at once: refused", "-", color)
+    for text, harm in impact_lines(change):
+        yield from (paint(line, "-" if harm else "!", color) for line in _wrapped(f"! {text}", "      ", width))
     yield from field_lines(change, width, color)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,26 @@ from typing import Any
 import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import Redactor, Secret, Sources, resolve
+from reconciler.settings.conduct import Agent, Conduct, Window
+from reconciler.settings.listen import Listen, Notify, own_names
+from reconciler.settings.source import FolderSource, GitSource
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 
-__all__ = ["PROJECT_FILE", "Limits", "Settings", "Target", "find_project", "load"]
+__all__ = [
+    "PROJECT_FILE",
+    "Agent",
+    "Conduct",
+    "FolderSource",
+    "GitSource",
+    "Limits",
+    "Listen",
+    "Notify",
+    "Settings",
+    "Target",
+    "Window",
+    "find_project",
+    "load",
+]
 
 PROJECT_FILE = "reconciler.yaml"
 
@@ -36,7 +53,11 @@ class Settings:
     sources: Sources  # of secrets that manifests name
     login_sources: Sources  # of credentials that the project file names
     secret_env: tuple[str, ...] | None = None  # patterns of names; None = all
+    source: GitSource | FolderSource | None = None  # where the agent takes manifests from
     warnings: tuple[str, ...] = ()
+    agent: Agent = field(default_factory=Agent)
+    listen: Listen = field(default_factory=Listen)
+    notify: Notify = field(default_factory=Notify)
     ci: bool = False  # nobody watches: a CI job
 
     @property
@@ -58,6 +79,10 @@ class Settings:
         if not isinstance(username, str):
             username = resolve(username, replace(self.login_sources, redactor=Redactor()), where=where).reveal()
         return username, resolve(target.password, self.login_sources, where=where)
+
+    def reveal(self, reference: Mapping[str, Any], where: str) -> Secret:
+        """Return a secret that the project file names for itself, such as a token; raises SecretMissing."""
+        return resolve(reference, self.login_sources, where=where)
 
 
 def load(
@@ -89,7 +114,11 @@ def load(
     if problems:
         raise InputError(problems)
     root = path.parent if path else Path()
-    files, env, logins = parsed.secret_files or root, parsed.secret_env, _logins(parsed.targets)
+    files, env, logins = (
+        parsed.secret_files or root,
+        parsed.secret_env,
+        _logins(parsed) | own_names(parsed.listen, parsed.notify),
+    )
     chosen = {target.name: target for target in selected}
     redactor = redactor or Redactor()
     return Settings(
@@ -102,7 +131,11 @@ def load(
         sources=Sources(environ, files, env, logins, redactor=redactor, warn=warn),
         login_sources=Sources(environ, None, relative_to=root, redactor=redactor, warn=warn),
         secret_env=parsed.secret_env,
+        source=parsed.source,
         warnings=warnings,
+        agent=parsed.agent,
+        listen=parsed.listen,
+        notify=parsed.notify,
         ci=environ.get("CI", "").lower() in ("true", "1"),
     )
 
@@ -121,9 +154,11 @@ def find_project(start: Path) -> Path | None:
     return None
 
 
-def _logins(targets: tuple[Target, ...]) -> frozenset[str]:
-    """Return the names of the variables that hold credentials of clusters: no manifest reads them unasked."""
-    given = [source for target in targets for source in (target.username, target.password)]
+def _logins(parsed: project_file.Parsed) -> frozenset[str]:
+    """Return the names of the variables that hold our own credentials: no manifest reads them unasked."""
+    given = [source for target in parsed.targets for source in (target.username, target.password)]
+    if isinstance(parsed.source, GitSource) and parsed.source.password:
+        given.append(parsed.source.password)
     sources = [source["valueFrom"] for source in given if not isinstance(source, str)]
     return frozenset(source["env"] for source in sources if "env" in source)
 

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 from reconciler import strictyaml
 from reconciler.errors import Problem
 from reconciler.quantities import quantity
+from reconciler.settings import source
+from reconciler.settings.conduct import WORDS, Agent, Conduct, agent_of, conduct_of
+from reconciler.settings.listen import Listen, Notify, read_listen, read_notify
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
 from reconciler.validation import Validator
 
@@ -31,6 +34,10 @@ class Parsed(NamedTuple):
     state: Path | None = None
     secret_env: tuple[str, ...] | None = None
     secret_files: Path | None = None
+    source: source.GitSource | source.FolderSource | None = None
+    agent: Agent = Agent()
+    listen: Listen = Listen()
+    notify: Notify = Notify()
 
 
 def schema() -> dict[str, Any]:
@@ -39,7 +46,29 @@ def schema() -> dict[str, Any]:
     inside = package / "schemas"
     folder = inside if inside.is_dir() else package.parent / "schemas"
     loaded: dict[str, Any] = json.loads((folder / "meta" / "project.json").read_bytes())
-    return loaded
+    spelt: dict[str, Any] = _spelt_out(loaded, loaded)
+    return spelt
+
+
+def _spelt_out(part: Any, whole: Mapping[str, Any]) -> Any:
+    """Return *part* with what stands at the other end of each `$ref` in its place: the validator follows none."""
+    if isinstance(part, list):
+        return [_spelt_out(item, whole) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        found: Any = whole
+        for step in part["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        return _spelt_out(found, whole)
+    return {word: _spelt_out(value, whole) for word, value in part.items()}
+
+
+def merged(base: Any, patch: Any) -> Any:
+    """Return *patch* merged over *base* as RFC 7386 has it; what is null or no object replaces what is below it."""
+    if not (isinstance(base, Mapping) and isinstance(patch, Mapping)):
+        return patch
+    return {**base, **{name: merged(base.get(name), value) for name, value in patch.items()}}
 
 
 def read(path: Path, problems: list[Problem]) -> Parsed:
@@ -75,14 +104,18 @@ class _Reader:
 
     def complain(self, path: strictyaml.Path, message: str, hint: str = "") -> None:
         where = strictyaml.path_text(path)
-        self.problems.append(Problem(*self.document.locate(path), where, message, hint))
+        problem = Problem(*self.document.locate(path), where, message, hint)
+        if problem not in self.problems:  # what stands above many clusters is wrong once
+            self.problems.append(problem)
 
     def at(self, path: strictyaml.Path) -> Complain:
         return lambda message, hint: self.complain(path, message, hint)
 
     def parsed(self) -> Parsed:
         value: Mapping[str, Any] = self.document.value
-        targets = [self.target(index, cluster) for index, cluster in enumerate(value["clusters"])]
+        targets = [
+            self.target(index, self.layered(index, value, cluster)) for index, cluster in enumerate(value["clusters"])
+        ]
         seen: dict[str, int] = {}
         for index, target in enumerate(targets):
             if target.name in seen:
@@ -91,13 +124,43 @@ class _Reader:
                 self.complain(("clusters", index, "name"), message, f"the first is in line {line}")
             seen.setdefault(target.name, index)
         secrets = value.get("secrets", {})
+        agent = value.get("agent", {})
+
+        def complain(path: strictyaml.Path, message: str, hint: str) -> None:
+            self.complain(("agent", *path), message, hint)
+
         return Parsed(
             tuple(targets),
             self.limits(value.get("limits", {})),
             self.root / value["state"] if "state" in value else None,
             tuple(secrets["env"]) if "env" in secrets else None,
             self.root / secrets["files"] if "files" in secrets else None,
+            source=source.read(value["source"], self.root, self.at) if "source" in value else None,
+            agent=agent_of(agent),
+            listen=read_listen(agent, self.root, complain),
+            notify=read_notify(agent, self.root, complain),
         )
+
+    def layered(self, index: int, whole: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what a cluster has by itself, by its groups and by default; complain of what is still missing."""
+        defaults = whole.get("clusterDefaults", {})
+        labels = {**defaults.get("labels", {}), **own.get("labels", {})}
+        usual = {name: value for name, value in whole.get("agent", {}).items() if name in WORDS}
+        found: Mapping[str, Any] = merged({"agent": usual}, defaults)
+        for group in whole.get("groups", ()):
+            if all(labels.get(name) == value for name, value in group["selector"].items()):
+                found = merged(found, {name: value for name, value in group.items() if name != "selector"})
+        found = merged(found, own)
+        for way, other in (("pin", "caCert"), ("pin", "insecure")):
+            if way in own and other in found and other not in own:  # its own way to trust goes before one from above
+                found = {name: value for name, value in found.items() if name != other}
+            elif other in own and way in found and way not in own:
+                found = {name: value for name, value in found.items() if name != way}
+        for name in ("username", "password", "manifests"):
+            if name not in found:
+                hint = "write it here, in clusterDefaults, or in a group whose selector fits"
+                self.complain(("clusters", index), f"{name} is missing", hint)
+        return found
 
     def target(self, index: int, cluster: Mapping[str, Any]) -> Target:
         here: strictyaml.Path = ("clusters", index)
@@ -107,15 +170,23 @@ class _Reader:
         return Target(
             name=cluster["name"],
             urls=tuple(url for url in urls if url),
-            username=cluster["username"],
-            password=cluster["password"],
+            username=cluster.get("username", ""),
+            password=cluster.get("password", {}),
             ca_cert=self.root / cluster["caCert"] if "caCert" in cluster else None,
             pin=pin(cluster["pin"], self.at((*here, "pin"))) if "pin" in cluster else None,
             insecure=cluster.get("insecure", False),
             labels=cluster.get("labels", {}),
             hosts=tuple(cluster["hosts"]) if "hosts" in cluster else None,
-            manifests=tuple(self.root / folder for folder in cluster["manifests"]),
+            manifests=tuple(self.root / folder for folder in cluster.get("manifests", ())),
+            conduct=self.conduct(here, cluster["agent"]),
         )
+
+    def conduct(self, here: strictyaml.Path, section: Mapping[str, Any]) -> Conduct:
+        def complain(word: str, text: str) -> None:
+            mine = (*here, "agent", word)
+            self.complain(mine if self.document.holds(mine) else ("agent", word), text)
+
+        return conduct_of(section, complain)
 
     def limits(self, value: Mapping[str, Any]) -> Limits:
         names = {"".join(f"_{c.lower()}" if c.isupper() else c for c in name): name for name in value}

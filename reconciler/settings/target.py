@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from reconciler.settings.conduct import Conduct
 from reconciler.strictyaml import Bounds, shown
 
 DEFAULT_PORT = 9443
@@ -34,6 +35,7 @@ class Target:
     labels: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] | None = None  # patterns: what manifests may make it connect to; None = any usual host
     manifests: tuple[Path, ...] = ()  # layers: a later one is merged over an earlier one
+    conduct: Conduct = field(default_factory=Conduct)  # what the agent does with it
 
     @property
     def title(self) -> str:

@@ -83,7 +83,8 @@ def test_a_source_that_somebody_turned_elsewhere_is_a_difference(cli: Cli, serve
     cli("apply", "--yes")
     east = Caller(servers[0].core)
     east("PUT", "/v1/bdbs/1", {"replica_sources": [{"uri": "redis://admin:x@elsewhere.example.com:1234"}]})
-    plan = cli("plan", "--cluster", "east", "--cluster", "west").out
+    agreed = ("--allow-impact", "east:Database/a-copy=loses-data")
+    plan = cli("plan", "--cluster", "east", "--cluster", "west", *agreed).out
     assert 'replica_sources[0].address      "elsewhere.example.com:1234" → ' in plan
     assert "admin:x" not in plan
 

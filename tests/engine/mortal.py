@@ -38,6 +38,9 @@ class MortalClient:
     def accepts(self, login: Account) -> bool:
         return self._client.accepts(login)
 
+    def reconnect(self, port: int = 0) -> None:
+        self._client.reconnect(port)
+
     def at(self, url: str) -> Any:
         return MortalClient(self._client.at(url), self._fuse)
 

@@ -16,7 +16,6 @@ from reconciler.live import drive
 from reconciler.manifests import Resource
 from reconciler.normalize import canonical
 from reconciler.plan import LiveObject, LiveState, Options, Plan, make_plan
-from reconciler.reconcile import secret_statuses
 from reconciler.report import Report
 from reconciler.rest import decode, natural_key
 from reconciler.secrets import Secret
@@ -24,6 +23,7 @@ from reconciler.simulator.core import Entry
 from reconciler.simulator.testing import Caller
 from reconciler.strictyaml import Place
 from reconciler.telemetry import Event
+from reconciler.unread import secret_statuses
 from tests.support.inprocess import World
 
 KINDS = load_kinds()

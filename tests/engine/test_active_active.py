@@ -10,7 +10,7 @@ import pytest
 
 from reconciler import strictyaml
 from reconciler.calls import Answer, Call, Passed, Wait
-from reconciler.errors import DestroyProtected, InputError
+from reconciler.errors import DestroyProtected, ImpactRefused, InputError
 from reconciler.export import manifests_of
 from reconciler.hooks import Writing
 from reconciler.hooks.activeactive_tasks import done
@@ -151,7 +151,7 @@ def test_a_new_password_of_a_peer_is_told_to_all(tmp_path: Path, reading: str, k
     rig.cores["dc2"].settings.password = "another"
     rig.clients = rig.connect()
     rig.passwords["DC2_PASSWORD"] = "another"
-    assert "instances[1].credentials.password" in paths(rig.plan([carts("dc1", "dc2")]))
+    assert "instances[cluster=dc2].credentials.password" in paths(rig.plan([carts("dc1", "dc2")]))
     rig.right([carts("dc1", "dc2")])
     rig.right([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
 
@@ -445,4 +445,14 @@ def test_a_login_may_be_named_by_reference(rig: Rig) -> None:
     one = carts("dc1", {"cluster": "dc2", "credentials": login})
     rig.right([one])
     rig.passwords["PEER"] = "nobody"
-    assert "instances[1].credentials.username" in paths(rig.plan([one]))
+    assert "instances[cluster=dc2].credentials.username" in paths(rig.plan([one]))
+
+
+def test_harm_to_one_instance_alone_needs_a_yes_as_well(rig: Rig) -> None:
+    rig.right([carts("dc1", instance("dc2", db_config={"memory_size": 3 * GIB}))])
+    plan = rig.plan([carts("dc1", instance("dc2", db_config={"memory_size": 2 * GIB}))])
+    assert plan.changes[0].unconsented == ("may-lose-data",)
+    with pytest.raises(ImpactRefused, match=r"instances\[cluster=dc2\].db_config.memory_size"):
+        check(plan, Options())
+    wider = rig.plan([carts("dc1", instance("dc2", db_config={"memory_size": 3 * GIB}), "dc3")])
+    assert wider.changes[0].unconsented == ()

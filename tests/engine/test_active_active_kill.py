@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,19 @@ def test_a_lost_answer_makes_nothing_twice(tmp_path: Path, action: str) -> None:
     rig.cores["dc1"].faults.add(action, method="POST", path="/updates$", times=1, **more)
     rig.right([carts("dc1", "dc2", "dc3", config={"port": 12000})])
     assert effects(rig) == [("add", "c.example.com"), ("create", "carts")]
+
+
+def test_a_run_that_is_stopped_while_a_task_runs_is_taken_up_again(tmp_path: Path) -> None:
+    rig, stop = Rig(tmp_path / "state"), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        rig.clock.sleep(seconds)
+        stop.set()
+
+    report = rig.converge(BEFORE, stop=stop, sleep=sleep)
+    assert report.interrupted
+    assert [intent.action for intent in rig.ledger.open_intents("dc1")] == ["create"]
+    rig.reopen()
+    rig.right(BEFORE)
+    assert effects(rig) == [("create", "carts")]
+    assert rig.ledger.open_intents("dc1") == ()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import re
 import sqlite3
 import stat
 import subprocess
@@ -17,7 +19,8 @@ import pytest
 
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerUnwritable, Locked
 from reconciler.kinds import Address
-from reconciler.ledger import Intent, Ledger, Record
+from reconciler.ledger import Fact, Intent, Ledger, Record
+from reconciler.ledger.database import Database
 from reconciler.plan import Owned
 from reconciler.secrets import Secret
 
@@ -347,3 +350,87 @@ def test_digests_of_secrets_follow_a_new_name_and_not_a_new_object(ledger: Ledge
         assert ledger.secret_status(former, "password", secret) == "unknown"
     ledger.record(third, 6, "", {}, {})
     assert ledger.secret_status(third, "password", secret) == "unknown"
+
+
+# --- what the agent remembers, and what is thrown away -------------------------------------------------------------
+
+
+def test_facts_survive_a_restart_by_cluster_topic_and_name(folder: Path, ledger: Ledger) -> None:
+    ledger.memory.remember("dc1", "drift", "Database/a", {"live": 1})
+    ledger.memory.remember("dc1", "approved", "abc")
+    ledger.memory.remember("dc2", "drift", "Database/a")
+    with Ledger.open(folder) as again:
+        assert again.memory.facts("dc1", "drift") == {"Database/a": Fact(0.0, {"live": 1})}
+        assert list(again.memory.facts("dc1", "approved")) == ["abc"]
+        again.memory.forget("dc1", "approved", ["abc"])
+        assert again.memory.facts("dc1", "approved") == {}
+
+
+def test_keeping_facts_replaces_a_topic_and_leaves_what_is_the_same(ledger: Ledger) -> None:
+    memory = ledger.memory
+    memory.keep("dc1", "drift", {"a": Fact(1.0, None), "b": Fact(2.0, None)})
+    memory.keep("dc1", "drift", {"b": Fact(2.0, None), "c": Fact(3.0, None)})
+    assert memory.facts("dc1", "drift") == {"b": Fact(2.0, None), "c": Fact(3.0, None)}
+
+
+def test_a_record_from_before_facts_were_kept_has_none(folder: Path, ledger: Ledger) -> None:
+    ledger.disconnect()
+    with sqlite3.connect(folder / "ledger.sqlite") as raw:
+        raw.execute("DROP TABLE memory")
+    raw.close()
+    with Ledger.open(folder) as again:
+        assert again.memory.facts("dc1", "drift") == {}
+
+
+def test_trimming_keeps_the_newest_runs_and_everything_that_is_open(ledger: Ledger) -> None:
+    for number in range(6):
+        ledger.start_run(f"run-{number}")
+        ledger.intend(intent(f"op-{number}", run=f"run-{number}"))
+        if number != 1:
+            ledger.close(f"op-{number}", "done")
+        ledger.finish_run(f"run-{number}", {}, [])
+    ledger.trim(keep_runs=2, keep_seconds=1e6)
+    assert [run.id for run in ledger.runs()] == ["run-5", "run-4"]
+    assert [event.op_id for event, _ in ledger.events()] == ["op-4", "op-5"]
+    assert [one.op_id for one in ledger.open_intents("dc1")] == ["op-1"]
+
+
+def test_trimming_removes_what_is_too_old_however_few_there_are(ledger: Ledger) -> None:
+    ledger.start_run("old")
+    ledger.intend(intent("op", run="old"))
+    ledger.close("op", "done")
+    ledger.trim(keep_runs=100, keep_seconds=0.5)
+    assert ledger.runs() == ()
+    assert ledger.events() == ()
+
+
+def test_a_run_knows_who_began_it(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "state") as ledger:
+        ledger.start_run("one", revision="abc")
+        ledger.start_run("two", who="anna@laptop")
+        assert {run.id: run.who for run in ledger.runs()}["two"] == "anna@laptop"
+        found = ledger.run("one")
+        assert found is not None
+        assert re.fullmatch(r".+@.+", found.who)
+
+
+def test_a_record_without_authors_is_read_and_gets_them(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with Ledger.open(folder) as ledger:
+        ledger.start_run("one")
+    connection = sqlite3.connect(folder / "ledger.sqlite")
+    connection.execute("DROP TABLE authors")
+    connection.close()
+    with contextlib.closing(Database(folder, read_only=True)) as database:
+        assert database.read("SELECT * FROM authors") == []
+    with Ledger.open(folder) as ledger:
+        assert [run.who for run in ledger.runs()] == [""]
+        ledger.start_run("two", who="anna")
+        assert {run.who for run in ledger.runs()} == {"", "anna"}
+
+
+def test_whether_the_record_can_be_written_is_tried_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger.open(tmp_path / "state") as ledger:
+        assert ledger.writable()
+        monkeypatch.setattr(ledger._database, "read_only", True)
+        assert not ledger.writable()

@@ -386,3 +386,84 @@ def test_manifests_cannot_read_the_credentials_of_clusters_unless_allowed(tmp_pa
 
 def test_nothing_secret_is_in_the_settings_as_text(tmp_path: Path) -> None:
     assert "correct horse" not in repr(settings.load(None, ENVIRONMENT))
+
+
+# --- layers of clusters, and what the agent does with each ---------------------------------------------------------
+
+FLEET = """\
+apiVersion: reconciler/v1
+agent:
+  mode: plan
+  interval: 10m
+  parallelism: 3
+  keep: {runs: 50}
+  freeze:
+    - {name: office, cron: "0 8 * * 1-5", duration: 10h, timeZone: Europe/Berlin}
+clusterDefaults:
+  caCert: fleet.pem
+  username: ops
+  password: {valueFrom: {env: FLEET_PASSWORD}}
+  manifests: [base]
+  labels: {region: eu}
+groups:
+  - selector: {environment: production}
+    manifests: [base, production]
+    agent: {interval: 30m}
+  - selector: {region: us}
+    username: us-ops
+    agent: {mode: apply, freeze: []}
+clusters:
+  - {name: one, urls: [https://one.example], labels: {environment: production}}
+  - {name: two, urls: [https://two.example], labels: {environment: production, region: us}}
+  - name: three
+    urls: [https://three.example]
+    manifests: [special]
+    pin: "aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899"
+    agent: {suspend: true, retryInterval: {base: 1m, max: 1h}, maxDeletes: 0, prune: true}
+"""
+
+
+def test_defaults_and_groups_say_what_clusters_have_in_common(tmp_path: Path) -> None:
+    one, two, three = project(tmp_path, FLEET).targets
+    assert [(target.username, [path.name for path in target.manifests]) for target in (one, two, three)] == [
+        ("ops", ["base", "production"]),
+        ("us-ops", ["base", "production"]),
+        ("ops", ["special"]),
+    ]
+    assert two.labels == {"environment": "production", "region": "us"}
+    assert one.ca_cert == tmp_path / "fleet.pem"
+
+
+def test_a_pin_of_its_own_goes_before_the_authority_of_all(tmp_path: Path) -> None:
+    three = project(tmp_path, FLEET).targets[2]
+    assert (three.ca_cert, three.pin) == (None, "aabbccddeeff00112233445566778899" * 2)
+
+
+def test_each_cluster_gets_its_own_mode_pace_and_windows(tmp_path: Path) -> None:
+    found = project(tmp_path, FLEET)
+    one, two, three = (target.conduct for target in found.targets)
+    office = settings.Window("office", "0 8 * * 1-5", 36_000.0, "Europe/Berlin", deny=True)
+    assert one == settings.Conduct(mode="plan", interval=1800.0, freeze=(office,))
+    assert two == settings.Conduct(mode="apply", interval=1800.0, freeze=())
+    assert three == settings.Conduct("plan", True, 600.0, 60.0, 3600.0, True, 0, (office,))
+    assert (found.agent.parallelism, found.agent.keep_runs) == (3, 50)
+
+
+def test_what_no_layer_gives_a_cluster_is_missed_at_its_place(tmp_path: Path) -> None:
+    found = problems(tmp_path, FLEET.replace("  username: ops\n", ""))
+    assert [text.split(" (")[0] for text in found] == [
+        "reconciler.yaml:22:5: clusters[0]: username is missing",
+        "reconciler.yaml:24:5: clusters[2]: username is missing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Europe/Berlin", "Europe/Atlantis", "agent.freeze: Europe/Atlantis is no time zone"),
+        ("interval: 10m", "interval: 10m\n  retryInterval: {base: 2h}", "max (600 s) is below base (7200 s)"),
+    ],
+)
+def test_a_mistake_in_what_holds_for_all_is_told_once(tmp_path: Path, old: str, new: str, message: str) -> None:
+    found = problems(tmp_path, FLEET.replace(old, new, 1))
+    assert len([text for text in found if message in text]) == 1

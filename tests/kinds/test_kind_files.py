@@ -12,6 +12,7 @@ import pytest
 from referencing import Registry
 
 from reconciler import vocabulary
+from reconciler.hooks import hook_of
 from reconciler.kinds import (
     MISSING,
     SINGLETON,
@@ -65,6 +66,7 @@ def test_what_manifests_are_held_against_is_a_valid_schema(kind: str) -> None:
         lambda source: source["properties"]["acl"].update({"x-immutabel": True}),
         lambda source: source["properties"]["acl"].update({"x-unit": "furlongs"}),
         lambda source: source["properties"]["acl"].update({"x-impact": "sometimes bad"}),
+        lambda source: source["properties"]["acl"].pop("x-impact"),
         lambda source: source["properties"]["acl"].update({"x-key": []}),
         lambda source: source["properties"]["acl"].update({"x-ref": {"kind": "Role", "wire": "a", "lazy": True}}),
         lambda source: source["properties"]["acl"].pop("description"),
@@ -78,6 +80,25 @@ def test_a_word_that_nobody_knows_or_a_misplaced_one_is_refused(change: Any) -> 
     source = json.loads(json.dumps(SOURCES["RedisACL"]))
     change(source)
     assert problems(source)
+
+
+@every_kind
+def test_every_field_says_what_changing_it_does(kind: str) -> None:
+    silent = [name for name, schema in SOURCES[kind]["properties"].items() if not schema.get("x-impact")]
+    assert silent == []
+
+
+@every_kind
+def test_what_decides_an_impact_can_be_measured(kind: str) -> None:
+    asked = {impact.below for field in KINDS[kind].fields.values() for impact in field.impacts if impact.below}
+    assert asked <= hook_of(KINDS[kind]).figures.keys()
+
+
+@every_kind
+def test_what_cannot_be_changed_loses_what_a_replacement_loses(kind: str) -> None:
+    if KINDS[kind].protect:
+        fixed = [field for field in KINDS[kind].fields.values() if field.immutable]
+        assert [field.name for field in fixed if "loses-data" not in {one.impact for one in field.impacts}] == []
 
 
 def test_the_impacts_of_code_and_vocabulary_are_the_same() -> None:

@@ -11,7 +11,7 @@ from reconciler.client import Policy
 from reconciler.client.nodes import Nodes
 from reconciler.client.retry import Breaker, Budget, Outcome, retry_after
 from reconciler.errors import Interrupted, ReadIncomplete, Unauthorized, Unreachable
-from tests.support.inprocess import World
+from tests.support.inprocess import Moving, World
 
 ACL = {"name": "app", "acl": "+@read ~*"}
 
@@ -247,3 +247,65 @@ def test_an_untrusted_node_is_never_asked_again() -> None:
         found = nodes.choose((), now)
         assert found is not None
         assert found[0].url == "b"
+
+
+# --- coming in anew ---------------------------------------------------------------------------------------------------
+
+
+def test_the_nodes_are_asked_at_the_port_that_the_api_has_now() -> None:
+    world = World(nodes=2)
+    transport = Moving(world.core, world.clock)
+    client = world.client(transport=transport)
+    client.open()
+    transport.port = 8443
+    with pytest.raises(Unreachable):
+        client.get("/v1/bdbs")
+    client.reconnect(8443)
+    assert client.get("/v1/bdbs").body == []
+    transport.port = 9443
+    client.reconnect(8444)  # it should have moved, and did not
+    assert client.get("/v1/bdbs").body == []
+
+
+def test_the_way_back_in_is_looked_for_as_long_as_services_may_need() -> None:
+    world = World(nodes=2)
+    client = world.client()
+    client.open()
+    for uid in (1, 2):
+        world.core.set_node(uid, up=False)
+    began = world.clock()
+    with pytest.raises(Unreachable):
+        client.reconnect()
+    policy = Policy()
+    assert policy.regain - policy.cap <= world.clock() - began <= policy.regain + policy.operation
+    world.core.set_node(2, up=True)
+    client.reconnect()
+    assert nodes_asked(world)[-1] == 2
+
+
+def test_a_login_that_is_refused_on_the_way_back_in_is_sent_once() -> None:
+    world = World(nodes=2)
+    client = world.client()
+    client.open()
+    world.faults.add("401", path="^/v1/nodes$", times=9)
+    before = len(world.log)
+    for _ in range(2):
+        with pytest.raises(Unauthorized):
+            client.reconnect()
+    assert len(world.log) == before + 1
+
+
+def test_looking_for_the_way_back_in_ends_when_we_are_asked_to_stop() -> None:
+    world = World(nodes=1)
+    stopping = [False]
+
+    def sleep(seconds: float) -> bool:
+        world.sleep(seconds)
+        return stopping[0]
+
+    client = world.client(sleep=sleep)
+    client.open()
+    world.core.set_node(1, up=False)
+    stopping[0] = True
+    with pytest.raises(Interrupted):
+        client.reconnect()

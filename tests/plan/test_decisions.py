@@ -240,6 +240,15 @@ def test_the_plan_moves_with_each_value_that_it_rests_on_and_with_no_other() -> 
     assert moved(plan, {"": renamed}) == [(address, "name", "a", "b")]
 
 
+def test_what_is_suspended_is_left_alone_and_said() -> None:
+    resource = declared("RedisACL", "keys", {"acl": "+@all ~*"}, suspended=True)
+    plan = plan_of([resource], state(found("RedisACL", 9, "keys", ACL)))
+    assert plan.changes == ()
+    assert [(note.level, str(note.address), note.message.split(";")[0]) for note in plan.notes] == [
+        ("held", "RedisACL/keys", "suspended in its manifest")
+    ]
+
+
 def test_renamed_from_updates_the_name_and_only_once() -> None:
     resource = declared("RedisACL", "new", ACL, renamed_from="old")
     plan = plan_of([resource], state(found("RedisACL", 9, "old", ACL)))
@@ -274,7 +283,7 @@ def test_only_a_rename_of_this_plan_makes_an_old_name_count_as_new() -> None:
     renamed = declared("Role", "zapp", {"management": "none"}, renamed_from="app")
     there = state(*(one for items in with_app().objects.values() for one in items), found("Role", 17, "zapp"))
     plan = plan_of([renamed, *refers_to_app("zapp")], there)
-    assert actions(plan) == [("UPDATE", "Role/zapp"), ("UPDATE", "Database/orders"), ("UPDATE", "User/anna")]
+    assert actions(plan) == [("UPDATE", "Database/orders"), ("UPDATE", "User/anna"), ("UPDATE", "Role/zapp")]
     assert not plan.changes[0].renamed_from
 
 

@@ -37,9 +37,10 @@ def test_it_reads_as_it_did(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
 @pytest.mark.parametrize("width", [60, 100, 140])
 def test_no_line_is_wider_than_the_terminal_and_nothing_moves_the_cursor(name: str, width: int) -> None:
-    *lines, summary, _ = plan_text(SCENARIOS[name](), width).split("\n")
-    assert [line for line in lines if len(line) > width] == []
-    assert [line for line in [*lines, summary] if not line.isprintable()] == []
+    text = plan_text(SCENARIOS[name](), width).removesuffix("\n")
+    details = text.rpartition("\n\n")[0]  # the summary stays as it is: bots look for it
+    assert [line for line in details.split("\n") if len(line) > width] == []
+    assert [line for line in text.split("\n") if not line.isprintable()] == []
 
 
 @pytest.mark.parametrize("name", sorted(SCENARIOS))

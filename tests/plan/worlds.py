@@ -34,8 +34,10 @@ class Declared:
     absent: bool = False
     protect: bool | None = None
     renamed_from: str | None = None
+    suspended: bool = False
     ignore: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    allow: tuple[str, ...] = ()
 
     def place(self, path: Sequence[Any]) -> tuple[str, int, int]:
         return "shop.yaml", 7, 3

@@ -7,6 +7,7 @@ world.faults.add("503", method="GET", path="/v1/bdbs", times=2)
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -78,6 +79,22 @@ class InProcess(httpx.BaseTransport):
             self._clock.sleep(timeouts["pool"])
             raise httpx.ReadTimeout("the deadline of the attempt has passed", request=request)
         self._clock.sleep(wire.delay + wire.drip * PIECES)
+
+
+class Moving(InProcess):
+    """The nodes behind a port that may change: by hand, or by a write of it, whose answer then gets lost."""
+
+    port = 9443
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.port != self.port:
+            raise httpx.ConnectError("refused", request=request) from ConnectionRefusedError(111, "Connection refused")
+        request.url = request.url.copy_with(port=9443)
+        answer = super().handle_request(request)
+        if request.method == "PUT" and request.url.path == "/v1/cluster" and answer.status_code == 200:
+            self.port = json.loads(request.content)["cnm_https_port"]
+            raise httpx.ReadError("reset", request=request) from ConnectionResetError(104, "Connection reset by peer")
+        return answer
 
 
 @dataclass(frozen=True)

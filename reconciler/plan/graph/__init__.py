@@ -15,11 +15,23 @@ from reconciler.kinds import Address, Field, Kind
 from reconciler.plan.changes import Action, Consent, LiveObject
 from reconciler.plan.graph.refs import Ref, live_references, references, with_names
 from reconciler.plan.graph.sorting import Edges, rings, sort
+from reconciler.plan.impacts import CUTS_OFF, Impacted
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
 
-__all__ = ["MAKES", "WRITES", "Draft", "Ref", "break_rings", "live_references", "order", "references", "with_names"]
+__all__ = [
+    "MAKES",
+    "WRITES",
+    "Draft",
+    "Ref",
+    "break_rings",
+    "live_references",
+    "order",
+    "references",
+    "refers_to",
+    "with_names",
+]
 
 MAKES = frozenset({Action.CREATE, Action.REPLACE})
 WRITES = MAKES | {Action.UPDATE}
@@ -40,6 +52,7 @@ class Draft:
     why: str = ""
     renamed_from: str = ""
     consent: Consent = Consent.NOTHING
+    impacts: tuple[Impacted, ...] = ()
     first: Draft | None = None  # where this is the second step of another draft
 
     @property
@@ -56,6 +69,11 @@ class Draft:
     def makes(self) -> bool:
         """Whether the name of *address* leads to a new object, or to any at all, only once this is done."""
         return self.action in MAKES or bool(self.renamed_from)
+
+    @property
+    def cuts_off(self) -> bool:
+        """Whether this tool may lose its own access by it."""
+        return any(one.impact == CUTS_OFF for one in self.impacts)
 
 
 def kind_ranks(kinds: Mapping[str, Kind]) -> dict[str, int]:
@@ -89,6 +107,11 @@ def _kind_references(fields: Iterable[Field]) -> Iterator[Any]:
         yield from _kind_references(field_.properties.values())
         if field_.items is not None:
             yield from _kind_references((field_.items,))
+
+
+def refers_to(field_: Field, kind: str) -> bool:
+    """Tell whether *field_* may refer to objects of *kind*, at any depth."""
+    return any(reference.kind == kind for reference in _kind_references((field_,)))
 
 
 def break_rings(drafts: list[Draft]) -> list[list[Draft]]:
@@ -133,7 +156,8 @@ def order(
 ) -> list[tuple[Draft, set[int]]]:
     """Return *drafts* in the order of execution, each with the places (from 0) of those that must be done before.
 
-    *live* gives (cluster, object) of everything that may refer to what is deleted.
+    *live* gives (cluster, object) of everything that may refer to what is deleted. What may cut this tool off from a
+    cluster comes last, since nothing may be possible after it; and with it only what cannot be done before.
     """
     hard = _hard_edges(drafts)
     live = tuple(live) if any(draft.action is Action.DELETE for draft in drafts) else ()
@@ -141,12 +165,15 @@ def order(
     soft = _soft_edges(drafts)
     _add(soft, _kind_edges(drafts))
     _add(soft, _delete_edges(drafts, live, kinds, defer=True))
+    last = _with_followers(hard, {place for place, draft in enumerate(drafts) if draft.cuts_off})
+    for place in soft.keys() - last:
+        soft[place] -= last
     both = {place: hard[place] | soft.get(place, set()) for place in hard}
     for ring in rings(both):
         for place in ring:
             both[place] = hard[place] | (both[place] - set(ring))
     ranks = kind_ranks(kinds)
-    keys = [_rank(draft, ranks) for draft in drafts]
+    keys = [(place in last, *_rank(draft, ranks)) for place, draft in enumerate(drafts)]
     places = sort(both, keys)
     new = {place: number for number, place in enumerate(places)}
     return [(drafts[place], {new[before] for before in both[place]}) for place in places]
@@ -156,6 +183,15 @@ def _rank(draft: Draft, ranks: Mapping[str, int]) -> tuple[Any, ...]:
     goes = draft.action in (Action.DELETE, Action.FORGET)
     rank = ranks.get(draft.address.kind, 0)
     return goes, draft.address.cluster, -rank if goes else rank, draft.address.name, draft.first is not None
+
+
+def _with_followers(edges: Edges, places: set[int]) -> set[int]:
+    """Return *places* and all that has to come after them."""
+    found: set[int] = set()
+    while places:
+        found |= places
+        places = {place for place, before in edges.items() if before & places} - found
+    return found
 
 
 def _add(edges: Edges, more: Edges) -> None:

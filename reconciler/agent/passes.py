@@ -1,0 +1,381 @@
+"""One pass over one cluster: settle, read, plan, and what the mode allows of it. The loop calls `make_pass`.
+
+It reports on the board while it works and returns how it ended; it raises nothing of ours. When the next pass comes is
+none of its business. Nothing that was read of a cluster outlives it but the plan, the differences and what is held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler import reconcile, telemetry
+from reconciler.adoption import adopted
+from reconciler.agent import history, witness
+from reconciler.agent.status import Board, DriftSince, Phase, Progress
+from reconciler.agent.topics import APPROVED, DRIFT, FLIPPED, PLANNED
+from reconciler.agent.windows import Frozen, frozen
+from reconciler.drift import Ahead
+from reconciler.errors import (
+    AppliedInPart,
+    DestroyProtected,
+    ImpactRefused,
+    Interrupted,
+    LedgerUnwritable,
+    PlanTooLarge,
+    ReconcilerError,
+    Unauthorized,
+)
+from reconciler.kinds import Address
+from reconciler.manifests import Manifests, Resource
+from reconciler.outside import Outside
+from reconciler.plan import Action, Options, Plan, check, digest
+from reconciler.session import Session
+
+if TYPE_CHECKING:
+    from reconciler.client import Client
+    from reconciler.ledger import Ledger
+    from reconciler.report import Report
+    from reconciler.settings import Settings, Target
+
+_WRITES_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What all passes work with."""
+
+    settings: Settings
+    ledger: Ledger
+    board: Board
+    stop: threading.Event
+    connect: Callable[..., Client] | None = None
+    means: Mapping[str, Any] = field(default_factory=dict)  # time and chance for the engine
+    now: Callable[[], float] = time.time  # for people
+    clock: Callable[[], float] = time.monotonic
+    observe: telemetry.Observer = telemetry.ignore
+    parallelism: int = _WRITES_AT_ONCE
+
+
+class Job(NamedTuple):
+    """What one pass is about."""
+
+    target: Target
+    revision: str
+    resources: tuple[Resource, ...]
+    neighbours: tuple[Target, ...] = ()  # clusters that the resources refer to
+
+
+class Ended(NamedTuple):
+    """How a pass ended."""
+
+    failure: ReconcilerError | None = None
+    again_at: float | None = None  # seconds since the epoch: there will be something to do then
+    changes: int = 0  # that were applied
+    differences: int = 0  # that are left
+    waiting: bool = False  # for an approval
+    seconds: float = 0.0  # how long it took
+
+
+class _Look(NamedTuple):
+    """What a pass found, and what of it may be done."""
+
+    planned: reconcile.Planned  # without what is held
+    options: Options
+    everything: Manifests  # what the plan was made from
+    mine: Manifests  # the part of it that is not held
+    drift: tuple[DriftSince, ...]
+    held: tuple[str, ...]
+
+
+def make_pass(office: Office, job: Job) -> Ended:
+    """Make one pass over the cluster of *job*."""
+    name, began = job.target.name, office.clock()
+    office.board.update_cluster(name, phase=Phase.READING, why="", progress=None)
+    session = Session(
+        office.settings,
+        [job.target],
+        observe=_observer(office, name),
+        outside=Outside(
+            office.ledger,
+            office.connect,
+            office.means,
+            lambda: datetime.fromtimestamp(office.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            job.neighbours,
+        ),
+    )
+    session.stop = office.stop
+    office.observe(telemetry.Event("pass.started", {"cluster": name, "revision": job.revision}))
+    try:
+        with session:
+            ended = _Pass(office, job, session).make()
+    except ReconcilerError as error:
+        ended = Ended(error)
+    except Exception as bug:  # one cluster must not take the others down
+        unexpected = ReconcilerError(f"internal error: {type(bug).__name__}: {bug}; please report it")
+        unexpected.__cause__ = bug
+        ended = Ended(unexpected)
+    return ended._replace(seconds=office.clock() - began)
+
+
+class _Pass:
+    def __init__(self, office: Office, job: Job, session: Session) -> None:
+        self.office = office
+        self.job = job
+        self.session = session
+        self.name = job.target.name
+        self.conduct = job.target.conduct
+        self.memory = office.ledger.memory
+
+    def make(self) -> Ended:
+        """Do what the mode allows."""
+        reconcile.settle(self.session)
+        with self.step("plan"):
+            look = self.look()
+        plan = look.planned.plan
+        self.tell(look)
+        if self.office.stop.is_set():
+            raise Interrupted("stopped after reading; nothing was written")
+        if self.conduct.mode == "observe":
+            return self.rest(look, Phase.WAITING)
+        approved = digest(plan) in self.memory.facts(self.name, APPROVED)
+        if not plan.changes:
+            self.adopt(look)
+            return self.rest(look, Phase.WAITING)
+        if self.conduct.mode == "plan" and not approved:
+            return self.wait_for_approval(look)
+        cold = frozen(self.conduct.freeze, self.office.now())
+        if cold:
+            return self.rest(look, Phase.FROZEN, cold, approved=approved)
+        if not approved:
+            check(plan, look.options)
+            self.check_deletes(plan)
+        return self.apply(look)
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Tell that a step begins and ends."""
+        about = {"cluster": self.name, "revision": self.job.revision}
+        self.office.observe(telemetry.Event(f"{name}.started", about))
+        try:
+            yield
+        except BaseException as error:
+            self.office.observe(telemetry.Event(f"{name}.failed", {**about, "failure": type(error).__name__}))
+            raise
+        self.office.observe(telemetry.Event(f"{name}.done", about))
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    def look(self) -> _Look:
+        """Plan; leave out what may not be done unasked, and plan the rest, so that what is shown is what can happen."""
+        flipped = self.memory.facts(self.name, FLIPPED)
+        wanted = history.declared(flipped, self.job.resources)
+        fought = history.fights(flipped, self.office.now(), wanted)
+        resources = [_without_fought(resource, fought) for resource in self.job.resources]
+        manifests = Manifests(tuple(resources))
+        there = {resource.address for resource in resources}
+        excluded = {address for address in there if history.place(address, "") in fought}
+        held = [f"{place.strip()}: undone by others {history.FLIPS} times in an hour; left alone" for place in fought]
+        options = Options(prune=self.conduct.prune, limits=self.office.settings.limits)
+        whole: reconcile.Planned | None = None
+        if fought:  # what is left alone differs all the same
+            whole = reconcile.plan(self.session, Manifests(self.job.resources), options)
+        while True:
+            planned = reconcile.plan(self.session, manifests, replace(options, excludes=_patterns(excluded)))
+            whole = whole or planned
+            refused = _refused(planned.plan, options)
+            if not refused.keys() - excluded:
+                break
+            excluded |= refused.keys()
+            held += [f"{address._replace(cluster='')}: {why}" for address, why in sorted(refused.items())]
+        held += [f"{n.address._replace(cluster='')}: {n.message}" for n in planned.plan.notes if n.level == "held"]
+        mine = Manifests(tuple(one for one in resources if one.address not in excluded))
+        drift = self.since(whole)
+        options = replace(options, excludes=_patterns(excluded))
+        return _Look(planned, options, manifests, mine, drift, tuple(dict.fromkeys(held)))
+
+    def since(self, planned: reconcile.Planned) -> tuple[DriftSince, ...]:
+        """Return the differences with since when, asking the cluster's log about new ones that others made."""
+        found = reconcile.find_drift(self.session, planned)
+        known, now = self.memory.facts(self.name, DRIFT), self.office.now()
+        new = [d for d in found if d.ahead is not Ahead.OURS and history.place(d.address, d.path) not in known]
+        seen: Mapping[str, history.Seen] = {}
+        if new:
+            uids = {change.address: change.uid for change in planned.plan.changes if change.uid is not None}
+            after = self.office.board.status.clusters[self.name].last_success
+            seen = witness.ask(self.session.clients()[self.name], new, uids, after)
+        told, facts = history.since(found, known, now, seen)
+        with contextlib.suppress(LedgerUnwritable):  # what it is for is known all the same
+            self.memory.keep(self.name, DRIFT, facts)
+        return told
+
+    def tell(self, look: _Look) -> None:
+        """Put on the board what was found."""
+        plan = look.planned.plan
+        self.office.board.update_cluster(
+            self.name,
+            plan=plan,
+            plan_digest=digest(plan) if plan.changes else "",
+            drift=look.drift,
+            held=look.held,
+            declared=sum(not resource.absent for resource in self.job.resources),
+            frozen="",
+        )
+
+    # --- what follows -----------------------------------------------------------------------------------------------
+
+    def rest(self, look: _Look, phase: Phase, cold: Frozen | None = None, *, approved: bool = False) -> Ended:
+        """End without writing to the cluster; what is approved stays so until it may be done."""
+        self.offer(look.planned.plan if approved else None)
+        why = cold.why if cold else ""
+        self.office.board.update_cluster(self.name, phase=phase, frozen=why, why=why)
+        return Ended(again_at=cold.until if cold else None, differences=len(look.drift))
+
+    def wait_for_approval(self, look: _Look) -> Ended:
+        """Keep the plan until somebody approves it."""
+        plan = look.planned.plan
+        self.offer(plan)
+        why = f"reconciler approve {digest(plan)}"
+        self.office.board.update_cluster(self.name, phase=Phase.APPROVAL, why=why)
+        return Ended(differences=len(look.drift), waiting=True)
+
+    def offer(self, plan: Plan | None) -> None:
+        """Remember which plan may be approved, and forget approvals of any other."""
+        current = digest(plan) if plan is not None else ""
+        with contextlib.suppress(LedgerUnwritable):  # nobody can approve then, and nothing is written
+            self._offer(current, plan)
+
+    def _offer(self, current: str, plan: Plan | None) -> None:
+        offers = self.memory.facts(self.name, PLANNED)
+        if set(offers) != ({current} if current else set()):
+            self.memory.forget(self.name, PLANNED, offers)
+            if plan is not None:
+                about = {"changes": len(plan.changes), "revision": self.job.revision}
+                self.memory.remember(self.name, PLANNED, current, about)
+        stale = [one for one in self.memory.facts(self.name, APPROVED) if one != current]
+        self.memory.forget(self.name, APPROVED, stale)
+
+    def check_deletes(self, plan: Plan) -> None:
+        """Raise PlanTooLarge where more goes away than one pass may take."""
+        going = sum(change.action in (Action.DELETE, Action.REPLACE) for change in plan.changes)
+        if going > self.conduct.max_deletes:
+            self.offer(plan)
+            raise PlanTooLarge(
+                f"the plan deletes or replaces {going} objects, and maxDeletes allows {self.conduct.max_deletes}; "
+                f"if it is meant: reconciler approve {digest(plan)}"
+            )
+
+    def adopt(self, look: _Look) -> None:
+        """Own what is declared and already right."""
+        planned = look.planned
+        if self.conduct.mode != "apply":
+            return
+        new = adopted(self.session.kinds, look.mine.resources, planned.plan, planned.live, planned.owned)
+        if next(iter(new), None) is not None:
+            with self.session.locked([self.name]):
+                reconcile.adopt(self.session, look.mine, planned)
+
+    def apply(self, look: _Look) -> Ended:
+        """Plan once more under the lock, and do it if it is the same."""
+        before = look.planned
+        with self.session.locked([self.name]):
+            options = reconcile.same_ports(look.options, before.plan)
+            now = reconcile.plan(self.session, look.everything, options)
+            reconcile.still_true(before, now)
+            board = self.office.board
+            board.update_cluster(self.name, phase=Phase.APPLYING, progress=Progress(0, len(now.plan.changes)))
+            reconcile.adopt(self.session, look.mine, now)
+            with self.step("apply"):
+                report = reconcile.execute(
+                    self.session, now.plan, now.live, parallelism=self.office.parallelism, revision=self.job.revision
+                )
+        self.offer(None)
+        return self.conclude(look, now.plan, report)
+
+    def conclude(self, look: _Look, plan: Plan, report: Report) -> Ended:
+        """Remember what was put right, and say what is left."""
+        done = {outcome.change.address for outcome in report.done}
+        mended = [one.drift for one in look.drift if one.drift.address in done]
+        left = tuple(one for one in look.drift if one.drift.address not in done)
+        now = self.office.now()
+        known = self.memory.facts(self.name, FLIPPED)
+        with contextlib.suppress(LedgerUnwritable):  # what was done is in the report all the same
+            theirs = [history.place(d.address, d.path) for d in mended if d.ahead is not Ahead.OURS]
+            wanted = history.declared(theirs, self.job.resources)
+            self.memory.keep(self.name, FLIPPED, history.corrected(wanted, known, now))
+            self.memory.forget(self.name, DRIFT, [history.place(d.address, d.path) for d in mended])
+        rest = tuple(change for change in plan.changes if change.address not in done)
+        remaining = replace(plan, changes=rest, unchanged=plan.unchanged + len(done))
+        self.office.board.update_cluster(
+            self.name,
+            phase=Phase.WAITING,
+            drift=left,
+            plan=remaining,
+            plan_digest="",
+            last_run=report.run,
+        )
+        return Ended(_failure_of(report), changes=len(done), differences=len(left))
+
+
+def _failure_of(report: Report) -> ReconcilerError | None:
+    """Return what went wrong in an apply, as one error."""
+    if report.interrupted:
+        return Interrupted("stopped; what was under way is finished, and the next pass goes on")
+    if report.complete:
+        return None
+    for outcome in report.failed:
+        if isinstance(outcome.error, Unauthorized):
+            return outcome.error
+    first = next(iter(report.failed), None) or next(iter(report.not_attempted))
+    return AppliedInPart(
+        f"{len(report.done)} of {len(report.outcomes)} changes are done; first: {first.change.address}: {first.why}"
+    )
+
+
+def _without_fought(resource: Resource, fought: Iterable[str]) -> Resource:
+    """Return *resource* without care for the fields that others keep changing back."""
+    prefix = history.place(resource.address, "")
+    fields = {place[len(prefix) :] for place in fought if place.startswith(prefix) and place != prefix}
+    names = set(map(history.top, fields))
+    return replace(resource, ignore=(*resource.ignore, *sorted(names))) if names else resource
+
+
+def _patterns(addresses: Iterable[Address]) -> tuple[str, ...]:
+    """Return patterns that mean these addresses and no other."""
+    return tuple(sorted(re.sub(r"([*?[])", r"[\1]", str(address)) for address in addresses))
+
+
+def _refused(plan: Plan, options: Options) -> dict[Address, str]:
+    """Return which changes do lasting harm without consent in git, each with the reason."""
+    refused = {}
+    for change in plan.changes:
+        try:
+            check(replace(plan, changes=(change,), present={}), options)
+        except (DestroyProtected, ImpactRefused) as error:
+            refused[change.address] = str(error)
+        except PlanTooLarge:
+            continue
+    return refused
+
+
+def _observer(office: Office, cluster: str) -> telemetry.Observer:
+    """Return who hears the events of one pass: everybody, and the board how far an apply is."""
+    ended = 0
+
+    def observe(event: telemetry.Event) -> None:
+        nonlocal ended
+        if event.name in ("change.started", "change.done", "change.failed", "change.skipped"):
+            ended += event.name != "change.started"
+            progress = office.board.status.clusters[cluster].progress
+            if progress is not None:
+                address = str(event.attributes["address"]) if event.name == "change.started" else progress.address
+                office.board.update_cluster(cluster, progress=Progress(ended, progress.total, address))
+        office.observe(event._replace(attributes={"cluster": cluster, **event.attributes}))
+
+    return observe

@@ -1,0 +1,153 @@
+"""The clusters that the loop looks after, and where each one stands: who may begin, and what follows from a pass.
+
+Bookkeeping of the loop's one thread; no threads, no calls, no board. Times are those of the loop's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from reconciler.agent import backoff, lanes
+from reconciler.agent.passes import Ended, Job
+from reconciler.wanted import wanted_elsewhere
+
+if TYPE_CHECKING:
+    from reconciler.kinds import Kind
+    from reconciler.manifests import Resource
+    from reconciler.settings import Target
+
+
+@dataclass(slots=True)
+class Cluster:
+    """What the loop knows of one cluster."""
+
+    target: Target
+    resources: tuple[Resource, ...] = ()
+    neighbours: tuple[str, ...] = ()  # clusters that the resources refer to
+    state: backoff.State = field(default_factory=backoff.State)
+    running: lanes.Running | None = None
+    again: bool = False  # there was news while a pass ran
+    passes: int = 0
+
+    @property
+    def pace(self) -> backoff.Pace:
+        """How often it is looked at."""
+        conduct = self.target.conduct
+        return backoff.Pace(conduct.interval, conduct.retry_base, conduct.retry_max)
+
+
+class Roster:
+    """All clusters by name."""
+
+    def __init__(self, kinds: Mapping[str, Kind]) -> None:
+        self.clusters: dict[str, Cluster] = {}
+        self._kinds = kinds
+
+    def __iter__(self) -> Iterator[tuple[str, Cluster]]:
+        return iter(self.clusters.items())
+
+    def get(self, name: str) -> Cluster | None:
+        """Return one cluster; None where it is not looked after (any more)."""
+        return self.clusters.get(name)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a pass is under way."""
+        return any(one.running for one in self.clusters.values())
+
+    def take(self, targets: Iterable[Target], now: float) -> None:
+        """Look after *targets* from here on: others go, and those that stay may have other settings."""
+        known, first = self.clusters, not self.clusters
+        self.clusters = {}
+        for target in targets:
+            one = known.get(target.name) or Cluster(target, state=backoff.State(due=now))
+            one.target = target
+            one.state = backoff.suspended(one.state, now, target.conduct.suspend)
+            if not first:
+                one.state = backoff.trusted_again(one.state, now)
+            self.clusters[target.name] = one
+
+    def assign(self, resources: Iterable[Resource], now: float) -> None:
+        """Give each cluster what is declared for it, and wake it: the revision is a new one."""
+        by_cluster: dict[str, list[Resource]] = {}
+        for resource in resources:
+            by_cluster.setdefault(resource.address.cluster, []).append(resource)
+        for name, one in self.clusters.items():
+            one.resources = tuple(by_cluster.get(name, ()))
+            beside = wanted_elsewhere(self._kinds, one.resources)
+            one.neighbours = tuple(other for other in beside if other in self.clusters)
+            one.state = backoff.woken(one.state, now)
+            one.again = one.running is not None
+
+    def job(self, name: str, revision: str) -> Job:
+        """Return what a pass over one cluster is about."""
+        one = self.clusters[name]
+        return Job(one.target, revision, one.resources, tuple(other.target for other in self._beside(one)))
+
+    # --- who is next ------------------------------------------------------------------------------------------------
+
+    def chosen(self, room: lanes.Room, now: float, *, once: bool) -> list[str]:
+        """Return whom to begin with; with *once* nobody who had a pass."""
+        waiting = [
+            lanes.Waiting(one.state.next, name, one.state.failures > 0)
+            for name, one in self.clusters.items()
+            if one.running is None and one.state.next is not None and not (once and one.passes)
+            if not self.barred(one, now)
+        ]
+        running = [one.running for one in self.clusters.values() if one.running is not None]
+        return lanes.chosen(waiting, running, room, now)
+
+    def barred(self, one: Cluster, now: float) -> bool:
+        """Say whether a pass would try a login too soon that was refused: its own, or that of a neighbour."""
+        return any(each.state.barred > now for each in (one, *self._beside(one)))
+
+    def all_seen(self, now: float) -> bool:
+        """Say whether each cluster had a pass, as far as it may have one."""
+        return all(
+            one.running is None and (one.passes > 0 or one.state.suspended or self.barred(one, now))
+            for one in self.clusters.values()
+        )
+
+    def times(self, now: float) -> Iterator[float]:
+        """Yield when something is to be done, or looked at."""
+        for one in self.clusters.values():
+            if one.running is not None:
+                yield one.running.since + lanes.PATIENCE
+            elif one.state.next is not None:
+                yield one.state.next
+
+    # --- what follows from a pass -----------------------------------------------------------------------------------
+
+    def ended(self, name: str, ended: Ended, now: float, *, left: float | None, chance: float) -> backoff.Fault | None:
+        """Take note of how a pass over *name* ended; return the kind of failure. *left*: seconds to the next event."""
+        one = self.clusters[name]
+        one.running = None
+        one.passes += 1
+        fault = None
+        if ended.failure is None:
+            one.state = backoff.succeeded(one.state, now, one.pace, chance)
+            if left is not None:
+                one.state = replace(one.state, due=min(one.state.due, now + max(1.0, left)))
+        else:
+            fault = backoff.fault_of(ended.failure)
+            one.state = backoff.failed(one.state, now, fault, one.pace, chance)
+        if fault is backoff.Fault.UNAUTHORIZED:
+            for other in self._beside(one):  # nobody says which of them refused the login
+                other.state = replace(other.state, barred=one.state.barred)
+        if ended.changes:
+            for other in self.clusters.values():
+                if name in other.neighbours:  # what it waits for may be there now
+                    other.state = backoff.woken(other.state, now)
+        if one.again:
+            one.state = backoff.woken(one.state, now)
+        return fault
+
+    def involved(self, name: str) -> list[Target]:
+        """Return the cluster and its neighbours."""
+        one = self.clusters[name]
+        return [one.target, *(other.target for other in self._beside(one))]
+
+    def _beside(self, one: Cluster) -> list[Cluster]:
+        return [self.clusters[name] for name in one.neighbours if name in self.clusters]

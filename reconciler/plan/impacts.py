@@ -1,0 +1,134 @@
+"""What a change does beyond its values: to connections, to data, to our own access; and what of it needs consent.
+
+The planner, `limits` and the renderers call this. It knows what the kind files say (`x-impact`), and no
+cluster.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from reconciler.diff import FieldChange
+from reconciler.kinds import MISSING, Field, Impact, Kind
+from reconciler.plan.bodies import fields_along
+from reconciler.vocabulary import CONSENT, IMPACTS
+
+RANK = {name: rank for rank, name in enumerate(IMPACTS)}
+CUTS_OFF = "may-cut-off"
+LOSES = "loses-data"
+_COVERS = {LOSES: "may-lose-data"}  # whoever agrees to the loss has agreed to the risk of it
+
+Figures = Mapping[str, float]  # what was measured of one object, by name, such as used_memory
+
+
+class Impacted(NamedTuple):
+    """One effect of one change."""
+
+    impact: str  # a class of `vocabulary.IMPACTS`
+    field: str  # the path that has it; "" where the whole object does
+    why: str = ""
+
+    def __str__(self) -> str:
+        where = f": {self.field}" if self.field else ""
+        return f"{self.impact.replace('-', ' ')}{where}" + (f" ({self.why})" if self.why else "")
+
+
+def impacts_of(
+    kind: Kind, name: str, fields: Iterable[FieldChange], body: Mapping[str, Any], figures: Figures
+) -> tuple[Impacted, ...]:
+    """Return what an update of *name* with these *fields* and this *body* does, the worst first, each once.
+
+    An option is no state and never a change, and yet it says how a change is made.
+    """
+    options = (FieldChange(field, MISSING, body[field]) for field in body if kind.fields[field].option_of is not None)
+    found = {
+        Impacted(impact.impact, path, impact.why)
+        for change in (*fields, *options)
+        for path, part, impact in _along(kind, change)
+        if impact.impact != "none"
+        and name in (impact.names or (name,))
+        and _happens(impact, part, body.get(path), figures)
+    }
+    return ordered(found)
+
+
+def ordered(found: Iterable[Impacted]) -> tuple[Impacted, ...]:
+    """Return *found* with the worst first."""
+    return tuple(sorted(found, key=lambda one: (-RANK[one.impact], one.field, one.why)))
+
+
+def undecided(kind: Kind, fields: Iterable[FieldChange]) -> frozenset[str]:
+    """Return the names of the figures that decide whether a change of *fields* loses something."""
+    return frozenset(
+        impact.below
+        for change in fields
+        for _, part, impact in _along(kind, change)
+        if impact.below and _happens(impact, part, None, {})
+    )
+
+
+def worse(
+    kind: Kind, name: str, fields: Iterable[FieldChange], known: Iterable[Impacted], figures: Figures
+) -> list[Impacted]:
+    """Return what an update of *name* does by *figures* of now and did not when it was planned: *known*."""
+    now = impacts_of(kind, name, [one for one in fields if undecided(kind, (one,))], {}, figures)
+    return [one for one in now if one not in set(known)]
+
+
+def missing_consent(impacts: Iterable[Impacted], allowed: Iterable[str]) -> tuple[str, ...]:
+    """Return the classes of *impacts* that need consent and are not *allowed*, the worst first."""
+    given = set(allowed)
+    given |= {_COVERS[name] for name in given if name in _COVERS}
+    asked = {one.impact for one in impacts if one.impact in CONSENT} - given
+    asked -= {_COVERS[name] for name in asked if name in _COVERS}
+    return tuple(sorted(asked, key=lambda name: -RANK[name]))
+
+
+def count(changes: Iterable[Iterable[Impacted]]) -> dict[str, int]:
+    """Count by class how many *changes* do it, the worst first."""
+    found = Counter(name for impacts in changes for name in {one.impact for one in impacts})
+    return dict(sorted(found.items(), key=lambda item: -RANK[item[0]]))
+
+
+def _along(kind: Kind, change: FieldChange) -> Iterator[tuple[str, FieldChange, Impact]]:
+    """Yield (path, change there, impact) for what *change* goes through, and for what it brings or takes inside."""
+    for path, field in fields_along(kind, change.path):
+        for impact in field.impacts:
+            yield path, change, impact
+        if path == change.path:
+            yield from _inside(field, change)
+
+
+def _inside(field: Field, change: FieldChange) -> Iterator[tuple[str, FieldChange, Impact]]:
+    before, after = (side if isinstance(side, dict) else {} for side in (change.before, change.after))
+    for name in sorted({*before, *after} & field.properties.keys()):
+        below = FieldChange(f"{change.path}.{name}", before.get(name, MISSING), after.get(name, MISSING))
+        if below.before != below.after:
+            for impact in field.properties[name].impacts:
+                yield below.path, below, impact
+            yield from _inside(field.properties[name], below)
+
+
+def _happens(impact: Impact, change: FieldChange, sent: Any, figures: Figures) -> bool:
+    """Tell whether *change* does it; *sent* is the whole new value of a top-level field."""
+    if impact.to and change.after not in impact.to:
+        return False
+    if impact.when == "set":
+        return change.after is not MISSING if sent is None else bool(sent)
+    if not impact.when:
+        return True
+    before, after = (_amount(side, impact.unlimited) for side in (change.before, change.after))
+    if before is not None and after is not None and (after > before) != (impact.when == "increase"):
+        return False
+    figure = figures.get(impact.below) if impact.below else None
+    return figure is None or after is None or after < figure  # what is not known counts as the worse
+
+
+def _amount(value: Any, unlimited: int | None) -> float | None:
+    """Return *value* as something to compare; None for what is no number."""
+    if unlimited is not None and value == unlimited and type(value) is not bool:
+        return math.inf
+    return float(value) if isinstance(value, int | float) else None

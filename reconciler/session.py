@@ -1,0 +1,136 @@
+"""What one command, or one pass of the agent, works with: its clusters, its clients, the ledger, secrets.
+
+It opens clients and the ledger when they are first asked for and closes them at the end. The use cases of `reconcile`
+take one; it knows nothing of plans.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from reconciler import telemetry
+from reconciler.errors import InputError, Problem
+from reconciler.kinds import Address, load_kinds
+from reconciler.outside import USUAL, Outside
+from reconciler.secrets import Redactor, Secret, resolve
+
+if TYPE_CHECKING:
+    from reconciler.client import Client
+    from reconciler.ledger import Ledger
+    from reconciler.plan import Owned
+    from reconciler.settings import Settings, Target
+
+
+class Session:
+    """The clusters that one command works on; a context manager that closes what it opened."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        targets: Sequence[Target],
+        *,
+        observe: telemetry.Observer = telemetry.ignore,
+        outside: Outside = USUAL,
+    ) -> None:
+        self.settings = settings
+        self.outside = outside
+        self.targets = tuple(targets)
+        self.observe = observe  # may be exchanged while the session lasts
+        self.stop = threading.Event()
+        self.kinds = load_kinds()
+        self._clients: dict[str, Client] = {}
+        self._ledger = outside.ledger
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._open.close()
+
+    def only(self, names: Iterable[str]) -> None:
+        """Work on these clusters alone; raises InputError where one is not configured."""
+        known = {target.name: target for target in self.targets}
+        unknown = [
+            Problem("the plan file", 0, 0, "", f"cluster {name or 'default'} is not configured here")
+            for name in names
+            if name not in known
+        ]
+        if unknown:
+            raise InputError(unknown)
+        self.targets = tuple(known[name] for name in names)
+
+    def reveal(self, value_from: Mapping[str, Any]) -> Secret:
+        """Return the secret that `{valueFrom: …}` or what stands in it names."""
+        return resolve(value_from, self.settings.sources)
+
+    def load(self, path: str) -> bytes:
+        """Return a file beside the project file that goes to a cluster; raises InputError."""
+        from reconciler.artifacts import load
+
+        return load(self.settings.root, path)
+
+    def text(self, value_from: Mapping[str, Any]) -> str:
+        """Return public text that `valueFrom` gives: it may be shown, so it is not remembered as a secret."""
+        return resolve(value_from, replace(self.settings.sources, redactor=Redactor())).reveal()
+
+    def clients(self) -> Mapping[str, Client]:
+        """Return a client for each cluster; credentials are looked up now, nothing is sent yet."""
+        from reconciler.client import Client
+
+        ledger = self.known_ledger()
+        for target in (*self.targets, *self.outside.neighbours):
+            if target.name not in self._clients:
+                client = (self.outside.connect or Client)(
+                    target,
+                    self.settings.credentials(target),
+                    sleep=self.stop.wait,
+                    observe=lambda event: self.observe(event),
+                    redact=self.settings.redactor.redact,
+                    state_id=ledger.state_id(target.name) if ledger else 0,
+                )
+                self._open.callback(client.close)
+                self._clients[target.name] = client
+        return self._clients
+
+    def ledger(self) -> Ledger:
+        """Return the ledger, made where there is none yet."""
+        from reconciler.ledger import Ledger
+
+        if self._ledger is None:
+            self._ledger = self._open.enter_context(Ledger.open(self.settings.state_dir))
+        return self._ledger
+
+    def known_ledger(self) -> Ledger | None:
+        """Return the ledger if there is one: reading must leave no trace."""
+        return self.ledger() if self._ledger is not None or self.settings.state_dir.is_dir() else None
+
+    def owned(self) -> Mapping[Address, Owned]:
+        """Return what we own on these clusters."""
+        ledger = self.known_ledger()
+        return {k: v for target in self.targets for k, v in ledger.owned(target.name).items()} if ledger else {}
+
+    def begun_ports(self) -> Mapping[Address, int]:
+        """Return the ports that were chosen for creates whose outcome is still unknown."""
+        ledger = self.known_ledger()
+        intents = [intent for target in self.targets for intent in ledger.open_intents(target.name)] if ledger else []
+        return {one.address: one.body["port"] for one in intents if one.action == "create" and one.body.get("port")}
+
+    def believe(self) -> None:
+        """Take the clusters as they are now, however old: somebody says that they were restored or rebuilt."""
+        ledger = self.known_ledger()
+        for target in self.targets if ledger else ():
+            self.ledger().forget_state_id(target.name)
+
+    @contextlib.contextmanager
+    def locked(self, clusters: Iterable[str]) -> Iterator[None]:
+        """Hold the lock of each cluster, always in the same order."""
+        with contextlib.ExitStack() as stack:
+            for name in sorted(clusters):
+                stack.enter_context(self.ledger().lock(name))
+            yield

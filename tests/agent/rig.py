@@ -1,0 +1,224 @@
+"""A fleet of simulated clusters, a source and the agent, in one process and in virtual time."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reconciler import settings as settings_module
+from reconciler.agent.follow import Follower
+from reconciler.agent.loop import Loop, Means
+from reconciler.agent.passes import Office
+from reconciler.agent.status import Board, ClusterStatus, Status
+from reconciler.client import Client
+from reconciler.errors import ReconcilerError
+from reconciler.kinds import load_kinds
+from reconciler.ledger import Ledger
+from reconciler.settings import Settings
+from reconciler.simulator.core import Entry
+from reconciler.simulator.testing import Caller, VirtualClock
+from reconciler.source import Rejection, Revision
+from reconciler.telemetry import Event
+from tests.support.inprocess import InProcess, World
+
+PASSWORD = "canary-Zq81mmPl-login"
+
+BASE = """\
+apiVersion: reconciler/v1
+kind: RedisACL
+metadata: {name: app-keys}
+spec: {acl: +@read ~app:*}
+---
+apiVersion: reconciler/v1
+kind: Role
+metadata: {name: app}
+spec: {management: none}
+---
+apiVersion: reconciler/v1
+kind: Database
+metadata: {name: sessions}
+spec:
+  memory_size: 100MiB
+  roles_permissions:
+    - {role: app, redis_acl: app-keys}
+"""
+
+
+class Memory:
+    """A source whose commits the test makes; what was accepted outlives the agent."""
+
+    def __init__(self, **files: str) -> None:
+        self.files = {f"{name}.yaml": text for name, text in files.items()}
+        self.number = 0
+        self.error: ReconcilerError | None = None
+        self.fetches = 0
+        self._accepted: Revision | None = None
+        self._rejected: Rejection | None = None
+        self.commit()
+
+    def commit(self, **files: str | None) -> str:
+        """Change files, None to remove one, and return the id of the new revision."""
+        for name, text in files.items():
+            self.files.pop(f"{name}.yaml", None)
+            if text is not None:
+                self.files[f"{name}.yaml"] = text
+        self.number += 1
+        return self.id
+
+    @property
+    def id(self) -> str:
+        return f"rev-{self.number}"
+
+    def fetch(self, stop: threading.Event | None = None) -> Revision:
+        self.fetches += 1
+        if self.error is not None:
+            raise self.error
+        return Revision(self.id, {f"base/{name}": text.encode() for name, text in self.files.items()})
+
+    def accepted(self) -> Revision | None:
+        return self._accepted
+
+    def rejected(self) -> Rejection | None:
+        return self._rejected
+
+    def accept(self, revision: Revision) -> None:
+        self._accepted, self._rejected = revision, None
+
+    def reject(self, revision: Revision, why: str) -> None:
+        self._rejected = Rejection(revision.id, why)
+
+
+class Fleet:
+    """Clusters, agent and source; `run` lets time pass. *agent* is the agent's section, as flow YAML."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *names: str,
+        agent: str = "mode: apply",
+        own: str = "",
+        looks: float = 10.0,
+        **settings: Any,
+    ) -> None:
+        self.folder = folder
+        self.clock = VirtualClock()
+        self.worlds = {name: World(clock=self.clock, password=PASSWORD, **settings) for name in names or ("dc1",)}
+        self.environ = {"LOGIN": PASSWORD, "ANNA_PASSWORD": "canary-Zq81mmPl-anna"}
+        self.source = Memory(base=BASE)
+        self.events: deque[Event] = deque(maxlen=20_000)
+        self.random = random.Random(5)
+        self.agent = agent
+        self.looks = looks  # seconds between two looks at the source
+        self.own = dict.fromkeys(self.worlds, own)  # what a cluster says itself, as flow YAML
+        self.connected: Callable[[str], None] = lambda cluster: None
+        self._by_hand: set[tuple[str, int]] = set()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.start()
+
+    def settings(self) -> Settings:
+        """Write the project file, and read it as the agent does."""
+        lines = [f"apiVersion: reconciler/v1\nagent: {{{self.agent}}}\nclusterDefaults:"]
+        lines.append("  username: admin@example.com\n  password: {valueFrom: {env: LOGIN}}\n  manifests: [base]")
+        lines.append("clusters:")
+        for name, world in self.worlds.items():
+            own = f", {self.own[name]}" if self.own[name] else ""
+            lines.append(f"  - {{name: {name}, urls: {list(world.where().urls)}{own}}}")
+        path = self.folder / "reconciler.yaml"
+        path.write_text("\n".join(lines))
+        source = settings_module.FolderSource(self.folder, interval=self.looks)
+        return replace(settings_module.load(path, self.environ), source=source)
+
+    def start(self) -> None:
+        """Start the agent."""
+        settings = self.settings()
+        self.ledger = Ledger.open(settings.state_dir, now=self.clock, random_bytes=self.random.randbytes)
+        self.board = Board(Status(self.clock.now, "test"))
+        self.office = Office(
+            settings,
+            self.ledger,
+            self.board,
+            threading.Event(),
+            connect=self.connect,
+            means={"clock": self.clock, "sleep": self.clock.sleep, "random": random.Random(3)},
+            now=self.clock,
+            clock=self.clock,
+            observe=self.events.append,
+            parallelism=1,
+        )
+        follower = Follower(self.source, settings, load_kinds(), self.board, now=self.clock, observe=self.events.append)
+        means = Means(
+            submit=lambda work: work(),
+            submit_fetch=lambda work: work(),
+            clock=self.clock,
+            wait=lambda event, seconds: self.clock.sleep(seconds),
+            chance=self.random.random,
+            glance=self.looks / 2,
+            reload=self.settings,
+        )
+        self.loop = Loop(self.office, follower, means)
+        self.loop.resume()
+
+    def connect(self, target: Any, credentials: Any, **options: Any) -> Client:
+        self.connected(target.name)
+        stop = self.office.stop
+
+        def sleep(seconds: float) -> bool:
+            self.clock.sleep(seconds)
+            return stop.is_set()
+
+        means = {**options, "sleep": sleep, "clock": self.clock, "random": random.Random(9)}
+        return Client(target, credentials, transport=InProcess(self.worlds[target.name].core, self.clock), **means)
+
+    def kill(self) -> None:
+        """Be gone without a word, as after kill -9."""
+        self.ledger.disconnect()
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+
+    def run(self, seconds: float, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Let *seconds* pass for everybody."""
+        end = self.clock.now + seconds
+        while self.clock.now < end and not until():
+            self.loop.turn()
+            if not self.loop.wake.is_set():
+                self.clock.now = min(self.clock.now + max(self.loop.pause(), 0.05), end)
+
+    # --- what is there ----------------------------------------------------------------------------------------------
+
+    def status(self, name: str = "dc1") -> ClusterStatus:
+        return self.board.status.clusters[name]
+
+    def call(self, method: str, path: str, body: Any = None, *, cluster: str = "dc1") -> Any:
+        """Be somebody else who works on a cluster, with the same account."""
+        core = self.worlds[cluster].core
+        answer = Caller(core)(method, path, body)
+        self._by_hand.add((cluster, core.calls))
+        return answer.json() if answer.body else None
+
+    def wire(self, path: str, name: str, *, cluster: str = "dc1") -> dict[str, Any]:
+        """Return one object as the API gives it."""
+        found = [one for one in self.call("GET", path, cluster=cluster) if one["name"] == name]
+        assert len(found) == 1, f"{len(found)} called {name}"
+        return dict(found[0])
+
+    def edit(self, path: str, name: str, cluster: str = "dc1", **changes: Any) -> None:
+        """Change an object by hand."""
+        self.call("PUT", f"{path}/{self.wire(path, name, cluster=cluster)['uid']}", changes, cluster=cluster)
+
+    def calls(self, cluster: str = "dc1") -> list[Entry]:
+        """The agent's calls that reached a cluster."""
+        return [one for one in self.worlds[cluster].log if (cluster, one.number) not in self._by_hand]
+
+    def sent(self, cluster: str = "dc1") -> list[str]:
+        """The agent's writes that reached a cluster, as "PUT /v1/bdbs/1"."""
+        return [f"{entry.method} {entry.path}" for entry in self.calls(cluster) if entry.method != "GET"]
+
+    def told(self, name: str) -> list[Event]:
+        return [event for event in self.events if event.name == name]

@@ -1,0 +1,91 @@
+"""Since when something differs, who did it, and who keeps undoing it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.agent import history, witness
+from reconciler.agent.history import FLIPS, WITHIN, Seen
+from reconciler.drift import Ahead, Drift
+from reconciler.kinds import Address
+from reconciler.ledger import Fact
+
+SESSIONS = Address("dc1", "Database", "sessions")
+MEMORY = Drift(SESSIONS, "memory_size", Ahead.THEIRS, "changed on the cluster")
+GONE = Drift(SESSIONS, "", Ahead.THEIRS, "gone")
+TO_ONE = {"Database/sessions memory_size": "one"}
+
+
+def test_the_first_time_counts_and_stays() -> None:
+    (told,), facts = history.since([MEMORY], {}, 100.0, {})
+    assert (told.since, told.who) == (100.0, "")
+    (told,), facts = history.since([MEMORY], facts, 500.0, {"Database/sessions memory_size": Seen(400.0, "eve")})
+    assert (told.since, told.who) == (100.0, "")
+    assert history.since([], facts, 600.0, {}) == ((), {})
+
+
+def test_what_the_log_saw_goes_before_our_own_look() -> None:
+    (told,), facts = history.since([MEMORY], {}, 100.0, {"Database/sessions memory_size": Seen(40.0, "eve")})
+    assert (told.since, told.who) == (40.0, "eve")
+    assert facts == {"Database/sessions memory_size": Fact(40.0, {"who": "eve"})}
+
+
+def test_a_log_from_the_future_is_not_believed() -> None:
+    (told,), _ = history.since([MEMORY], {}, 100.0, {"Database/sessions memory_size": Seen(4000.0)})
+    assert told.since == 100.0
+
+
+def test_three_corrections_within_the_hour_are_a_fight() -> None:
+    facts: dict[str, Fact] = {}
+    for number in range(FLIPS):
+        assert history.fights(facts, number * 60.0, TO_ONE) == frozenset()
+        facts = history.corrected(TO_ONE, facts, number * 60.0)
+    assert history.fights(facts, 200.0, TO_ONE) == set(TO_ONE)
+    assert history.fights(facts, WITHIN + 60.0, TO_ONE) == frozenset()
+
+
+def test_another_declared_value_ends_a_fight() -> None:
+    facts: dict[str, Fact] = {}
+    for number in range(FLIPS):
+        facts = history.corrected(TO_ONE, facts, number * 60.0)
+    other = dict.fromkeys(TO_ONE, "two")
+    assert history.fights(facts, 200.0, other) == frozenset()
+    assert history.fights(history.corrected(other, facts, 200.0), 201.0, other) == frozenset()
+
+
+@given(st.lists(st.floats(0, 10 * WITHIN), max_size=60))
+def test_never_more_corrections_in_an_hour_than_flips(moments: list[float]) -> None:
+    facts: dict[str, Fact] = {}
+    done: list[float] = []
+    for now in sorted(moments):
+        if not history.fights(facts, now, TO_ONE):
+            facts = history.corrected(TO_ONE, facts, now)
+            done.append(now)
+    assert all(sum(now - WITHIN < at <= now for at in done) <= FLIPS for now in done)
+    assert all(len(fact.content["times"]) <= FLIPS for fact in facts.values())
+
+
+# --- the log of the cluster ------------------------------------------------------------------------------------------
+
+EVENTS = [
+    {"time": "2026-01-15T10:00:00Z", "type": "bdb_port_updated", "bdb_uid": "1", "originator_username": "bob"},
+    {"time": "2026-01-15T09:30:00Z", "type": "bdb_memory_size_updated", "bdb_uid": "2"},
+    {"time": "2026-01-15T09:00:00Z", "type": "bdb_memory_size_updated", "bdb_uid": "1", "username": "eve\x1b[31m"},
+    {"time": "2026-01-15T08:00:00Z", "type": "bdb_memory_size_updated", "bdb_uid": "1", "username": "ann"},
+]
+
+
+def test_the_newest_event_of_the_field_tells_when_and_who() -> None:
+    found = witness.read(EVENTS, [MEMORY], {SESSIONS: 1})
+    assert found == {"Database/sessions memory_size": Seen(1768467600.0, "eve [31m")}
+
+
+def test_a_deleted_object_is_found_by_its_name() -> None:
+    deleted = {"time": "2026-01-15T09:00:00Z", "type": "cluster_bdb_deleted", "bdb_name": "sessions", "bdb_uid": "1"}
+    assert witness.read([deleted], [GONE], {}) == {"Database/sessions ": Seen(1768467600.0)}
+
+
+def test_a_log_of_nonsense_tells_nothing() -> None:
+    odd = [None, 5, {}, {"type": 7}, {"type": "bdb_memory_size_updated", "bdb_uid": "1", "time": "soon"}]
+    assert witness.read(odd, [MEMORY], {SESSIONS: 1}) == {}
