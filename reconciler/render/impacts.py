@@ -43,4 +43,4 @@ def impact_lines(change: Change) -> Iterator[tuple[str, bool]]:
             if impact in change.unconsented:
                 yield f"needs --allow-impact {clean(quoted(change.address, impact))}", True
             elif not missing_consent(effects[-1:], change.allowed):
-                yield f"its manifest agrees to {impact}", False
+                yield f"agreed to: {impact}", False

@@ -210,7 +210,7 @@ def test_a_manifest_agrees_for_those_whom_nobody_asks() -> None:
     assert plan.changes[0].allowed == ("may-lose-data",)
     assert plan.changes[0].unconsented == ()
     check(plan, Options())
-    assert "! its manifest agrees to may-lose-data\n" in plan_text(plan)
+    assert "! agreed to: may-lose-data\n" in plan_text(plan)
 
 
 def test_consent_to_a_loss_is_consent_to_the_risk_of_it_and_not_the_other_way_round() -> None:
