@@ -163,7 +163,7 @@ def test_a_plan_reads_as_in_the_terminal(name: str) -> None:
     inside = re.search(r'<pre class="terminal">(.*?)</pre>', page, re.DOTALL)
     shown = "".join(read(inside[1]).text) if inside else ""
     assert shown == plan_text(plan, width=100).removesuffix(summary(plan) + "\n").rstrip("\n")
-    assert f"<strong>{summary(plan)}</strong>" in page
+    assert f"<strong>{views.in_a_line(plan)}</strong>" in page
 
 
 def test_colours_become_classes_and_nothing_else() -> None:
