@@ -31,6 +31,7 @@ ReconcilerError            1   anything of ours that is not named below
 │   ├── PlanTooLarge       5
 │   ├── DestroyProtected   5
 │   ├── ImpactRefused      5
+│   ├── InFreezeWindow     5
 │   └── Locked             5
 ├── AppliedInPart          6   some changes are done, some are not
 └── Interrupted          130   Ctrl-C or SIGTERM, at a safe boundary
@@ -83,6 +84,7 @@ class ClusterError(ReconcilerError):
     """The cluster cannot be reached, or does not do what was asked."""
 
     exit_code = 4
+    cluster = ""  # which one, as the project calls it, where a call to it brought this
 
 
 class Unreachable(ClusterError):
@@ -214,6 +216,10 @@ class DestroyProtected(Refused):
 
 class ImpactRefused(Refused):
     """An update would lose data, our own access, or something else for good, and nobody has agreed to that."""
+
+
+class InFreezeWindow(Refused):
+    """A manifest forbids the change at this time."""
 
 
 class Locked(Refused):

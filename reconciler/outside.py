@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +28,9 @@ class Outside(NamedTuple):
     connect: Callable[..., Client] | None = None  # makes a client as its class does
     means: Mapping[str, Any] = {}  # time and chance for the engine, as `apply` takes them
     now: Callable[[], str] = utc_now
-    neighbours: tuple[Target, ...] = ()  # clusters that are read where something on a target refers to them
+    neighbours: tuple[Target, ...] = ()  # clusters that something on a target refers to or stands in as well
+    at: Callable[[], float] = time.time  # seconds since the epoch, as `now` says in words
+    absent: Mapping[str, str] = {}  # by such cluster that is left out from the start: why
 
 
 USUAL = Outside()

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler import drift
 from reconciler.adoption import adopted, with_inherited
-from reconciler.errors import InputError, LedgerError, PlanStale, Problem
+from reconciler.errors import ClusterError, InputError, LedgerError, PlanStale, Problem, ReconcilerError, Refused
 from reconciler.inlining import inlined
 from reconciler.kinds import MISSING, Address, load_kinds
 from reconciler.locating import located
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from reconciler.rehearse import Rehearsal
     from reconciler.report import Report
     from reconciler.session import Session
+    from reconciler.settings import Target
+
+Knock = Callable[[str, Callable[[], ReconcilerError | None]], ReconcilerError | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,33 @@ def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = Fals
     return {state.cluster: state for state in states}
 
 
+def meet(
+    session: Session, knock: Callable[[str, Callable[[], ReconcilerError | None]], ReconcilerError | None]
+) -> None:
+    """Ask every neighbour whether it is there and lets us in; whoever is not takes no part in this session.
+
+    *knock* gets the name of each, and what asks it: somebody else may know already.
+    """
+    from reconciler.live import probe
+
+    def met(target: Target) -> ReconcilerError | None:
+        try:
+            probe(session.client_of(target), target.name)
+        except (ClusterError, InputError, Refused) as error:  # no secret or CA file; an upgrade is under way
+            return error
+        return None
+
+    neighbours = session.neighbours
+    if len(neighbours) == 1:
+        errors = [knock(neighbours[0].name, lambda: met(neighbours[0]))]
+    else:
+        with ThreadPoolExecutor(max_workers=min(8, len(neighbours)) or 1) as pool:
+            errors = list(pool.map(lambda target: knock(target.name, lambda: met(target)), neighbours))
+    for target, error in zip(neighbours, errors, strict=True):
+        if error is not None:
+            session.leave_out(target.name, error)
+
+
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
     from reconciler.live import measured, with_ports
@@ -70,7 +100,12 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     owned = session.owned()
     resources = kept_until_due(session.kinds, manifests.resources, session.outside.now())
     resources = inlined(session.kinds, resources, session.text)
-    options = replace(options, pinned_ports={**session.begun_ports(), **options.pinned_ports})
+    options = replace(
+        options,
+        pinned_ports={**session.begun_ports(), **options.pinned_ports},
+        elsewhere=manifests.elsewhere,
+        absent=session.absent,
+    )
     left = options.previous - {resource.address for resource in resources} - owned.keys() if options.prune else ()
     by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
     for resource in resources:
@@ -80,7 +115,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         name: wanted_for(session.kinds, mine, [a for a in (*owned, *left) if a.cluster == name and options.prune])
         for name, mine in by_cluster.items()
     }
-    wanted |= {target.name: {} for target in session.outside.neighbours if target.name in elsewhere}
+    wanted |= {target.name: {} for target in session.neighbours}
     states = read(
         session,
         {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},

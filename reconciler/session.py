@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from reconciler import telemetry
-from reconciler.errors import InputError, Problem
+from reconciler.errors import InputError, Problem, ReconcilerError
 from reconciler.kinds import Address, load_kinds
 from reconciler.outside import USUAL, Outside
 from reconciler.secrets import Redactor, Secret, resolve
@@ -43,6 +43,9 @@ class Session:
         self.observe = observe  # may be exchanged while the session lasts
         self.stop = threading.Event()
         self.kinds = load_kinds()
+        self.neighbours = outside.neighbours
+        self.absent: dict[str, str] = dict(outside.absent)  # by cluster that takes no part: why
+        self.missed: dict[str, ReconcilerError] = {}  # neighbours that could not be met
         self._clients: dict[str, Client] = {}
         self._ledger = outside.ledger
         self._open = contextlib.ExitStack()
@@ -81,22 +84,36 @@ class Session:
 
     def clients(self) -> Mapping[str, Client]:
         """Return a client for each cluster; credentials are looked up now, nothing is sent yet."""
+        for target in (*self.targets, *self.neighbours):
+            self.client_of(target)
+        return self._clients
+
+    def client_of(self, target: Target) -> Client:
+        """Return the client for one cluster."""
         from reconciler.client import Client
 
-        ledger = self.known_ledger()
-        for target in (*self.targets, *self.outside.neighbours):
-            if target.name not in self._clients:
-                client = (self.outside.connect or Client)(
-                    target,
-                    self.settings.credentials(target),
-                    sleep=self.stop.wait,
-                    observe=lambda event: self.observe(event),
-                    redact=self.settings.redactor.redact,
-                    state_id=ledger.state_id(target.name) if ledger else 0,
-                )
-                self._open.callback(client.close)
-                self._clients[target.name] = client
-        return self._clients
+        if target.name not in self._clients:
+            ledger = self.known_ledger()
+            client = (self.outside.connect or Client)(
+                target,
+                self.settings.credentials(target),
+                sleep=self.stop.wait,
+                observe=lambda event: self.observe(event),
+                redact=self.settings.redactor.redact,
+                state_id=ledger.state_id(target.name) if ledger else 0,
+            )
+            self._open.callback(client.close)
+            self._clients[target.name] = client
+        return self._clients[target.name]
+
+    def leave_out(self, name: str, error: ReconcilerError) -> None:
+        """Go on without a neighbour: what concerns it is held, and nothing else."""
+        self.neighbours = tuple(one for one in self.neighbours if one.name != name)
+        self.missed[name] = error
+        self.absent[name] = str(error)
+        client = self._clients.pop(name, None)
+        if client is not None:
+            client.close()
 
     def ledger(self) -> Ledger:
         """Return the ledger, made where there is none yet."""

@@ -140,6 +140,36 @@ _METADATA: Mapping[str, Any] = {
             "description": "Fields of spec that are neither compared nor written.",
         },
         "suspend": {"type": "boolean", "description": "Leave the object alone for now; every plan says so."},
+        "freeze": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 20,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string", "minLength": 1, "maxLength": 255},
+                    "cron": {
+                        "type": "string",
+                        "minLength": 9,
+                        "maxLength": 255,
+                        "description": "When it begins: minute hour day month weekday.",
+                    },
+                    "duration": {"type": "string", "pattern": "^[0-9]{1,9}(s|m|h|d)$"},
+                    "timeZone": {
+                        "type": "string",
+                        "pattern": "^[A-Za-z0-9+_/-]{1,64}$",
+                        "description": "Such as Europe/Berlin; else UTC.",
+                    },
+                    "effect": {
+                        "enum": ["deny", "allow"],
+                        "description": "deny: it is not changed in such windows; allow: in such windows only.",
+                    },
+                },
+                "required": ["cron", "duration"],
+                "additionalProperties": False,
+            },
+            "description": "Windows in which this object is not changed, or outside of which it is not; deny wins.",
+        },
     },
     "required": ["name"],
     "additionalProperties": False,

@@ -9,6 +9,7 @@ from reconciler.diff import changes
 from reconciler.kinds import Address, Field, Kind
 from reconciler.plan import LiveState, Plan, undecided
 from reconciler.plan.graph import references
+from reconciler.plan.spans import places
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -35,15 +36,23 @@ def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: 
         referring = {name for name, field in kind.fields.items() if leaving.intersection(referred_kinds(field))}
         if referring or kind.name in leaving:
             fields.setdefault(kind.name, set()).update(referring)
+        if kind.spans and kind.name in leaving:
+            fields[kind.name].add(kind.spans.field)  # where it goes away from
     return {name: frozenset(names) for name, names in sorted(fields.items())}
 
 
 def wanted_elsewhere(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Mapping[str, frozenset[str]]:
-    """Return by cluster the kinds that something refers to there by its name: who is called what must be known."""
+    """Return by cluster the kinds that something refers to there by its name: who is called what must be known.
+
+    A cluster that something stands in takes part too, whether or not anything there is referred to.
+    """
     found: dict[str, set[str]] = {}
     for resource in resources:
         if not resource.absent:
-            for ref in references(kinds[resource.address.kind], resource.spec):
+            kind = kinds[resource.address.kind]
+            for name in places(kind, resource.spec):
+                found.setdefault(name, set())
+            for ref in references(kind, resource.spec):
                 if ref.cluster:
                     found.setdefault(ref.cluster, set()).add(ref.kind)
     return {cluster: frozenset(names) for cluster, names in sorted(found.items())}

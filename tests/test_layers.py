@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "reconciler"
 # Lowest first; modules of one row may use each other, as long as there is no circle.
 LAYERS = (
     ("__init__", "errors"),
-    ("quantities", "strictyaml", "telemetry", "validation", "vocabulary"),
+    ("quantities", "strictyaml", "telemetry", "validation", "vocabulary", "windows"),
     ("settings", "secrets", "artifacts"),
     ("kinds",),
     ("normalize", "serverschema", "versions"),
@@ -46,7 +46,7 @@ HOMES = {
     "click": ("cli", "commands"),
     "rich": ("render",),
     "subprocess": ("demo", "source"),
-    "cronsim": ("agent",),
+    "cronsim": ("windows",),
     "opentelemetry": ("agent",),
     "starlette": ("simulator", "web"),
     "uvicorn": ("simulator", "web"),

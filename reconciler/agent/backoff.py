@@ -87,8 +87,13 @@ def failed(state: State, now: float, fault: Fault, pace: Pace, chance: float) ->
     """A pass failed: try again after a pause that the kind of failure and their number give."""
     failures = state.failures + 1
     pause = pause_after(fault, failures, pace, chance)
-    barred = now + CREDENTIAL * (1.0 + 0.1 * chance) if fault is Fault.UNAUTHORIZED else state.barred
-    return replace(state, due=now + pause, failures=failures, fault=fault, barred=barred)
+    state = barred(state, now, chance) if fault is Fault.UNAUTHORIZED else state
+    return replace(state, due=now + pause, failures=failures, fault=fault)
+
+
+def barred(state: State, now: float, chance: float) -> State:
+    """Somebody else's pass had its login refused: it is not tried for as long as after one of its own."""
+    return replace(state, barred=now + CREDENTIAL * (1.0 + 0.1 * chance))
 
 
 def pause_after(fault: Fault, failures: int, pace: Pace, chance: float) -> float:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import telemetry
 from reconciler.agent.status import Board, Failure, SourceStatus
 from reconciler.errors import InputError, ReconcilerError
 from reconciler.kinds import Kind
 from reconciler.manifests import Manifests, Tree, load
+from reconciler.settings import FolderSource, GitSource
 
 if TYPE_CHECKING:
     from reconciler.settings import Settings
@@ -30,6 +31,13 @@ class Followed(NamedTuple):
     failure: ReconcilerError | None = None
 
 
+def shown(where: GitSource | FolderSource) -> dict[str, Any]:
+    """Return what the board says of a source: its kind and its place, without a login."""
+    if isinstance(where, FolderSource):
+        return {"kind": "folder", "place": str(where.folder)}
+    return {"kind": "git", "place": where.url}
+
+
 class Follower:
     """The source, and the revision that is enforced."""
 
@@ -42,8 +50,11 @@ class Follower:
         *,
         now: Callable[[], float],
         observe: telemetry.Observer = telemetry.ignore,
+        reopen: Callable[[Settings], Source] | None = None,
     ) -> None:
         self._source = source
+        self._where = settings.source  # that *source* was opened from
+        self._reopen = reopen
         self._settings = settings
         self._kinds = kinds
         self._board = board
@@ -76,6 +87,33 @@ class Follower:
         return followed
 
     def _follow(self, stop: threading.Event) -> Followed:
+        kept = self._move(stop)
+        followed = self._look(stop)
+        if kept is not None:
+            self._board.update(source=replace(self.status, failure=kept))
+        return followed
+
+    def _move(self, stop: threading.Event) -> Failure | None:
+        """Follow another source where the settings name one by now; return why the old one is kept, if it is.
+
+        One that cannot be fetched from is no replacement for one that can: it is tried again at each look.
+        """
+        where = self._settings.source
+        if self._reopen is None or where is None or where == self._where:
+            return None
+        try:
+            source = self._reopen(self._settings)
+            source.fetch(stop)
+        except ReconcilerError as error:
+            text = f"the source of the new settings cannot be followed, so the old one is: {self._clean(error)}"
+            self._tell("source.kept", why=text)
+            return Failure(type(error).__name__, text, self._now(), self._count())
+        self._source, self._where, self._known, self._bad, self._fresh = source, where, "", "", True
+        self._board.update(source=replace(self.status, **shown(where), rejected="", failure=None))
+        self._tell("source.changed", place=self.status.place)
+        return None
+
+    def _look(self, stop: threading.Event) -> Followed:
         fresh, self._fresh = self._fresh, False
         try:
             revision = self._source.fetch(stop)

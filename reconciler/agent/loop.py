@@ -19,8 +19,9 @@ from reconciler import telemetry
 from reconciler.agent import backoff, lanes
 from reconciler.agent.follow import Followed, Follower
 from reconciler.agent.logins import Logins
-from reconciler.agent.passes import Ended, Job, Office, make_pass
-from reconciler.agent.roster import Cluster, Roster
+from reconciler.agent.orders import Ended, Job, Office
+from reconciler.agent.passes import make_pass
+from reconciler.agent.roster import Cluster, Roster, refused_by
 from reconciler.agent.status import ClusterStatus, Failure, Phase
 from reconciler.agent.topics import APPROVED
 from reconciler.errors import InputError, Interrupted, LedgerError, ReconcilerError, Unauthorized
@@ -183,9 +184,13 @@ class Loop:
             left = self.logins.barred(self.office.settings, one.target)
             if left > 0:
                 one.state = replace(one.state, barred=now + left, fault=backoff.Fault.UNAUTHORIZED, failures=1)
-                text = f"the login was refused; it is not tried again for {left:.0f} s, or until it is another one"
-                failure = Failure("Unauthorized", text, self.office.now())
-                self.office.board.update_cluster(name, phase=Phase.FAILING, failure=failure)
+                one.away = True
+                self._show_barred(name, left)
+
+    def _show_barred(self, name: str, left: float) -> None:
+        text = f"the login was refused; it is not tried again for {left:.0f} s, or until it is another one"
+        failure = Failure("Unauthorized", text, self.office.now())
+        self.office.board.update_cluster(name, phase=Phase.FAILING, failure=failure)
 
     # --- the source ---------------------------------------------------------------------------------------
 
@@ -232,7 +237,8 @@ class Loop:
     def _start(self, name: str, one: Cluster, now: float) -> None:
         one.running = lanes.Running(now, one.state.failures > 0)
         one.again = False
-        office, job, make = self.office, self.roster.job(name, self.revision), self.means.make_pass
+        self.office.doors.open(name)
+        office, job, make = self.office, self.roster.job(name, self.revision, now), self.means.make_pass
 
         def work() -> None:
             ended = Ended(ReconcilerError("the pass ended without a result; please report it"))
@@ -262,14 +268,17 @@ class Loop:
             return
         ended = news.ended
         left = ended.again_at - self.office.now() if ended.again_at is not None else None
-        fault = self.roster.ended(news.name, ended, self.means.clock(), left=left, chance=self.means.chance())
+        self.roster.ended(news.name, ended, self.means.clock(), left=left, chance=self.means.chance())
         if ended.failure is None:
             self.logins.accepted(one.target)
         else:
             self._codes.add(ended.failure.exit_code)
-        if fault is backoff.Fault.UNAUTHORIZED:
-            for target in self.roster.involved(news.name):
-                self.logins.refused(self.office.settings, target)
+        for name in sorted(refused_by(news.name, ended)):
+            other = self.roster.get(name)
+            if other is not None:
+                self.logins.refused(self.office.settings, other.target)
+                if other is not one:
+                    self._show_barred(name, backoff.CREDENTIAL)
         self._show(one, news)
 
     def _show(self, one: Cluster, news: _Passed) -> None:

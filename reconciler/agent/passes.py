@@ -7,80 +7,41 @@ none of its business. Nothing that was read of a cluster outlives it but the pla
 from __future__ import annotations
 
 import contextlib
-import re
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import reconcile, telemetry
 from reconciler.adoption import adopted
-from reconciler.agent import history, witness
-from reconciler.agent.status import Board, DriftSince, Phase, Progress
+from reconciler.agent import company, history, witness
+from reconciler.agent.holding import Held, patterns, refused, without_fought
+from reconciler.agent.orders import Ended, Job, Office
+from reconciler.agent.status import DriftSince, Phase, Progress
 from reconciler.agent.topics import APPROVED, DRIFT, FLIPPED, PLANNED
-from reconciler.agent.windows import Frozen, frozen
 from reconciler.drift import Ahead
 from reconciler.errors import (
     AppliedInPart,
-    DestroyProtected,
-    ImpactRefused,
     Interrupted,
     LedgerUnwritable,
+    Locked,
+    PlanStale,
     PlanTooLarge,
     ReconcilerError,
     Unauthorized,
 )
 from reconciler.kinds import Address
-from reconciler.manifests import Manifests, Resource
+from reconciler.manifests import Manifests
 from reconciler.outside import Outside
-from reconciler.plan import Action, Options, Plan, check, digest
+from reconciler.plan import Action, Options, Plan, check, cold, digest
 from reconciler.session import Session
+from reconciler.windows import Frozen, frozen
 
 if TYPE_CHECKING:
-    from reconciler.client import Client
-    from reconciler.ledger import Ledger
     from reconciler.report import Report
-    from reconciler.settings import Settings, Target
 
-_WRITES_AT_ONCE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Office:
-    """What all passes work with."""
-
-    settings: Settings
-    ledger: Ledger
-    board: Board
-    stop: threading.Event
-    connect: Callable[..., Client] | None = None
-    means: Mapping[str, Any] = field(default_factory=dict)  # time and chance for the engine
-    now: Callable[[], float] = time.time  # for people
-    clock: Callable[[], float] = time.monotonic
-    observe: telemetry.Observer = telemetry.ignore
-    parallelism: int = _WRITES_AT_ONCE
-
-
-class Job(NamedTuple):
-    """What one pass is about."""
-
-    target: Target
-    revision: str
-    resources: tuple[Resource, ...]
-    neighbours: tuple[Target, ...] = ()  # clusters that the resources refer to
-
-
-class Ended(NamedTuple):
-    """How a pass ended."""
-
-    failure: ReconcilerError | None = None
-    again_at: float | None = None  # seconds since the epoch: there will be something to do then
-    changes: int = 0  # that were applied
-    differences: int = 0  # that are left
-    waiting: bool = False  # for an approval
-    seconds: float = 0.0  # how long it took
+_SOON = 5.0  # seconds until it is tried again to write where another pass is at it
 
 
 class _Look(NamedTuple):
@@ -92,6 +53,7 @@ class _Look(NamedTuple):
     mine: Manifests  # the part of it that is not held
     drift: tuple[DriftSince, ...]
     held: tuple[str, ...]
+    until: float | None = None  # something of it may be done then
 
 
 def make_pass(office: Office, job: Job) -> Ended:
@@ -108,20 +70,23 @@ def make_pass(office: Office, job: Job) -> Ended:
             office.means,
             lambda: datetime.fromtimestamp(office.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             job.neighbours,
+            office.now,
+            job.absent,
         ),
     )
     session.stop = office.stop
     office.observe(telemetry.Event("pass.started", {"cluster": name, "revision": job.revision}))
+    one = _Pass(office, job, session)
     try:
         with session:
-            ended = _Pass(office, job, session).make()
+            ended = one.make()
     except ReconcilerError as error:
         ended = Ended(error)
     except Exception as bug:  # one cluster must not take the others down
         unexpected = ReconcilerError(f"internal error: {type(bug).__name__}: {bug}; please report it")
         unexpected.__cause__ = bug
         ended = Ended(unexpected)
-    return ended._replace(seconds=office.clock() - began)
+    return ended._replace(seconds=office.clock() - began, missed=session.missed, beside=one.beside)
 
 
 class _Pass:
@@ -132,14 +97,22 @@ class _Pass:
         self.name = job.target.name
         self.conduct = job.target.conduct
         self.memory = office.ledger.memory
+        self.beside: frozenset[str] | None = None
 
     def make(self) -> Ended:
         """Do what the mode allows."""
+        reconcile.meet(self.session, self.office.doors.knock)
         reconcile.settle(self.session)
         with self.step("plan"):
             look = self.look()
-        plan = look.planned.plan
         self.tell(look)
+        ended = self.follow(look)
+        times = [at for at in (ended.again_at, look.until) if at is not None]
+        return ended._replace(again_at=min(times, default=None))
+
+    def follow(self, look: _Look) -> Ended:
+        """Do what follows from a look."""
+        plan = look.planned.plan
         if self.office.stop.is_set():
             raise Interrupted("stopped after reading; nothing was written")
         if self.conduct.mode == "observe":
@@ -156,7 +129,7 @@ class _Pass:
         if not approved:
             check(plan, look.options)
             self.check_deletes(plan)
-        return self.apply(look)
+        return self.apply(look, approved=approved)
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -172,33 +145,57 @@ class _Pass:
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
-    def look(self) -> _Look:
-        """Plan; leave out what may not be done unasked, and plan the rest, so that what is shown is what can happen."""
+    def look(self, busy: Mapping[Address, Held] = MappingProxyType({})) -> _Look:
+        """Plan; leave out what may not be done unasked, and plan the rest, so that what is shown is what can happen.
+
+        *busy* is what cannot be done now because somebody else is at it.
+        """
         flipped = self.memory.facts(self.name, FLIPPED)
         wanted = history.declared(flipped, self.job.resources)
         fought = history.fights(flipped, self.office.now(), wanted)
-        resources = [_without_fought(resource, fought) for resource in self.job.resources]
-        manifests = Manifests(tuple(resources))
+        resources = [without_fought(resource, fought) for resource in self.job.resources]
+        manifests = Manifests(tuple(resources), elsewhere=self.job.elsewhere)
         there = {resource.address for resource in resources}
         excluded = {address for address in there if history.place(address, "") in fought}
         held = [f"{place.strip()}: undone by others {history.FLIPS} times in an hour; left alone" for place in fought]
         options = Options(prune=self.conduct.prune, limits=self.office.settings.limits)
+        untils: list[float] = []
         whole: reconcile.Planned | None = None
         if fought:  # what is left alone differs all the same
-            whole = reconcile.plan(self.session, Manifests(self.job.resources), options)
+            declared = Manifests(self.job.resources, elsewhere=self.job.elsewhere)
+            whole = reconcile.plan(self.session, declared, options)
         while True:
-            planned = reconcile.plan(self.session, manifests, replace(options, excludes=_patterns(excluded)))
+            planned = reconcile.plan(self.session, manifests, replace(options, excludes=patterns(excluded)))
             whole = whole or planned
-            refused = _refused(planned.plan, options)
-            if not refused.keys() - excluded:
+            no = {**self.refused_now(planned), **busy, **refused(planned.plan, options)}
+            no = {address: one for address, one in no.items() if address not in excluded}
+            if not no:
                 break
-            excluded |= refused.keys()
-            held += [f"{address._replace(cluster='')}: {why}" for address, why in sorted(refused.items())]
+            excluded |= no.keys()
+            held += [f"{address._replace(cluster='')}: {one.why}" for address, one in sorted(no.items())]
+            untils += [one.until for one in no.values() if one.until is not None]
         held += [f"{n.address._replace(cluster='')}: {n.message}" for n in planned.plan.notes if n.level == "held"]
-        mine = Manifests(tuple(one for one in resources if one.address not in excluded))
+        mine = manifests._replace(resources=tuple(one for one in resources if one.address not in excluded))
         drift = self.since(whole)
-        options = replace(options, excludes=_patterns(excluded))
-        return _Look(planned, options, manifests, mine, drift, tuple(dict.fromkeys(held)))
+        options = replace(options, excludes=patterns(excluded))
+        self.note_places(planned)
+        until = min(untils, default=None)
+        return _Look(planned, options, manifests, mine, drift, tuple(dict.fromkeys(held)), until)
+
+    def refused_now(self, planned: reconcile.Planned) -> Mapping[Address, Held]:
+        """Return the changes that their manifest, or another cluster that they write to, does not agree to now."""
+        if self.conduct.mode == "observe":
+            return {}
+        now, reach = self.office.now(), company.beyond(self.session.kinds, planned.plan, planned.live)
+        there = company.refused(self.job.target, self.job.neighbours, reach, now)
+        waiting = cold(planned.plan, now)
+        return {**there, **{address: Held(f"{one}, by its manifest", one.until) for address, one in waiting.items()}}
+
+    def note_places(self, planned: reconcile.Planned) -> None:
+        """Note where what is declared here stands by now: the next pass has to ask there too."""
+        names = {*planned.owned, *(resource.address for resource in self.job.resources)}
+        there = company.standing(self.session.kinds, names, planned.live[self.name])
+        self.beside = there.intersection(target.name for target in self.office.settings.selected) - {self.name}
 
     def since(self, planned: reconcile.Planned) -> tuple[DriftSince, ...]:
         """Return the differences with since when, asking the cluster's log about new ones that others made."""
@@ -278,16 +275,45 @@ class _Pass:
             return
         new = adopted(self.session.kinds, look.mine.resources, planned.plan, planned.live, planned.owned)
         if next(iter(new), None) is not None:
-            with self.session.locked([self.name]):
+            with contextlib.suppress(company.Taken), self.writing([self.name]):  # it can wait
                 reconcile.adopt(self.session, look.mine, planned)
 
-    def apply(self, look: _Look) -> Ended:
-        """Plan once more under the lock, and do it if it is the same."""
+    @contextlib.contextmanager
+    def writing(self, clusters: Iterable[str]) -> Iterator[None]:
+        """Hold *clusters*: nobody else writes there. Raises Locked at once where somebody does: no ring of waits."""
+        names = sorted(clusters)
+        with self.office.writers.claim(names, self.name), self.session.locked(names):
+            yield
+
+    def apply(self, look: _Look, *, approved: bool) -> Ended:
+        """Do the plan; without what stands on other clusters too, where somebody else is at work there."""
+        try:
+            return self.carry_out(look)
+        except Locked as busy:
+            held = Held(str(busy), self.office.now() + _SOON)
+            reach = company.beyond(self.session.kinds, look.planned.plan, look.planned.live)
+            if approved or not reach:
+                if not isinstance(busy, company.Taken):
+                    raise
+                ended = self.rest(look, Phase.WAITING, approved=approved)
+                self.office.board.update_cluster(self.name, why=held.why)
+                return ended._replace(again_at=held.until)
+        less = self.look(dict.fromkeys(reach, held))
+        self.tell(less)
+        if not less.planned.plan.changes:
+            return self.rest(less, Phase.WAITING)._replace(again_at=held.until)
+        return self.apply(less, approved=False)._replace(again_at=held.until)
+
+    def carry_out(self, look: _Look) -> Ended:
+        """Plan once more under the locks, and do it if it is the same."""
         before = look.planned
-        with self.session.locked([self.name]):
+        clusters = company.written(self.session.kinds, before.plan, before.live)
+        with self.writing({self.name, *clusters}):
             options = reconcile.same_ports(look.options, before.plan)
             now = reconcile.plan(self.session, look.everything, options)
             reconcile.still_true(before, now)
+            if company.written(self.session.kinds, now.plan, now.live) - clusters:
+                raise PlanStale("something stands on more clusters than when the plan was made; nothing was written")
             board = self.office.board
             board.update_cluster(self.name, phase=Phase.APPLYING, progress=Progress(0, len(now.plan.changes)))
             reconcile.adopt(self.session, look.mine, now)
@@ -336,32 +362,6 @@ def _failure_of(report: Report) -> ReconcilerError | None:
     return AppliedInPart(
         f"{len(report.done)} of {len(report.outcomes)} changes are done; first: {first.change.address}: {first.why}"
     )
-
-
-def _without_fought(resource: Resource, fought: Iterable[str]) -> Resource:
-    """Return *resource* without care for the fields that others keep changing back."""
-    prefix = history.place(resource.address, "")
-    fields = {place[len(prefix) :] for place in fought if place.startswith(prefix) and place != prefix}
-    names = set(map(history.top, fields))
-    return replace(resource, ignore=(*resource.ignore, *sorted(names))) if names else resource
-
-
-def _patterns(addresses: Iterable[Address]) -> tuple[str, ...]:
-    """Return patterns that mean these addresses and no other."""
-    return tuple(sorted(re.sub(r"([*?[])", r"[\1]", str(address)) for address in addresses))
-
-
-def _refused(plan: Plan, options: Options) -> dict[Address, str]:
-    """Return which changes do lasting harm without consent in git, each with the reason."""
-    refused = {}
-    for change in plan.changes:
-        try:
-            check(replace(plan, changes=(change,), present={}), options)
-        except (DestroyProtected, ImpactRefused) as error:
-            refused[change.address] = str(error)
-        except PlanTooLarge:
-            continue
-    return refused
 
 
 def _observer(office: Office, cluster: str) -> telemetry.Observer:

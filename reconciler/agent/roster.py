@@ -10,13 +10,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.agent import backoff, lanes
-from reconciler.agent.passes import Ended, Job
+from reconciler.agent.orders import Ended, Job
+from reconciler.errors import Unauthorized, Unreachable, Untrusted, VersionUnsupported
 from reconciler.wanted import wanted_elsewhere
 
 if TYPE_CHECKING:
-    from reconciler.kinds import Kind
+    from reconciler.kinds import Address, Kind
     from reconciler.manifests import Resource
     from reconciler.settings import Target
+
+_AWAY = (Unauthorized, Unreachable, Untrusted, VersionUnsupported)
 
 
 @dataclass(slots=True)
@@ -25,11 +28,19 @@ class Cluster:
 
     target: Target
     resources: tuple[Resource, ...] = ()
-    neighbours: tuple[str, ...] = ()  # clusters that the resources refer to
+    elsewhere: frozenset[Address] = frozenset()  # what spans clusters and others coordinate
+    named: frozenset[str] = frozenset()  # clusters that the resources refer to, or are to stand in as well
+    found: frozenset[str] = frozenset()  # clusters that they stand in as well by now
     state: backoff.State = field(default_factory=backoff.State)
     running: lanes.Running | None = None
     again: bool = False  # there was news while a pass ran
     passes: int = 0
+    away: bool = False  # its last pass could not reach it
+
+    @property
+    def neighbours(self) -> frozenset[str]:
+        """The clusters that a pass over it has to ask as well."""
+        return self.named | self.found
 
     @property
     def pace(self) -> backoff.Pace:
@@ -71,20 +82,28 @@ class Roster:
 
     def assign(self, resources: Iterable[Resource], now: float) -> None:
         """Give each cluster what is declared for it, and wake it: the revision is a new one."""
+        resources = tuple(resources)
+        spanning = frozenset(one.address for one in resources if self._kinds[one.address.kind].spans)
         by_cluster: dict[str, list[Resource]] = {}
         for resource in resources:
             by_cluster.setdefault(resource.address.cluster, []).append(resource)
         for name, one in self.clusters.items():
             one.resources = tuple(by_cluster.get(name, ()))
-            beside = wanted_elsewhere(self._kinds, one.resources)
-            one.neighbours = tuple(other for other in beside if other in self.clusters)
+            one.named = frozenset(wanted_elsewhere(self._kinds, one.resources)) - {name}
+            one.elsewhere = frozenset(address for address in spanning if address.cluster != name)
             one.state = backoff.woken(one.state, now)
             one.again = one.running is not None
 
-    def job(self, name: str, revision: str) -> Job:
-        """Return what a pass over one cluster is about."""
+    def job(self, name: str, revision: str, now: float) -> Job:
+        """Return what a pass over one cluster is about; who is known to be away is not waited for."""
         one = self.clusters[name]
-        return Job(one.target, revision, one.resources, tuple(other.target for other in self._beside(one)))
+        absent = {
+            other.target.name: "its login was refused" if self.barred(other, now) else "it cannot be reached"
+            for other in self._beside(one)
+            if other.away or self.barred(other, now)
+        }
+        there = tuple(other.target for other in self._beside(one) if other.target.name not in absent)
+        return Job(one.target, revision, one.resources, there, absent, one.elsewhere)
 
     # --- who is next ------------------------------------------------------------------------------------------------
 
@@ -100,8 +119,8 @@ class Roster:
         return lanes.chosen(waiting, running, room, now)
 
     def barred(self, one: Cluster, now: float) -> bool:
-        """Say whether a pass would try a login too soon that was refused: its own, or that of a neighbour."""
-        return any(each.state.barred > now for each in (one, *self._beside(one)))
+        """Say whether a pass would try a login too soon that was refused."""
+        return one.state.barred > now
 
     def all_seen(self, now: float) -> bool:
         """Say whether each cluster had a pass, as far as it may have one."""
@@ -120,34 +139,46 @@ class Roster:
 
     # --- what follows from a pass -----------------------------------------------------------------------------------
 
-    def ended(self, name: str, ended: Ended, now: float, *, left: float | None, chance: float) -> backoff.Fault | None:
-        """Take note of how a pass over *name* ended; return the kind of failure. *left*: seconds to the next event."""
-        one = self.clusters[name]
+    def ended(self, name: str, ended: Ended, now: float, *, left: float | None, chance: float) -> None:
+        """Take note of how a pass over *name* ended. *left*: seconds to the next event there."""
+        one, refusing = self.clusters[name], refused_by(name, ended)
         one.running = None
         one.passes += 1
-        fault = None
         if ended.failure is None:
             one.state = backoff.succeeded(one.state, now, one.pace, chance)
             if left is not None:
                 one.state = replace(one.state, due=min(one.state.due, now + max(1.0, left)))
         else:
             fault = backoff.fault_of(ended.failure)
+            if fault is backoff.Fault.UNAUTHORIZED and name not in refusing:
+                fault = backoff.Fault.FAILED  # a neighbour's login, and none of its own
             one.state = backoff.failed(one.state, now, fault, one.pace, chance)
-        if fault is backoff.Fault.UNAUTHORIZED:
-            for other in self._beside(one):  # nobody says which of them refused the login
-                other.state = replace(other.state, barred=one.state.barred)
-        if ended.changes:
+        for other in self._known(refusing - {name}):
+            other.state, other.away = backoff.barred(other.state, now, chance), True
+        for other in self._known(ended.missed.keys() - refusing):
+            other.state = backoff.woken(other.state, now)  # it should know by itself
+        away = isinstance(ended.failure, _AWAY) and ended.failure.cluster in ("", name)
+        if ended.changes or (one.away and not away):
             for other in self.clusters.values():
                 if name in other.neighbours:  # what it waits for may be there now
                     other.state = backoff.woken(other.state, now)
+        one.away = away
+        if ended.beside is not None:
+            one.again = one.again or bool(ended.beside - one.neighbours)
+            one.found = ended.beside
         if one.again:
             one.state = backoff.woken(one.state, now)
-        return fault
 
-    def involved(self, name: str) -> list[Target]:
-        """Return the cluster and its neighbours."""
-        one = self.clusters[name]
-        return [one.target, *(other.target for other in self._beside(one))]
+    def _known(self, names: Iterable[str]) -> list[Cluster]:
+        return [self.clusters[name] for name in sorted(names) if name in self.clusters]
 
     def _beside(self, one: Cluster) -> list[Cluster]:
-        return [self.clusters[name] for name in one.neighbours if name in self.clusters]
+        return self._known(one.neighbours)
+
+
+def refused_by(name: str, ended: Ended) -> frozenset[str]:
+    """Return the clusters that refused our login in a pass over *name*."""
+    found = {each for each, error in ended.missed.items() if isinstance(error, Unauthorized)}
+    if isinstance(ended.failure, Unauthorized):
+        found.add(ended.failure.cluster or name)
+    return frozenset(found)

@@ -207,6 +207,13 @@ class Client:
     # One call: attempts until a verdict ends it.
 
     def _perform(self, call: Call, want: Want) -> Answer:
+        try:
+            return self._rounds(call, want)
+        except ClusterError as error:
+            error.cluster = self._target.name
+            raise
+
+    def _rounds(self, call: Call, want: Want) -> Answer:
         start = self._clock()
         limit = start + (self._policy.brief if want.brief else self._policy.operation)
         tried: set[str] = set()

@@ -96,6 +96,13 @@ CHOICE = (
         metavar="ADDRESS=CLASS",
         help="Consent to what changing this resource does, such as Database/a=may-lose-data (repeatable).",
     ),
+    click.option(
+        "--ignore-freeze",
+        "ignore_freeze",
+        multiple=True,
+        metavar="ADDRESS",
+        help="Change this resource although its manifest forbids it at this time (repeatable).",
+    ),
     click.option("--max-update-percent", type=click.IntRange(0, 100), help="Allow to update this share at once."),
     click.option(
         "--resend-secret", "resend", multiple=True, metavar="ADDRESS", help="Send its secrets, changed or not."
@@ -202,8 +209,7 @@ def declared(settings: Settings, files: Sequence[str], screen: Console) -> Manif
         screen.warn(str(problem))
     if len(settings.selected) == len(settings.targets):
         return manifests
-    names = {target.name for target in settings.selected}
-    return manifests._replace(resources=tuple(item for item in manifests.resources if item.address.cluster in names))
+    return manifests.only({target.name for target in settings.selected})
 
 
 def _warn_of_unused_projects(settings: Settings, files: Sequence[str], screen: Console) -> None:
@@ -246,6 +252,7 @@ def choice(flags: Mapping[str, Any], settings: Settings, files: Sequence[str] | 
         prune=flags["prune"],
         allow_destroy=frozenset(flags["allow_destroy"]),
         allow_impact=flags["allow_impact"],
+        ignore_freeze=frozenset(flags["ignore_freeze"]),
         targets=tuple(flags["targets"]),
         excludes=tuple(flags["excludes"]),
         limits=limits,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reconciler.agent.status import Board
     from reconciler.ledger import Ledger
     from reconciler.settings import Settings
+    from reconciler.source import Source
     from reconciler.telemetry import Event, Observer
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -49,7 +50,6 @@ _ASK_AGAIN = 5.0  # seconds between two tries to become the one agent of a state
 @options(*REACH, *WHERE)
 def command(once: bool, detailed_exitcode: bool, log_format: str, **flags: Any) -> int:
     """Keep every cluster equal to its manifests, or only report: the agent, until it is told to stop."""
-    _check_libraries()
     screen = console(flags)
     first = load_settings(flags, screen)
     _check_account(first)
@@ -65,13 +65,6 @@ def command(once: bool, detailed_exitcode: bool, log_format: str, **flags: Any) 
     return code
 
 
-def _check_libraries() -> None:
-    from importlib.util import find_spec
-
-    if not find_spec("cronsim"):
-        raise click.ClickException("the agent needs more libraries: pip install 'redis-reconciler[agent]'")
-
-
 def _check_account(settings: Settings) -> None:
     """Refuse to be root where the image or the unit says that it must not be, whatever else was overridden."""
     if os.geteuid() == 0 and settings.login_sources.environ.get("RECONCILER_UNPRIVILEGED") == "true":
@@ -80,8 +73,8 @@ def _check_account(settings: Settings) -> None:
 
 def _completed(settings: Settings, flags: Mapping[str, Any]) -> Settings:
     """Return *settings* with what the flags say; raises InputError for a cron expression that makes no sense."""
-    from reconciler.agent.windows import check
     from reconciler.settings import FolderSource
+    from reconciler.windows import check
 
     settings.reachable()
     where = str(settings.project or "settings")
@@ -114,15 +107,14 @@ class _Agent:
     def open(cls, settings: Settings, flags: Mapping[str, Any], form: str, *, verbose: bool) -> Iterator[_Agent]:
         """Open everything that the agent works with."""
         from reconciler import __version__
-        from reconciler.agent.follow import Follower
+        from reconciler.agent.follow import Follower, shown
         from reconciler.agent.log import Log
         from reconciler.agent.loop import Loop, Means
-        from reconciler.agent.passes import Office
+        from reconciler.agent.orders import Office
         from reconciler.agent.status import Board, Status
         from reconciler.agent.tracing import open_tracing
         from reconciler.kinds import load_kinds
         from reconciler.ledger import Ledger
-        from reconciler.source import open_source
 
         def warn(text: str) -> None:
             say(f"warning: {text}")
@@ -151,9 +143,9 @@ class _Agent:
                 stack.callback(pool.shutdown, wait=False, cancel_futures=True)
             office = Office(settings, ledger, board, threading.Event(), connect=_connect, observe=observe)
             assert settings.source is not None  # noqa: S101 - `_completed` gave one
-            source = open_source(settings.source, settings)
-            board.update(source=replace(board.status.source, kind=_kind(source), place=_place(settings)))
-            follower = Follower(source, settings, load_kinds(), board, now=time.time, observe=observe)
+            source = _reopened(settings)
+            board.update(source=replace(board.status.source, **shown(settings.source)))
+            follower = Follower(source, settings, load_kinds(), board, now=time.time, observe=observe, reopen=_reopened)
             means = Means(passes.submit, fetches.submit, reload=lambda: _reloaded(settings, flags, observe))
             loop = Loop(office, follower, means)
             yield cls(loop, board, ledger, observers)
@@ -291,21 +283,18 @@ def _reloaded(settings: Settings, flags: Mapping[str, Any], observe: Observer) -
         observe(Event("settings.refused", {"why": str(error)}))
         return None
     observe(Event("settings.reloaded", {"clusters": len(found.selected)}))
-    fixed = [
-        name for name in ("source", "state_dir", "listen", "notify") if getattr(found, name) != getattr(settings, name)
-    ]
+    fixed = [name for name in ("state_dir", "listen", "notify") if getattr(found, name) != getattr(settings, name)]
     if fixed:
         observe(Event("settings.deferred", {"why": f"{', '.join(fixed)}: taken up at the next start"}))
     return found
 
 
-def _kind(source: object) -> str:
-    return "folder" if type(source).__name__ == "Folder" else "git"
+def _reopened(settings: Settings) -> Source:
+    """Return the source that *settings* name."""
+    from reconciler.source import open_source
 
-
-def _place(settings: Settings) -> str:
-    source = settings.source
-    return str(getattr(source, "url", "") or getattr(source, "folder", ""))
+    assert settings.source is not None  # noqa: S101 - `_completed` gave one
+    return open_source(settings.source, settings)
 
 
 # --- signals --------------------------------------------------------------------------------------------------------

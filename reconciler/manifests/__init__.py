@@ -8,7 +8,7 @@ reading order.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -24,8 +24,10 @@ from reconciler.manifests.rules import check_metadata, check_renames, warnings_o
 from reconciler.manifests.spans import check_members, check_places, is_elsewhere
 from reconciler.manifests.trees import Tree, TreeFiles
 from reconciler.settings import Limits, Target
+from reconciler.settings.conduct import window_of
 from reconciler.strictyaml import Document, Place
 from reconciler.validation import Validator
+from reconciler.windows import Window
 
 __all__ = ["Manifests", "Resource", "Tree", "load"]
 
@@ -47,6 +49,7 @@ class Resource:
     place: Callable[[strictyaml.Path], Place]  # of a path in the manifest, such as ("spec", "memory_size")
     suspended: bool = False  # left alone for now
     allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
+    freeze: tuple[Window, ...] = ()  # when it must not be changed
 
 
 class Manifests(NamedTuple):
@@ -55,6 +58,13 @@ class Manifests(NamedTuple):
     resources: tuple[Resource, ...]  # by cluster as configured, then in reading order
     unresolved: tuple[Problem, ...] = ()  # references that only the cluster can satisfy
     warnings: tuple[Problem, ...] = ()
+    elsewhere: frozenset[Address] = frozenset()  # declared for clusters that take no part
+
+    def only(self, clusters: Collection[str]) -> Manifests:
+        """Return what is declared for *clusters*, knowing still what others coordinate."""
+        mine = tuple(one for one in self.resources if one.address.cluster in clusters)
+        rest = (one.address for one in self.resources if one.address.cluster not in clusters)
+        return self._replace(resources=mine, elsewhere=self.elsewhere.union(rest))
 
 
 class _Checked(NamedTuple):
@@ -272,4 +282,5 @@ def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> 
         draft.locate,
         suspended=metadata.get("suspend", False),
         allow=tuple(sorted(metadata.get("allow", ()))),
+        freeze=tuple(window_of(one, lambda word, message: None) for one in metadata.get("freeze", ())),
     )

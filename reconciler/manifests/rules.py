@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from reconciler import versions
+from reconciler import versions, windows
 from reconciler.errors import Problem
 from reconciler.kinds import Field, Kind
 from reconciler.manifests.layers import Draft, Key
+from reconciler.settings.conduct import window_of
 from reconciler.strictyaml import Path, shown
 
 
@@ -25,12 +26,25 @@ def check_metadata(draft: Draft, kind: Kind, problems: list[Problem]) -> None:
             hint = f'did you mean "{near[0]}"?' if near else f"`reconciler kinds {kind.name}` lists them"
             message = f"{kind.name} has no field {shown(name)}"
             problems.append(draft.problem(("metadata", "ignore", index), message, hint))
+    if "freeze" in metadata:
+        _check_freeze(draft, problems)
     old = metadata.get("renamedFrom")
     if old is not None and old == metadata["name"]:
         problems.append(draft.problem(("metadata", "renamedFrom"), "is the present name", "remove it"))
     if old is not None and metadata.get("state") == "absent":
         message = "cannot stand beside state: absent"
         problems.append(draft.problem(("metadata", "renamedFrom"), message, "name the object as it is in the cluster"))
+
+
+def _check_freeze(draft: Draft, problems: list[Problem]) -> None:
+    for index, written in enumerate(draft.value["metadata"]["freeze"]):
+        wrong: list[str] = []
+        window = window_of(written, lambda word, message: wrong.append(message))  # noqa: B023 - called at once
+        path: Path = ("metadata", "freeze", index)
+        if not windows.is_cron(window.cron):
+            message = f"{shown(window.cron)} is no cron expression"
+            problems.append(draft.problem((*path, "cron"), message, windows.HINT))
+        problems += [draft.problem((*path, "timeZone"), message) for message in wrong]
 
 
 def check_renames(drafts: Mapping[Key, Draft], problems: list[Problem]) -> None:

@@ -31,11 +31,11 @@ from reconciler.plan.desk import Desk
 from reconciler.plan.fitting import check_versions, compare_schemas
 from reconciler.plan.graph import WRITES, Draft, break_rings, order, references
 from reconciler.plan.impacts import Impacted, missing_consent, undecided
-from reconciler.plan.limits import check, quoted, with_consent
+from reconciler.plan.limits import check, check_windows, cold, quoted, with_consent
 from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json, worsened
 from reconciler.plan.referred import hold_referred
 from reconciler.plan.selection import select
-from reconciler.plan.spans import hold_absent, moves
+from reconciler.plan.spans import absence, hold_absent, moves, places, touched
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -55,13 +55,17 @@ __all__ = [
     "Plan",
     "UsualLimits",
     "check",
+    "check_windows",
+    "cold",
     "digest",
     "from_json",
     "make_plan",
     "missing_consent",
     "moved",
+    "places",
     "quoted",
     "to_json",
+    "touched",
     "undecided",
     "with_consent",
     "worsened",
@@ -82,7 +86,8 @@ def make_plan(
     recorded) or "missing". Raises InputError with every problem that the manifests have against these clusters, and
     Refused when an empty input together with prune would delete everything.
     """
-    _refuse_empty(desired, live, {a: mine for a, mine in owned.items() if not moves(kinds, a, desired)}, options)
+    spanning = {*(resource.address for resource in desired), *options.elsewhere}
+    _refuse_empty(desired, live, {a: mine for a, mine in owned.items() if not moves(kinds, a, spanning)}, options)
     desk = Desk(kinds, live, owned, options, secrets)
     resources = desk.resources = _once(desk, desired)
     chosen = select(
@@ -157,7 +162,7 @@ def _check_references(
         for ref in references(desk.kinds[resource.address.kind], desk.spec(resource)):
             target = ref.at(resource.address.cluster)
             if target.cluster not in desk.live:
-                blocked[resource.address] = f"it needs {target}, and that cluster takes no part in this run"
+                blocked[resource.address] = f"it needs {target}, and {absence([target.cluster], desk.options)}"
                 continue
             found = desk.named(target)
             other = resources.get(target)
@@ -249,4 +254,5 @@ def _numbered(number: int, draft: Draft, after: tuple[int, ...]) -> Change:
         consent=draft.consent,
         impacts=draft.impacts,
         allowed=draft.resource.allow if draft.impacts and draft.resource is not None else (),
+        freeze=draft.resource.freeze if draft.resource is not None and draft.action is not Action.FORGET else (),
     )

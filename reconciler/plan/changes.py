@@ -15,6 +15,7 @@ from reconciler.kinds import Address
 from reconciler.plan.impacts import CUTS_OFF, Impacted, count, missing_consent
 from reconciler.serverschema import Served
 from reconciler.versions import Version
+from reconciler.windows import Window
 
 
 class Action(enum.Enum):
@@ -113,12 +114,15 @@ class Options:
     prune: bool = False  # delete what we own and nobody declares any more
     allow_destroy: frozenset[str] = frozenset()  # addresses whose delete or replacement is agreed to
     allow_impact: frozenset[tuple[str, str]] = frozenset()  # (address, class of impact) that is agreed to
+    ignore_freeze: frozenset[str] = frozenset()  # addresses that may be changed in their freeze windows
     targets: tuple[str, ...] = ()  # only these and what they need; names may hold * and ?
     excludes: tuple[str, ...] = ()
     limits: Limits = field(default_factory=UsualLimits)
     resend_secrets: frozenset[str] = frozenset()  # addresses whose secrets are sent although they seem unchanged
     previous: frozenset[Address] = frozenset()  # declared by an earlier revision: ours, if `prune` finds no manifest
     pinned_ports: Mapping[Address, int] = field(default_factory=dict)  # chosen earlier, for creates still under way
+    elsewhere: frozenset[Address] = frozenset()  # declared, and coordinated by clusters that take no part
+    absent: Mapping[str, str] = field(default_factory=dict)  # by cluster that takes no part: why
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,7 @@ class Change:
     consent: Consent = Consent.NOTHING
     impacts: tuple[Impacted, ...] = ()  # what it does to traffic, data and our own access; the worst first
     allowed: tuple[str, ...] = ()  # classes of impact that its manifest agrees to
+    freeze: tuple[Window, ...] = ()  # when its manifest forbids it
 
     @property
     def impact(self) -> str:

@@ -127,19 +127,20 @@ def _delete(address: Address, kind: Kind, live: LiveObject, why: str, consent: C
 def leave(desk: Desk, resources: Mapping[Address, Resource]) -> Iterator[Draft]:
     """Yield what has to be done about what we own and nobody declares any more."""
     followed = {r.address._replace(name=r.renamed_from): r.address for r in resources.values() if r.renamed_from}
+    everywhere = {*resources, *desk.options.elsewhere}
     for address in sorted(desk.owned):
         state, kind = desk.live.get(address.cluster), desk.kinds.get(address.kind)
         if address in resources or address in desk.held or state is None or kind is None:
+            continue
+        home = moved_home(address, kind, everywhere)
+        if home is not None:
+            yield Draft(Action.FORGET, address, kind, why=f"declared as {home} now")
             continue
         if address.kind not in state.objects:
             continue  # not read: nothing can be said of it
         owned = desk.owned[address]
         new_name = followed.get(address)
         if new_name is not None and (not desk.named(new_name) or desk.named(new_name)[0].uid == owned.uid):
-            continue
-        home = moved_home(address, kind, resources)
-        if home is not None:
-            yield Draft(Action.FORGET, address, kind, why=f"declared as {home} now")
             continue
         draft = _left(desk, address, kind, owned)
         if draft is not None:

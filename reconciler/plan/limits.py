@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reconciler.errors import DestroyProtected, ImpactRefused, PlanTooLarge, Refused
+from reconciler.errors import DestroyProtected, ImpactRefused, InFreezeWindow, PlanTooLarge, Refused
 from reconciler.kinds import Address
 from reconciler.plan.changes import Action, Change, Consent, Options, Plan
 from reconciler.plan.impacts import missing_consent
+from reconciler.windows import Frozen, frozen
 
 
 def check(plan: Plan, options: Options) -> None:
@@ -37,6 +38,25 @@ def check(plan: Plan, options: Options) -> None:
                 f"the plan changes {count} of {present} declared objects{where}: over the limit of "
                 f"{limits.update_percent} %; apply it in parts with --target, or allow more with --max-update-percent"
             )
+
+
+def cold(plan: Plan, now: float) -> dict[Address, Frozen]:
+    """Return the changes that their manifests forbid at *now*, in seconds since the epoch."""
+    found = {change.address: frozen(change.freeze, now) for change in plan.changes if change.freeze}
+    return {address: one for address, one in found.items() if one is not None}
+
+
+def check_windows(plan: Plan, options: Options, now: float) -> None:
+    """Raise InFreezeWindow where *plan* changes at *now* what its manifest forbids, and nobody agreed to that."""
+    waiting = cold(plan, now)
+    lines = [
+        f"{change.address} is not changed now: {waiting[change.address]}; wait, leave it out with "
+        f"--exclude {shlex.quote(str(change.address))}, or use --ignore-freeze {shlex.quote(str(change.address))}"
+        for change in plan.changes
+        if change.address in waiting and not _names(plan, change) & options.ignore_freeze
+    ]
+    if lines:
+        raise InFreezeWindow("\n".join(lines))
 
 
 def _needs_consent(plan: Plan, change: Change, options: Options) -> str:

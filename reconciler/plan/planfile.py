@@ -15,6 +15,7 @@ from reconciler.errors import InputError, Problem
 from reconciler.kinds import MISSING, Address, Kind
 from reconciler.plan.changes import Action, Change, Consent, LiveObject, LiveState, Note, Plan
 from reconciler.plan.impacts import RANK, Impacted, worse
+from reconciler.windows import Window, is_usable
 
 FORMAT = "reconciler-plan/2"
 _SECRET_MARK = {"$secret": True}  # no spec can hold it: no schema has a field of that name
@@ -144,6 +145,7 @@ def _plain_change(change: Change) -> dict[str, Any]:
         "consent": change.consent.value,
         "impacts": [one._asdict() for one in change.impacts],
         "allowed": list(change.allowed),
+        **({"freeze": [window._asdict() for window in change.freeze]} if change.freeze else {}),
     }
 
 
@@ -194,6 +196,8 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             raise ValueError(f"change {number} does not fit the others")
         if not isinstance(change.body, dict) or not isinstance(change.rests_on, dict | None):
             raise ValueError(f"change {number} has no fields where some should be")
+        if not all(map(is_usable, change.freeze)):
+            raise ValueError(f"change {number} has a freeze window that makes no sense")
         if any(one.impact not in RANK for one in change.impacts):
             raise ValueError(f"change {number} does what nobody knows")
     return plan
@@ -210,6 +214,7 @@ def _change(plain: Mapping[str, Any]) -> Change:
             "consent": Consent(plain["consent"]),
             "impacts": tuple(Impacted(**one) for one in plain["impacts"]),
             "allowed": tuple(plain["allowed"]),
+            "freeze": tuple(Window(**one) for one in plain.get("freeze", ())),
         }
     )
 

@@ -6,11 +6,11 @@ cluster that is concerned takes part in the run: only then are their locks held.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reconciler.kinds import Address, Kind
-from reconciler.plan.changes import Action, Consent, LiveObject
+from reconciler.plan.changes import Action, Change, Consent, LiveObject, LiveState, Options
 from reconciler.plan.desk import Desk
 from reconciler.plan.graph import Draft
 
@@ -30,12 +30,20 @@ def hold_absent(desk: Desk, drafts: list[Draft]) -> list[Draft]:
     for draft in drafts:
         missing = sorted(set(_concerned(draft)) - desk.live.keys()) if draft.kind.spans else []
         if missing and draft.action is not Action.FORGET:
-            those = f"{', '.join(missing)} {'takes' if len(missing) == 1 else 'take'}"
-            way = "leave out --cluster" if all(not name.startswith("#") for name in missing) else "see the project file"
-            desk.hold(draft.address, f"it stands in several clusters, and {those} no part in this run; {way}")
+            desk.hold(draft.address, f"it stands in several clusters, and {absence(missing, desk.options)}")
         else:
             kept.append(draft)
     return kept
+
+
+def absence(missing: Sequence[str], options: Options) -> str:
+    """Say that the *missing* clusters take no part in this run, and why or what to do about it."""
+    those = f"{', '.join(missing)} {'takes' if len(missing) == 1 else 'take'} no part in this run"
+    why = [options.absent[name] for name in missing if name in options.absent]
+    if why:
+        return f"{those}: {'; '.join(why)}"
+    way = "leave out --cluster" if all(not name.startswith("#") for name in missing) else "see the project file"
+    return f"{those}; {way}"
 
 
 def _concerned(draft: Draft) -> Iterator[str]:
@@ -90,6 +98,17 @@ def moved_home(address: Address, kind: Kind | None, declared: Iterable[Address])
     return min(same) if same and address not in same else None
 
 
-def moves(kinds: Mapping[str, Kind], address: Address, desired: Iterable[Resource]) -> bool:
+def moves(kinds: Mapping[str, Kind], address: Address, declared: Iterable[Address]) -> bool:
     """Tell whether another cluster coordinates now what is owned as *address*."""
-    return moved_home(address, kinds.get(address.kind), (one.address for one in desired)) is not None
+    return moved_home(address, kinds.get(address.kind), declared) is not None
+
+
+def touched(kinds: Mapping[str, Kind], change: Change, live: Mapping[str, LiveState]) -> frozenset[str]:
+    """Return the clusters among *live* that *change* writes to: all that its object stands in, or will."""
+    home, kind = change.address.cluster, kinds[change.address.kind]
+    names = {home, *places(kind, change.body)}
+    state = live.get(home)
+    for one in state.objects.get(kind.name, ()) if state is not None and kind.spans else ():
+        if one.uid == change.uid:
+            names.update(places(kind, one.spec))
+    return frozenset(names & live.keys())

@@ -29,7 +29,9 @@ def impact_line(plan: Plan) -> str:
 
 
 def impact_lines(change: Change) -> Iterator[tuple[str, bool]]:
-    """Yield (text, whether it is lasting harm) of each effect, and how the consent to it stands."""
+    """Yield (text, whether it is lasting harm) of each effect, how consent to it stands, and when it has to wait."""
+    for window in change.freeze:
+        yield f"{'waits in' if window.deny else 'only in'} freeze window {clean(window.name)}", False
     for impact, found in groupby(change.impacts, key=lambda one: one.impact):
         effects = list(found)
         reasons: dict[str, list[str]] = {}  # fields that do the same for the same reason share a line

@@ -16,10 +16,11 @@ from typing import Any
 import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import Redactor, Secret, Sources, resolve
-from reconciler.settings.conduct import Agent, Conduct, Window
+from reconciler.settings.conduct import Agent, Conduct
 from reconciler.settings.listen import Listen, Notify, own_names
 from reconciler.settings.source import FolderSource, GitSource
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
+from reconciler.windows import Window
 
 __all__ = [
     "PROJECT_FILE",

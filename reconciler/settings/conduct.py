@@ -11,18 +11,9 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from reconciler.quantities import quantity
+from reconciler.windows import Window
 
 MODES = ("observe", "plan", "apply")
-
-
-class Window(NamedTuple):
-    """A time that comes back: it begins when *cron* says, in *time_zone*, and lasts so many seconds."""
-
-    name: str
-    cron: str
-    seconds: float
-    time_zone: str = "UTC"
-    deny: bool = True  # else: writes are allowed in such windows only
 
 
 class Conduct(NamedTuple):
@@ -80,11 +71,12 @@ def conduct_of(merged: Mapping[str, Any], complain: Callable[[str, str], None]) 
         retry_max=max(base, longest),
         prune=merged.get("prune", usual.prune),
         max_deletes=merged.get("maxDeletes", usual.max_deletes),
-        freeze=tuple(_window(one, complain) for one in merged.get("freeze", ())),
+        freeze=tuple(window_of(one, complain) for one in merged.get("freeze", ())),
     )
 
 
-def _window(written: Mapping[str, Any], complain: Callable[[str, str], None]) -> Window:
+def window_of(written: Mapping[str, Any], complain: Callable[[str, str], None]) -> Window:
+    """Return the window that *written*, which fits the schema, describes; one without a name is called as its cron."""
     zone = written.get("timeZone", "UTC")
     try:
         ZoneInfo(zone)
@@ -93,7 +85,7 @@ def _window(written: Mapping[str, Any], complain: Callable[[str, str], None]) ->
     except KeyError:
         complain("freeze", f"{zone} is no time zone that this machine knows; write one such as Europe/Berlin")
     deny = written.get("effect", "deny") == "deny"
-    return Window(written["name"], written["cron"], _seconds(written["duration"], 0.0), zone, deny)
+    return Window(written.get("name", written["cron"]), written["cron"], _seconds(written["duration"], 0.0), zone, deny)
 
 
 def _seconds(text: str | None, otherwise: float) -> float:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import random
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reconciler import settings as settings_module
+from reconciler.agent.company import Doors
 from reconciler.agent.follow import Follower
 from reconciler.agent.loop import Loop, Means
-from reconciler.agent.passes import Office
+from reconciler.agent.orders import Office
 from reconciler.agent.status import Board, ClusterStatus, Status
 from reconciler.client import Client
 from reconciler.errors import ReconcilerError
@@ -22,6 +23,7 @@ from reconciler.ledger import Ledger
 from reconciler.settings import Settings
 from reconciler.simulator.core import Entry
 from reconciler.simulator.testing import Caller, VirtualClock
+from reconciler.simulator.world import World as Around
 from reconciler.source import Rejection, Revision
 from reconciler.telemetry import Event
 from tests.support.inprocess import InProcess, World
@@ -47,6 +49,11 @@ spec:
   roles_permissions:
     - {role: app, redis_acl: app-keys}
 """
+
+
+def called(name: str, names: Sequence[str]) -> dict[str, str]:
+    """Return what tells one of several clusters from the others."""
+    return {"cluster_name": f"{name}.example.com"} if len(names) > 1 else {}
 
 
 class Memory:
@@ -107,7 +114,11 @@ class Fleet:
     ) -> None:
         self.folder = folder
         self.clock = VirtualClock()
-        self.worlds = {name: World(clock=self.clock, password=PASSWORD, **settings) for name in names or ("dc1",)}
+        around = Around(self.clock)
+        self.worlds = {
+            name: World(clock=self.clock, password=PASSWORD, around=around, **settings, **called(name, names))
+            for name in names or ("dc1",)
+        }
         self.environ = {"LOGIN": PASSWORD, "ANNA_PASSWORD": "canary-Zq81mmPl-anna"}
         self.source = Memory(base=BASE)
         self.events: deque[Event] = deque(maxlen=20_000)
@@ -148,6 +159,7 @@ class Fleet:
             now=self.clock,
             clock=self.clock,
             observe=self.events.append,
+            doors=Doors(self.clock),
             parallelism=1,
         )
         follower = Follower(self.source, settings, load_kinds(), self.board, now=self.clock, observe=self.events.append)

@@ -15,6 +15,7 @@ import pytest
 
 from reconciler.simulator.testing import Caller, Running
 from tests.cli.rig import LIMIT, Cli
+from tests.source.rig import Remote
 
 AGENT = "agent: {mode: apply, interval: 1s, retryInterval: {base: 1s, max: 2s}, listen: {enabled: false}}\n"
 SOURCE = "source: {folder: ., interval: 1s}\n"
@@ -231,3 +232,32 @@ def test_lines_for_people_are_one_an_event(project: Cli) -> None:
         "pass.done",
         "agent.stopped",
     ]
+
+
+def test_sighup_follows_another_source_and_keeps_the_old_one_while_the_new_one_cannot_be(
+    agent: Agent, server: Running, tmp_path: Path
+) -> None:
+    cli, remote = agent.cli, Remote(tmp_path / "shop.git")
+    text = (cli.folder / "manifests/shop.yaml").read_text()
+
+    def follow(path: Path) -> None:
+        before = (cli.folder / "reconciler.yaml").read_text()
+        (line,) = [line for line in before.splitlines() if line.startswith("source:")]
+        cli.edit("reconciler.yaml", line, f"source: {{url: '{path}', interval: 1s}}")
+        agent.signal(signal.SIGHUP)
+
+    follow(tmp_path / "nowhere.git")
+    assert "so the old one is" in str(agent.wait("source.kept")["why"])
+    cli.edit("manifests/shop.yaml", "1GiB", "2GiB")
+    agent.wait("pass.done", changes=1)
+    assert memory(server) == [2 << 30]
+
+    first = remote.add({"manifests/shop.yaml": text.replace("1GiB", "3GiB")})
+    follow(remote.folder)
+    assert agent.wait("source.changed")["place"] == str(remote.folder)
+    agent.wait("pass.done", changes=1, revision=first)
+    assert memory(server) == [3 << 30]
+    second = remote.add({"manifests/shop.yaml": text.replace("1GiB", "4GiB")}, first)
+    agent.wait("pass.done", changes=1, revision=second)
+    agent.signal(signal.SIGTERM)
+    assert agent.end() == 0

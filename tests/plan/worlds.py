@@ -38,6 +38,7 @@ class Declared:
     ignore: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
+    freeze: tuple[Any, ...] = ()
 
     def place(self, path: Sequence[Any]) -> tuple[str, int, int]:
         return "shop.yaml", 7, 3

@@ -22,6 +22,7 @@ from reconciler.simulator.faults import Faults
 from reconciler.simulator.messages import Request, Response
 from reconciler.simulator.settings import Settings
 from reconciler.simulator.testing import VirtualClock
+from reconciler.simulator.world import World as Around
 from reconciler.telemetry import Event
 
 PIECES = 20  # in how many pieces a dripping answer comes
@@ -127,10 +128,11 @@ class World:
         seed: int = 1,
         snapshot: dict[str, Any] | None = None,
         clock: VirtualClock | None = None,
+        around: Around | None = None,
         **settings: Any,
     ) -> None:
         self.clock = clock or VirtualClock()
-        self.core = Core(Settings(**settings), clock=self.clock, seed=seed, snapshot=snapshot)
+        self.core = Core(Settings(**settings), clock=self.clock, seed=seed, snapshot=snapshot, world=around)
         self.sleeps: list[float] = []
         self.events: list[Event] = []
 

@@ -1,6 +1,7 @@
-"""Freeze windows: whether anything may be written at a moment, and when that changes. Home of cronsim.
+"""Freeze windows: whether something may be written at a moment, and when that changes. Home of cronsim.
 
-Called by a pass before it writes, with what the settings say. Pure: the moment is an argument.
+Of clusters (the project file; a pass asks before it writes) and of single objects (their manifests; a pass and `apply`
+ask). Pure: the moment is an argument.
 """
 
 from __future__ import annotations
@@ -10,10 +11,20 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
 from reconciler.errors import InputError, Problem
-from reconciler.settings import Window
+
+
+class Window(NamedTuple):
+    """A time that comes back: it begins when *cron* says, in *time_zone*, and lasts so many seconds."""
+
+    name: str
+    cron: str
+    seconds: float
+    time_zone: str = "UTC"
+    deny: bool = True  # else: writes are allowed in such windows only
+
+
+HINT = "write minute, hour, day, month and weekday, such as 0 8 * * 1-5"
 
 
 class Frozen(NamedTuple):
@@ -22,20 +33,38 @@ class Frozen(NamedTuple):
     why: str
     until: float
 
+    def __str__(self) -> str:
+        """Return why and until when, by the clock of UTC."""
+        return f"{self.why}, until {datetime.fromtimestamp(self.until, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def is_cron(text: str) -> bool:
+    """Tell whether *text* is a cron expression of five fields that comes true some day."""
+    from cronsim import CronSim, CronSimError
+
+    try:
+        next(CronSim(text, datetime(2026, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration):
+        return False
+    return len(text.split()) == 5
+
+
+def is_usable(window: Window) -> bool:
+    """Tell whether *window*, which somebody else read, can be asked."""
+    try:
+        ZoneInfo(window.time_zone)
+    except (KeyError, ValueError, OSError):
+        return False
+    return is_cron(window.cron)
+
 
 def check(windows: Iterable[Window], where: str) -> None:
     """Raise InputError for a cron expression that makes no sense."""
     problems = []
     for window in dict.fromkeys(windows):
-        try:
-            CronSim(window.cron, datetime(2026, 1, 1, tzinfo=UTC))
-            wrong = len(window.cron.split()) != 5
-        except CronSimError:
-            wrong = True
-        if wrong:
+        if not is_cron(window.cron):
             message = f"freeze window {window.name}: {window.cron} is no cron expression"
-            hint = "write minute, hour, day, month and weekday, such as 0 8 * * 1-5"
-            problems.append(Problem(where, 0, 0, "agent.freeze", message, hint))
+            problems.append(Problem(where, 0, 0, "agent.freeze", message, HINT))
     if problems:
         raise InputError(problems)
 
@@ -57,6 +86,8 @@ def frozen(windows: Iterable[Window], now: float) -> Frozen | None:
 
 def _end(window: Window, now: float) -> float | None:
     """Return when the occurrence of *window* that *now* lies in ends; None if it lies in none."""
+    from cronsim import CronSim
+
     moment = datetime.fromtimestamp(now, ZoneInfo(window.time_zone))
     for start in CronSim(window.cron, moment + timedelta(minutes=1), reverse=True):
         begun = start.timestamp()
@@ -66,5 +97,7 @@ def _end(window: Window, now: float) -> float | None:
 
 
 def _next(window: Window, now: float) -> float | None:
+    from cronsim import CronSim
+
     moment = datetime.fromtimestamp(now, ZoneInfo(window.time_zone))
     return next((start.timestamp() for start in CronSim(window.cron, moment)), None)
