@@ -192,11 +192,13 @@ clusters:
         wanted = sorted((name, size) for name, size in self.sizes.items() if size is not None)
         found = []
         for number, server in enumerate(self.servers):
-            there = Caller(server.core)("GET", "/v1/bdbs").json()
-            names = sorted((one["name"], one["memory_size"] // 1024**2) for one in there)
+            names = sorted((one["name"], one["memory_size"] // 1024**2) for one in self.databases(server))
             if names != wanted:
                 found.append(f"c{number:02}: {names}, and git says {wanted}")
         return found
+
+    def databases(self, server: Running) -> list[dict[str, Any]]:
+        return list(Caller(server.core)("GET", "/v1/bdbs").json())
 
     def settled(self) -> list[str]:
         """Wait until all is as git says; return what is not."""
