@@ -10,6 +10,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -18,15 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 WIDTH = 100
-CLUSTER = "staging"
-PLACES = tuple(f"redis-{number}.staging.shop.example:9443" for number in (1, 2, 3))
-SECRETS = ("SHOP_CHECKOUT_PASSWORD", "SHOP_CATALOGUE_PASSWORD", "SHOP_ANA_PASSWORD", "SHOP_ONCALL_PASSWORD")
+CLUSTER = "east"
+USER = "admin@shop.example"
+PLACES = tuple(f"redis-{number}.{CLUSTER}.shop.example:9443" for number in (1, 2, 3))
 
 
 class StoryError(Exception):
@@ -65,8 +66,8 @@ def _story(folder: Path) -> None:
     _title(1, "A cluster of two nodes, and a third that is no member and answers 503; we ask that one first")
     with _simulator(folder) as simulator:
         shop = _shop(folder, simulator)
-        env = _environment(simulator)
-        _say(f"The shop's manifests (ten databases, ACLs, roles, users) are in\n  {shop}")
+        env = _environment(simulator, shop)
+        _say(f"The tour of manifests (a shop on two clusters; we play its cluster {CLUSTER}) is in\n  {shop}")
 
         _title(2, "Are the manifests right? (no network)")
         _run(["validate"], shop, env)
@@ -88,18 +89,24 @@ def _story(folder: Path) -> None:
         _title(7, "Who moved?")
         _run(["drift", "--cluster", CLUSTER], shop, env, expect=2)
 
-        _title(8, "Repair it; an update that may cost keys needs a yes by name")
+        _title(8, "Repair it; what may cost keys needs a yes by name")
+        _run(["apply", "--cluster", CLUSTER, "--yes", "--quiet"], shop, env, expect=5)
         agreed = ["--allow-impact", "Database/leaderboards=may-lose-data"]
         _run(["apply", "--cluster", CLUSTER, "--yes", *agreed], shop, env)
         _run(["plan", "--cluster", CLUSTER, "--detailed-exitcode"], shop, env)
 
-        _title(9, "The other way round: manifests from what the cluster holds")
+        _title(9, "The agent does the same without us: one pass of what it does all day")
+        _change(simulator, "rate-limiter", {"max_connections": 10})
+        _run(["run", "--once", "--mode", "apply", "--cluster", CLUSTER], shop, env)
+        _run(["plan", "--cluster", CLUSTER, "--detailed-exitcode"], shop, env)
+
+        _title(10, "The other way round: manifests from what the cluster holds")
         _run(["export", "--cluster", CLUSTER, "--out", "exported"], shop, env)
         if not list((shop / "exported").rglob("*.yaml")):
             raise StoryError("export wrote no file")
         _run(["plan", "--cluster", CLUSTER, "-f", "exported", "--detailed-exitcode"], shop, env)
 
-        _title(10, "What applications need to connect")
+        _title(11, "What applications need to connect")
         _run(["outputs", "--cluster", CLUSTER], shop, env)
 
 
@@ -110,11 +117,12 @@ def _story(folder: Path) -> None:
 def _simulator(folder: Path) -> Iterator[Simulator]:
     """Run a simulator in a process of its own; stop it at the end whatever happens."""
     command = ["simulate", "--nodes", "2", "--outside", "1", "--port", "0", "--time-scale", "5"]
-    _say(f"$ reconciler {' '.join(command)} &")
+    named = ["--clusters", f"{CLUSTER}.local", "--username", USER]
+    _say(f"$ reconciler {' '.join(command)} \\\n    {' '.join(named)} &")
     password = secrets.token_urlsafe(16)
     log = (folder / "simulator.log").open("wb")
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
-        [sys.executable, "-m", "reconciler", *command, "--tls-dir", str(folder / "tls")],
+        [sys.executable, "-m", "reconciler", *command, *named, "--tls-dir", str(folder / "tls")],
         env={**_python(), "SIMULATOR_PASSWORD": password},
         stdout=subprocess.PIPE,
         stderr=log,
@@ -179,10 +187,16 @@ def _wait_active(simulator: Simulator, uid: int) -> None:
 def _holds(simulator: Simulator, shop: Path) -> None:
     """Ask the cluster itself whether every database of the manifests is there."""
     there = {bdb["name"] for bdb in _ask(simulator, "GET", "/v1/bdbs?fields=uid,name")}
-    base = "\n".join(path.read_text(encoding="utf-8") for path in sorted((shop / "base").glob("databases*.yaml")))
-    declared = {line.split(":")[1].strip() for line in base.splitlines() if line.startswith("  name:")}
+    texts = [path.read_text(encoding="utf-8") for layer in ("base", CLUSTER) for path in (shop / layer).glob("*.yaml")]
+    found = (re.search(r"^kind: Database\n(?:.*\n)*?  name: (\S+)$", one, re.MULTILINE) for one in _documents(texts))
+    declared = {match[1] for match in found if match}
     if declared - there:
         raise StoryError(f"the cluster lacks {', '.join(sorted(declared - there))}")
+
+
+def _documents(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the documents in *texts* that are no tombstones."""
+    yield from (one for text in texts for one in text.split("\n---\n") if "state: absent" not in one)
 
 
 # --- the shop --------------------------------------------------------------------------------------------------------
@@ -196,7 +210,8 @@ def _shop(folder: Path, simulator: Simulator) -> Path:
         raise StoryError("the example manifests are not installed")
     shop = folder / "shop"
     shutil.copytree(example, shop)
-    shutil.copy(simulator.ca_file, shop / "staging-ca.pem")
+    (shop / "files").mkdir(exist_ok=True)
+    shutil.copy(simulator.ca_file, shop / "files" / f"{CLUSTER}-ca.pem")
     project = (shop / "reconciler.yaml").read_text(encoding="utf-8")
     for place, url in zip(PLACES, simulator.urls, strict=True):
         project = project.replace(f"https://{place}", url)
@@ -204,11 +219,13 @@ def _shop(folder: Path, simulator: Simulator) -> Path:
     return shop
 
 
-def _environment(simulator: Simulator) -> dict[str, str]:
-    """Return the environment of the commands: logins by reference, as the project file names them."""
-    made_up = {name: f"Demo-{secrets.token_urlsafe(12)}1!" for name in SECRETS}
-    login = {"REDIS_ENTERPRISE_USER": simulator.username, "REDIS_ENTERPRISE_PASSWORD": simulator.password}
+def _environment(simulator: Simulator, shop: Path) -> dict[str, str]:
+    """Return the environment of the commands: the login, and a made-up value for each secret that a manifest names."""
+    texts = (path.read_text(encoding="utf-8") for path in shop.rglob("*.yaml"))
+    names = {name for text in texts for name in re.findall(r"env: (SHOP_[A-Z_]+)", text)}
+    made_up = {name: f"Demo-{secrets.token_urlsafe(12)}1!" for name in sorted(names)}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REDIS_ENTERPRISE_")}
+    login = {"REDIS_ENTERPRISE_PASSWORD": simulator.password}
     return {**kept, "PYTHONPATH": _python()["PYTHONPATH"], **login, **made_up}
 
 

@@ -17,7 +17,7 @@ from reconciler import drift
 from reconciler.adoption import adopted, with_inherited
 from reconciler.errors import ClusterError, InputError, LedgerError, PlanStale, Problem, ReconcilerError, Refused
 from reconciler.inlining import inlined
-from reconciler.kinds import Address, load_kinds
+from reconciler.kinds import MISSING, Address, load_kinds
 from reconciler.locating import located
 from reconciler.plan import LiveState, Note, Options, Owned, Plan, digest, make_plan, moved, worsened
 from reconciler.rotation import kept_until_due
@@ -302,4 +302,6 @@ def find_drift(session: Session, planned: Planned) -> tuple[drift.Drift, ...]:
 
 
 def _shown(value: Any) -> str:
+    if value is MISSING:
+        return "nothing"
     return value if isinstance(value, str) and value else repr(value)

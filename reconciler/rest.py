@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.calls import Body
@@ -77,6 +77,7 @@ def wire_names(kind: Kind, fields: frozenset[str]) -> frozenset[str]:
         for name, field in kind.fields.items()
         if name in fields and not (is_unread(field) or field.secret or name in hook.doors)
     )
+    names.update(wire for wire, name in _masked(kind) if name in fields)
     names.update(wire for name, door in hook.doors.items() if name in fields for wire in door.shows)
     names.update(key for rule in kind.builtin for key in rule)
     if kind.wait and "field" in kind.wait:
@@ -143,6 +144,7 @@ class _Decoder(NamedTuple):
     status: str | None
     builtin: tuple[tuple[tuple[str, Any], ...], ...]
     hook: Callable[[dict[str, Any], Mapping[str, Any]], Marks]
+    masked: tuple[tuple[str, str], ...]  # wire name and spec name of secrets that read back as a mask, or empty
 
 
 def decode(kind: Kind, wire: Mapping[str, Any], names: Names) -> LiveObject:
@@ -181,6 +183,7 @@ def _decode(decoder: _Decoder, kind: Kind, wire: Mapping[str, Any], names: Names
         owner=marks.owner,
         operation=marks.operation,
         addresses=marks.addresses,
+        unset=frozenset(name for key, name in decoder.masked if wire.get(key) == ""),
         created=str(wire.get("created_time", "")),
     )
 
@@ -219,7 +222,14 @@ def _decoder(name: str, same: _Same) -> _Decoder:
         status=(kind.wait or {}).get("field"),
         builtin=tuple(tuple(rule.items()) for rule in kind.builtin),
         hook=hook_of(kind).decode,
+        masked=tuple(_masked(kind)),
     )
+
+
+def _masked(kind: Kind) -> Iterator[tuple[str, str]]:
+    """Yield (wire name, spec name) of secrets that a read shows as a mask, or as empty where none is set."""
+    if kind.singleton:  # of databases and users a read shows nothing either way
+        yield from ((field.wire, field.name) for field in kind.fields.values() if field.secret)
 
 
 def _wire_fields(fields: Mapping[str, Field]) -> dict[str, tuple[str, _Convert | None]]:

@@ -79,8 +79,8 @@ class Session:
         return load(self.settings.root, path)
 
     def text(self, value_from: Mapping[str, Any]) -> str:
-        """Return public text that `valueFrom` gives: it may be shown, so it is not remembered as a secret."""
-        return resolve(value_from, replace(self.settings.sources, redactor=Redactor())).reveal()
+        """Return public text that `valueFrom` gives: it may be shown, so it is treated as no secret."""
+        return resolve(value_from, replace(self.settings.sources, redactor=Redactor(), warn=lambda text: None)).reveal()
 
     def clients(self) -> Mapping[str, Client]:
         """Return a client for each cluster; credentials are looked up now, nothing is sent yet."""

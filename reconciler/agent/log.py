@@ -64,6 +64,6 @@ class Log:
 
 def _shown(value: Any) -> str:
     """Return *value* as one word, or quoted: one event stays one line, whatever is in it."""
-    text = str(value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
     plain = text.isprintable() and " " not in text and '"' not in text
     return text if plain else json.dumps(text)

@@ -135,12 +135,12 @@ class _Apply:
 
     def approved(self, plan: Plan, wishes: Options, *, known: bool = False) -> bool:
         """Show *plan*, only its summary if it is *known*; return whether to do it. Raises Refused where it must not."""
-        from reconciler.plan import check, check_windows
+        from reconciler.plan import check, check_windows, with_consent
         from reconciler.report import Report
 
         self.held = plan.held
         if self.output == "text":
-            show_plan(plan, "summary" if known else "text", self.screen)
+            show_plan(with_consent(plan, wishes), "summary" if known else "text", self.screen)
         check(plan, wishes)
         check_windows(plan, wishes, self.session.outside.at())
         if not plan.changes:

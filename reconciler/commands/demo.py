@@ -7,7 +7,7 @@ import click
 
 @click.command("demo")
 def command() -> int:
-    """Play the whole story on a simulated cluster, in under a minute; needs the extra [simulator]."""
+    """Play the whole story on a simulated cluster, in under a minute; needs the extras [agent,simulator]."""
     from reconciler.demo import play
 
     return play()

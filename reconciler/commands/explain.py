@@ -73,7 +73,9 @@ def _impact_text(impact: Mapping[str, Any]) -> str:
         return "none" + (f": {impact['why']}" if "why" in impact else "")
     words = [impact["impact"].replace("-", " ")]
     if "when" in impact:
-        words.append(f"when it is {impact['when']}d")
+        words.append({"set": "when it is set"}.get(impact["when"], f"when it is {impact['when']}d"))
+    if "below" in impact:
+        words.append(f"below {impact['below']}")
     if "to" in impact:
         words.append("when it becomes " + " or ".join(_value(value) for value in impact["to"]))
     return " ".join(words) + (f": {impact['why']}" if "why" in impact else "")
@@ -93,6 +95,8 @@ def _rows(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "API", about["path"]
         if about.get("protect"):
             yield "protected", "it holds data: to delete or replace one needs consent"
+        if "lasting" in about:
+            yield "stays", ", ".join(about["lasting"]) + ": the cluster cannot do without"
         yield from ((word, ", ".join(about[key])) for word, key in (("to create", "needs"),) if key in about)
     else:
         yield from _field_rows(about)
@@ -129,7 +133,10 @@ def _field_rows(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "only", about["only"]
     if about.get("deprecated"):
         yield "deprecated", f"use {about['instead']}" if "instead" in about else "yes"
-    yield "API", f"{about['path']} {about['wire']}"
+    yield (
+        "API",
+        f"{about['path']} {about['wire']}" if "wire" in about else f"beside {about['path']}, by calls of its own",
+    )
 
 
 def _text(about: Mapping[str, Any], width: int) -> str:

@@ -46,7 +46,7 @@ def _table(kinds: Mapping[str, Kind]) -> Iterator[str]:
     rows = [_COLUMNS]
     for kind in kinds.values():
         path = kind.path + (f" {kind.within}" if kind.within else "")
-        key = "-" if kind.singleton else ",".join(kind.key)
+        key = "-" if kind.singleton else ",".join(name.lstrip("@") for name in kind.key)
         rows.append((kind.name, shape_of(kind), key, ",".join(kind.verbs) or "-", path))
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -1,6 +1,7 @@
 """What is known of a kind and of its fields, as plain data: for `explain` and `kinds`.
 
-Everything comes from the kind file. This knows nothing of terminals and of how it is shown.
+Everything comes from the kind file; its hook says which fields are no part of the object in the API.
+This knows nothing of terminals and of how it is shown.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from reconciler.errors import InputError, Problem
+from reconciler.hooks import hook_of
 from reconciler.kinds import SINGLETON, Kind, kind_source, load_kinds
 from reconciler.vocabulary import API_VERSION
 
@@ -84,12 +86,13 @@ def kind_about(kind: Kind) -> dict[str, Any]:
         "kind": kind.name,
         "about": source["description"],
         "shape": shape_of(kind),
-        "key": [] if kind.singleton else list(kind.key),
+        "key": [] if kind.singleton else [name.lstrip("@") for name in kind.key],
         "verbs": dict(kind.verbs),
         "path": kind.path + (f" {kind.within}" if kind.within else ""),
         "since": kind.since or None,
         "until": kind.until or None,
         "protect": kind.protect or None,
+        "lasting": list(kind.lasting) or None,
         "needs": [_needed(rule) for rule in kind.required_on_create] or None,
         "documented": kind.doc or None,
         "fields": list(source["properties"]),
@@ -100,7 +103,9 @@ def kind_about(kind: Kind) -> dict[str, Any]:
 
 def field_about(kind: Kind, steps: Sequence[Step]) -> dict[str, Any]:
     """Return what is known of the field that *steps* lead to, as plain data."""
-    schema = steps[-1].schema
+    schema, hook = steps[-1].schema, hook_of(kind)
+    door = hook.doors.get(steps[0].name)
+    apart = steps[0].name in hook.apart or (door is not None and door.on_create)
     sources = [kind_source(kind.name)["x-rest"], *(step.schema for step in steps)]
     about: dict[str, Any] = {
         "field": ".".join([kind.name, *(step.name for step in steps)]),
@@ -127,7 +132,10 @@ def field_about(kind: Kind, steps: Sequence[Step]) -> dict[str, Any]:
         "refersTo": (_reference(schema) or {}).get("kind"),
         "only": next((f"with type: {step.shape}" for step in reversed(steps) if step.shape), None),
         "path": kind.path,
-        "wire": ".".join(filter(None, [kind.within, *(_wire(step.schema, step.name) for step in steps)])),
+        "apart": apart or None,
+        "wire": None
+        if apart
+        else ".".join(filter(None, [kind.within, *(_wire(step.schema, step.name) for step in steps)])),
         "documented": kind.doc or None,
         "fields": list(below(schema)) or None,
         "example": _manifest(kind, _spec(steps)),

@@ -51,7 +51,7 @@ def command(
     It sends GETs. With --server-dry-run it also sends each create and update with dry_run=true, values of secrets
     included: the cluster checks such a request and does not carry it out.
     """
-    from reconciler.plan import check, cold, to_json
+    from reconciler.plan import check, cold, to_json, with_consent
 
     screen = console(flags)
     with opening(flags, screen) as session:
@@ -62,7 +62,7 @@ def command(
         if session.settings.ci if dry_run is None else dry_run:
             plan, refused = _rehearsed(session, planned, screen)
         now = session.outside.at()
-    show_plan(plan, output, screen)
+    show_plan(with_consent(plan, wishes) if output != "json" else plan, output, screen)
     for address, frozen in cold(plan, now).items():
         screen.warn(f"{address} is not changed now: {frozen}")
     check(plan, wishes)

@@ -115,7 +115,9 @@ def verified(task: Task, ended: Ended) -> Flow[Ended]:
     if not different or ended.found is None:
         return ended
     recorded = yield from _failure_on_record(task, ended.found.object.uid)
-    text = "accepted, but " + "; ".join(map(_reads_back, different[:5])) + (f" ({recorded})" if recorded else "")
+    reasons = dict.fromkeys(filter(None, (task.hook.unlike(one.path, task.wire) for one in different)))
+    why = recorded or "; ".join(reasons)
+    text = "accepted, but " + "; ".join(map(_reads_back, different[:5])) + (f" ({why})" if why else "")
     return Ended(ended.found, ActionFailed(text))
 
 

@@ -23,6 +23,7 @@ def begun(spec: Mapping[str, Any]) -> Json:
 
 
 HOOK = Hook(
+    apart=frozenset({"force_remove"}),
     listing=listing,
     look=look,
     post=post,

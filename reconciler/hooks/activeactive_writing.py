@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reconciler.calls import Around, Flow, Neighbour, Pace, ask, clock_time, pause
-from reconciler.errors import ActionFailed, Ambiguous, ChangedUnderneath, Conflict, Refused, Rejected
+from reconciler.calls import Around, Call, Flow, Neighbour, Pace, ask, clock_time, pause
+from reconciler.errors import ActionFailed, Ambiguous, ChangedUnderneath, ClusterError, Conflict, Refused, Rejected
 from reconciler.hooks.activeactive_reading import ACCESS, PARTS, PATH, SHADOWS, SHARED, Part, name_on, place
 from reconciler.hooks.activeactive_tasks import SECONDS, at_rest, done
 from reconciler.hooks.base import Json, Posted, Writing
@@ -225,7 +225,7 @@ def _described(items: Iterable[Mapping[str, Any]]) -> Flow[list[Json]]:
         if not any(name in item for name in _LOGINS):
             raise Refused(f"the instance on {title} has no credentials, and a cluster that joins needs them")
         name = yield from name_on(title)
-        cluster = {"name": name, "url": _url(neighbours[title].urls, name)}
+        cluster = {"name": name, "url": (yield from _url(title, neighbours[title].urls, name))}
         cluster.update(
             {key: item[key] for key in (*_LOGINS, "replication_endpoint", "replication_tls_sni") if key in item}
         )
@@ -234,9 +234,16 @@ def _described(items: Iterable[Mapping[str, Any]]) -> Flow[list[Json]]:
     return found
 
 
-def _url(urls: Sequence[str], name: str) -> str:
-    """Return by which of *urls* other clusters are to reach a cluster: that with its own name, if there is one."""
-    return next((url for url in urls if place(url).rpartition(":")[0] == name.lower()), urls[0])
+def _url(title: str, urls: Sequence[str], name: str) -> Flow[str]:
+    """Return by which of *urls* others reach cluster *title*: the one with its own name, else the first that serves."""
+    own = next((url for url in urls if place(url).rpartition(":")[0] == name.lower()), "")
+    for url in urls if not own and len(urls) > 1 else ():
+        try:
+            yield Call("GET", "/v1/cluster", cluster=title, node=url)
+        except ClusterError:
+            continue
+        return url
+    return own or urls[0]
 
 
 def _check_health(path: str) -> Flow[None]:

@@ -63,6 +63,10 @@ def _no_marks(spec: Json, wire: Mapping[str, Any]) -> Marks:
     return Marks()
 
 
+def _no_reason(path: str, wire: Mapping[str, Any]) -> str:
+    return ""
+
+
 def _as_it_is(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
     return dict(body)
 
@@ -83,6 +87,7 @@ class Hook:
     figures: Mapping[str, str] = field(default_factory=dict)  # what is measured → path that gives it by uid
     api_port: str = ""  # field that holds the port of the API itself
     secret_is_so: frozenset[str] = frozenset()  # error codes that say: this secret already has that value
+    unlike: Callable[[str, Mapping[str, Any]], str] = _no_reason  # (path, body sent) → why it reads back differently
     apart: frozenset[str] = frozenset()  # further fields of the spec that are no part of the object in the API
     doors: Mapping[str, Door] = field(default_factory=dict)  # by field of the spec, in the order of writing
     listing: Callable[[frozenset[str] | None], Flow[list[Any]]] | None = None  # (fields that are wanted; None: all)

@@ -1,7 +1,8 @@
 """How idle machines become a cluster: the first creates it, the others join one by one (REST requests `bootstrap`).
 
-A machine begins a bootstrap only when it is idle or failed before, so asking twice does no harm: it says 409. While it
-works, its services restart, and connections that break or logins that are refused mean nothing for a while.
+The order is that of the urls in the project file. A machine begins a bootstrap only when it is idle or failed before,
+so asking twice does no harm: it says 409. While it works, its services restart, and connections that break or logins
+that are refused mean nothing for a while.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ def _form(writing: Writing) -> Flow[None]:
     strangers = [machine["address"] for machine in machines if machine["address"] not in urls]
     if strangers:
         raise Conflict(f"{', '.join(strangers)}: the project file names no such machine; add it to the cluster's urls")
+    machines.sort(key=lambda machine: [*urls].index(machine["address"]))
     states = {}
     for machine in machines:
         states[machine["address"]], _ = yield from _state(urls[machine["address"]])

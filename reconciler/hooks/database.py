@@ -89,6 +89,7 @@ HOOK = Hook(
     decode=decode,
     stamp=stamp,
     complete=complete,
+    apart=frozenset({"retire", "upgrade"}),
     doors=DOORS,
     post=post,
     put=put,

@@ -112,4 +112,12 @@ def remove(writing: Writing) -> Flow[None]:
                 raise
 
 
-HOOK = Hook(needs=(_NAME,), listing=listing, look=look, post=post, put=put, remove=remove)
+HOOK = Hook(
+    needs=(_NAME,),
+    apart=frozenset({"artifact", EVERYWHERE}),
+    listing=listing,
+    look=look,
+    post=post,
+    put=put,
+    remove=remove,
+)

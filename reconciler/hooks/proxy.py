@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from reconciler.calls import Flow, ask
 from reconciler.hooks.base import Hook, Writing
 
@@ -13,4 +16,11 @@ def put(writing: Writing) -> Flow[str]:
     return ""
 
 
-HOOK = Hook(put=put)
+def unlike(path: str, sent: Mapping[str, Any]) -> str:
+    """Say why a value reads back as it was: without leave, nothing restarts."""
+    if sent.get("allow_restart"):
+        return ""
+    return "it waits for the next restart of the proxy; declare allow_restart: true to restart it now (clients are cut)"
+
+
+HOOK = Hook(put=put, unlike=unlike)

@@ -93,6 +93,7 @@ def post(writing: Writing) -> Flow[Posted]:
 
 
 HOOK = Hook(
+    apart=frozenset({"retire"}),
     logs_in_by=("name", "email"),
     secret_is_so=frozenset({SAME}),
     doors={"passwords": Door(_write_passwords)},

@@ -31,7 +31,7 @@ from reconciler.plan.desk import Desk
 from reconciler.plan.fitting import check_versions, compare_schemas
 from reconciler.plan.graph import WRITES, Draft, break_rings, order, references
 from reconciler.plan.impacts import Impacted, missing_consent, undecided
-from reconciler.plan.limits import check, check_windows, cold, quoted
+from reconciler.plan.limits import check, check_windows, cold, quoted, with_consent
 from reconciler.plan.planfile import FORMAT, digest, fingerprint, from_json, moved, to_json, worsened
 from reconciler.plan.referred import hold_referred
 from reconciler.plan.selection import select
@@ -67,6 +67,7 @@ __all__ = [
     "to_json",
     "touched",
     "undecided",
+    "with_consent",
     "worsened",
 ]
 

@@ -51,6 +51,7 @@ class LiveObject:
     operation: str = ""  # op id that our create put on it, "" = none
     created: str = ""  # the server's created_time; part of its identity
     addresses: tuple[str, ...] = ()  # HOST:PORT under which clients reach it
+    unset: frozenset[str] = frozenset()  # secrets that read back as empty, where a set one reads back as a mask
 
 
 @dataclass(frozen=True, slots=True)

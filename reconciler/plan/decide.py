@@ -209,8 +209,10 @@ def _full_body(desk: Desk, resource: Resource, live: LiveObject | None = None) -
 def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str) -> Draft | None:
     address, kind, spec = resource.address, desk.kinds[live.kind], desk.spec(resource)
     there = desk.renamed_spec(address.cluster, live)
-    fields = [*changes(kind, spec, there), *_hidden_changes(desk, resource, live, spec)]
+    doubts: list[tuple[str, str]] = []  # (path, why it is not known whether it differs)
+    fields = [*changes(kind, spec, there), *_hidden_changes(desk, resource, live, doubts)]
     if not fields and not renamed_from:
+        _tell(desk, address, doubts)
         desk.unchanged += 1
         return None
     fixed = {name: change for change in fields if (name := immutable_field(kind, change))}
@@ -235,6 +237,7 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
     names |= options_for(kind, spec, names)
     body = update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
     fields += secrets_sent(kind, body, {change.path for change in fields})
+    _tell(desk, address, [doubt for doubt in doubts if top(doubt[0]) not in body])  # what goes along is sent anyway
     _warn_of_update(desk, resource, kind, body)
     if renamed_from:
         fields.append(FieldChange("name", renamed_from, address.name))
@@ -245,6 +248,9 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
     check_new(desk, resource, live)
     consent, why = consent_to_leave(desk, resource, live, [top(change.path) for change in fields])
     figures = desk.live[address.cluster].figures(kind.name, live.uid)
+    impacts = desk.reaching_us(address.cluster, live, impacts_of(kind, address.name, fields, body, figures))
+    if why:
+        impacts = ordered({*impacts, Impacted(LOSES, "", "all that it holds where it leaves")})
     return Draft(
         Action.UPDATE,
         address,
@@ -255,7 +261,7 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
         resource=resource,
         rests_on={name: live.spec[name] for name in sorted(body) if name in live.spec},
         renamed_from=renamed_from,
-        impacts=desk.reaching_us(address.cluster, live, impacts_of(kind, address.name, fields, body, figures)),
+        impacts=impacts,
         consent=consent,
         why=why,
     )
@@ -279,9 +285,19 @@ def _warn_of_update(desk: Desk, resource: Resource, kind: Kind, body: Mapping[st
             desk.secret_problem(resource, path, value)
 
 
-def _hidden_changes(desk: Desk, resource: Resource, live: LiveObject, spec: Mapping[str, Any]) -> Iterator[FieldChange]:
-    """Yield changes of what cannot be read back: secrets by the ledger's digest, the rest by what was last applied."""
-    address, kind = resource.address, desk.kinds[live.kind]
+def _tell(desk: Desk, address: Address, doubts: Iterable[tuple[str, str]]) -> None:
+    for path, why in doubts:
+        desk.warn(address, f"{path}: {why}")
+
+
+def _hidden_changes(
+    desk: Desk, resource: Resource, live: LiveObject, doubts: list[tuple[str, str]]
+) -> Iterator[FieldChange]:
+    """Yield changes of what cannot be read back: secrets by the ledger's digest, the rest by what was last applied.
+
+    Of what is not known there is an entry in *doubts*.
+    """
+    address, kind, spec = resource.address, desk.kinds[live.kind], desk.spec(resource)
     last = desk.owned.get(address._replace(name=live.name))
     replaced = last is not None and not _is_same(last, live)  # what we know is about an object that is gone
     resend = bool({str(address), str(address._replace(cluster=""))} & desk.options.resend_secrets)
@@ -294,21 +310,19 @@ def _hidden_changes(desk: Desk, resource: Resource, live: LiveObject, spec: Mapp
             if status == "changed" or (resend and status != "missing"):
                 added = kind.fields[top(path)].lists_secrets and not resend
                 yield FieldChange(path, MISSING if added else SECRET, SECRET)
+            elif status == "unknown" and path in live.unset:
+                yield FieldChange(path, MISSING, SECRET)
             elif status == "unknown":
-                desk.warn(
-                    address, f"{path}: whether it is the same is not known; not sent unless --resend-secret {address}"
-                )
+                doubts.append((path, f"whether it is the same is not known; not sent unless --resend-secret {address}"))
             elif status == "missing":
-                desk.warn(address, f"{path}: its source gives no value here, so it is not compared")
+                doubts.append((path, "its source gives no value here, so it is not compared"))
             continue
         if applied is None:
             applied = dict(hidden_values(kind, last.fields)) if last is not None and not replaced else {}
         before = applied.get(path, MISSING)
         if before is MISSING and not resend:
-            desk.warn(
-                address,
-                f"{path}: cannot be read back and was never applied by us; not sent unless --resend-secret {address}",
-            )
+            why = f"cannot be read back and was never applied by us; not sent unless --resend-secret {address}"
+            doubts.append((path, why))
         elif before != value or resend:
             yield FieldChange(path, before, masked(value))
     for name in sorted(spec):

@@ -33,7 +33,8 @@ class Impacted(NamedTuple):
 
     def __str__(self) -> str:
         where = f": {self.field}" if self.field else ""
-        return f"{self.impact.replace('-', ' ')}{where}" + (f" ({self.why})" if self.why else "")
+        does = "cannot be undone" if self.impact == "irreversible" else self.impact.replace("-", " ")
+        return f"{does}{where}" + (f" ({self.why})" if self.why else "")
 
 
 def impacts_of(

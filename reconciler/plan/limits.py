@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from reconciler.errors import DestroyProtected, ImpactRefused, InFreezeWindow, PlanTooLarge, Refused
 from reconciler.kinds import Address
@@ -89,6 +90,18 @@ def _harms(plan: Plan, change: Change, options: Options) -> Iterator[str]:
 def quoted(address: Address, impact: str) -> str:
     """Return the consent to *impact* of *address* as one word of a shell."""
     return shlex.quote(f"{address}={impact}")
+
+
+def with_consent(plan: Plan, options: Options) -> Plan:
+    """Return *plan* as it is to be shown to who gave the consents of *options*; it is not the plan to be saved."""
+    changes = []
+    for change in plan.changes:
+        names = _names(plan, change)
+        given = {impact for name, impact in options.allow_impact if name in names}
+        agreed = change.consent is Consent.ALLOW_DESTROY and names & options.allow_destroy
+        consent = Consent.NOTHING if agreed else change.consent
+        changes.append(replace(change, allowed=tuple(sorted({*change.allowed, *given})), consent=consent))
+    return replace(plan, changes=tuple(changes))
 
 
 def _names(plan: Plan, change: Change) -> set[str]:

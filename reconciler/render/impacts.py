@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from reconciler.plan import Change, Plan, missing_consent, quoted
 from reconciler.render.escape import clean
@@ -31,13 +32,17 @@ def impact_lines(change: Change) -> Iterator[tuple[str, bool]]:
     """Yield (text, whether it is lasting harm) of each effect, how consent to it stands, and when it has to wait."""
     for window in change.freeze:
         yield f"{'waits in' if window.deny else 'only in'} freeze window {clean(window.name)}", False
-    for place, one in enumerate(change.impacts):
-        where = f": {clean(one.field)}" if one.field else ""
-        why = f" ({clean(one.why)})" if one.why else ""
-        yield f"{_WORDS[one.impact][0]}{where}{why}", one.impact in CONSENT
-        last = place + 1 == len(change.impacts) or change.impacts[place + 1].impact != one.impact
-        if last and one.field and one.impact in CONSENT:
-            if one.impact in change.unconsented:
-                yield f"needs --allow-impact {clean(quoted(change.address, one.impact))}", True
-            elif not missing_consent((one,), change.allowed):
-                yield f"its manifest agrees to {one.impact}", False
+    for impact, found in groupby(change.impacts, key=lambda one: one.impact):
+        effects = list(found)
+        reasons: dict[str, list[str]] = {}  # fields that do the same for the same reason share a line
+        for one in effects:
+            reasons.setdefault(one.why, []).append(one.field)
+        for why, fields in reasons.items():
+            where = ", ".join(clean(name) for name in fields if name)
+            text = _WORDS[impact][0] + (f": {where}" if where else "") + (f" ({clean(why)})" if why else "")
+            yield text, impact in CONSENT
+        if effects[-1].field and impact in CONSENT:
+            if impact in change.unconsented:
+                yield f"needs --allow-impact {clean(quoted(change.address, impact))}", True
+            elif not missing_consent(effects[-1:], change.allowed):
+                yield f"agreed to: {impact}", False

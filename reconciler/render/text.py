@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from reconciler.diff import FieldChange
-from reconciler.kinds import MISSING, Address
+from reconciler.diff import FieldChange, masked
+from reconciler.kinds import MISSING, Address, load_kinds
 from reconciler.plan import Action, Change, Consent, Note, Plan
 from reconciler.render.escape import clean, shorten
 from reconciler.render.impacts import impact_line, impact_lines
@@ -109,9 +109,11 @@ def _change(change: Change, width: int, color: bool) -> Iterator[str]:
 def field_lines(change: Change, width: int, color: bool) -> Iterator[str]:
     """Yield a line for each field of *change*, paths aligned; more than one where a list is too long for a line."""
     creates = change.action is Action.CREATE
-    column = min(max((len(clean(field.path)) for field in change.fields), default=0), _WIDEST_PATH)
-    for field in change.fields:
-        mark = " " if creates else "+" if field.before is MISSING else "-" if field.after is MISSING else "~"
+    options = _options(change)
+    column = min(max((len(clean(field.path)) for field in (*change.fields, *options)), default=0), _WIDEST_PATH)
+    for field in (*change.fields, *options):
+        mark = "+" if field.before is MISSING else "-" if field.after is MISSING else "~"
+        mark = " " if creates or field in options else mark
         path = clean(field.path)
         lead = f"    {mark} {path:<{column}}  "
         text = change_text(change.address.kind, field)
@@ -120,6 +122,15 @@ def field_lines(change: Change, width: int, color: bool) -> Iterator[str]:
             continue
         yield paint(f"    {mark}", mark, color) + f" {path}"
         yield from (f"{'':10}{line}" for line in _long(field, text, width - 10) if line)
+
+
+def _options(change: Change) -> tuple[FieldChange, ...]:
+    """Return what goes along with an update and is no state: how it is to be made."""
+    kind = load_kinds().get(change.address.kind)
+    if kind is None or change.action is not Action.UPDATE:
+        return ()
+    named = sorted(name for name in change.body if name in kind.fields and kind.fields[name].option_of is not None)
+    return tuple(FieldChange(name, MISSING, masked(change.body[name])) for name in named)
 
 
 def _long(field: FieldChange, text: str, width: int) -> Iterator[str]:

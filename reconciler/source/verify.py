@@ -10,6 +10,7 @@ import calendar
 import hashlib
 import re
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,10 +20,11 @@ from reconciler.errors import SourceStale, SourceUnverified
 from reconciler.settings.source import Verify
 from reconciler.source.git import Git
 from reconciler.source.mirror import write_private
-from reconciler.source.process import Bounds, Watch, run
+from reconciler.source.process import Answer, Bounds, Watch, run
 
 _LARGEST = 1024 * 1024
 _MOST_TOLD = 10
+_TRIES = 3  # ssh-keygen may end before git has written all to it: that ends git, now and then
 _BEFORE = re.compile(rb'valid-before="?(\d{8})(\d{4})?(\d{2})?(Z?)"?', re.IGNORECASE)
 _GPG_CONF = (
     "batch\nno-tty\nno-autostart\nno-auto-key-retrieve\nno-auto-key-locate\ntrust-model always\nweak-digest SHA1\n"
@@ -49,11 +51,15 @@ def check(
     git = _for_ssh(git, signers, private, now()) if verify.mode == "ssh" else _for_gpg(git, signers, private, watch)
     words = [tip, *([f"^{since}"] if since else [])]
     what = "verifying signatures"
-    answer = git.run(
-        "log", "--no-patch", "--no-notes", "--no-decorate", "--no-color",  # unlike rev-list, it takes notice of gpg.*
-        f"--max-count={most + 1}", "--format=%H %G? %GF", "--end-of-options", *words,
-        watch=watch, what=what, bounds=Bounds(out=64 * 1024 * 1024),
-    )  # fmt: skip
+    answer = Answer(-signal.SIGPIPE, b"", "")
+    for _ in range(_TRIES):
+        if answer.code == -signal.SIGPIPE:
+            answer = git.run(
+                "log", "--no-patch", "--no-notes", "--no-decorate",
+                "--no-color",  # unlike rev-list, it takes notice of gpg.*
+                f"--max-count={most + 1}", "--format=%H %G? %GF", "--end-of-options", *words,
+                watch=watch, what=what, bounds=Bounds(out=64 * 1024 * 1024),
+            )  # fmt: skip
     if answer.code:  # it reads nothing but our own copy, so it is a signature that it cannot make sense of
         raise SourceUnverified(str(git.failure(answer, what)))
     listed = answer.out

@@ -20,6 +20,7 @@ from reconciler.strictyaml.events import (
     SyntaxProblem,
     events,
     syntax_problem,
+    too_deep,
 )
 from reconciler.strictyaml.quick import ESCAPED
 from reconciler.strictyaml.scalars import Refusal, resolve
@@ -75,7 +76,7 @@ def findings(data: bytes, file: str, bounds: Bounds) -> Findings:
             found.trees.append(tree)
             found.faults.append(tuple(builder.faults))
     except SyntaxProblem as error:
-        builder.problems.append(syntax_problem(error, file, data))
+        builder.problems.append(syntax_problem(error, file, data, bounds.depth))
     except _Stop:
         pass
     return found
@@ -174,7 +175,7 @@ class _Builder:
             tree.value = self.scalar(event)
             return tree
         if len(self.path) >= self.bounds.depth:
-            raise self.stop(event, f"nested deeper than {self.bounds.depth} levels")
+            raise self.stop(event, too_deep(self.bounds.depth))
         below = tree.below = {}
         if type(event) is MappingStartEvent:
             self.mapping(below)

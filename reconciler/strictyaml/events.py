@@ -33,6 +33,7 @@ __all__ = [
     "SyntaxProblem",
     "events",
     "syntax_problem",
+    "too_deep",
 ]
 
 SyntaxProblem = yaml.YAMLError
@@ -119,10 +120,17 @@ _SYNTAX = (
 )  # fmt: skip
 
 
-def syntax_problem(error: yaml.YAMLError, file: str, data: bytes) -> Problem:
-    """Say in our words what the parser refused, and where."""
+def too_deep(depth: int) -> str:
+    """Return what is wrong with what lies too deep."""
+    return f"nested deeper than {depth} levels"
+
+
+def syntax_problem(error: yaml.YAMLError, file: str, data: bytes, depth: int) -> Problem:
+    """Say in our words what the parser refused, and where; it has a limit of its own, far beyond *depth*."""
     said = f"{getattr(error, 'context', None) or ''}; {getattr(error, 'problem', None) or error}"
     words = next((words for needle, words in _SYNTAX if needle in said), _Words("this is not YAML", ""))
+    if "maximum nesting depth" in said:
+        words = _Words(too_deep(depth), "")
     mark = getattr(error, "problem_mark", None)
     if words.at_start:
         mark = getattr(error, "context_mark", None) or mark

@@ -17,7 +17,6 @@ from markupsafe import Markup
 from reconciler.agent.status import ClusterStatus, Status
 from reconciler.ledger import Run
 from reconciler.render.escape import clean, shorten
-from reconciler.render.text import summary
 from reconciler.web import views
 from reconciler.web.ansi import terminal
 
@@ -114,7 +113,7 @@ class Pages:
             ],
             "took": f"{cluster.seconds:.1f} s" if cluster.last_pass is not None else "",
             "revision": views.short_revision(cluster.revision),
-            "summary": summary(cluster.plan) if cluster.plan is not None else "",
+            "summary": views.in_a_line(cluster.plan) if cluster.plan is not None else "",
         }
 
     def _page(self, template: str, status: Status, refresh: int = 0, **more: Any) -> str:

@@ -232,7 +232,12 @@ def planned(plan: Plan | None) -> Planned | None:
     part = replace(plan, changes=plan.changes[:LONGEST_PLAN], notes=plan.notes[:LONGEST_PLAN])
     body = plan_text(part, width=WIDTH, color=True).rstrip("\n").rpartition("\n\n")[0]
     left_out = max(0, len(plan.changes) - LONGEST_PLAN) + max(0, len(plan.notes) - LONGEST_PLAN)
-    return Planned(body, summary(plan), left_out)
+    return Planned(body, in_a_line(plan), left_out)
+
+
+def in_a_line(plan: Plan) -> str:
+    """Return the counts of a plan, which a terminal has on two lines."""
+    return summary(plan).replace("\n", " ")
 
 
 _DIRECTIONS = {

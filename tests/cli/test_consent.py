@@ -48,7 +48,7 @@ def test_a_flag_without_the_cluster_is_enough_where_there_is_one(durable: Cli) -
 
 def test_a_manifest_agrees_for_a_run_that_nobody_watches(durable: Cli) -> None:
     durable.edit("manifests/shop.yaml", "{name: sessions}", "{name: sessions, allow: [may-lose-data]}")
-    assert "! its manifest agrees to may-lose-data" in durable("plan").out
+    assert "! agreed to: may-lose-data" in durable("plan").out
     assert "1 updated" in durable("apply", "--yes").out
 
 
@@ -112,3 +112,10 @@ def test_a_class_that_needs_no_consent_or_is_misspelt_is_refused_in_a_manifest(c
         cli.edit("manifests/shop.yaml", "{name: sessions}", f"{{name: sessions, allow: [{word}]}}")
         assert "manifests/shop.yaml:21:" in cli("validate", code=3).err
         cli.edit("manifests/shop.yaml", f"{{name: sessions, allow: [{word}]}}", "{name: sessions}")
+
+
+def test_a_consent_that_is_given_is_not_asked_for_in_what_is_shown(durable: Cli) -> None:
+    shown = durable("plan", *NEEDS.split()).out
+    assert "! agreed to: may-lose-data" in shown
+    assert "needs --allow-impact" not in shown
+    assert "needs --allow-impact" in durable("plan", code=5).out

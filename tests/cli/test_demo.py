@@ -6,26 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.rig import Cli, plain
+from tests.cli.rig import Cli, Done, plain
 
 
 @pytest.fixture
-def told(bare: Cli, tmp_path: Path) -> list[str]:
-    """Play the demo; return the lines of both streams, and leave its folder for temporary files in `tmp`."""
+def told(bare: Cli, tmp_path: Path) -> Done:
+    """Play the demo; its temporary files are gone afterwards."""
     (bare.folder / "tmp").mkdir()
     done = bare("demo", TMPDIR=str(bare.folder / "tmp"), PYTHONWARNINGS="")
     assert list((bare.folder / "tmp").iterdir()) == []
-    return plain(done.out).splitlines() + plain(done.err).splitlines()
+    return done
 
 
-def test_the_demo_tells_the_whole_story_within_100_columns(told: list[str]) -> None:
-    assert [line for line in told if len(line) > 100 and "reconciler-demo-" not in line] == []
-    assert "Plan: 22 to create, 0 to update, 0 to delete." in told
-    assert "Apply complete! 22 created, 0 updated, 0 deleted." in told
-    assert "Drift: 2 on the cluster, 0 in the manifests, 0 on both sides." in told
-    assert "Apply complete! 0 created, 2 updated, 0 deleted." in told
-    assert told.count("No changes.") == 3
-    assert any("is no member of the cluster (503); asking another node" in line for line in told)
+def test_the_demo_tells_the_whole_story_within_100_columns(told: Done) -> None:
+    out, err = plain(told.out).splitlines(), plain(told.err).splitlines()
+    assert [line for line in out if len(line) > 100 and "reconciler-demo-" not in line] == []
+    assert "Plan: 24 to create, 7 to update, 0 to delete." in out
+    assert "Apply complete! 24 created, 7 updated, 0 deleted." in out
+    assert "Drift: 2 on the cluster, 0 in the manifests, 0 on both sides." in out
+    assert "Apply complete! 0 created, 2 updated, 0 deleted." in out
+    assert out.count("No changes.") == 4
+    assert any("is no member of the cluster (503); asking another node" in line for line in err)
+    assert any("which may lose data" in line and "--allow-impact" in line for line in err)
+    assert any("change.done" in line and "Database/rate-limiter" in line for line in err)
 
 
 def test_a_step_that_does_not_give_what_it_should_ends_the_demo(bare: Cli) -> None:

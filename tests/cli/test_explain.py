@@ -49,8 +49,8 @@ Database.memory_size
 
   type        integer in bytes, or text such as 2GiB or 512MB
   range       at least 0
-  impact      may lose data when it is decreased: below what is used it evicts keys or runs out of
-              memory
+  impact      may lose data when it is decreased below used_memory: below what is used it evicts
+              keys or runs out of memory
   API         /v1/bdbs memory_size
   documented  https://redis.io/docs/latest/operate/rs/references/rest-api/objects/bdb/
 

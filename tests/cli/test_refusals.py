@@ -340,6 +340,15 @@ def test_a_stale_plan_is_refused_and_shows_what_moved(applied: Cli, server: Runn
     assert writes(server) == before
 
 
+def test_a_stale_plan_says_nothing_where_nothing_was(cli: Cli, server: Running) -> None:
+    wanted = "apiVersion: reconciler/v1\nkind: Cluster\nmetadata: {name: cluster}\nspec: {email_from: a@example.com}\n"
+    cli.write("manifests/shop.yaml", wanted)
+    cli("plan", "--out", "plan.json")
+    assert Caller(server.core)("PUT", "/v1/cluster", {"email_from": "b@example.com"}).status == 200
+    done = cli("apply", "plan.json", "--yes", code=5)
+    assert "here:Cluster/cluster email_from: was nothing, is b@example.com" in done.err
+
+
 def test_a_plan_to_create_is_stale_once_it_is_there(cli: Cli, server: Running) -> None:
     cli("plan", "--out", "plan.json")
     cli("apply", "--yes")

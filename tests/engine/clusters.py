@@ -16,7 +16,6 @@ from reconciler.live import Surroundings, read
 from reconciler.manifests import Resource
 from reconciler.normalize import canonical
 from reconciler.plan import LiveState, Options, Plan, make_plan
-from reconciler.reconcile import secret_statuses
 from reconciler.report import Report
 from reconciler.secrets import Secret
 from reconciler.simulator import links
@@ -25,6 +24,7 @@ from reconciler.simulator.settings import Settings
 from reconciler.simulator.testing import Caller, VirtualClock
 from reconciler.simulator.world import World
 from reconciler.strictyaml import Place
+from reconciler.unread import secret_statuses
 from tests.support.inprocess import InProcess, Plain, Where
 
 KINDS = load_kinds()

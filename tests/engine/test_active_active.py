@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler import strictyaml
-from reconciler.calls import Answer, Call, Passed, Wait
+from reconciler.calls import Answer, Call, Neighbour, Passed, Wait
 from reconciler.errors import DestroyProtected, ImpactRefused, InputError
 from reconciler.export import manifests_of
 from reconciler.hooks import Writing
@@ -89,6 +89,8 @@ def test_a_third_cluster_joins_and_one_leaves_with_consent(rig: Rig) -> None:
     two = [carts("dc1", "dc3")]
     plan = rig.plan(two)
     assert plan.changes[0].why == "it leaves dc2, with the data there"
+    assert plan.changes[0].impact == "loses-data"
+    assert plan.changes[0].unconsented == ()  # leaving is agreed to as a delete is
     with pytest.raises(DestroyProtected, match="the plan would update dc1:ActiveActiveDatabase/carts"):
         check(plan, Options())
     check(plan, Options(allow_destroy=frozenset({str(CARTS)})))
@@ -385,6 +387,9 @@ class Watching:
     def accepts(self, login: Any) -> bool:
         return self._client.accepts(login)
 
+    def at(self, url: str) -> Any:
+        return self._client.at(url)
+
     def send(self, call: Call) -> Any:
         assert self._rig.call(self._cluster, "GET", "/v1/crdb_tasks").json() == []
         self.written += 1
@@ -456,3 +461,17 @@ def test_harm_to_one_instance_alone_needs_a_yes_as_well(rig: Rig) -> None:
         check(plan, Options())
     wider = rig.plan([carts("dc1", instance("dc2", db_config={"memory_size": 3 * GIB}), "dc3")])
     assert wider.changes[0].unconsented == ()
+
+
+class FirstIsNoMember(Rig):
+    """The project file names a machine first that is in no cluster."""
+
+    @property
+    def neighbours(self) -> dict[str, Neighbour]:
+        return {name: one._replace(urls=one.urls[::-1]) for name, one in super().neighbours.items()}
+
+
+def test_others_are_told_of_a_machine_that_serves(tmp_path: Path) -> None:
+    rig = FirstIsNoMember(tmp_path / "state", ("dc1", "dc2"), nodes=1, outside=1)
+    report = rig.converge([carts("dc1", "dc2")])
+    assert [outcome.why for outcome in report.outcomes if outcome.why] == []

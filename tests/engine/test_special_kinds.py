@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reconciler import live
 from reconciler.errors import InputError
 from reconciler.inlining import inlined
 from reconciler.manifests import Resource
@@ -158,3 +159,29 @@ def test_what_maintenance_does_to_a_node_is_no_drift_of_it(rig: Rig) -> None:
 def test_no_node_is_made_by_declaring_it(rig: Rig) -> None:
     plan = rig.plan([declared("Node", "9", {"max_redis_servers": 50})])
     assert [note.message for note in plan.notes] == ["it is not there, and the API cannot create a Node"]
+
+
+def test_fewer_threads_without_leave_to_restart_end_with_a_word_on_how_to_get_them(rig: Rig) -> None:
+    apply(rig, [declared("Proxy", "1", {"threads": 6, "max_threads": 8, "allow_restart": True})])
+    fewer = {"threads": 2, "max_threads": 8}
+    (outcome,) = rig.converge([declared("Proxy", "1", fewer)]).outcomes
+    assert outcome.why.startswith("accepted, but threads reads back 6 instead of 2 (it waits for the next restart")
+    assert "declare allow_restart: true" in outcome.why
+    apply(rig, [declared("Proxy", "1", {**fewer, "allow_restart": True})])
+
+
+LDAP = {"uris": ["ldaps://ldap.example.org:636"], "bind_dn": "cn=redis,dc=example,dc=org"}
+PASSWORD = {"valueFrom": {"env": "BIND"}}
+
+
+def test_a_secret_that_is_plainly_not_set_is_sent_and_one_that_may_be_set_is_not(rig: Rig) -> None:
+    rig.call("PUT", "/v1/cluster/ldap", LDAP)
+    wanted = [declared("LDAP", "cluster", {**LDAP, "bind_pass": PASSWORD})]
+    read = live.read(rig.client, KINDS, {"LDAP": frozenset(wanted[0].spec)}, "dc1")
+    assert [field.path for field in rig.plan(wanted, read).changes[0].fields] == ["bind_pass"]
+    rig.call("PUT", "/v1/cluster/ldap", {"bind_pass": "somebody's"})
+    plan = rig.plan(wanted)
+    assert plan.changes == ()
+    assert ["not sent unless --resend-secret" in note.message for note in plan.notes] == [True]
+    rig.call("PUT", "/v1/cluster/ldap", {"bind_pass": ""})
+    assert apply(rig, wanted)[0][2] == {"bind_pass": f"{CANARY}-BIND"}

@@ -174,6 +174,28 @@ def two_clusters() -> Plan:
     )
 
 
+def how() -> Plan:
+    """What is sent along says how a change is made; a key goes with its certificate, whoever knows it."""
+    resources = [
+        declared("Proxy", "1", {"threads": 2, "allow_restart": True}),
+        declared("NodeMaintenance", "3", {"enabled": True, "evict_ha_replica": True, "skip_shards_restore": True}),
+        declared("Certificate", "proxy", {"certificate": PEM, "key": {"valueFrom": {"file": "proxy.key"}}}),
+        declared(
+            "User",
+            "anna",
+            {"passwords": [{"valueFrom": {"env": "NEW"}}], "retire": {"passwords": [{"valueFrom": {"env": "OLD"}}]}},
+        ),
+    ]
+    live = state(
+        found("Proxy", 1, "1", {"threads": 6}),
+        found("NodeMaintenance", 3, "3", {"enabled": False}),
+        found("Certificate", 1, "proxy", {"certificate": PEM.replace("EXAMPLE", "ANOTHER")}),
+        found("User", 3, "anna", {}),
+    )
+    statuses = {**secrets_are("unknown", resources), (Address("", "User", "anna"), "passwords[0]"): "changed"}
+    return plan_of(resources, live, secrets=statuses)
+
+
 def nothing() -> Plan:
     """Live is as declared."""
     return plan_of(
@@ -198,5 +220,5 @@ def long_values() -> Plan:
 
 
 SCENARIOS: dict[str, Callable[[], Plan]] = {
-    one.__name__: one for one in (new_shop, updates, ring, destruction, held, two_clusters, nothing, long_values)
+    one.__name__: one for one in (new_shop, updates, ring, destruction, held, two_clusters, how, nothing, long_values)
 }

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.diff import changes
 from reconciler.errors import DestroyProtected, ImpactRefused
 from reconciler.kinds import Address, _kind
+from reconciler.normalize import canonical
 from reconciler.plan import (
     Action,
     Change,
@@ -24,7 +26,7 @@ from reconciler.plan import (
     to_json,
     worsened,
 )
-from reconciler.plan.impacts import Impacted
+from reconciler.plan.impacts import Impacted, impacts_of
 from reconciler.render.impacts import impact_line, impact_lines
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text
@@ -188,6 +190,13 @@ def test_it_is_refused_without_consent_and_the_text_names_what_to_add() -> None:
     assert refused.value.exit_code == 5
 
 
+def test_fields_that_do_the_same_for_the_same_reason_share_a_line() -> None:
+    (change,) = plan_of([declared("LDAP", "cluster", {"uris": ["ldaps://a.example:636"], "bind_dn": "cn=a"})]).changes
+    assert [*impact_lines(change)] == [
+        ("changes new connections: bind_dn, uris (logins by LDAP go another way)", False),
+    ]
+
+
 def test_a_flag_agrees_to_one_class_on_one_resource() -> None:
     plan = update(*OFF)
     check(plan, Options(allow_impact=frozenset({("Database/a", "may-lose-data")})))
@@ -201,7 +210,7 @@ def test_a_manifest_agrees_for_those_whom_nobody_asks() -> None:
     assert plan.changes[0].allowed == ("may-lose-data",)
     assert plan.changes[0].unconsented == ()
     check(plan, Options())
-    assert "! its manifest agrees to may-lose-data\n" in plan_text(plan)
+    assert "! agreed to: may-lose-data\n" in plan_text(plan)
 
 
 def test_consent_to_a_loss_is_consent_to_the_risk_of_it_and_not_the_other_way_round() -> None:
@@ -215,7 +224,7 @@ def test_each_class_needs_its_own_consent() -> None:
     plan = update({"replication": True, "shards_count": 2}, {"replication": False, "shards_count": 4})
     assert plan.changes[0].unconsented == ("irreversible", "may-lose-data")
     given = {("Database/a", "may-lose-data")}
-    with pytest.raises(ImpactRefused, match=r"^the plan would update Database/a, which cannot be undone|irreversible"):
+    with pytest.raises(ImpactRefused, match=r"^the plan would update Database/a, which cannot be undone"):
         check(plan, Options(allow_impact=frozenset(given)))
     check(plan, Options(allow_impact=frozenset({*given, ("Database/a", "irreversible")})))
 
@@ -244,6 +253,26 @@ def test_with_several_clusters_consent_names_the_cluster() -> None:
     with pytest.raises(ImpactRefused, match="--allow-impact one:Database/a=may-lose-data"):
         check(plan, Options(allow_impact=frozenset({("Database/a", "may-lose-data")})))
     check(plan, Options(allow_impact=frozenset({("one:Database/a", "may-lose-data")})))
+
+
+DC1, DC2 = {"cluster": "dc1", "db_config": {"replication": True}}, {"cluster": "dc.2", "roles_permissions": []}
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ([DC1, DC2], []),
+        ([DC1, DC2, {"cluster": "dc3", "db_config": {"replication": False}}], []),  # a new one has nothing to lose
+        ([{"cluster": "dc1", "db_config": {"replication": False}}, DC2], ["may-lose-data"]),
+        ([DC1], []),  # that is about consent to destroy
+        ([DC1, {"cluster": "dc.2", "roles_permissions": [{"role": "a.b]", "redis_acl": "x"}]}], ["drops-clients"]),
+    ],
+)
+def test_harm_inside_items_of_a_list_is_found(after: list[dict[str, Any]], expected: list[str]) -> None:
+    kind = KINDS["ActiveActiveDatabase"]
+    wanted, there = canonical(kind, {"instances": after}), canonical(kind, {"instances": [DC1, DC2]})
+    found_ = impacts_of(kind, "a", changes(kind, wanted, there), wanted, {})
+    assert [one.impact for one in found_] == expected
 
 
 # --- settings that there is one of -----------------------------------------------------------------------------------

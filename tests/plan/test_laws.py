@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import InputError
 from reconciler.kinds import Address
-from reconciler.normalize import canonical, is_value_from
+from reconciler.normalize import canonical, is_blank, is_value_from
 from reconciler.plan import Action, Plan, digest, from_json, moved, to_json
 from reconciler.plan.graph import references
 from tests.plan.worlds import KINDS, SOURCES, Server, World, declared, plan_of, secrets_are, worlds
@@ -111,14 +111,31 @@ def test_no_body_holds_a_secret(world: World) -> None:
 
 @usual
 @given(worlds())
-def test_tombstones_for_everything_leave_nothing(world: World) -> None:
+def test_tombstones_for_everything_leave_only_what_cannot_go(world: World) -> None:
     objects = [x for items in world.live.objects.values() for x in items]
     graves = [declared(x.kind, x.name, absent=True) for x in objects]
     server = Server(world.live)
     plan = plan_of(graves, world.live)
     assert [note for note in plan.notes if note.level == "held"] == []
     server.apply(plan)
-    assert server.objects == {}
+    for (_, kind, _), left in server.objects.items():
+        assert "delete" not in KINDS[kind].verbs or is_blank(KINDS[kind], left.spec)
+
+
+@usual
+@given(worlds())
+def test_what_leaves_the_manifests_goes_with_prune_or_is_forgotten(world: World) -> None:
+    server = Server(world.live)
+    server.apply(planned(world))
+    other = declared("RedisACL", "stays", {"acl": "+@all ~*"})
+    made = [address for address in server.owned if "delete" in KINDS[address.kind].verbs]
+    plan = plan_of([other], *server.states(), owned=server.owned, prune=True)
+    held = {note.address for note in plan.notes if note.level == "held"}
+    server.apply(plan)
+    assert server.owned.keys() - held == {other.address}
+    for address in set(made) - held:
+        gone = address not in {Address(cluster, kind, x.name) for (cluster, kind, _), x in server.objects.items()}
+        assert gone != KINDS[address.kind].singleton
 
 
 @usual

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_a_mounted_config_map_changes_in_one_step(folder: Path, source: Source) 
     assert texts(source.fetch()) == {"a.yaml": "2", "sub/b.yaml": "2"}
 
 
-def test_a_swap_while_it_is_read_gives_one_of_the_two(folder: Path, source: Source) -> None:
+def test_a_swap_while_it_is_read_gives_one_of_the_two_or_none(folder: Path, source: Source) -> None:
     mounted = ConfigMap(folder)
     mounted.swap({"a.yaml": "0", "b.yaml": "0"})
     done = threading.Event()
@@ -83,8 +84,9 @@ def test_a_swap_while_it_is_read_gives_one_of_the_two(folder: Path, source: Sour
     thread = threading.Thread(target=swapping)
     thread.start()
     while not done.is_set():
-        found = texts(source.fetch())
-        assert found["a.yaml"] == found["b.yaml"]
+        with contextlib.suppress(SourceStale):  # it keeps changing: said, and taken for nothing
+            found = texts(source.fetch())
+            assert found["a.yaml"] == found["b.yaml"]
     thread.join()
     assert texts(source.fetch()) == {"a.yaml": "199", "b.yaml": "199"}
 

@@ -70,7 +70,7 @@ def test_looks_at_the_source_that_fail_are_counted() -> None:
     for count in (1, 2):
         shown.update(source=replace(shown.status.source, failure=Failure("SourceStale", "no route", NOW, count)))
     shown.update(leader=False)
-    assert value(metrics, "reconciler_source_failures_total", class_="other") == 2
+    assert value(metrics, "reconciler_source_failures_total", class_="SourceStale") == 2
     assert value(metrics, "reconciler_source_failures_in_a_row") == 2
 
 

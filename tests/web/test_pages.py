@@ -14,7 +14,7 @@ from reconciler.agent.status import Status
 from reconciler.drift import Ahead
 from reconciler.ledger import Run
 from reconciler.plan import Note
-from reconciler.render.text import plan_text
+from reconciler.render.text import plan_text, summary
 from reconciler.web import views
 from reconciler.web.ansi import terminal
 from reconciler.web.pages import Pages, path_of
@@ -162,9 +162,8 @@ def test_a_plan_reads_as_in_the_terminal(name: str) -> None:
     page = PAGES.plan(status, one)
     inside = re.search(r'<pre class="terminal">(.*?)</pre>', page, re.DOTALL)
     shown = "".join(read(inside[1]).text) if inside else ""
-    *body, last = plan_text(plan, width=100).rstrip("\n").split("\n")
-    assert shown == "\n".join(body).rstrip("\n")
-    assert f"<strong>{last}</strong>" in page
+    assert shown == plan_text(plan, width=100).removesuffix(summary(plan) + "\n").rstrip("\n")
+    assert f"<strong>{views.in_a_line(plan)}</strong>" in page
 
 
 def test_colours_become_classes_and_nothing_else() -> None:
