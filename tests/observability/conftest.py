@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+from tests.support.programs import without
 
-collect_ignore = []
-if shutil.which("promtool") is None and "promtool" not in os.environ.get("RECONCILER_NEEDS", ""):
-    collect_ignore.append("test_promtool.py")
+collect_ignore = without({"test_promtool.py": ("promtool",)})

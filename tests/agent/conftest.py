@@ -1,0 +1,7 @@
+"""Which of these tests need what not every machine has."""
+
+from __future__ import annotations
+
+from tests.support.programs import without
+
+collect_ignore = without({"test_real_soak.py": ("ssh", "sshd", "ssh-keygen")})
