@@ -48,3 +48,9 @@ def test_a_pass_that_turns_out_slow_frees_its_place(usual: int, sick: int) -> No
 def test_at_most_so_many_places_are_lost_to_the_sick() -> None:
     waiting = [Waiting(0.0, f"n{number:02}", failing=True) for number in range(20)]
     assert len(chosen(waiting, [], Room(8, 3), 10.0)) == 3
+
+
+def test_after_the_room_became_smaller_nobody_begins_until_there_is_some() -> None:
+    at_work = [Running(9.0, False), Running(9.0, False)]
+    assert chosen([Waiting(0.0, "a", True)], at_work, Room(1, 1), 10.0) == []
+    assert chosen([Waiting(0.0, "a", True)], at_work[:1], Room(1, 1), 10.0) == ["a"]
