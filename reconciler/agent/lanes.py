@@ -41,7 +41,7 @@ def chosen(waiting: Iterable[Waiting], running: Iterable[Running], room: Room, n
     usual = len(at_work) - min(sick, room.sick)
     names = []
     for one in sorted(each for each in waiting if each.due <= now):
-        if usual + sick >= room.usual + room.sick:  # there may be more at work than before the room became smaller
+        if len(at_work) + len(names) >= room.usual + room.sick:  # there may be more at work than before the room became smaller
             break
         if one.failing and sick < room.sick:
             sick += 1
