@@ -39,9 +39,9 @@ def chosen(waiting: Iterable[Waiting], running: Iterable[Running], room: Room, n
     at_work = list(running)
     sick = sum(one.failing or now - one.since >= PATIENCE for one in at_work)
     usual = len(at_work) - min(sick, room.sick)
-    names = []
+    names: list[str] = []
     for one in sorted(each for each in waiting if each.due <= now):
-        if len(at_work) + len(names) >= room.usual + room.sick:  # there may be more at work than before the room became smaller
+        if len(at_work) + len(names) >= room.usual + room.sick:  # more may be at work, where the room became smaller
             break
         if one.failing and sick < room.sick:
             sick += 1
