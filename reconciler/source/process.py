@@ -185,4 +185,16 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
-    return process.wait()
+    code = process.wait()
+    _reap_adopted(process.pid)
+    return code
+
+
+def _reap_adopted(group: int) -> None:
+    """Wait for what the leader left behind: the first process of a container inherits it, and nobody else would."""
+    watch = Watch.of(_GRACE)
+    with contextlib.suppress(ChildProcessError, SourceStale):
+        while True:
+            if os.waitpid(-group, os.WNOHANG) == (0, 0):
+                watch.check("ending")
+                time.sleep(0.002)
