@@ -9,9 +9,11 @@ import enum
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.diff import changes
+from reconciler.diff import SECRET, changes
 from reconciler.kinds import MISSING, Address, Kind
 from reconciler.plan import Action, Change, LiveObject, LiveState, Owned, Plan
+
+GOES_ALONG = "goes along with the other changes; the cluster does not show it"
 
 
 class Ahead(enum.Enum):
@@ -34,9 +36,16 @@ class Drift(NamedTuple):
 
 
 def find(
-    kinds: Mapping[str, Kind], plan: Plan, live: Mapping[str, LiveState], owned: Mapping[Address, Owned]
+    kinds: Mapping[str, Kind],
+    plan: Plan,
+    live: Mapping[str, LiveState],
+    owned: Mapping[Address, Owned],
+    secrets: Mapping[tuple[Address, str], str],
 ) -> tuple[Drift, ...]:
-    """Return every difference that *plan* would mend, in the order of the plan, with who is ahead."""
+    """Return every difference that *plan* would mend, in the order of the plan, with who is ahead.
+
+    A secret that goes along with another change is told as that: by its status in *secrets* nobody declared it anew.
+    """
     objects = {
         Address(state.cluster, kind, item.name): item
         for state in live.values()
@@ -44,7 +53,9 @@ def find(
         for item in items
     }
     return tuple(
-        drift
+        drift._replace(why=GOES_ALONG)
+        if drift.live is drift.declared is SECRET and secrets.get((drift.address, drift.path)) != "changed"
+        else drift
         for change in plan.changes
         for drift in _of(kinds[change.address.kind], change, objects.get(change.address), owned.get(change.address))
     )

@@ -42,6 +42,7 @@ class Planned:
     plan: Plan
     live: Mapping[str, LiveState]
     owned: Mapping[Address, Owned]
+    secrets: Mapping[tuple[Address, str], str]  # by address and path: "same", "changed", "unknown", "missing", "gone"
     partial: bool = False  # --target or --exclude left something out
 
 
@@ -131,7 +132,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     resources = located(session.kinds, resources, states)
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
-    return Planned(made, states, owned, partial=bool(options.targets or options.excludes))
+    return Planned(made, states, owned, statuses, partial=bool(options.targets or options.excludes))
 
 
 def _of_this_stage(resources: list[Resource], states: dict[str, LiveState]) -> list[Resource]:
@@ -298,7 +299,7 @@ def outputs(session: Session, *, passwords: bool) -> tuple[Output, ...]:
 
 def find_drift(session: Session, planned: Planned) -> tuple[drift.Drift, ...]:
     """Say for each difference in *planned* who is ahead."""
-    return drift.find(session.kinds, planned.plan, planned.live, planned.owned)
+    return drift.find(session.kinds, planned.plan, planned.live, planned.owned, planned.secrets)
 
 
 def _shown(value: Any) -> str:

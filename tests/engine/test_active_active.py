@@ -10,11 +10,14 @@ import pytest
 
 from reconciler import strictyaml
 from reconciler.calls import Answer, Call, Neighbour, Passed, Wait
+from reconciler.drift import GOES_ALONG, Drift, find
 from reconciler.errors import DestroyProtected, ImpactRefused, InputError
 from reconciler.export import manifests_of
 from reconciler.hooks import Writing
 from reconciler.hooks.activeactive_tasks import done
+from reconciler.manifests import Resource
 from reconciler.plan import Action, Options, check
+from reconciler.unread import secret_statuses
 from tests.engine.clusters import CARTS, GIB, KINDS, NAMES, Rig, carts, declared, instance
 
 
@@ -307,6 +310,27 @@ def test_another_coordinating_cluster_takes_over_without_a_change(rig: Rig) -> N
     assert [(one.action, one.address, one.why) for one in plan.changes] == [
         (Action.FORGET, CARTS, "declared as dc2:ActiveActiveDatabase/carts now")
     ]
+
+
+def test_a_password_that_goes_along_is_told_from_another_one(rig: Rig) -> None:
+    rig.right([carts("dc1", "dc2")])
+    more = [carts("dc1", "dc2", config={"memory_size": 2 * GIB})]
+    assert {one.path: one.why for one in drift_of(rig, more)} == {
+        "default_db_config.memory_size": "declared anew since the last apply",
+        "instances[cluster=dc1].credentials.password": GOES_ALONG,
+        "instances[cluster=dc2].credentials.password": GOES_ALONG,
+    }
+    rig.passwords["DC2_PASSWORD"] = "another"
+    assert {one.path: one.why for one in drift_of(rig, [carts("dc1", "dc2")])} == {
+        "instances[cluster=dc1].credentials.password": GOES_ALONG,
+        "instances[cluster=dc2].credentials.password": "declared anew since the last apply",
+    }
+
+
+def drift_of(rig: Rig, resources: list[Resource]) -> tuple[Drift, ...]:
+    owned = {address: mine for name in rig.run for address, mine in rig.ledger.owned(name).items()}
+    secrets = secret_statuses(KINDS, resources, rig.reveal, rig.ledger)
+    return find(KINDS, rig.plan(resources), rig.read(), owned, secrets)
 
 
 def test_secrets_are_nowhere_in_a_plan(rig: Rig) -> None:
