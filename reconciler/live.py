@@ -13,8 +13,10 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from reconciler import serverschema, versions
-from reconciler.calls import Answer, Around, Call, Flow, Here, Home, Neighbour
+from reconciler.api.codec import decode, natural_key, unnamed, wire_names
+from reconciler.api.hooks import hook_of
+from reconciler.api.protocol import Answer, Around, Call, Flow, Here, Home, Neighbour
+from reconciler.api.read import listing
 from reconciler.errors import (
     ClusterError,
     Forbidden,
@@ -25,12 +27,9 @@ from reconciler.errors import (
     Unauthorized,
     Unreachable,
 )
-from reconciler.flows import listing
-from reconciler.hooks import hook_of
-from reconciler.kinds import Address, Kind
-from reconciler.plan import LiveObject, LiveState, Note
-from reconciler.rest import decode, natural_key, unnamed, wire_names
-from reconciler.wanted import Wanted, referred_kinds
+from reconciler.kinds import Kind, server_schema, versions
+from reconciler.model import Address, LiveObject, LiveState, Note
+from reconciler.plan.read_set import Wanted, referred_kinds
 
 if TYPE_CHECKING:
     from reconciler.client import Client
@@ -121,7 +120,7 @@ def read(
         return LiveState(cluster=cluster, objects={BIRTH: ()}, unborn=True)
     version = probe(client, cluster)
     served = _served_schemas(client, kinds, wanted, version) if schemas else {}
-    known = {name: serverschema.known_fields(kinds[name], one) for name, one in served.items()}
+    known = {name: server_schema.known_fields(kinds[name], one) for name, one in served.items()}
     kinds = versions.available(kinds, version, known)
     complete = _with_referenced(kinds, {name: fields for name, fields in wanted.items() if name in kinds})
     with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
@@ -159,7 +158,7 @@ def probe(client: Reader, cluster: str) -> versions.Version | None:
 
 def _served_schemas(
     client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, version: versions.Version | None
-) -> dict[str, serverschema.Served]:
+) -> dict[str, server_schema.Served]:
     """Ask the cluster what it says of the *wanted* kinds; its advice is worth having and not worth waiting for.
 
     One after the other, and no more after the first that fails: failures in a row would take a node out of rotation.
@@ -179,7 +178,7 @@ def _served_schemas(
             break
         hook = hook_of(kind)
         options = (name for name, field in kind.fields.items() if field.option_of is not None)
-        served = serverschema.understood(answer.body, kind.jsonschema, (*hook.doors, *hook.apart, *options))
+        served = server_schema.understood(answer.body, kind.jsonschema, (*hook.doors, *hook.apart, *options))
         if served is not None:
             found[name] = served
     return found

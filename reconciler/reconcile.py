@@ -13,22 +13,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler import drift
-from reconciler.adoption import adopted, with_inherited
 from reconciler.errors import ClusterError, InputError, LedgerError, PlanStale, Problem, ReconcilerError, Refused
-from reconciler.inlining import inlined
-from reconciler.kinds import MISSING, Address, load_kinds
-from reconciler.locating import located
-from reconciler.plan import LiveState, Note, Options, Owned, Plan, digest, make_plan, moved, worsened
-from reconciler.rotation import kept_until_due
-from reconciler.unread import secret_statuses
-from reconciler.wanted import Wanted, figures_behind, needing_figures, needing_ports, wanted_elsewhere, wanted_for
+from reconciler.kinds import MISSING, load_kinds
+from reconciler.model import Address, LiveState, Note, Owned
+from reconciler.plan import Options, Plan, digest, drift, make_plan, moved, worsened
+from reconciler.plan.adoption import adopted, with_inherited
+from reconciler.plan.read_set import (
+    Wanted,
+    figures_behind,
+    needing_figures,
+    needing_ports,
+    wanted_elsewhere,
+    wanted_for,
+)
 
 if TYPE_CHECKING:
+    from reconciler.apply.dry_run import Rehearsal
+    from reconciler.apply.report import Report
+    from reconciler.export.outputs import Output
     from reconciler.manifests import Manifests, Resource
-    from reconciler.outputs import Output
-    from reconciler.rehearse import Rehearsal
-    from reconciler.report import Report
     from reconciler.session import Session
     from reconciler.settings import Target
 
@@ -96,7 +99,9 @@ def meet(
 
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
+    from reconciler.ledger.secret_status import secret_statuses
     from reconciler.live import measured, with_ports
+    from reconciler.manifests.resolve import inlined, kept_until_due, located
 
     owned = session.owned()
     resources = kept_until_due(session.kinds, manifests.resources, session.outside.now())
@@ -154,7 +159,7 @@ def _of_this_stage(resources: list[Resource], states: dict[str, LiveState]) -> l
 
 def rehearse(session: Session, planned: Planned) -> Rehearsal:
     """Ask the clusters what they would say to a plan; stores nothing there."""
-    from reconciler.rehearse import rehearse
+    from reconciler.apply.dry_run import rehearse
 
     return rehearse(planned.plan, session.kinds, session.clients(), planned.live, session.reveal)
 
@@ -283,7 +288,7 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
 
 def outputs(session: Session, *, passwords: bool) -> tuple[Output, ...]:
     """Return the endpoints of every database, with the passwords of default users on request."""
-    from reconciler import outputs as presenting
+    from reconciler.export import outputs as presenting
 
     kind = session.kinds["Database"]
     wanted: Wanted = {kind.name: frozenset({"roles_permissions", "tls_mode", "ssl"})}

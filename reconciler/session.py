@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import telemetry
 from reconciler.errors import InputError, Problem, ReconcilerError
-from reconciler.kinds import Address, load_kinds
-from reconciler.outside import USUAL, Outside
+from reconciler.kinds import load_kinds
+from reconciler.model import Address
+from reconciler.runtime import USUAL, Outside
 from reconciler.secrets import Redactor, Secret, resolve
 
 if TYPE_CHECKING:
     from reconciler.client import Client
     from reconciler.ledger import Ledger
-    from reconciler.plan import Owned
+    from reconciler.model import Owned
     from reconciler.settings import Settings, Target
 
 
@@ -74,7 +75,7 @@ class Session:
 
     def load(self, path: str) -> bytes:
         """Return a file beside the project file that goes to a cluster; raises InputError."""
-        from reconciler.artifacts import load
+        from reconciler.manifests.artifacts import load
 
         return load(self.settings.root, path)
 

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler import errors
 from reconciler.cli import COMMANDS
-from reconciler.vocabulary import CONSENT, IMPACTS
+from reconciler.kinds.vocabulary import CONSENT, IMPACTS
 from tests.test_layers import HOMES, LAYERS
 
 ROOT = Path(__file__).resolve().parent.parent

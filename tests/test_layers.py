@@ -13,40 +13,42 @@ PACKAGE = Path(__file__).resolve().parent.parent / "reconciler"
 
 # Lowest first; modules of one row may use each other, as long as there is no circle.
 LAYERS = (
-    ("__init__", "errors"),
-    ("quantities", "strictyaml", "telemetry", "validation", "vocabulary", "windows"),
-    ("settings", "secrets", "artifacts"),
+    ("__init__", "errors", "telemetry"),
+    ("yaml12",),
     ("kinds",),
-    ("normalize", "serverschema", "versions"),
-    ("diff", "manifests"),
-    ("acceptance", "adoption", "drift", "inlining", "locating", "plan", "rotation", "report", "wanted"),
-    ("calls",),
-    ("rest", "hooks"),
-    ("flows",),
-    ("client", "ledger", "render", "export", "outputs"),
-    ("live", "rehearse", "source"),
-    ("apply", "outside"),
-    ("session", "unread"),
+    ("model",),
+    ("secrets", "settings"),
+    ("diff",),
+    ("manifests",),
+    ("plan",),
+    ("api",),
+    ("client", "ledger"),
+    ("live",),
+    ("apply",),
+    ("render",),
+    ("export", "source"),
+    ("runtime",),
+    ("session",),
     ("reconcile",),
     ("agent",),
     ("notify", "web"),
-    ("commands", "cli", "demo", "__main__"),
+    ("commands", "cli", "__main__"),
 )
 RANK = {noun: rank for rank, row in enumerate(LAYERS) for noun in row}
 
 # Where a third-party library (or sqlite3, subprocess) may be imported.
 HOMES = {
-    "yaml": ("strictyaml",),
-    "jsonschema": ("validation",),
-    "referencing": ("validation",),
+    "yaml": ("yaml12",),
+    "jsonschema": ("kinds",),
+    "referencing": ("kinds",),
     "deepdiff": ("diff",),
     "httpx": ("client",),
     "httpcore": ("client",),
     "sqlite3": ("ledger",),
     "click": ("cli", "commands"),
     "rich": ("render",),
-    "subprocess": ("demo", "source"),
-    "cronsim": ("windows",),
+    "subprocess": ("commands", "source"),
+    "cronsim": ("kinds",),
     "opentelemetry": ("agent",),
     "starlette": ("simulator", "web"),
     "uvicorn": ("simulator", "web"),
@@ -59,7 +61,7 @@ HOMES = {
 }
 
 # Code that decides: no clock, no chance, no files, no sockets, no threads, no environment.
-PURE = ("normalize", "serverschema", "versions", "diff", *LAYERS[6], "calls", "rest", "hooks", "flows")
+PURE = ("model", "diff", "plan", "api")
 IMPURE = {
     *("time", "datetime", "random", "secrets", "os", "io", "pathlib", "tempfile", "shutil", "socket", "ssl"),
     *("http", "urllib", "threading", "asyncio", "concurrent", "multiprocessing", "subprocess", "signal"),
@@ -109,7 +111,7 @@ def problems_of(path: Path) -> Iterator[str]:
         elif root == "reconciler":
             other = rest.partition(".")[0]
             if other == "simulator":
-                if mine not in ("commands", "cli", "demo"):
+                if mine not in ("commands", "cli"):
                     yield f"{place}: only the commands start the simulator"
             elif other.startswith("__"):
                 continue

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from reconciler.agent.holding import Held
 from reconciler.errors import Locked, ReconcilerError, Unauthorized
-from reconciler.kinds import Address, Kind
-from reconciler.plan import Action, LiveState, Plan, places, touched
+from reconciler.kinds import Kind
+from reconciler.kinds.freeze import frozen
+from reconciler.model import Address, LiveState
+from reconciler.plan import Action, Plan, places, touched
 from reconciler.settings.conduct import MODES
-from reconciler.windows import frozen
 
 if TYPE_CHECKING:
     from reconciler.settings import Target

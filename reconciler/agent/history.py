@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconciler.agent.status import DriftSince
-from reconciler.drift import Drift
-from reconciler.kinds import Address
 from reconciler.ledger import Fact
 from reconciler.ledger.records import to_json
+from reconciler.model import Address
+from reconciler.plan.drift import Drift
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource

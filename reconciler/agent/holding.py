@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from reconciler.agent import history
 from reconciler.errors import DestroyProtected, ImpactRefused, PlanTooLarge
-from reconciler.kinds import Address
 from reconciler.manifests import Resource
+from reconciler.model import Address
 from reconciler.plan import Options, Plan, check
 
 

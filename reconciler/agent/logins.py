@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.agent.backoff import CREDENTIAL
 from reconciler.agent.topics import REFUSED_LOGIN
 from reconciler.errors import LedgerError, SecretMissing
-from reconciler.kinds import Address
+from reconciler.model import Address
 
 if TYPE_CHECKING:
     from reconciler.ledger import Ledger

@@ -13,8 +13,8 @@ from reconciler import telemetry
 from reconciler.agent import company
 from reconciler.agent.status import Board
 from reconciler.errors import ReconcilerError
-from reconciler.kinds import Address
 from reconciler.manifests import Resource
+from reconciler.model import Address
 
 if TYPE_CHECKING:
     from reconciler.client import Client

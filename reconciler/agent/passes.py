@@ -14,13 +14,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import reconcile, telemetry
-from reconciler.adoption import adopted
 from reconciler.agent import company, history, witness
 from reconciler.agent.holding import Held, patterns, refused, without_fought
 from reconciler.agent.orders import Ended, Job, Office
 from reconciler.agent.status import DriftSince, Phase, Progress
 from reconciler.agent.topics import APPROVED, DRIFT, FLIPPED, PLANNED
-from reconciler.drift import Ahead
 from reconciler.errors import (
     AppliedInPart,
     Interrupted,
@@ -31,15 +29,17 @@ from reconciler.errors import (
     ReconcilerError,
     Unauthorized,
 )
-from reconciler.kinds import Address
+from reconciler.kinds.freeze import Frozen, frozen
 from reconciler.manifests import Manifests
-from reconciler.outside import Outside
+from reconciler.model import Address
 from reconciler.plan import Action, Options, Plan, check, cold, digest
+from reconciler.plan.adoption import adopted
+from reconciler.plan.drift import Ahead
+from reconciler.runtime import Outside
 from reconciler.session import Session
-from reconciler.windows import Frozen, frozen
 
 if TYPE_CHECKING:
-    from reconciler.report import Report
+    from reconciler.apply.report import Report
 
 _SOON = 5.0  # seconds until it is tried again to write where another pass is at it
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from reconciler.agent import backoff, lanes
 from reconciler.agent.orders import Ended, Job
 from reconciler.errors import Unauthorized, Unreachable, Untrusted, VersionUnsupported
-from reconciler.wanted import wanted_elsewhere
+from reconciler.plan.read_set import wanted_elsewhere
 
 if TYPE_CHECKING:
-    from reconciler.kinds import Address, Kind
+    from reconciler.kinds import Kind
     from reconciler.manifests import Resource
+    from reconciler.model import Address
     from reconciler.settings import Target
 
 _AWAY = (Unauthorized, Unreachable, Untrusted, VersionUnsupported)

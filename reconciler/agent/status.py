@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from reconciler.drift import Drift
 from reconciler.plan import Plan
+from reconciler.plan.drift import Drift
 
 
 class Phase(enum.Enum):

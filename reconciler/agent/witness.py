@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from reconciler.agent.history import Seen, place
-from reconciler.calls import Answer
-from reconciler.drift import Drift
+from reconciler.api.protocol import Answer
 from reconciler.errors import ClusterError
-from reconciler.kinds import Address
+from reconciler.model import Address
+from reconciler.plan.drift import Drift
 
 _MOST: Final = 200  # events read at a time
 _USERS: Final = ("originator_username", "originator_email", "username", "user_name", "user_email", "user")

@@ -6,17 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler import flows
-from reconciler.apply.directory import Directory
-from reconciler.apply.means import Connection, Means
-from reconciler.calls import Body, Flow
+from reconciler.api import reconnect, write
+from reconciler.api.codec import Reveal, Uid, encode
+from reconciler.api.create import create
+from reconciler.api.protocol import Body, Flow
+from reconciler.api.task import Ended, Task
+from reconciler.api.write import Expected
+from reconciler.apply.driver import Connection, Means
+from reconciler.apply.uid_index import Directory
+from reconciler.diff.normalize import hidden_values
 from reconciler.errors import ChangedUnderneath, Conflict, LedgerError, ReconcilerError
-from reconciler.flows import Ended, Expected, Task
-from reconciler.kinds import MISSING, Address, Kind
+from reconciler.kinds import MISSING, Kind
+from reconciler.kinds.vocabulary import is_value_from
 from reconciler.ledger import Intent, Ledger, Record
-from reconciler.normalize import hidden_values, is_value_from
-from reconciler.plan import Action, Change, Owned
-from reconciler.rest import Reveal, Uid, encode
+from reconciler.model import Address, Owned
+from reconciler.plan import Action, Change
 
 if TYPE_CHECKING:
     from reconciler.secrets import Secret
@@ -95,7 +99,7 @@ def _create(site: Site, change: Change, done: Done, before: Intent | None) -> No
     if before is not None:
         task.earlier = (before.body,)
     site.ledger.intend(_intent(site, change, done.operation, "create", None, secrets.digests))
-    ended = _drive(site, change, task, flows.create(task, sent_before=before is not None))
+    ended = _drive(site, change, task, create(task, sent_before=before is not None))
     _conclude(site, change, ended, done, secrets.digests)
 
 
@@ -109,7 +113,7 @@ def _update(site: Site, change: Change, done: Done) -> None:
         wire[kind.key[0]] = change.address.name
     task = _task(site, change, wire, done.operation)
     site.ledger.intend(_intent(site, change, done.operation, "update", expected.uid, secrets.digests))
-    ended = _drive(site, change, task, flows.update(task, expected))
+    ended = _drive(site, change, task, write.update(task, expected))
     _conclude(site, change, ended, done, secrets.digests)
 
 
@@ -119,7 +123,7 @@ def _delete(site: Site, change: Change, done: Done) -> None:
     task = _task(site, change, Body(), done.operation)
     task.body = {}
     site.ledger.intend(_intent(site, change, done.operation, "delete", expected.uid, {}))
-    ended = _drive(site, change, task, flows.delete(task, expected))
+    ended = _drive(site, change, task, write.delete(task, expected))
     if ended.problem is not None:
         raise ended.problem
     site.directory.drop(change.address.kind, expected.uid)
@@ -168,7 +172,7 @@ def _drive(site: Site, change: Change, task: Task, flow: Flow[Ended]) -> Ended:
         site.means.tell("change.waiting", about)
 
     if change.cuts_off:
-        flow = flows.regaining(task, flow)
+        flow = reconnect.regaining(task, flow)
     try:
         return site.means.drive(site.client_of, flow, waiting)
     except ReconcilerError as error:

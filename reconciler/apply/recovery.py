@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.api.hooks import hook_of
 from reconciler.diff import changes
-from reconciler.hooks import hook_of
-from reconciler.kinds import Address, Kind
+from reconciler.diff.normalize import comparable
+from reconciler.kinds import Kind
 from reconciler.ledger import Intent, Ledger, Record
-from reconciler.normalize import comparable
-from reconciler.plan import LiveObject, LiveState
+from reconciler.model import Address, LiveObject, LiveState
 
 
 def recover(ledger: Ledger, kinds: Mapping[str, Kind], live: LiveState) -> tuple[Address, ...]:

@@ -8,8 +8,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, nullcontext
 from graphlib import TopologicalSorter
 
-from reconciler.apply.means import Means
+from reconciler.apply.driver import Means
 from reconciler.apply.perform import Done, Site, perform
+from reconciler.apply.report import Outcome, Report, Status
 from reconciler.errors import (
     ControlLost,
     Forbidden,
@@ -22,7 +23,6 @@ from reconciler.errors import (
     VersionUnsupported,
 )
 from reconciler.plan import Change, Plan
-from reconciler.report import Outcome, Report, Status
 
 _ENDS_CLUSTER = (ControlLost, Unauthorized, VersionUnsupported, Untrusted, Unreachable)
 _LONGEST = 500

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from reconciler import telemetry
-from reconciler.calls import Account, Answer, Call, Home
+from reconciler.api.protocol import Account, Answer, Call, Home
 from reconciler.client.exchange import Basic, Exchange, Result, Revealing, Want, moved, origin_of
 from reconciler.client.nodes import Node, Nodes
 from reconciler.client.retry import Login, Outcome, Policy, Verdict, retry_after, verdict

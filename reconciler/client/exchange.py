@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from reconciler import __version__
-from reconciler.calls import Account, Call, Upload
+from reconciler.api.protocol import Account, Call, Upload
 from reconciler.client.retry import Outcome, Policy, Told, outcome_of, told
 from reconciler.client.safejson import MAX_BYTES, BadJson, parse_json
 from reconciler.client.transport import attempt_deadline

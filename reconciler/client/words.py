@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.calls import Call
+from reconciler.api.protocol import Call
 from reconciler.client.retry import Outcome, Told
 from reconciler.errors import (
     Ambiguous,

@@ -16,9 +16,9 @@ from reconciler.commands.common import FILES, REACH, WHERE, console, declared, o
 from reconciler.errors import InputError, Problem, Refused
 
 if TYPE_CHECKING:
-    from reconciler.acceptance import Edit
     from reconciler.kinds import Kind
     from reconciler.manifests import Manifests, Resource
+    from reconciler.plan.accept import Edit
 
 
 @click.command("accept")
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 @options(*FILES, *REACH, *WHERE)
 def command(addresses: tuple[str, ...], write: bool, files: tuple[str, ...], **flags: Any) -> int:
     """Write into the manifests what the cluster has at each ADDRESS, so that it is no drift any more."""
-    from reconciler.acceptance import NotAcceptable, edits, meant
     from reconciler.plan import Options
+    from reconciler.plan.accept import NotAcceptable, edits, meant
 
     screen = console(flags)
     with opening(flags, screen) as session:
@@ -72,9 +72,9 @@ def _edited(kinds: Mapping[str, Kind], manifests: Manifests, wanted: Iterable[Ed
 
 def _put(kind: Kind, edit: Edit, resource: Resource, whole: str, text: str) -> str:
     """Return *text*, which was *whole* before any edit, with the value of *edit* where *resource* declares it."""
-    from reconciler.acceptance import as_written
-    from reconciler.strictyaml import read
-    from reconciler.strictyaml.editing import CannotEdit, replaced
+    from reconciler.plan.accept import as_written
+    from reconciler.yaml12 import read
+    from reconciler.yaml12.editing import CannotEdit, replaced
 
     place = resource.place(edit.path)
     for document in read(whole, place.file):

@@ -31,9 +31,10 @@ from reconciler.commands.signals import stopping
 from reconciler.errors import AppliedInPart, Interrupted, Refused
 
 if TYPE_CHECKING:
+    from reconciler.apply.report import Report
     from reconciler.manifests import Manifests
-    from reconciler.plan import LiveState, Options, Plan
-    from reconciler.report import Report
+    from reconciler.model import LiveState
+    from reconciler.plan import Options, Plan
     from reconciler.session import Session
 
 
@@ -135,8 +136,8 @@ class _Apply:
 
     def approved(self, plan: Plan, wishes: Options, *, known: bool = False) -> bool:
         """Show *plan*, only its summary if it is *known*; return whether to do it. Raises Refused where it must not."""
+        from reconciler.apply.report import Report
         from reconciler.plan import check, check_windows, with_consent
-        from reconciler.report import Report
 
         self.held = plan.held
         if self.output == "text":

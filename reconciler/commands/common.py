@@ -15,8 +15,8 @@ import click
 from reconciler.cli import ReaderGone, say
 
 if TYPE_CHECKING:
-    from reconciler.kinds import Address
     from reconciler.manifests import Manifests
+    from reconciler.model import Address
     from reconciler.plan import Options
     from reconciler.secrets import Redactor
     from reconciler.session import Session
@@ -30,7 +30,7 @@ WIDEST = 100
 
 def agreed(context: click.Context, option: click.Parameter, values: Sequence[str]) -> frozenset[tuple[str, str]]:
     """Return (address, class of impact) of each consent; no wildcards, so that nobody agrees to what nobody saw."""
-    from reconciler.vocabulary import CONSENT
+    from reconciler.kinds.vocabulary import CONSENT
 
     found = set()
     for value in values:

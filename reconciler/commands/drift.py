@@ -12,8 +12,8 @@ from reconciler import reconcile
 from reconciler.agent.status import DriftSince
 from reconciler.commands.common import FILES, REACH, WHERE, console, declared, format_option, opening, options
 from reconciler.diff import SECRET
-from reconciler.drift import Ahead, Drift
 from reconciler.kinds import MISSING
+from reconciler.plan.drift import Ahead, Drift
 
 if TYPE_CHECKING:
     from reconciler.session import Session

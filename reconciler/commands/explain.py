@@ -14,7 +14,7 @@ import click
 
 from reconciler.commands.common import WHERE, console, format_option, options
 from reconciler.commands.knowledge import Schema, field_about, find, kind_about, kind_called
-from reconciler.quantities import EXAMPLES
+from reconciler.kinds.quantities import EXAMPLES
 
 _MARKS = {
     "readOnly": "read only",

@@ -11,10 +11,10 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from reconciler.api.hooks import hook_of
 from reconciler.errors import InputError, Problem
-from reconciler.hooks import hook_of
 from reconciler.kinds import SINGLETON, Kind, kind_source, load_kinds
-from reconciler.vocabulary import API_VERSION
+from reconciler.kinds.vocabulary import API_VERSION
 
 Schema = Mapping[str, Any]
 

@@ -17,7 +17,7 @@ from reconciler.commands.common import REACH, WHERE, console, format_option, ope
 @options(*REACH, *WHERE)
 def command(passwords: bool, output: str, **flags: Any) -> int:
     """Print what applications need to connect to each database: endpoint, addresses, port, TLS, roles."""
-    from reconciler import outputs
+    from reconciler.export import outputs
 
     if passwords and output == "text":
         raise click.UsageError("the table never shows passwords; add -o json or -o dotenv")

@@ -73,8 +73,8 @@ def _check_account(settings: Settings) -> None:
 
 def _completed(settings: Settings, flags: Mapping[str, Any]) -> Settings:
     """Return *settings* with what the flags say; raises InputError for a cron expression that makes no sense."""
+    from reconciler.kinds.freeze import check
     from reconciler.settings import FolderSource
-    from reconciler.windows import check
 
     settings.reachable()
     where = str(settings.project or "settings")

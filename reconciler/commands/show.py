@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from reconciler.commands.common import Console
 
 if TYPE_CHECKING:
+    from reconciler.apply.report import Report
     from reconciler.plan import Plan
-    from reconciler.report import Report
 
 
 def show_plan(plan: Plan, output: str, screen: Console) -> None:

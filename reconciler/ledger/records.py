@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from reconciler.kinds import Address
+from reconciler.model import Address
 
 
 def to_json(value: Any) -> str:

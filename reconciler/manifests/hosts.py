@@ -19,7 +19,7 @@ from reconciler.errors import Problem
 from reconciler.kinds import Field, Kind, connecting
 from reconciler.manifests.layers import Draft
 from reconciler.settings import Target
-from reconciler.strictyaml import Path, shown
+from reconciler.yaml12 import Path, shown
 
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+\Z")

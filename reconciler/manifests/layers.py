@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.errors import Problem
 from reconciler.settings import Target
-from reconciler.strictyaml import Document, Path, Place, path_text
+from reconciler.yaml12 import Document, Path, Place, path_text
 
 Key = tuple[str, str]  # kind and name
 

@@ -7,9 +7,10 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from reconciler.errors import Problem
-from reconciler.kinds import Address, Field, Kind, referring
+from reconciler.kinds import Field, Kind, referring
 from reconciler.manifests.layers import Draft, Key
-from reconciler.strictyaml import Path
+from reconciler.model import Address
+from reconciler.yaml12 import Path
 
 
 class Named(NamedTuple):

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from reconciler import versions, windows
 from reconciler.errors import Problem
-from reconciler.kinds import Field, Kind
+from reconciler.kinds import Field, Kind, freeze, versions
 from reconciler.manifests.layers import Draft, Key
 from reconciler.settings.conduct import window_of
-from reconciler.strictyaml import Path, shown
+from reconciler.yaml12 import Path, shown
 
 
 def check_metadata(draft: Draft, kind: Kind, problems: list[Problem]) -> None:
@@ -41,9 +40,9 @@ def _check_freeze(draft: Draft, problems: list[Problem]) -> None:
         wrong: list[str] = []
         window = window_of(written, lambda word, message: wrong.append(message))  # noqa: B023 - called at once
         path: Path = ("metadata", "freeze", index)
-        if not windows.is_cron(window.cron):
+        if not freeze.is_cron(window.cron):
             message = f"{shown(window.cron)} is no cron expression"
-            problems.append(draft.problem((*path, "cron"), message, windows.HINT))
+            problems.append(draft.problem((*path, "cron"), message, freeze.HINT))
         problems += [draft.problem((*path, "timeZone"), message) for message in wrong]
 
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from reconciler.agent.status import ClusterStatus, Phase, Status
-from reconciler.drift import Ahead
+from reconciler.plan.drift import Ahead
 from reconciler.render.escape import clean, shorten
 
 _AT_ONCE: Final = frozenset({"Unauthorized", "Untrusted"})  # waiting mends neither

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.diff import SECRET, FieldChange, masked
+from reconciler.diff.normalize import canonical, hidden_values
 from reconciler.kinds import MISSING, Field, Kind
-from reconciler.normalize import canonical, hidden_values, is_value_from, label
+from reconciler.kinds.labels import label
+from reconciler.kinds.vocabulary import is_value_from
 
 Spec = Mapping[str, Any]
 

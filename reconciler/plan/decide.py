@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.diff import SECRET, FieldChange, changes, masked
-from reconciler.kinds import MISSING, Address, Kind
-from reconciler.normalize import hidden_values, is_blank, is_value_from
+from reconciler.diff.normalize import hidden_values, is_blank
+from reconciler.kinds import MISSING, Kind
+from reconciler.kinds.vocabulary import is_value_from
+from reconciler.model import Address, LiveObject, Owned
 from reconciler.plan.bodies import (
     create_body,
     create_defaults,
@@ -23,11 +25,12 @@ from reconciler.plan.bodies import (
     update_body,
     warnings_of,
 )
-from reconciler.plan.changes import Action, Consent, LiveObject, Owned
-from reconciler.plan.desk import Desk
-from reconciler.plan.graph import Draft, references
+from reconciler.plan.changes import Action, Consent
+from reconciler.plan.context import Desk
 from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
-from reconciler.plan.spans import check_new, consent_to_leave, moved_home
+from reconciler.plan.multicluster import check_new, consent_to_leave, moved_home
+from reconciler.plan.order import Draft
+from reconciler.plan.references import references
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource

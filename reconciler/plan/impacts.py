@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from reconciler.diff import FieldChange
 from reconciler.kinds import MISSING, Field, Impact, Kind
+from reconciler.kinds.vocabulary import CONSENT, IMPACTS
 from reconciler.plan.bodies import fields_along
-from reconciler.vocabulary import CONSENT, IMPACTS
 
 RANK = {name: rank for rank, name in enumerate(IMPACTS)}
 CUTS_OFF = "may-cut-off"

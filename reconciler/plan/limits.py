@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from reconciler.errors import DestroyProtected, ImpactRefused, InFreezeWindow, PlanTooLarge, Refused
-from reconciler.kinds import Address
+from reconciler.kinds.freeze import Frozen, frozen
+from reconciler.model import Address
 from reconciler.plan.changes import Action, Change, Consent, Options, Plan
 from reconciler.plan.impacts import missing_consent
-from reconciler.windows import Frozen, frozen
 
 
 def check(plan: Plan, options: Options) -> None:

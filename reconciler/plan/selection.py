@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from reconciler.errors import InputError, Problem
-from reconciler.kinds import Address
+from reconciler.model import Address
 
 
 def matches(pattern: str, address: Address) -> bool:

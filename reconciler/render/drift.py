@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from reconciler.drift import Ahead, Drift
-from reconciler.kinds import MISSING, Address
+from reconciler.kinds import MISSING
+from reconciler.model import Address
+from reconciler.plan.drift import Ahead, Drift
 from reconciler.render.escape import clean
 from reconciler.render.text import paint
 from reconciler.render.values import field_at, quantity

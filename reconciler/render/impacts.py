@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from reconciler.kinds.vocabulary import CONSENT
 from reconciler.plan import Change, Plan, missing_consent, quoted
 from reconciler.render.escape import clean
-from reconciler.vocabulary import CONSENT
 
 _WORDS = {  # of one change, of several
     "new-connections": ("changes new connections", "change new connections"),

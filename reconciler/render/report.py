@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from reconciler.apply.report import Outcome, Report, Status
 from reconciler.plan import Action
 from reconciler.render.escape import clean
 from reconciler.render.text import counts, paint
-from reconciler.report import Outcome, Report, Status
 
 _DONE = {
     Action.CREATE: "created",

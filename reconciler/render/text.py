@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from reconciler.diff import FieldChange, masked
-from reconciler.kinds import MISSING, Address, load_kinds
-from reconciler.plan import Action, Change, Consent, Note, Plan
+from reconciler.kinds import MISSING, load_kinds
+from reconciler.model import Address, Note
+from reconciler.plan import Action, Change, Consent, Plan
 from reconciler.render.escape import clean, shorten
 from reconciler.render.impacts import impact_line, impact_lines
 from reconciler.render.values import change_text, shown

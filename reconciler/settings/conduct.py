@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from reconciler.quantities import quantity
-from reconciler.windows import Window
+from reconciler.kinds.freeze import Window
+from reconciler.kinds.quantities import quantity
 
 MODES = ("observe", "plan", "apply")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from reconciler.quantities import quantity
-from reconciler.strictyaml import shown
+from reconciler.kinds.quantities import quantity
+from reconciler.yaml12 import shown
 
 Reference = Mapping[str, Any]  # {"valueFrom": {"env": NAME}} or {"valueFrom": {"file": PATH}}
 Complain = Callable[[tuple[str | int, ...], str, str], None]  # path below `agent`, message, hint

@@ -11,14 +11,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reconciler import strictyaml
+from reconciler import yaml12
 from reconciler.errors import Problem
-from reconciler.quantities import quantity
+from reconciler.kinds.quantities import quantity
+from reconciler.kinds.validation import Validator
 from reconciler.settings import source
 from reconciler.settings.conduct import WORDS, Agent, Conduct, agent_of, conduct_of
 from reconciler.settings.listen import Listen, Notify, read_listen, read_notify
 from reconciler.settings.target import Complain, Limits, Target, node_url, pin
-from reconciler.validation import Validator
 
 LARGEST = 1024 * 1024
 
@@ -80,13 +80,13 @@ def read(path: Path, problems: list[Problem]) -> Parsed:
         reason = (error.strerror or "error").lower()
         problems.append(Problem(str(path), 0, 0, "", f"cannot be read: {reason}", "check --project"))
         return Parsed(())
-    documents, found = strictyaml.parse(data, str(path), strictyaml.Bounds(size=LARGEST))
+    documents, found = yaml12.parse(data, str(path), yaml12.Bounds(size=LARGEST))
     documents = [document for document in documents if document.value is not None]
     if len(documents) != 1 and not found:
         found.append(Problem(str(path), 0, 0, "", f"a project file is one document, this has {len(documents)}"))
     for document in documents[:1]:
         for finding in Validator(schema()).findings(document.value):
-            where = strictyaml.path_text(finding.path)
+            where = yaml12.path_text(finding.path)
             found.append(Problem(*document.locate(finding.path), where, finding.message, finding.hint))
     if found:
         problems.extend(sorted(found, key=lambda problem: (problem.line, problem.column)))
@@ -97,18 +97,18 @@ def read(path: Path, problems: list[Problem]) -> Parsed:
 class _Reader:
     """Turns a document that fits the schema into values."""
 
-    def __init__(self, document: strictyaml.Document, root: Path, problems: list[Problem]) -> None:
+    def __init__(self, document: yaml12.Document, root: Path, problems: list[Problem]) -> None:
         self.document = document
         self.root = root
         self.problems = problems
 
-    def complain(self, path: strictyaml.Path, message: str, hint: str = "") -> None:
-        where = strictyaml.path_text(path)
+    def complain(self, path: yaml12.Path, message: str, hint: str = "") -> None:
+        where = yaml12.path_text(path)
         problem = Problem(*self.document.locate(path), where, message, hint)
         if problem not in self.problems:  # what stands above many clusters is wrong once
             self.problems.append(problem)
 
-    def at(self, path: strictyaml.Path) -> Complain:
+    def at(self, path: yaml12.Path) -> Complain:
         return lambda message, hint: self.complain(path, message, hint)
 
     def parsed(self) -> Parsed:
@@ -126,7 +126,7 @@ class _Reader:
         secrets = value.get("secrets", {})
         agent = value.get("agent", {})
 
-        def complain(path: strictyaml.Path, message: str, hint: str) -> None:
+        def complain(path: yaml12.Path, message: str, hint: str) -> None:
             self.complain(("agent", *path), message, hint)
 
         return Parsed(
@@ -163,7 +163,7 @@ class _Reader:
         return found
 
     def target(self, index: int, cluster: Mapping[str, Any]) -> Target:
-        here: strictyaml.Path = ("clusters", index)
+        here: yaml12.Path = ("clusters", index)
         urls = [node_url(url, self.at((*here, "urls", place))) for place, url in enumerate(cluster["urls"])]
         if "pin" in cluster and cluster.get("insecure"):
             self.complain((*here, "insecure"), "a pin is checked, so insecure has no meaning", "remove one of the two")
@@ -181,7 +181,7 @@ class _Reader:
             conduct=self.conduct(here, cluster["agent"]),
         )
 
-    def conduct(self, here: strictyaml.Path, section: Mapping[str, Any]) -> Conduct:
+    def conduct(self, here: yaml12.Path, section: Mapping[str, Any]) -> Conduct:
         def complain(word: str, text: str) -> None:
             mine = (*here, "agent", word)
             self.complain(mine if self.document.holds(mine) else ("agent", word), text)
@@ -220,7 +220,7 @@ def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> Par
     urls = [node_url(url.strip(), complain(URL)) for url in environ[URL].split(",")]
     word = environ.get(INSECURE, "").strip().lower()
     if word and word not in _BOOLEANS:
-        complain(INSECURE)(f"is {strictyaml.shown(word)}", "write true or false")
+        complain(INSECURE)(f"is {yaml12.shown(word)}", "write true or false")
     target = Target(
         name="",
         urls=tuple(url for url in urls if url),

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reconciler.quantities import quantity
+from reconciler.kinds.quantities import quantity
 from reconciler.settings.target import Complain
 from reconciler.settings.versions import ranges
-from reconciler.strictyaml import Path as Place
-from reconciler.strictyaml import shown
+from reconciler.yaml12 import Path as Place
+from reconciler.yaml12 import shown
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
 _USER = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from reconciler.settings.conduct import Conduct
-from reconciler.strictyaml import Bounds, shown
+from reconciler.yaml12 import Bounds, shown
 
 DEFAULT_PORT = 9443
 

@@ -24,7 +24,7 @@ from reconciler.source.git import Git, version_of
 from reconciler.source.mirror import ACCEPTED, INCOMING, REJECTED, Mark, Mirror, key
 from reconciler.source.process import Bounds, Watch
 from reconciler.source.revision import Rejection, Revision
-from reconciler.strictyaml import shown
+from reconciler.yaml12 import shown
 
 _OLDEST_GIT = (2, 35)
 _TAGS = 16 * 1024 * 1024  # bytes that the list of tags may take

@@ -13,10 +13,10 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from reconciler.agent.status import ClusterStatus, DriftSince, Failure, Phase, Progress, Status
-from reconciler.drift import Ahead
 from reconciler.kinds import MISSING
 from reconciler.ledger import Run
 from reconciler.plan import Action, Plan
+from reconciler.plan.drift import Ahead
 from reconciler.render.escape import shorten
 from reconciler.render.text import counts, plan_text, summary
 from reconciler.render.values import field_at, quantity

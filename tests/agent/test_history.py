@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from reconciler.agent import history, witness
 from reconciler.agent.history import FLIPS, WITHIN, Seen
-from reconciler.drift import Ahead, Drift
-from reconciler.kinds import Address
 from reconciler.ledger import Fact
+from reconciler.model import Address
+from reconciler.plan.drift import Ahead, Drift
 
 SESSIONS = Address("dc1", "Database", "sessions")
 MEMORY = Drift(SESSIONS, "memory_size", Ahead.THEIRS, "changed on the cluster")

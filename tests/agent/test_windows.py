@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import InputError
+from reconciler.kinds.freeze import check, frozen
 from reconciler.settings import Window
-from reconciler.windows import check, frozen
 
 HOUR = 3600.0
 OFFICE = Window("office", "0 8 * * 1-5", 10 * HOUR, "Europe/Berlin")

@@ -7,24 +7,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reconciler.api.protocol import Neighbour
 from reconciler.apply import apply, recover
-from reconciler.calls import Neighbour
+from reconciler.apply.report import Report
 from reconciler.client import Client
-from reconciler.kinds import Address, load_kinds
+from reconciler.diff.normalize import canonical
+from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
+from reconciler.ledger.secret_status import secret_statuses
 from reconciler.live import Surroundings, read
 from reconciler.manifests import Resource
-from reconciler.normalize import canonical
-from reconciler.plan import LiveState, Options, Plan, make_plan
-from reconciler.report import Report
+from reconciler.model import Address, LiveState
+from reconciler.plan import Options, Plan, make_plan
 from reconciler.secrets import Secret
 from reconciler.simulator import links
 from reconciler.simulator.core import Core, Entry
 from reconciler.simulator.settings import Settings
 from reconciler.simulator.testing import Caller, VirtualClock
 from reconciler.simulator.world import World
-from reconciler.strictyaml import Place
-from reconciler.unread import secret_statuses
+from reconciler.yaml12 import Place
 from tests.support.inprocess import InProcess, Plain, Where
 
 KINDS = load_kinds()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from reconciler.api.protocol import Account, Answer, Call, Home
 from reconciler.apply import Connection
-from reconciler.calls import Account, Answer, Call, Home
 from reconciler.ledger import Ledger
 
 

@@ -8,22 +8,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reconciler.api.codec import decode, natural_key
+from reconciler.api.read import listing
 from reconciler.apply import apply, recover, unfinished_creates
-from reconciler.flows import listing
-from reconciler.kinds import Address, load_kinds
+from reconciler.apply.report import Report
+from reconciler.diff.normalize import canonical
+from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
+from reconciler.ledger.secret_status import secret_statuses
 from reconciler.live import drive
 from reconciler.manifests import Resource
-from reconciler.normalize import canonical
-from reconciler.plan import LiveObject, LiveState, Options, Plan, make_plan
-from reconciler.report import Report
-from reconciler.rest import decode, natural_key
+from reconciler.model import Address, LiveObject, LiveState
+from reconciler.plan import Options, Plan, make_plan
 from reconciler.secrets import Secret
 from reconciler.simulator.core import Entry
 from reconciler.simulator.testing import Caller
-from reconciler.strictyaml import Place
 from reconciler.telemetry import Event
-from reconciler.unread import secret_statuses
+from reconciler.yaml12 import Place
 from tests.support.inprocess import World
 
 KINDS = load_kinds()

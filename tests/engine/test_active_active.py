@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from reconciler import strictyaml
-from reconciler.calls import Answer, Call, Neighbour, Passed, Wait
-from reconciler.drift import GOES_ALONG, Drift, find
+from reconciler import yaml12
+from reconciler.api.hooks import Writing
+from reconciler.api.hooks.activeactive_tasks import done
+from reconciler.api.protocol import Answer, Call, Neighbour, Passed, Wait
 from reconciler.errors import DestroyProtected, ImpactRefused, InputError
 from reconciler.export import manifests_of
-from reconciler.hooks import Writing
-from reconciler.hooks.activeactive_tasks import done
+from reconciler.ledger.secret_status import secret_statuses
 from reconciler.manifests import Resource
 from reconciler.plan import Action, Options, check
-from reconciler.unread import secret_statuses
+from reconciler.plan.drift import GOES_ALONG, Drift, find
 from tests.engine.clusters import CARTS, GIB, KINDS, NAMES, Rig, carts, declared, instance
 
 
@@ -356,7 +356,7 @@ def test_what_is_exported_declares_it_as_it_is(rig: Rig) -> None:
     rig.right([one, *access("dc1", "east"), *access("dc2", "west")])
     objects = rig.read()["dc1"].objects
     text = manifests_of(KINDS["ActiveActiveDatabase"], objects["ActiveActiveDatabase"], cluster="dc1")
-    (document,) = [each.value for each in strictyaml.parse(text.encode(), "export.yaml", strictyaml.Bounds())[0]]
+    (document,) = [each.value for each in yaml12.parse(text.encode(), "export.yaml", yaml12.Bounds())[0]]
     assert document["metadata"] == {"name": "carts", "cluster": "dc1"}
     (west,) = [item for item in document["spec"]["instances"] if item["cluster"] == "dc2"]
     assert (west["compression"], west["db_config"]["memory_size"], west["default_user"]) == (5, "2GiB", False)

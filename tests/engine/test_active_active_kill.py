@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.kinds import Address
+from reconciler.model import Address
 from tests.engine.clusters import GIB, Rig, carts, declared, instance
 from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.hooks.database import OP_TAG
+from reconciler.apply.report import Status
 from reconciler.errors import Ambiguous, Conflict
-from reconciler.hooks.database import OP_TAG
-from reconciler.report import Status
 from tests.engine.rig import Rig, declared
 
 DATABASE = declared("Database", "orders", {"memory_size": "100MiB"})

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from reconciler import live
+from reconciler.api.hooks.clusterbootstrap import place
 from reconciler.apply import recover
-from reconciler.hooks.clusterbootstrap import place
+from reconciler.apply.report import Report
 from reconciler.manifests import Resource
-from reconciler.plan import Action, LiveState, Plan
-from reconciler.report import Report
+from reconciler.model import LiveState
+from reconciler.plan import Action, Plan
 from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.calls import Call
+from reconciler.api.codec import Uid, decode, encode, natural_key, uid_of_unnamed
+from reconciler.api.hooks.database import OP_TAG
+from reconciler.api.protocol import Call
 from reconciler.errors import Conflict, ReadIncomplete
-from reconciler.hooks.database import OP_TAG
 from reconciler.kinds import load_kinds
-from reconciler.rest import Uid, decode, encode, natural_key, uid_of_unnamed
 from reconciler.secrets import Secret
 
 KINDS = load_kinds()

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from reconciler.apply import apply
+from reconciler.apply.report import Report, Status
 from reconciler.errors import ControlLost, Rejected
-from reconciler.kinds import Address
 from reconciler.live import read
+from reconciler.model import Address
 from reconciler.plan import Options, make_plan
-from reconciler.report import Report, Status
 from tests.engine.rig import KINDS, Rig, declared
 from tests.support.inprocess import InProcess, Moving, Plain
 

@@ -15,17 +15,18 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.hooks.clusterbootstrap import place
 from reconciler.errors import InputError
 from reconciler.export import Told, manifests_of
 from reconciler.export.yamltext import document
-from reconciler.hooks.clusterbootstrap import place
-from reconciler.kinds import Address, Kind, kind_source
+from reconciler.kinds import Kind, kind_source
+from reconciler.kinds.vocabulary import API_VERSION
 from reconciler.manifests import Resource, load
+from reconciler.model import Address
 from reconciler.plan import Action
 from reconciler.settings.target import Target
 from reconciler.simulator import pem
 from reconciler.simulator.licenses import make
-from reconciler.vocabulary import API_VERSION
 from tests.engine import test_active_active_fields, test_fields, test_settings
 from tests.engine.clusters import NAMES, Rig, declared, instance
 from tests.engine.rig import KINDS

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.apply.report import Outcome, Report, Status
 from reconciler.errors import (
     ActionFailed,
     Busy,
@@ -21,7 +22,6 @@ from reconciler.errors import (
     VersionUnsupported,
 )
 from reconciler.plan import Plan
-from reconciler.report import Outcome, Report, Status
 from tests.engine.rig import CANARY, Rig, declared, shop
 
 DATABASE = declared("Database", "orders", {"memory_size": "100MiB"})

@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.hooks import hook_of
 from reconciler.client import Client
-from reconciler.hooks import hook_of
-from reconciler.kinds import Address, Field, Kind
+from reconciler.diff.normalize import canonical
+from reconciler.kinds import Field, Kind
+from reconciler.kinds.vocabulary import is_value_from
 from reconciler.manifests import Resource
-from reconciler.normalize import canonical, is_value_from
+from reconciler.model import Address
 from reconciler.plan import Action
 from reconciler.simulator.testing import running
 from tests.engine.rig import CANARY, KINDS, Rig, declared, user_spec

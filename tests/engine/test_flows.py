@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from reconciler import flows
-from reconciler.calls import Answer, Body, Call, Flow, Passed, Wait
+from reconciler.api.create import create
+from reconciler.api.protocol import Answer, Body, Call, Flow, Passed, Wait
+from reconciler.api.task import Ended, Task
+from reconciler.api.write import Expected, delete, update
 from reconciler.errors import ActionFailed, Ambiguous, ReadIncomplete, ReconcilerError
-from reconciler.flows import Ended, Expected, Task
-from reconciler.kinds import Address, load_kinds
+from reconciler.kinds import load_kinds
+from reconciler.model import Address
 
 KINDS = load_kinds()
 WIRE = {
@@ -67,7 +69,7 @@ def test_while_a_create_that_may_be_ours_is_running_nothing_is_sent_again() -> N
             return [RUNNING] if now < 400 else []
         return WIRE if call.path == "/v1/bdbs/1" else ([WIRE] if now >= 400 else [])
 
-    ended, asked = drive(flows.create(task()), server)
+    ended, asked = drive(create(task()), server)
     assert sends(asked) == [0.0]
     assert ended.found is not None
 
@@ -83,7 +85,7 @@ def test_a_running_create_of_something_that_is_listed_is_not_ours() -> None:
             return [RUNNING]
         return WIRE if call.path == "/v1/bdbs/1" else [other]
 
-    _, asked = drive(flows.create(task()), server)
+    _, asked = drive(create(task()), server)
     first, second = sends(asked)
     assert 120.0 <= second - first < 150.0
 
@@ -100,7 +102,7 @@ def test_reads_that_fail_prove_nothing_and_old_servers_may_lack_the_list_of_acti
             return WIRE
         return ReadIncomplete("garbage") if now < 500 else []
 
-    _, asked = drive(flows.create(task()), server)
+    _, asked = drive(create(task()), server)
     assert sends(asked)[1] >= 500.0
 
 
@@ -111,7 +113,7 @@ def test_a_look_up_that_never_gets_certain_ends() -> None:
         return Ambiguous("lost") if call.method == "POST" else ReadIncomplete("garbage")
 
     with pytest.raises(Ambiguous, match="no read gives certainty"):
-        drive(flows.create(working), server)
+        drive(create(working), server)
     assert working.unclear
 
 
@@ -121,7 +123,7 @@ def test_an_answer_without_a_uid_is_looked_up() -> None:
             return {}
         return WIRE if call.path == "/v1/bdbs/1" else [WIRE]
 
-    ended, asked = drive(flows.create(task()), server)
+    ended, asked = drive(create(task()), server)
     assert ended.problem is None
     assert sends(asked) == [0.0]
 
@@ -140,7 +142,7 @@ def test_an_action_that_ends_badly_gives_its_reason(action: dict[str, Any]) -> N
             return {**WIRE, "action_uid": "abc-1"}
         return action if call.path == "/v1/actions/abc-1" else WIRE
 
-    ended, _ = drive(flows.update(task(), Expected(1, "orders")), server)
+    ended, _ = drive(update(task(), Expected(1, "orders")), server)
     assert str(ended.problem) == "the cluster accepted it, and then failed: no memory"
 
 
@@ -150,7 +152,7 @@ def test_an_action_that_is_gone_means_read_the_object() -> None:
             return {"uid": 1, "action_uid": "abc-1"}
         return None if "actions" in call.path else WIRE
 
-    ended, asked = drive(flows.create(task()), server)
+    ended, asked = drive(create(task()), server)
     assert ended.problem is None
     assert [path for _, _, path in asked] == ["/v1/bdbs", "/v1/actions/abc-1", "/v1/bdbs/1"]
 
@@ -164,7 +166,7 @@ def test_active_with_the_old_values_is_a_failure_with_the_words_on_record() -> N
             return [failed]
         return {**WIRE, "memory_size": 4}
 
-    ended, _ = drive(flows.update(task(), Expected(1, "orders")), server)
+    ended, _ = drive(update(task(), Expected(1, "orders")), server)
     assert isinstance(ended.problem, ActionFailed)
     assert str(ended.problem) == "accepted, but memory_size reads back 4 instead of 5 (not enough memory)"
 
@@ -175,7 +177,7 @@ def test_what_reads_back_as_before_right_after_the_write_is_read_once_more() -> 
             return {"action_uid": "abc-1"}
         return None if "actions" in call.path else {**WIRE, "memory_size": 5 if now > 0.1 else 4}
 
-    ended, asked = drive(flows.update(task(), Expected(1, "orders")), server)
+    ended, asked = drive(update(task(), Expected(1, "orders")), server)
     assert ended.problem is None
     (sent,) = sends(asked)
     assert [now > sent for now, _, path in asked if path == "/v1/bdbs/1"][-2:] == [False, True]
@@ -187,7 +189,7 @@ def test_a_running_action_is_looked_at_at_once_and_then_less_and_less_often() ->
             return {"uid": 1, "action_uid": "abc-1"}
         return {"status": "running" if now < 200 else "completed"} if "actions" in call.path else WIRE
 
-    _, asked = drive(flows.create(task()), server)
+    _, asked = drive(create(task()), server)
     looks = [now for now, _, path in asked if "actions" in path]
     gaps = [round(after - before, 6) for before, after in pairwise(looks)]
     assert looks[0] == 0.0
@@ -199,7 +201,7 @@ def test_a_running_action_is_looked_at_at_once_and_then_less_and_less_often() ->
 @pytest.mark.parametrize("uid", ["../cluster", "1?x=y", "", "a b"])
 def test_a_uid_that_is_no_uid_goes_into_no_path(uid: str) -> None:
     with pytest.raises(ReadIncomplete):
-        drive(flows.delete(task(), Expected(uid, "orders")), lambda call, now: WIRE)
+        drive(delete(task(), Expected(uid, "orders")), lambda call, now: WIRE)
 
 
 @pytest.mark.parametrize("action", ["../../v1/bdbs/2", "a b", "x" * 3 + "?"])
@@ -207,5 +209,5 @@ def test_an_action_that_is_no_id_goes_into_no_path(action: str) -> None:
     def server(call: Call, now: float) -> Any:
         return {"uid": 1, "action_uid": action} if call.method == "POST" else WIRE
 
-    _, asked = drive(flows.create(task()), server)
+    _, asked = drive(create(task()), server)
     assert [path for _, _, path in asked] == ["/v1/bdbs", "/v1/bdbs/1"]

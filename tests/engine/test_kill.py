@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.hooks.database import OP_TAG
+from reconciler.api.hooks.database import OP_TAG
 from reconciler.manifests import Resource
 from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
 from tests.engine.rig import KINDS, Rig, declared, shop, user_spec

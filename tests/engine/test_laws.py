@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.api.codec import decode
+from reconciler.diff.normalize import comparable
 from reconciler.manifests import Resource
-from reconciler.normalize import comparable
 from reconciler.plan import Action, Change
-from reconciler.rest import decode
 from tests.engine.rig import KINDS, Rig, declared, shop, user_spec
 
 

@@ -18,10 +18,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerUnwritable, Locked
-from reconciler.kinds import Address
 from reconciler.ledger import Fact, Intent, Ledger, Record
 from reconciler.ledger.database import Database
-from reconciler.plan import Owned
+from reconciler.model import Address, Owned
 from reconciler.secrets import Secret
 
 ORDERS = Address("dc1", "Database", "orders")

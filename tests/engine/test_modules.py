@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.artifacts import load
 from reconciler.errors import InputError
 from reconciler.manifests import Resource
+from reconciler.manifests.artifacts import load
 from reconciler.plan import Action
 from tests.engine.rig import Rig, declared
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from reconciler import live, rehearse
+from reconciler import live
+from reconciler.apply import dry_run
+from reconciler.apply.dry_run import Rehearsal
 from reconciler.errors import SecretMissing
 from reconciler.manifests import Resource
-from reconciler.plan import LiveState, Plan, digest, from_json, to_json
-from reconciler.rehearse import Rehearsal
+from reconciler.model import LiveState
+from reconciler.plan import Plan, digest, from_json, to_json
+from reconciler.plan.read_set import wanted_for
 from reconciler.secrets import Secret
-from reconciler.wanted import wanted_for
 from tests.engine.rig import KINDS, Rig, declared, shop, user_spec
 
 VERSIONS = ("7.4", "7.8", "7.22", "8.0", "8.2")
@@ -35,7 +37,7 @@ def asked(rig: Rig, resources: Sequence[Resource], **options: Any) -> Rehearsal:
     """Rehearse what *resources* would do, and prove that it has no effect."""
     plan, state = prepared(rig, resources, **options)
     before = len(rig.writes), len(rig.sent)
-    said = rehearse.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, rig.reveal)
+    said = dry_run.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, rig.reveal)
     assert len(rig.writes) == before[0]
     assert all(entry.query == {"dry_run": "true"} for entry in rig.sent[before[1] :])
     return said
@@ -61,7 +63,7 @@ def test_every_version_is_asked_where_it_knows_dry_run_and_nothing_takes_effect(
         assert (kinds, said) == ({"/v1/bdbs"}, Rehearsal((), 4, {}))
     else:
         assert kinds == {"/v1/bdbs", "/v1/roles", "/v1/redis_acls"}
-        assert said == Rehearsal((), 8, {rehearse.LATER: 2})
+        assert said == Rehearsal((), 8, {dry_run.LATER: 2})
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -170,21 +172,21 @@ def test_a_missing_secret_skips_that_one(rig: Rig) -> None:
         raise SecretMissing([])
 
     plan, state = prepared(rig, [*shop()[:6], declared("Role", "more", {"management": "none"})])
-    said = rehearse.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, reveal)
-    assert said == Rehearsal((), 1, {rehearse.SECRET: 2})
+    said = dry_run.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, reveal)
+    assert said == Rehearsal((), 1, {dry_run.SECRET: 2})
 
 
 def test_a_replacement_and_a_second_step_are_not_asked_about(rig: Rig) -> None:
     rig.converge([database()])
     said = asked(rig, [database(port=17777)], allow_destroy=frozenset({"dc1:Database/big"}))
-    assert said == Rehearsal((), 0, {rehearse.REPLACES: 1})
+    assert said == Rehearsal((), 0, {dry_run.REPLACES: 1})
     ring = [
         declared("Role", "r", {"management": "db_viewer", "resources": [{"type": "db", "databases": ["other"]}]}),
         declared("RedisACL", "k", {"acl": "+@all ~*"}),
         database("other", roles_permissions=[{"role": "r", "redis_acl": "k"}]),
     ]
     said = asked(rig, ring)
-    assert (said.objections, said.unasked) == ((), {rehearse.LATER: 2})
+    assert (said.objections, said.unasked) == ((), {dry_run.LATER: 2})
 
 
 def test_a_login_that_may_only_read_is_no_objection(tmp_path: Path) -> None:
@@ -206,20 +208,20 @@ def test_a_login_that_may_only_read_is_no_objection(tmp_path: Path) -> None:
     )
     resources = [*shop()[:4], *shop()[6:]]
     state = live.read(client, KINDS, wanted_for(KINDS, resources, ()), "dc1")
-    said = rehearse.rehearse(rig.plan(resources, state), KINDS, {"dc1": client}, {"dc1": state}, rig.reveal)
-    assert said == Rehearsal((), 0, {rehearse.FORBIDDEN: 8})
+    said = dry_run.rehearse(rig.plan(resources, state), KINDS, {"dc1": client}, {"dc1": state}, rig.reveal)
+    assert said == Rehearsal((), 0, {dry_run.FORBIDDEN: 8})
     assert len(rig.writes) == before
 
 
 @pytest.mark.parametrize(
     ("fault", "why"),
-    [("500", rehearse.SILENT), ("drop", rehearse.SILENT), ("truncate", rehearse.SILENT), ("409", rehearse.BUSY)],
+    [("500", dry_run.SILENT), ("drop", dry_run.SILENT), ("truncate", dry_run.SILENT), ("409", dry_run.BUSY)],
 )
 def test_a_cluster_that_does_not_answer_has_no_objection_and_is_not_waited_for(rig: Rig, fault: str, why: str) -> None:
     plan, state = prepared(rig, shop()[:4])
     rig.world.faults.add(fault, method="POST", times=100)
     slept = list(rig.world.sleeps)
-    said = rehearse.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, rig.reveal)
+    said = dry_run.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, rig.reveal)
     assert said == Rehearsal((), 0, {why: 4})
     assert rig.world.sleeps == slept
 
@@ -229,7 +231,7 @@ def test_of_a_cluster_that_states_no_version_only_what_always_took_dry_run_is_as
 
     plan, state = prepared(rig, [*shop()[:4], database()])
     unknown = replace(state, version=None)
-    said = rehearse.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": unknown}, rig.reveal)
+    said = dry_run.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": unknown}, rig.reveal)
     assert (said.asked, {entry.path for entry in rig.sent}) == (1, {"/v1/bdbs"})
 
 

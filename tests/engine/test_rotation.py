@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.calls import Account
+from reconciler.api.protocol import Account
 from reconciler.manifests import Resource
-from reconciler.rotation import kept_until_due
+from reconciler.manifests.resolve import kept_until_due
 from reconciler.simulator.state import digest
 from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
 from tests.engine.rig import CANARY, KINDS, Rig, declared

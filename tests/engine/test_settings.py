@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from reconciler.kinds import SINGLETON, Kind, kind_source
+from reconciler.kinds.vocabulary import is_value_from
 from reconciler.manifests import Resource
-from reconciler.normalize import is_value_from
 from reconciler.simulator.licenses import make
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 from tests.engine.test_fields import APART, journeys

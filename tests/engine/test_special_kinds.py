@@ -11,8 +11,8 @@ import pytest
 
 from reconciler import live
 from reconciler.errors import InputError
-from reconciler.inlining import inlined
 from reconciler.manifests import Resource
+from reconciler.manifests.resolve import inlined
 from reconciler.plan import Action
 from reconciler.simulator import pem
 from tests.engine.rig import CANARY, KINDS, Rig, declared

@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler import live, serverschema, versions
+from reconciler import live
 from reconciler.errors import InputError
+from reconciler.kinds import server_schema, versions
 from reconciler.manifests import Resource
-from reconciler.plan import LiveState, Plan
-from reconciler.wanted import wanted_for
+from reconciler.model import LiveState
+from reconciler.plan import Plan
+from reconciler.plan.read_set import wanted_for
 from tests.engine.rig import KINDS, Rig, declared, shop
 from tests.kinds.samples import values_of
 from tests.kinds.test_kind_files import SOURCES
@@ -78,7 +80,7 @@ def test_kind_files_and_servers_agree_on_what_a_version_has(tmp_path: Path, vers
     assert state.schemas.keys() == {name for name in SERVED if versions.has(state.version, KINDS[name])}
     for name in state.schemas:
         served = state.schemas[name]
-        known = serverschema.known_fields(KINDS[name], served) - served.elsewhere
+        known = server_schema.known_fields(KINDS[name], served) - served.elsewhere
         ours = {field for field, it in KINDS[name].fields.items() if versions.has(state.version, it)} - served.elsewhere
         stateless = {field for field, it in KINDS[name].fields.items() if it.write_only or it.option_of is not None}
         assert known <= ours
@@ -175,7 +177,7 @@ def test_a_field_that_only_the_clusters_schema_knows_is_read(tmp_path: Path) -> 
             return self.get("/v1/nodes")
 
         def get(self, path: str, **more: Any) -> Any:
-            from reconciler.calls import Answer
+            from reconciler.api.protocol import Answer
 
             bodies: dict[str, Any] = {
                 "/v1/nodes": [{"software_version": "7.8.2-1"}],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import manifests, strictyaml
+from reconciler import manifests, yaml12
 from reconciler.errors import InputError
 from reconciler.kinds import load_kinds
 
@@ -55,7 +55,7 @@ def test_the_corpus_is_as_large_as_promised() -> None:
 
 
 def test_the_pure_parser_refuses_the_same_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = [name for name in NAMES if strictyaml.parse((BAD / f"{name}.yaml").read_bytes(), name).problems]
-    monkeypatch.setattr("reconciler.strictyaml.events._parser", strictyaml.events._PureParser)
-    again = [name for name in NAMES if strictyaml.parse((BAD / f"{name}.yaml").read_bytes(), name).problems]
+    broken = [name for name in NAMES if yaml12.parse((BAD / f"{name}.yaml").read_bytes(), name).problems]
+    monkeypatch.setattr("reconciler.yaml12.events._parser", yaml12.events._PureParser)
+    again = [name for name in NAMES if yaml12.parse((BAD / f"{name}.yaml").read_bytes(), name).problems]
     assert broken == again

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.strictyaml import read
-from reconciler.strictyaml.editing import CannotEdit, replaced
+from reconciler.yaml12 import read
+from reconciler.yaml12.editing import CannotEdit, replaced
 
 TEXT = """\
 # the shop

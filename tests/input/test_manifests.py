@@ -11,7 +11,8 @@ import pytest
 
 from reconciler import manifests
 from reconciler.errors import InputError, Problem
-from reconciler.kinds import Address, load_kinds
+from reconciler.kinds import load_kinds
+from reconciler.model import Address
 from reconciler.settings import Limits, Target
 
 KINDS = load_kinds()

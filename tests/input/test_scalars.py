@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler import strictyaml
-from reconciler.strictyaml.scalars import Refusal, resolve
+from reconciler import yaml12
+from reconciler.yaml12.scalars import Refusal, resolve
 
 VALUES: list[tuple[str, Any]] = [
     ("", None),
@@ -130,12 +130,12 @@ def test_an_ambiguous_scalar_is_refused_with_what_to_write(text: str, hint: str)
 @pytest.mark.parametrize("text", [text for text, _ in VALUES])
 def test_what_is_taken_means_the_same_to_a_reader_of_yaml_1_1(text: str) -> None:
     document = f"- {text}\n"
-    assert yaml.load(document, yaml.CSafeLoader) == strictyaml.read(document, "f")[0].value
+    assert yaml.load(document, yaml.CSafeLoader) == yaml12.read(document, "f")[0].value
 
 
 @pytest.mark.parametrize("text", [text for text, _ in VALUES + REFUSED if text and len(text) < 100])
 def test_quotes_make_a_string_of_anything(text: str) -> None:
-    assert [[text, text]] == [d.value for d in strictyaml.read(f"- \"{text}\"\n- '{text}'\n", "f")]
+    assert [[text, text]] == [d.value for d in yaml12.read(f"- \"{text}\"\n- '{text}'\n", "f")]
 
 
 def test_the_table_is_as_large_as_promised() -> None:

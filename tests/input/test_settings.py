@@ -10,10 +10,11 @@ import pytest
 
 from reconciler import settings
 from reconciler.errors import InputError, SecretMissing
+from reconciler.kinds.validation import Validator
 from reconciler.secrets import resolve
 from reconciler.settings import Settings
 from reconciler.settings.project import schema
-from reconciler.validation import Validator
+from reconciler.settings.target import node_url
 
 PROJECT = """\
 apiVersion: reconciler/v1
@@ -240,7 +241,7 @@ URLS = {
 @pytest.mark.parametrize("url", URLS)
 def test_the_address_of_a_node(url: str) -> None:
     said: list[str] = []
-    found = settings.node_url(url, lambda message, hint: said.append(f"{message} ({hint})"))
+    found = node_url(url, lambda message, hint: said.append(f"{message} ({hint})"))
     if found:
         assert (found, said) == (URLS[url], [])
     else:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.kinds import SINGLETON, Kind
-from reconciler.quantities import UNITS
+from reconciler.kinds.quantities import UNITS
 
 ENV = {"valueFrom": {"env": "SOME_SECRET"}}
 OTHER_ENV = {"valueFrom": {"env": "OTHER_SECRET"}}

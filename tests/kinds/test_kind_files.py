@@ -11,8 +11,7 @@ import jsonschema
 import pytest
 from referencing import Registry
 
-from reconciler import vocabulary
-from reconciler.hooks import hook_of
+from reconciler.api.hooks import hook_of
 from reconciler.kinds import (
     MISSING,
     SINGLETON,
@@ -22,9 +21,10 @@ from reconciler.kinds import (
     load_kinds,
     manifest_schema,
     schema_folder,
+    vocabulary,
 )
-from reconciler.validation import Validator
-from reconciler.validation.accelerator import equal
+from reconciler.kinds.validation import Validator
+from reconciler.kinds.validation.accelerator import equal
 from tests.kinds.samples import fields_of, name_of, values_of
 
 KINDS = load_kinds()

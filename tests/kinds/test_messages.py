@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from reconciler.kinds import envelope_validator, load_kinds, schema_folder
-from reconciler.validation import Finding, Validator
+from reconciler.kinds.validation import Validator
+from reconciler.kinds.validation.explanation import Finding
 from tests.kinds.samples import fields_of, put
 
 CORPUS = Path(__file__).parent / "bad_specs.txt"

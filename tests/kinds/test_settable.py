@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.hooks import hook_of
+from reconciler.api.hooks import hook_of
 from reconciler.kinds import load_kinds, schema_folder
 
 HERE = Path(__file__).parent

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from reconciler.flows import listing
-from reconciler.hooks import hook_of
+from reconciler.api.hooks import hook_of
+from reconciler.api.read import listing
 from reconciler.kinds import Kind, kind_source, load_kinds
 from reconciler.live import drive
 from tests.support.inprocess import World

@@ -16,8 +16,9 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from reconciler.kinds import envelope_validator, load_kinds, schema_folder
-from reconciler.validation import Finding, Validator
-from reconciler.validation.accelerator import LONGEST
+from reconciler.kinds.validation import Validator
+from reconciler.kinds.validation.accelerator import LONGEST
+from reconciler.kinds.validation.explanation import Finding
 from tests.kinds.samples import values_of
 
 KINDS = load_kinds()

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from reconciler import live, rest
-from reconciler.calls import Answer
+from reconciler import live
+from reconciler.api import codec
+from reconciler.api.protocol import Answer
 from reconciler.client import Unsound
 from reconciler.errors import ReadIncomplete, Refused, Unreachable
 from reconciler.kinds import load_kinds
-from reconciler.plan import LiveObject, Note, Options, make_plan
+from reconciler.model import LiveObject, Note
+from reconciler.plan import Options, make_plan
 from reconciler.simulator.testing import databases
 from tests.engine.rig import declared
 from tests.support.inprocess import World
@@ -81,9 +83,9 @@ def test_extended_fields_are_asked_for_only_when_wanted() -> None:
     kind = KINDS["Database"]
     extended = frozenset(name for name, field in kind.fields.items() if field.extended)
     assert extended
-    assert rest.list_path(kind, extended).endswith("&extended=true")
-    assert "extended" not in rest.list_path(kind, frozenset({"memory_size"}))
-    assert rest.list_path(kind, None) == "/v1/bdbs?extended=true"
+    assert codec.list_path(kind, extended).endswith("&extended=true")
+    assert "extended" not in codec.list_path(kind, frozenset({"memory_size"}))
+    assert codec.list_path(kind, None) == "/v1/bdbs?extended=true"
 
 
 def test_objects_come_in_order_of_uid() -> None:

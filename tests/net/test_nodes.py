@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from reconciler.calls import Call
+from reconciler.api.protocol import Call
 from reconciler.client import Policy
 from reconciler.client.nodes import Nodes
 from reconciler.client.retry import Breaker, Budget, Outcome, retry_after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.calls import Answer, Call
+from reconciler.api.protocol import Answer, Call
 from reconciler.client import Client
 from reconciler.errors import Ambiguous, Busy, ClusterError, ReadIncomplete, Rejected, Unreachable
 from tests.support.inprocess import World

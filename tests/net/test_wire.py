@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.calls import Call
+from reconciler.api.protocol import Call
 from reconciler.client import Policy
 from reconciler.errors import (
     Ambiguous,

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.agent.status import ClusterStatus, DriftSince, Failure, Phase, Status
-from reconciler.drift import Ahead, Drift
-from reconciler.kinds import Address
+from reconciler.model import Address
 from reconciler.notify.decide import Memory, News, Pace, Subject, commit, conditions, step, step_commit
+from reconciler.plan.drift import Ahead, Drift
 from tests.web.fake_status import HOSTILE, NOW, OLDER, REVISION, cluster, drifted, failure, fleet, hostile, refused
 
 PACE = Pace(settle=60, every=60, quiet=900)

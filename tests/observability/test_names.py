@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from reconciler import strictyaml
+from reconciler import yaml12
 from reconciler.agent.status import Board, Failure
 from reconciler.telemetry import Event
 from reconciler.web import Metrics
@@ -48,7 +48,7 @@ KNOWN = everything()
 
 
 def rules() -> list[Mapping[str, Any]]:
-    documents, problems = strictyaml.parse((FOLDER / "alerts.yaml").read_bytes(), "alerts.yaml", strictyaml.Bounds())
+    documents, problems = yaml12.parse((FOLDER / "alerts.yaml").read_bytes(), "alerts.yaml", yaml12.Bounds())
     assert problems == []
     (group,) = documents[0].value["groups"]
     found: list[Mapping[str, Any]] = group["rules"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reconciler.apply.report import Outcome, Report, Status
 from reconciler.render.report import report_text
-from reconciler.report import Outcome, Report, Status
 from tests.plan.scenarios import destruction, new_shop, updates
 
 

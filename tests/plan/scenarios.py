@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reconciler.kinds import Address
-from reconciler.plan import Note, Owned, Plan
+from reconciler.model import Address, Note, Owned
+from reconciler.plan import Plan
 from tests.plan.worlds import declared, found, plan_of, secrets_are, state
 
 PASSWORD = {"valueFrom": {"env": "ANNA_PASSWORD"}}

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from reconciler.errors import DestroyProtected, InputError, PlanTooLarge, Refused, SecretMissing
-from reconciler.kinds import MISSING, Address
-from reconciler.plan import Action, LiveState, Options, Owned, Plan, check, make_plan, moved
-from reconciler.wanted import wanted_for
+from reconciler.kinds import MISSING
+from reconciler.model import Address, LiveState, Owned
+from reconciler.plan import Action, Options, Plan, check, make_plan, moved
+from reconciler.plan.read_set import wanted_for
 from tests.plan.worlds import KINDS, Declared, declared, found, plan_of, secrets_are, state
 
 ACL = {"acl": "+@all ~*"}

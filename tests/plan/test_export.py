@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler import strictyaml
-from reconciler.export import env_name, manifests_of, spec_of
+from reconciler import yaml12
+from reconciler.export.manifests import env_name, manifests_of, spec_of
 from reconciler.export.yamltext import document
 from reconciler.manifests import load
-from reconciler.plan import LiveObject, LiveState
+from reconciler.model import LiveObject, LiveState
 from tests.plan.worlds import KINDS, World, found, plan_of, secrets_are, state, worlds
 
 keys = st.text(
@@ -38,7 +38,7 @@ values = st.recursive(
 @given(st.dictionaries(keys, values, min_size=1, max_size=5))
 def test_what_is_written_reads_back_the_same(value: dict[str, Any]) -> None:
     text = document(value)
-    assert [one.value for one in strictyaml.read(text, "x.yaml")] == [value]
+    assert [one.value for one in yaml12.read(text, "x.yaml")] == [value]
 
 
 def planned_back(live: LiveState) -> tuple[Any, list[str]]:

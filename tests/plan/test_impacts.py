@@ -10,27 +10,16 @@ from typing import Any
 import pytest
 
 from reconciler.diff import changes
+from reconciler.diff.normalize import canonical
 from reconciler.errors import DestroyProtected, ImpactRefused
-from reconciler.kinds import Address, _kind
-from reconciler.normalize import canonical
-from reconciler.plan import (
-    Action,
-    Change,
-    LiveObject,
-    LiveState,
-    Options,
-    Plan,
-    check,
-    from_json,
-    make_plan,
-    to_json,
-    worsened,
-)
+from reconciler.kinds.loader import _kind
+from reconciler.kinds.vocabulary import IMPACTS
+from reconciler.model import Address, LiveObject, LiveState
+from reconciler.plan import Action, Change, Options, Plan, check, from_json, make_plan, to_json, worsened
 from reconciler.plan.impacts import Impacted, impacts_of
 from reconciler.render.impacts import impact_line, impact_lines
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text
-from reconciler.vocabulary import IMPACTS
 from tests.plan.worlds import KINDS, Declared, declared, found, plan_of, state
 
 GIB = 1024**3

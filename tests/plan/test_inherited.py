@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.adoption import inherited
-from reconciler.kinds import Address, load_kinds
-from reconciler.plan import LiveObject, LiveState, Owned
+from reconciler.kinds import load_kinds
+from reconciler.model import Address, LiveObject, LiveState, Owned
+from reconciler.plan.adoption import inherited
 
 KINDS = load_kinds()
 

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.diff.normalize import canonical, is_blank
 from reconciler.errors import InputError
-from reconciler.kinds import Address
-from reconciler.normalize import canonical, is_blank, is_value_from
+from reconciler.kinds.vocabulary import is_value_from
+from reconciler.model import Address
 from reconciler.plan import Action, Plan, digest, from_json, moved, to_json
-from reconciler.plan.graph import references
+from reconciler.plan.references import references
 from tests.plan.worlds import KINDS, SOURCES, Server, World, declared, plan_of, secrets_are, worlds
 
 usual = settings(

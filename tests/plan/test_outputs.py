@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from reconciler import outputs
+from reconciler.export import outputs
 from tests.plan.worlds import found
 
 DATABASES = [

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.diff import SECRET, FieldChange, _compare, changes, masked
+from reconciler.diff import SECRET, FieldChange, changes, masked
+from reconciler.diff.compare import _compare
+from reconciler.diff.normalize import canonical, canonical_live, comparable, hidden_values, project
 from reconciler.kinds import MISSING, Field, Kind
-from reconciler.normalize import canonical, canonical_live, comparable, hidden_values, project
 from tests.plan.worlds import KINDS, NAMES, found, specs
 
 DATABASE, ACL, USER = KINDS["Database"], KINDS["RedisACL"], KINDS["User"]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from reconciler import serverschema, versions
+from reconciler.diff.normalize import canonical
 from reconciler.errors import InputError
-from reconciler.kinds import Field, Kind, load_kinds
+from reconciler.kinds import Field, Kind, load_kinds, server_schema, versions
 from reconciler.manifests import Resource
-from reconciler.normalize import canonical
-from reconciler.plan import LiveObject, LiveState, Note, Options, Plan, make_plan
+from reconciler.model import LiveObject, LiveState, Note
+from reconciler.plan import Options, Plan, make_plan
 from tests.engine.rig import declared
 
 KINDS = load_kinds()
@@ -36,7 +36,10 @@ def plan(
 ) -> Plan:
     kind = resource.address.kind
     state = LiveState(
-        "dc1", {kind: live}, version=versions.parse(text), schemas={kind: serverschema.Served(schema)} if schema else {}
+        "dc1",
+        {kind: live},
+        version=versions.parse(text),
+        schemas={kind: server_schema.Served(schema)} if schema else {},
     )
     return make_plan(kinds, [resource], {"dc1": state}, {}, Options(), {})
 
@@ -265,7 +268,9 @@ def test_only_what_is_to_be_sent_is_compared() -> None:
 def test_secrets_and_references_are_not_held_against_a_schema() -> None:
     schema = {"properties": {"password": {"enum": []}, "email": {}, "role_uids": {"items": {"type": "integer"}}}}
     user = {"email": "a@example.com", "roles": ["app"], "password": {"valueFrom": {"env": "A"}}}
-    assert list(serverschema.refusals(KINDS["User"], canonical(KINDS["User"], user), serverschema.Served(schema))) == []
+    assert (
+        list(server_schema.refusals(KINDS["User"], canonical(KINDS["User"], user), server_schema.Served(schema))) == []
+    )
 
 
 def test_the_clusters_own_word_turns_the_error_about_its_version_into_a_warning() -> None:
@@ -284,35 +289,35 @@ def test_the_clusters_own_word_turns_the_error_about_its_version_into_a_warning(
     [None, [], "x", {}, {"properties": []}, {"properties": {}}, {"bdb": 1}, {"anyOf": [1, None]}, {"error": "no"}],
 )
 def test_an_answer_that_is_no_schema_says_nothing(answer: Any) -> None:
-    assert serverschema.understood(answer, "bdb") is None
+    assert server_schema.understood(answer, "bdb") is None
 
 
 def test_a_schema_may_stand_under_its_name_or_among_choices() -> None:
     for answer in (SCHEMA, {"bdb": SCHEMA}, {"anyOf": [{"maxProperties": 0}, SCHEMA]}):
-        found = serverschema.understood(answer, "bdb")
+        found = server_schema.understood(answer, "bdb")
         assert found is not None
-        assert {"maxclients", "tags"} <= serverschema.known_fields(DATABASE, found)
+        assert {"maxclients", "tags"} <= server_schema.known_fields(DATABASE, found)
 
 
 @pytest.mark.parametrize("rubbish", [None, 3, "x", [], {"enum": 3}, {"type": {}}, {"type": [None, 7]}, {"anyOf": "x"}])
 def test_what_makes_no_sense_inside_a_schema_says_nothing(rubbish: Any) -> None:
     schema = {"properties": {"memory_size": rubbish, "port": {"minimum": rubbish, "enum": rubbish, "not": rubbish}}}
-    found = dict(serverschema.refusals(DATABASE, {"port": 12000}, serverschema.Served(schema)))
+    found = dict(server_schema.refusals(DATABASE, {"port": 12000}, server_schema.Served(schema)))
     assert found == ({"port": "takes only "} if rubbish == [] else {})
 
 
 def test_a_schema_with_references_is_never_taken_for_complete() -> None:
     schema = {"properties": {"memory_size": {}}, "allOf": [{"$ref": "#/definitions/more"}]}
-    assert list(serverschema.refusals(DATABASE, {"port": 12000}, serverschema.Served(schema))) == []
-    assert dict(serverschema.refusals(DATABASE, {"port": 1}, serverschema.Served({"properties": {"name": {}}}))) == {
+    assert list(server_schema.refusals(DATABASE, {"port": 12000}, server_schema.Served(schema))) == []
+    assert dict(server_schema.refusals(DATABASE, {"port": 1}, server_schema.Served({"properties": {"name": {}}}))) == {
         "port": "has no such field"
     }
 
 
 def test_what_is_no_part_of_the_object_in_the_api_is_not_looked_for_in_its_schema() -> None:
-    served = serverschema.understood({"properties": {"port": {}}}, "bdb", ("alerts",))
+    served = server_schema.understood({"properties": {"port": {}}}, "bdb", ("alerts",))
     assert served is not None
     body = {"alerts": {}, "replica_sources": [{"database": "other"}], "port": 12000}
-    assert [path for path, _ in serverschema.refusals(DATABASE, body, served)] == ["replica_sources"]
-    listed = serverschema.Served({"properties": {"replica_sources": {"items": {"properties": {"uri": {}}}}}})
-    assert list(serverschema.refusals(DATABASE, {"replica_sources": [{"database": "other"}]}, listed)) == []
+    assert [path for path, _ in server_schema.refusals(DATABASE, body, served)] == ["replica_sources"]
+    listed = server_schema.Served({"properties": {"replica_sources": {"items": {"properties": {"uri": {}}}}}})
+    assert list(server_schema.refusals(DATABASE, {"replica_sources": [{"database": "other"}]}, listed)) == []

@@ -10,10 +10,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from reconciler.kinds import SINGLETON, Address, Carriers, load_kinds, schema_folder
-from reconciler.normalize import canonical, canonical_live, comparable, hidden_values
-from reconciler.plan import Action, Change, LiveObject, LiveState, Options, Owned, Plan, make_plan
-from reconciler.plan.graph import references
+from reconciler.diff.normalize import canonical, canonical_live, comparable, hidden_values
+from reconciler.kinds import SINGLETON, Carriers, load_kinds, schema_folder
+from reconciler.model import Address, LiveObject, LiveState, Owned
+from reconciler.plan import Action, Change, Options, Plan, make_plan
+from reconciler.plan.references import references
 from tests.kinds.samples import values_of
 
 KINDS = load_kinds()

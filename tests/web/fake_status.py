@@ -16,10 +16,10 @@ from reconciler.agent.status import (
     SourceStatus,
     Status,
 )
-from reconciler.drift import Ahead, Drift
-from reconciler.kinds import Address
 from reconciler.ledger import Run
-from reconciler.plan import Note, Plan, digest
+from reconciler.model import Address, Note
+from reconciler.plan import Plan, digest
+from reconciler.plan.drift import Ahead, Drift
 from tests.plan.scenarios import destruction, held, long_values, new_shop, nothing, updates
 
 NOW = 1_790_000_000.0

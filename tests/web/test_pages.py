@@ -11,9 +11,9 @@ from urllib.parse import quote
 import pytest
 
 from reconciler.agent.status import Status
-from reconciler.drift import Ahead
 from reconciler.ledger import Run
-from reconciler.plan import Note
+from reconciler.model import Note
+from reconciler.plan.drift import Ahead
 from reconciler.render.text import plan_text, summary
 from reconciler.web import views
 from reconciler.web.ansi import terminal

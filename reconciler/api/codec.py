@@ -1,0 +1,286 @@
+"""Specs to request bodies, live JSON to specs. Pure.
+
+`live` and the engine call it. It knows how a kind looks on the wire and nothing of sockets, time or order: what is
+sent when is `flows`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler.api.hooks import Marks, hook_of
+from reconciler.api.protocol import Body
+from reconciler.diff.forms import is_unread
+from reconciler.diff.normalize import canonical_live
+from reconciler.errors import ReadIncomplete
+from reconciler.kinds import MISSING, Field, Kind, Reference
+from reconciler.kinds.vocabulary import is_value_from
+from reconciler.model import LiveObject
+
+if TYPE_CHECKING:
+    from reconciler.secrets import Secret
+
+
+Uid = int | str
+Ids = Callable[[str, str], Uid]  # (kind, name) → uid
+Names = Mapping[str, Mapping[Uid, str]]  # kind → uid → name
+Reveal = Callable[[Mapping[str, Any]], "Secret"]  # what `valueFrom` holds → its value
+
+_UID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+_UNNAMED = re.compile(r"#(\w+)")
+
+
+def unnamed(uid: Uid) -> str:
+    """Return what stands for a referenced object whose name is not known, so that nothing is lost."""
+    return f"#{uid}"
+
+
+def uid_of_unnamed(name: str) -> Uid | None:
+    """Return the uid behind `unnamed`; None for a name."""
+    found = _UNNAMED.fullmatch(name)
+    return (int(found[1]) if found[1].isdigit() else found[1]) if found else None
+
+
+# --- where ---------------------------------------------------------------------------------------------------------
+
+
+def endpoint(kind: Kind, verb: str, uid: Uid | None = None) -> tuple[str, str]:
+    """Return method and path of a *verb* of *kind* ("read", "create", "update", "delete"); *uid* of an existing object.
+
+    Raises ReadIncomplete for a uid that cannot stand in a path.
+    """
+    method, _, path = kind.verbs.get(verb, "GET").partition(" ")
+    if uid is not None and not _UID.fullmatch(str(uid)):
+        raise ReadIncomplete(f"a {kind.name} has an unusable {kind.id}: {uid!r:.80}")
+    if path:
+        return method, path.replace("{id}", str(uid))
+    return method, kind.path if kind.singleton or uid is None else f"{kind.path}/{uid}"
+
+
+def list_path(kind: Kind, fields: frozenset[str] | None) -> str:
+    """Return the path and query that list *kind* with *fields* (None: all)."""
+    query = []
+    if kind.narrows and fields is not None:
+        query.append("fields=" + ",".join(sorted(wire_names(kind, fields))))
+    if any(field.extended for name, field in kind.fields.items() if fields is None or name in fields):
+        query.append("extended=true")
+    return kind.path + ("?" + "&".join(query) if query else "")
+
+
+def wire_names(kind: Kind, fields: frozenset[str]) -> frozenset[str]:
+    """Return what is needed of each object of *kind* where *fields* are wanted, by the names of the API."""
+    hook = hook_of(kind)
+    names = {kind.id, *kind.key, "created_time", *hook.needs}
+    names.update(
+        field.wire
+        for name, field in kind.fields.items()
+        if name in fields and not (is_unread(field) or field.secret or name in hook.doors)
+    )
+    names.update(wire for wire, name in _masked(kind) if name in fields)
+    names.update(wire for name, door in hook.doors.items() if name in fields for wire in door.shows)
+    names.update(key for rule in kind.builtin for key in rule)
+    if kind.wait and "field" in kind.wait:
+        names.add(kind.wait["field"])
+    return frozenset(names)
+
+
+# --- spec → wire ---------------------------------------------------------------------------------------------------
+
+
+def encode(kind: Kind, body: Mapping[str, Any], ids: Ids, reveal: Reveal) -> Body:
+    """Return *body*, in spec form, as the API takes it: uids for names, values for `valueFrom`.
+
+    The result holds secrets in the clear: it goes into one request and nowhere else.
+    """
+    return Body(_encode_object(kind.fields, body, ids, reveal))
+
+
+def _encode_object(fields: Mapping[str, Field], body: Mapping[str, Any], ids: Ids, reveal: Reveal) -> dict[str, Any]:
+    wire: dict[str, Any] = {}
+    for name in sorted(body):
+        field = fields.get(name)
+        if field is None:
+            wire[name] = _encode_plain(body[name], reveal)
+        elif not field.read_only:
+            wire[field.wire] = _encode_value(field, body[name], ids, reveal)
+    return wire
+
+
+def _encode_plain(value: Any, reveal: Reveal) -> Any:
+    return reveal(value["valueFrom"]).reveal() if is_value_from(value) else value
+
+
+def _encode_value(field: Field, value: Any, ids: Ids, reveal: Reveal) -> Any:
+    if is_value_from(value):
+        return reveal(value["valueFrom"]).reveal()
+    if isinstance(value, Mapping) and field.key and field.items is not None:
+        value = [value[key] for key in sorted(value)]
+    if isinstance(value, list | tuple):
+        return [_encode_value(field.items, item, ids, reveal) if field.items else item for item in value]
+    if field.reference and isinstance(value, str) and not field.reference.cluster_from:
+        return _encode_reference(field.reference, value, ids)
+    if isinstance(value, Mapping):
+        return _encode_object(field.properties, value, ids, reveal)
+    return value
+
+
+def _encode_reference(reference: Reference, name: str, ids: Ids) -> Uid:
+    if name in reference.literals:
+        return name
+    uid = ids(reference.kind, name)
+    return str(uid) if reference.as_string else uid
+
+
+# --- wire → spec ---------------------------------------------------------------------------------------------------
+
+_Convert = Callable[[Any, Names], Any]
+
+
+class _Decoder(NamedTuple):
+    """What decoding one kind needs, worked out once."""
+
+    fields: Mapping[str, tuple[str, _Convert | None]]  # wire name → spec name, and what to do with the value
+    status: str | None
+    builtin: tuple[tuple[tuple[str, Any], ...], ...]
+    hook: Callable[[dict[str, Any], Mapping[str, Any]], Marks]
+    masked: tuple[tuple[str, str], ...]  # wire name and spec name of secrets that read back as a mask, or empty
+
+
+def decode(kind: Kind, wire: Mapping[str, Any], names: Names) -> LiveObject:
+    """Return what the API says about one object, in the form of a manifest's spec.
+
+    Only the keys that *wire* has; secrets and read-only fields are dropped; a uid without a known name becomes
+    `unnamed`. Raises ReadIncomplete for an object that makes no sense.
+    """
+    decoder = _decoder(kind.name, _Same(kind))
+    try:
+        return _decode(decoder, kind, wire, names)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        uid = wire.get(kind.id) if isinstance(wire, Mapping) else None
+        raise ReadIncomplete(f"{kind.name} with {kind.id} {uid!r:.80} cannot be understood: {error!s:.200}") from error
+
+
+def _decode(decoder: _Decoder, kind: Kind, wire: Mapping[str, Any], names: Names) -> LiveObject:
+    spec: dict[str, Any] = {}
+    for key, value in wire.items():
+        entry = decoder.fields.get(key)
+        if entry is None:
+            continue
+        name, convert = entry
+        spec[name] = value if convert is None or value is None else convert(value, names)
+    marks = decoder.hook(spec, wire)
+    uid = wire[kind.id]
+    if not isinstance(uid, int | str) or isinstance(uid, bool):
+        raise TypeError(f"{kind.id} is neither a number nor a string")
+    return LiveObject(
+        kind=kind.name,
+        uid=uid,
+        name=natural_key(kind, wire),
+        spec=canonical_live(kind, spec),
+        status=str(wire.get(decoder.status, "")) if decoder.status else "",
+        builtin=any(all(wire.get(key, MISSING) == value for key, value in rule) for rule in decoder.builtin),
+        owner=marks.owner,
+        operation=marks.operation,
+        addresses=marks.addresses,
+        unset=frozenset(name for key, name in decoder.masked if wire.get(key) == ""),
+        created=str(wire.get("created_time", "")),
+    )
+
+
+def natural_key(kind: Kind, wire: Mapping[str, Any]) -> str:
+    """Return the name that pairs a live object with a manifest: the first of the kind's key fields that is set."""
+    name = next((value for field in kind.key if (value := wire.get(field))), None)
+    if type(name) is int and kind.key == (kind.id,):
+        return str(name)
+    if not isinstance(name, str):
+        raise TypeError(f"it has no {' or '.join(kind.key)}")
+    name.encode()  # a lone surrogate would break every output
+    return name
+
+
+class _Same:
+    """Holds a kind where a cache key is wanted: equal when it is the same object, and never compared field by field."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+
+    def __hash__(self) -> int:
+        return id(self.kind)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.kind is self.kind
+
+
+@functools.lru_cache(maxsize=256)
+def _decoder(name: str, same: _Same) -> _Decoder:
+    kind = same.kind
+    return _Decoder(
+        fields=_wire_fields(kind.fields),
+        status=(kind.wait or {}).get("field"),
+        builtin=tuple(tuple(rule.items()) for rule in kind.builtin),
+        hook=hook_of(kind).decode,
+        masked=tuple(_masked(kind)),
+    )
+
+
+def _masked(kind: Kind) -> Iterator[tuple[str, str]]:
+    """Yield (wire name, spec name) of secrets that a read shows as a mask, or as empty where none is set."""
+    if kind.singleton:  # of databases and users a read shows nothing either way
+        yield from ((field.wire, field.name) for field in kind.fields.values() if field.secret)
+
+
+def _wire_fields(fields: Mapping[str, Field]) -> dict[str, tuple[str, _Convert | None]]:
+    """Return what to keep of an object: wire name → spec name and conversion."""
+    kept = (field for field in fields.values() if not (is_unread(field) or field.secret))
+    return {field.wire: (field.name, _converter(field)) for field in kept}
+
+
+def _converter(field: Field) -> _Convert | None:
+    """Return what makes a wire value a spec value; None where no reference is in it."""
+    if field.items is not None:
+        each = _converter(field.items)
+        return _list_converter(each) if each is not None else None
+    if field.reference and not field.reference.cluster_from:
+        return _name_converter(field.reference)
+    table = {key: entry for key, entry in _wire_fields(field.properties).items() if entry != (key, None)}
+    return _object_converter(table) if table else None
+
+
+def _list_converter(each: _Convert) -> _Convert:
+    def convert(value: Any, names: Names) -> Any:
+        if not isinstance(value, list):
+            raise TypeError("a list was expected")
+        return [each(item, names) for item in value]
+
+    return convert
+
+
+def _object_converter(table: Mapping[str, tuple[str, _Convert | None]]) -> _Convert:
+    def convert(value: Any, names: Names) -> Any:
+        if not isinstance(value, dict):
+            return value
+        spec = {}
+        for key, part in value.items():
+            name, turn = table.get(key, (key, None))
+            spec[name] = part if turn is None or part is None else turn(part, names)
+        return spec
+
+    return convert
+
+
+def _name_converter(reference: Reference) -> _Convert:
+    kind, literals = reference.kind, frozenset(reference.literals)
+
+    def convert(value: Any, names: Names) -> Any:
+        if value in literals:
+            return value
+        known = names.get(kind, {})
+        uid: Uid = int(value) if isinstance(value, str) and value.isdigit() else value
+        return known.get(uid) or known.get(value) or unnamed(value)
+
+    return convert

@@ -1,0 +1,169 @@
+"""The canonical form of one field, compiled into a closure; None where a value is as it is.
+
+A touch gets any JSON value and never raises; it returns MISSING for what is to go.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from reconciler.kinds import MISSING, Field, Kind
+from reconciler.kinds.quantities import UNITS, quantity, redis_size
+from reconciler.kinds.vocabulary import is_value_from
+
+Touch = Callable[[Any], Any]
+
+
+def order_key(value: Any) -> str:
+    """Give any JSON value a place in an order that does not depend on where it was read."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def touches_of(fields: Mapping[str, Field], kind: Kind | None, *, live: bool) -> dict[str, Touch]:
+    """Return what to do to the values of *fields*; *kind* is given for the top level of its spec."""
+    touches = {name: touch for name, field in fields.items() if (touch := _touch(field, live=live)) is not None}
+    if kind is not None and "port" in kind.guard and "port" in fields:
+        touches["port"] = lambda value: MISSING if value == 0 else value  # 0 = the server chooses
+    return touches
+
+
+def touched(spec: Mapping[str, Any], touches: Mapping[str, Touch]) -> dict[str, Any]:
+    """Return a copy of *spec* with *touches* applied."""
+    out = dict(spec)
+    for name in touches.keys() & out.keys():
+        value = touches[name](out[name])
+        if value is MISSING:
+            del out[name]
+        else:
+            out[name] = value
+    return out
+
+
+def _touch(field: Field, *, live: bool) -> Touch | None:
+    if field.secret:
+        return _nothing if live else None
+    if field.embeds_secret:
+        return _without_userinfo if live else None
+    if field.items is not None or field.key is not None:
+        return _list_touch(field, live=live)
+    if field.properties:
+        return _object_touch(field, live=live)
+    if field.unit in UNITS and (field.type != "string" or field.unit == "bytes"):
+        return _quantity_touch(field)
+    if field.format == "pem":
+        return _pem
+    if field.format == "lower-case":
+        return lambda value: value.lower() if isinstance(value, str) else value
+    if field.format == "redis-acl":
+        return lambda value: " ".join(value.split()) if isinstance(value, str) else value
+    if field.type == "integer":
+        return _whole
+    return None
+
+
+def _quantity_touch(field: Field) -> Touch:
+    unit = field.unit or ""
+
+    def number(value: Any) -> Any:
+        if type(value) is str:
+            parsed = quantity(value, unit)
+            return value if parsed is None else parsed
+        return _whole(value)
+
+    def text(value: Any) -> Any:
+        if type(value) is str:
+            return redis_size(value) or value
+        return str(value) if type(value) is int else value
+
+    return text if field.type == "string" else number
+
+
+def _object_touch(field: Field, *, live: bool) -> Touch | None:
+    touches = touches_of(field.properties, None, live=live)
+    readable = frozenset(name for name, below in field.properties.items() if not is_unread(below))
+
+    def whole(value: Any) -> Any:
+        return touched(value, touches) if type(value) is dict and not is_value_from(value) else value
+
+    def readable_part(value: Any) -> Any:
+        if type(value) is not dict or (not touches and value.keys() <= readable):
+            return value
+        return touched({name: below for name, below in value.items() if name in readable}, touches)
+
+    if live:
+        return readable_part
+    return whole if touches else None
+
+
+def _list_touch(field: Field, *, live: bool) -> Touch | None:
+    touch = _touch(field.items, live=live) if field.items is not None else None
+    if touch is None and field.key is None:
+        return None
+    key = field.key
+
+    def ordered(value: Any) -> Any:
+        if type(value) is not list:
+            return value
+        items = value if touch is None else [made for item in value if (made := touch(item)) is not MISSING]
+        if key is None or len(items) < 2:
+            return items
+        if key:
+            return _by_key(key, items)
+        return [item for _, item in sorted({order_key(item): item for item in items}.items())]
+
+    return ordered
+
+
+def _by_key(key: Sequence[str], items: list[Any]) -> list[Any]:
+    """Return *items* sorted by *key*; most keys are one text, which is its own place in the order."""
+    if len(key) == 1:
+        names = [item.get(key[0]) if type(item) is dict else None for item in items]
+        if all(type(name) is str for name in names):
+            return [item for _, item in sorted(zip(names, items, strict=True), key=itemgetter(0))]
+    return sorted(items, key=lambda item: _key_of(key, item))
+
+
+def _key_of(key: Sequence[str], item: Any) -> tuple[str, ...]:
+    """Return what sorts *item*: its key; where that is missing or the only thing there, the whole of it."""
+    named = [item.get(part) for part in key] if isinstance(item, Mapping) else [None]
+    return tuple(map(order_key, named if None not in named else (item,)))
+
+
+def _pem(value: Any) -> Any:
+    """Return PEM with lines of 64 characters, as the encoders of this world write it; the bytes inside stay."""
+    if type(value) is not str:
+        return value
+    lines: list[str] = []
+    packed = ""
+    for line in filter(None, map(str.strip, value.split("\n"))):
+        if line.startswith("-----"):
+            lines += [packed[place : place + 64] for place in range(0, len(packed), 64)]
+            lines.append(line)
+            packed = ""
+        elif lines and lines[-1].startswith("-----BEGIN"):
+            packed += line
+        else:
+            lines.append(line)
+    lines += [packed[place : place + 64] for place in range(0, len(packed), 64)]
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _nothing(value: Any) -> Any:
+    return MISSING
+
+
+def _without_userinfo(value: Any) -> Any:
+    """Keep live text such as a URI unless it may hold a user and a password."""
+    return MISSING if type(value) is not str or "@" in value else value
+
+
+def is_unread(field: Field) -> bool:
+    """Say whether no read shows *field*, or none that matters."""
+    return field.read_only or field.write_only or field.option_of is not None

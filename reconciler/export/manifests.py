@@ -1,0 +1,232 @@
+"""Live objects to manifests: the way in for a cluster that exists. Planning what comes out is an empty plan.
+
+The use case calls `manifests_of` with everything that was read of one kind. What the server would choose by itself is
+left out, and so is what we never touch; secrets become references to be filled in. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from reconciler.api.codec import uid_of_unnamed
+from reconciler.export.yamltext import document
+from reconciler.kinds import MISSING, Field, Kind
+from reconciler.kinds.quantities import UNITS
+from reconciler.kinds.vocabulary import API_VERSION
+from reconciler.model import LiveObject
+from reconciler.plan.multicluster import places
+from reconciler.plan.references import references
+from reconciler.render.escape import clean
+
+SCHEMA = "schemas/manifest.json"
+
+# The server adds its bundled modules to every database from Redis 8 on; before that, each was asked for by somebody.
+_ADDED_FROM = {"module_list": ("redis_version", 8)}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # no manifest may hold them
+_NICE_UNITS = {"bytes": ("TiB", "GiB", "MiB", "KiB"), "seconds": ("d", "h", "m")}
+
+
+class Told:
+    """What was told of already: what spans clusters shows on each of them."""
+
+    def __init__(self) -> None:
+        self._uids: set[tuple[str, int | str]] = set()
+
+    def new(self, kind: Kind, objects: Iterable[LiveObject]) -> list[LiveObject]:
+        """Return those of *objects* that no cluster before has shown."""
+        found = [one for one in objects if (kind.name, one.uid) not in self._uids]
+        self._uids.update((kind.name, one.uid) for one in found if kind.spans)
+        return found
+
+
+def manifests_of(kind: Kind, objects: Sequence[LiveObject], *, cluster: str = "", schema: str = SCHEMA) -> str:
+    """Return YAML that declares *objects* as they are; "" where there is none to declare.
+
+    *cluster* goes into `metadata.cluster`. What is left out is named in a comment.
+    """
+    counts = Counter(found.name for found in objects)
+    comments: list[str] = []
+    documents: list[str] = []
+    for found in sorted(objects, key=lambda found: found.name):
+        reason = _left_out(kind, found, counts[found.name])
+        if reason:
+            comments.append(f"# {kind.name}/{clean(found.name)} is left out: {clean(reason)}.")
+            continue
+        spec, remarks = spec_of(kind, found)
+        if spec or "create" in kind.verbs:  # what is always there and as usual needs no manifest
+            documents.append(_document(kind, found.name, cluster, spec, remarks))
+    if not documents:
+        return ""
+    head = [f"# yaml-language-server: $schema={schema}", *comments]
+    return "\n".join(head) + "\n" + "---\n".join(documents)
+
+
+def _left_out(kind: Kind, found: LiveObject, namesakes: int) -> str:
+    if found.builtin:
+        return "it is built into the cluster"
+    if found.owner:
+        return f"it is managed by {found.owner}"
+    if kind.spans:
+        strange = [name for name in places(kind, found.spec) if name.startswith("#")]
+        if strange:
+            return f"it has an instance on {strange[0][1:]}, a cluster that is not in this run"
+    if namesakes > 1:
+        return f"{namesakes} live objects have this name"
+    pattern, limit = kind.name_schema.get("pattern"), kind.name_schema.get("maxLength", 255)
+    if not found.name or len(found.name) > limit or (pattern and not re.search(pattern, found.name)):
+        return "no manifest can have this name"
+    return ""
+
+
+def _document(kind: Kind, name: str, cluster: str, spec: Mapping[str, Any], remarks: Sequence[str]) -> str:
+    metadata = {"name": name, **({"cluster": cluster} if cluster else {})}
+    lines = "".join(f"# {clean(remark)}\n" for remark in remarks)
+    return lines + document({"apiVersion": API_VERSION, "kind": kind.name, "metadata": metadata, "spec": spec})
+
+
+def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
+    """Return what to declare of *found*, and remarks on what could not be."""
+    spec: dict[str, Any] = {}
+    comments: list[str] = []
+    for name in kind.fields:
+        value = found.spec.get(name, MISSING)
+        if value is MISSING or _is_added(name, found.spec):
+            continue
+        if _has_control_characters(value):
+            comments.append(f"{name} is left out: it holds control characters")
+            continue
+        if any(uid_of_unnamed(ref.name) is not None for ref in references(kind, {name: value})):
+            comments.append(f"{name} is left out: it refers to something that is gone")
+            continue
+        shape = kind.schema.get("properties", {}).get(name, {})
+        path = f"{kind.name}_{found.name}_{name}"
+        kept = _kept(kind.fields[name], value, shape, path)
+        if kept is not MISSING:
+            spec[name] = kept
+    for name in kind.missing_on_create(spec):
+        if kind.fields[name].secret:
+            spec[name] = _placeholder(f"{kind.name}_{found.name}_{name}")
+        elif found.spec.get(name, MISSING) is not MISSING:
+            spec[name] = found.spec[name]
+    needed = kind.missing_on_create(spec)
+    if needed:
+        comments.append(f"add {' and '.join(needed)} before it is created anew: no cluster tells that")
+    return _made_valid(kind, spec, found.spec, comments), comments
+
+
+def _made_valid(kind: Kind, spec: dict[str, Any], live: Mapping[str, Any], comments: list[str]) -> dict[str, Any]:
+    """Leave out what the server holds and no manifest may say: a manifest that cannot be read helps nobody."""
+    while findings := kind.validator.findings(spec):
+        bad = {str(finding.path[0]): finding.message for finding in findings if finding.path}
+        alone = sorted(bad.keys() & spec.keys())
+        if not alone:  # fields that do not go together: say more where that helps, or less
+            more = _first_better(kind, len(findings), ({**spec, name: live[name]} for name in live if name not in spec))
+            if more is not None:
+                spec = more
+                continue
+            less = _first_better(kind, len(findings), ({k: v for k, v in spec.items() if k != n} for n in spec))
+            if less is None:
+                break
+            alone = sorted(spec.keys() - less.keys())
+        for name in alone:
+            del spec[name]
+            comments.append(f"{name} is left out: {bad.get(name, findings[0].message)}")
+    return spec
+
+
+def _first_better(kind: Kind, count: int, candidates: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((other for other in candidates if len(kind.validator.findings(other)) < count), None)
+
+
+def _is_added(name: str, spec: Mapping[str, Any]) -> bool:
+    field, since = _ADDED_FROM.get(name, ("", 0))
+    major = str(spec.get(field, "")).partition(".")[0]
+    return bool(field) and major.isdigit() and int(major) >= since
+
+
+def _kept(field: Field, value: Any, shape: Mapping[str, Any], path: str) -> Any:
+    """Return *value* without what goes without saying; MISSING for nothing left."""
+    if value is None or field.read_only:
+        return MISSING
+    if any(usual is not MISSING and value == usual for usual in (field.default, field.policy_default)):
+        return MISSING
+    if field.deprecated and not value:
+        return MISSING
+    if field.default is MISSING and value in ("", [], {}):
+        return MISSING
+    if isinstance(value, list):
+        items = field.items
+        if items is None:
+            return value
+        inner = shape.get("items", {})
+        made = [_kept_item(field, items, item, inner, f"{path}_{place}") for place, item in enumerate(value)]
+        return [item for item in made if item is not MISSING]
+    if isinstance(value, Mapping):
+        kept = _kept_object(field, value, shape, path)
+        said = {name for name in kept if kept[name] != field.properties[name].default}
+        return kept if said else MISSING
+    return _nice(field, value)
+
+
+def _kept_item(field: Field, items: Field, item: Any, shape: Mapping[str, Any], path: str) -> Any:
+    if not isinstance(item, Mapping):
+        return item
+    named = {name: item[name] for name in field.key or () if name in item}
+    kept = _kept_object(items, item, shape, path)
+    return {name: value for name in items.properties if (value := {**kept, **named}.get(name, MISSING)) is not MISSING}
+
+
+def _kept_object(field: Field, value: Mapping[str, Any], shape: Mapping[str, Any], path: str) -> dict[str, Any]:
+    shape = _variant(shape, value)
+    required = frozenset(shape.get("required", ()))
+    inner = shape.get("properties", {})
+    out: dict[str, Any] = {}
+    for name, below in field.properties.items():
+        if name not in inner and inner:
+            continue
+        there = value.get(name, MISSING)
+        if there is not MISSING:
+            kept = _kept(below, there, inner.get(name, {}), f"{path}_{name}")
+            out[name] = there if kept is MISSING and name in required else kept
+        elif name in required and (below.secret or below.embeds_secret):
+            out[name] = _placeholder(f"{path}_{name}")
+    return {name: item for name, item in out.items() if item is not MISSING}
+
+
+def _variant(shape: Mapping[str, Any], value: Mapping[str, Any]) -> Mapping[str, Any]:
+    for one in shape.get("oneOf", ()):
+        if one.get("properties", {}).get("type", {}).get("const") == value.get("type"):
+            return dict(one)
+    return shape
+
+
+def _placeholder(path: str) -> dict[str, Any]:
+    return {"valueFrom": {"env": env_name(path)}}
+
+
+def env_name(text: str) -> str:
+    """Return *text* as the name of an environment variable."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper()
+    return name if name and not name[0].isdigit() else f"_{name}"
+
+
+def _nice(field: Field, value: Any) -> Any:
+    """Write a quantity as people do, where that is exact: 2GiB, 12h."""
+    if field.type != "integer" or type(value) is not int:
+        return value
+    for suffix in _NICE_UNITS.get(field.unit or "", ()):
+        size = UNITS[field.unit or ""][suffix]
+        if value >= size and value % size == 0:
+            return f"{value // size}{suffix}"
+    return value
+
+
+def _has_control_characters(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_control_characters, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_control_characters, value))
+    return isinstance(value, str) and _CONTROL.search(value) is not None

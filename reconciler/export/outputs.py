@@ -1,0 +1,118 @@
+"""What applications need to connect to each database: as table, JSON or dotenv. Pure; the command reads and prints.
+
+Passwords are shown only where the caller hands them in, which it does on request.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from reconciler.model import LiveObject
+from reconciler.render.escape import clean
+
+_TITLES = ("DATABASE", "HOST", "PORT", "TLS", "ADDRESSES", "ROLES")
+
+
+class Output(NamedTuple):
+    """One endpoint of one database."""
+
+    cluster: str
+    database: str
+    host: str  # DNS name; an address where the cluster has no name for it
+    port: int
+    addresses: tuple[str, ...]
+    tls: bool
+    roles: tuple[str, ...]  # whose users may log in; none where only the default user is
+    password: str = ""  # of the default user, "" unless asked for
+
+    @property
+    def url(self) -> str:
+        """The endpoint as a redis:// or rediss:// URL."""
+        login = f":{quote(self.password, safe='')}@" if self.password else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'rediss' if self.tls else 'redis'}://{login}{host}:{self.port}"
+
+
+def rows(
+    cluster: str,
+    databases: Iterable[LiveObject],
+    endpoints: Mapping[int | str, Sequence[Mapping[str, Any]]],
+    passwords: Mapping[str, str] | None = None,
+) -> tuple[Output, ...]:
+    """Return a row for each endpoint of *databases*, by name.
+
+    *endpoints* has the raw list of the API by uid: `{"dns_name": …, "port": …, "addr": […]}`; *passwords* those of
+    default users by database name. A database that has no endpoint yet has no row.
+    """
+    found = []
+    for database in sorted(databases, key=lambda one: (one.name, str(one.uid))):
+        for end in endpoints.get(database.uid, ()):
+            addresses = tuple(sorted(str(one) for one in end.get("addr") or ()))
+            host = str(end.get("dns_name") or (addresses[0] if addresses else ""))
+            port = end.get("port")
+            if host and type(port) is int and port > 0:
+                tls = database.spec.get("tls_mode") == "enabled" or database.spec.get("ssl") is True
+                roles = tuple(sorted({str(entry["role"]) for entry in database.spec.get("roles_permissions") or ()}))
+                password = (passwords or {}).get(database.name, "")
+                found.append(Output(cluster, database.name, host, port, addresses, tls, roles, password))
+    return tuple(found)
+
+
+def table(outputs: Sequence[Output]) -> str:
+    """Return *outputs* as a table for people; passwords are never in it."""
+    if not outputs:
+        return "No database has an endpoint.\n"
+    several = len({output.cluster for output in outputs}) > 1
+    lines = [_TITLES, *(_cells(output, several) for output in outputs)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_TITLES))]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
+    )
+
+
+def _cells(output: Output, several: bool) -> tuple[str, ...]:
+    name = f"{output.cluster}:{output.database}" if several else output.database
+    tls = "yes" if output.tls else "no"
+    cells = (name, output.host, str(output.port), tls, ", ".join(output.addresses), ", ".join(output.roles) or "-")
+    return tuple(map(clean, cells))
+
+
+def to_json(outputs: Sequence[Output]) -> str:
+    """Return *outputs* as a JSON list."""
+    plain = []
+    for output in outputs:
+        one = {**output._asdict(), "url": output.url}
+        if not output.password:
+            del one["password"]
+        plain.append(one)
+    return json.dumps(plain, indent=2, sort_keys=True) + "\n"
+
+
+def dotenv(outputs: Sequence[Output]) -> str:
+    """Return *outputs* as lines `ORDERS_HOST=…`; a second endpoint, or a namesake, gets a number."""
+    lines: list[str] = []
+    seen: dict[str, int] = {}
+    for output in outputs:
+        prefix = re.sub(r"[^A-Z0-9]+", "_", output.database.upper()).strip("_") or "DB"
+        prefix = f"DB_{prefix}" if prefix[0].isdigit() else prefix
+        seen[prefix] = seen.get(prefix, 0) + 1
+        name = prefix if seen[prefix] == 1 else f"{prefix}_{seen[prefix]}"
+        values = {"HOST": output.host, "PORT": str(output.port), "TLS": "true" if output.tls else "false"}
+        values["URL"] = output.url
+        if output.password:
+            values["PASSWORD"] = output.password
+        lines += [f"{name}_{key}={_dotenv_value(value)}" for key, value in values.items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _dotenv_value(value: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_./:@%+-]*", value):
+        return value
+    escaped = (
+        value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n").replace("\r", "\\r")
+    )
+    return f'"{escaped}"'

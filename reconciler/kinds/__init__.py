@@ -1,0 +1,54 @@
+"""What can be declared: `schemas/*.json` read into `Kind` values. Home of jsonschema and cronsim.
+
+    kind           Kind, Field and what they consist of
+    loader         reads the kind files
+    vocabulary     the keywords of a kind file, translated to JSON Schema
+    quantities     `2GiB`, `5m`: numbers with units
+    versions       which server version has what
+    server_schema  what a cluster says of its own objects
+    labels         what an item of a list is called in a path
+    freeze         freeze windows, of manifests and of the project
+    validation     a value against a JSON Schema
+
+Everybody who needs to know what a field is asks here. Must not know manifests, clusters or plans.
+"""
+
+from reconciler.kinds.kind import (
+    MISSING,
+    SINGLETON,
+    Carriers,
+    Field,
+    Impact,
+    Kind,
+    Reference,
+    Span,
+    connecting,
+    referring,
+)
+from reconciler.kinds.loader import (
+    envelope_schema,
+    envelope_validator,
+    kind_source,
+    load_kinds,
+    manifest_schema,
+    schema_folder,
+)
+
+__all__ = [
+    "MISSING",
+    "SINGLETON",
+    "Carriers",
+    "Field",
+    "Impact",
+    "Kind",
+    "Reference",
+    "Span",
+    "connecting",
+    "envelope_schema",
+    "envelope_validator",
+    "kind_source",
+    "load_kinds",
+    "manifest_schema",
+    "referring",
+    "schema_folder",
+]

@@ -1,0 +1,169 @@
+"""What can be declared: `schemas/*.json` read into `Kind` values.
+
+Everything that differs between kinds is data there, or a module in `hooks/`. Called by everybody who needs to know what
+a field is; knows nothing of manifests, clusters or plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from reconciler.kinds.validation import Validator
+
+SINGLETON = "cluster"  # what the one object of a singleton kind is called
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__bool__": lambda self: False})()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An `x-ref`: the field holds the name of a *kind*; the API holds its id, as integer or string."""
+
+    kind: str
+    as_string: bool = False  # the API wants "7", not 7
+    literals: tuple[str, ...] = ()  # values that are not names, such as "all"
+    defer: bool = False  # may be set in a second step where references form a ring
+    address_into: str = ""  # the property beside it that gets HOST:PORT of the other object, where that is known
+    cluster_from: str = ""  # the property beside it that names the cluster of the other object; "" = the same cluster
+
+
+class Impact(NamedTuple):
+    """What a change of a field does to traffic or data, and under which direction of change."""
+
+    impact: str  # one of vocabulary.IMPACTS
+    why: str = ""
+    when: str = ""  # "increase", "decrease", "set" (the new value is not empty), "" = any change
+    to: tuple[Any, ...] = ()  # only when the new value is one of these; () = any
+    names: tuple[str, ...] = ()  # only of objects with these names; () = any
+    unlimited: int | None = None  # this number means no limit: it is more than any other
+    below: str = ""  # only when the new number is less than this figure, which is measured; unknown counts as less
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One property of a spec, with what the engine must know of it beyond validation."""
+
+    name: str
+    wire: str  # the API's name; differs only for references (`role` ↔ `role_uid`)
+    type: str | None = None  # JSON type where there is exactly one
+    unit: str | None = None  # x-unit: "bytes", "seconds", "milliseconds" …
+    format: str | None = None  # "pem", "redis-acl" …: picks a canonical form
+    reference: Reference | None = None  # x-ref
+    key: tuple[str, ...] | None = None  # x-key: () a set, ("role",) a map by that field, None an ordered list
+    server_adds: bool = False  # x-server-adds: live items that nobody declared are no difference
+    secret: bool = False  # x-secret: always a valueFrom
+    embeds_secret: bool = False  # x-secret "embedded": plain text, or a valueFrom where it holds a password
+    write_only: bool = False
+    read_only: bool = False
+    immutable: bool = False  # x-immutable: a change means replace
+    changeable: bool = False  # x-changeable: may change although what it stands in is fixed
+    extended: bool = False  # x-extended: only read back with ?extended=true
+    default: Any = MISSING
+    since: str | None = None  # x-since: first server version that has the field
+    until: str | None = None  # x-until: the last one
+    values_since: Mapping[str, str] = field(default_factory=dict)  # x-values-since: of single values of the enum
+    deprecated: bool = False
+    deprecated_in: str | None = None  # x-deprecated-in
+    instead: str = ""  # x-instead: what to use now
+    policy_default: Any = MISSING  # x-policy-default: what a cluster supplies whose settings nobody changed
+    usual_minimum: float | None = None  # x-usual-minimum: below it a warning, plainly a mistake
+    create_default: Mapping[str, Any] | None = None  # x-create-default: {"when": {field: value}, "value": …}
+    impacts: tuple[Impact, ...] = ()  # x-impact
+    properties: Mapping[str, Field] = field(default_factory=dict)  # children of an object
+    items: Field | None = None  # of an array
+    option_of: tuple[str, ...] | None = None  # x-option-of: no state; goes along with a change of these, () of any
+    sent_with: tuple[str, ...] = ()  # x-with: goes along, changed or not, whenever one of these is sent
+    from_file: bool = False  # x-from-file: public text that a valueFrom may give
+    only_grows: bool = False  # x-only-grows: a smaller number, an older version or true to false is refused
+    holds_secret: bool = False  # this field or anything below it is secret
+    variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
+    along: bool = False  # x-along: goes with every update, differing or not
+
+    @property
+    def lists_secrets(self) -> bool:
+        """Whether this is a set of secrets, of which only what comes and goes is written."""
+        return self.items is not None and self.items.secret
+
+
+class Span(NamedTuple):
+    """An `x-rest.spans`: how a spec names the clusters that its one object stands in."""
+
+    field: str  # a list of objects; the `cluster` of each is a cluster of the project
+    member: str  # the kind as which the object shows in each of them
+    lost: str = ""  # a list of those clusters that are gone for good
+    needs: tuple[str, ...] = ()  # of these fields, an item that is new has one
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of resource: its schema, and how it maps to the API (`x-rest`)."""
+
+    name: str
+    schema: Mapping[str, Any]  # JSON Schema of `spec`, as manifests may write it
+    path: str  # "/v1/bdbs"
+    key: tuple[str, ...]  # natural key: the first of these wire fields that is set, as ("name", "email")
+    id: str  # "uid"
+    verbs: Mapping[str, str]  # {"create": "POST", "update": "PATCH /v1/x/{id}"}; absent = impossible
+    fields: Mapping[str, Field]  # top level of spec
+    name_schema: Mapping[str, Any]  # JSON Schema of metadata.name
+    wait: Mapping[str, Any] | None  # {"action": "action_uid", "field": "status", "ready": [...], "failed": [...], …}
+    busy: tuple[Mapping[str, Any], ...]  # answers that mean "later": {"status": 409, "error_code": "db_busy"}
+    guard: tuple[str, ...]  # what makes a repeated create safe: ("name",) or ("tag", "port")
+    builtin: tuple[Mapping[str, Any], ...]  # live objects never to be touched: {"uid": 1}, {"name": "Admin"}
+    protect: bool  # holds data: delete and replace need consent
+    narrows: bool  # the list call takes ?fields=a,b
+    dry_run: bool  # create and update take ?dry_run=true
+    hook: str | None  # module in reconciler.api.hooks
+    singleton: bool = False  # *path* is the object itself; leaving git means forget
+    within: str = ""  # the spec is what stands at this key of the object
+    list_key: str = ""  # the list stands at this key of the answer
+    since: str = ""  # first server version that has the kind
+    until: str = ""  # last one
+    dry_run_since: str = ""  # first server version on which `dry_run` holds
+    jsonschema: str = ""  # what GET /v1/jsonschema?object= calls it
+    absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
+    after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, though none is named
+    lasting: tuple[str, ...] = ()  # names of objects that a cluster cannot do without: changed, never deleted
+    doc: str = ""  # where the API documents the object
+    spans: Span | None = None  # one object stands in several clusters
+    examples: tuple[Mapping[str, Any], ...] = ()
+    required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
+    validator: Validator = field(init=False, repr=False, compare=False)  # of spec
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "validator", Validator(self.schema))
+
+    def missing_on_create(self, spec: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the fields that a *spec* lacks, should its object have to be created."""
+        return tuple(
+            rule["field"]
+            for rule in self.required_on_create
+            if rule["field"] not in spec
+            and rule.get("or") not in spec
+            and not any(spec.get(name) in values for name, values in rule.get("unless", {}).items())
+        )
+
+
+class Carriers:
+    """The top-level fields of a kind that are marked, or that carry a marked field at any depth; found once a kind."""
+
+    def __init__(self, marked: Callable[[Field], bool]) -> None:
+        self._marked = marked
+        self._known: dict[int, tuple[Kind, Mapping[str, Field]]] = {}
+
+    def carries(self, field_: Field) -> bool:
+        below = (*field_.properties.values(), *((field_.items,) if field_.items else ()))
+        return self._marked(field_) or any(map(self.carries, below))
+
+    def of(self, kind: Kind) -> Mapping[str, Field]:
+        """Return them by name, in the order of *kind*."""
+        known = self._known.get(id(kind))
+        if known is None or known[0] is not kind:
+            found = {name: field_ for name, field_ in kind.fields.items() if self.carries(field_)}
+            known = self._known[id(kind)] = (kind, found)
+        return known[1]
+
+
+referring = Carriers(lambda field_: field_.reference is not None)
+connecting = Carriers(lambda field_: field_.embeds_secret or field_.format == "endpoint")

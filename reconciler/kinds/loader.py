@@ -1,0 +1,172 @@
+"""Reads `schemas/*.json` into `Kind` values, and puts the schema of manifests together."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from reconciler.kinds import vocabulary
+from reconciler.kinds.kind import MISSING, SINGLETON, Field, Impact, Kind, Reference, Span
+from reconciler.kinds.validation import Validator
+
+
+def _impacts(words: Any) -> Iterator[Impact]:
+    for word in words if isinstance(words, list) else [words]:
+        if isinstance(word, str):
+            yield Impact(word)
+        else:
+            yield Impact(
+                word["impact"],
+                word.get("why", ""),
+                word.get("when", ""),
+                tuple(word.get("to", ())),
+                tuple(word.get("names", ())),
+                word.get("unlimited"),
+                word.get("below", ""),
+            )
+
+
+def _children(schema: Mapping[str, Any]) -> dict[str, Field]:
+    """Return the fields of an object; of all its shapes together where `type` picks one."""
+    found: dict[str, Field] = {}
+    for shape in (schema, *schema.get("oneOf", ())):
+        for name, child in shape.get("properties", {}).items():
+            found.setdefault(name, _field(name, child))
+    return found
+
+
+def _field(name: str, schema: Mapping[str, Any]) -> Field:
+    """Read one property of a kind file; its words are in `vocabulary`."""
+    reference = schema.get("x-ref")
+    items = _field("", schema["items"]) if "items" in schema else None
+    children = _children(schema) if schema["type"] == "object" else {}
+    item_reference = schema["items"].get("x-ref", {}) if items else {}
+    key = schema.get("x-key")
+    hides = schema.get("x-secret")
+    below = [*children.values(), *([items] if items else [])]
+    return Field(
+        name=name,
+        wire=(reference or item_reference).get("wire", name),
+        type=schema["type"],
+        unit=schema.get("x-unit"),
+        format=schema.get("format"),
+        reference=Reference(
+            reference["kind"],
+            reference.get("asString", False),
+            tuple(reference.get("literals", ())),
+            reference.get("defer", False),
+            reference.get("addressInto", ""),
+            reference.get("clusterFrom", ""),
+        )
+        if reference
+        else None,
+        key=None if key is None else tuple(key),
+        server_adds=schema.get("x-server-adds", False),
+        secret=hides is True,
+        embeds_secret=hides == "embedded",
+        write_only=schema.get("writeOnly", False),
+        read_only=schema.get("readOnly", False),
+        immutable=schema.get("x-immutable", False),
+        changeable=schema.get("x-changeable", False),
+        extended=schema.get("x-extended", False),
+        default=schema.get("default", MISSING),
+        since=schema.get("x-since"),
+        until=schema.get("x-until"),
+        values_since=schema.get("x-values-since", {}),
+        deprecated=schema.get("deprecated", False),
+        deprecated_in=schema.get("x-deprecated-in"),
+        instead=schema.get("x-instead", ""),
+        policy_default=schema.get("x-policy-default", MISSING),
+        usual_minimum=schema.get("x-usual-minimum"),
+        create_default=schema.get("x-create-default"),
+        impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),
+        properties=children,
+        items=items,
+        option_of=tuple(schema["x-option-of"]) if "x-option-of" in schema else None,
+        sent_with=tuple(schema.get("x-with", ())),
+        from_file=schema.get("x-from-file", False),
+        only_grows=schema.get("x-only-grows", False),
+        holds_secret=bool(hides) or any(child.holds_secret for child in below),
+        variants="x-variants" in schema,
+        along=schema.get("x-along", False),
+    )
+
+
+def _kind(source: Mapping[str, Any]) -> Kind:
+    rest = source["x-rest"]
+    if rest.get("singleton"):
+        rest = {"key": ["@id"], "id": "@id", "name": {"const": SINGLETON}, "guard": (), **rest}
+    return Kind(
+        name=source["title"],
+        schema=vocabulary.spec_schema(source),
+        path=rest["path"],
+        key=tuple(rest["key"]),
+        id=rest["id"],
+        verbs=rest["verbs"],
+        fields=_children(source),
+        name_schema=rest["name"],
+        wait=rest.get("wait"),
+        busy=tuple(rest.get("busy", ())),
+        guard=tuple(rest["guard"]),
+        builtin=tuple(rest.get("builtin", ())),
+        protect=rest.get("protect", False),
+        narrows=rest.get("narrows", False),
+        dry_run=bool(rest.get("dryRun", False)),
+        hook=rest.get("hook"),
+        singleton=rest.get("singleton", False),
+        within=rest.get("within", ""),
+        list_key=rest.get("list", ""),
+        since=rest.get("since", ""),
+        until=rest.get("until", ""),
+        dry_run_since=rest["dryRun"] if isinstance(rest.get("dryRun"), str) else "",
+        jsonschema=rest.get("jsonschema", ""),
+        absent=tuple(rest.get("absent", ())),
+        after=tuple(rest.get("after", ())),
+        lasting=tuple(rest.get("lasting", ())),
+        doc=rest.get("doc", ""),
+        spans=Span(**{**rest["spans"], "needs": tuple(rest["spans"].get("needs", ()))}) if "spans" in rest else None,
+        examples=tuple(source["examples"]),
+        required_on_create=tuple(source.get("x-required-on-create", ())),
+    )
+
+
+def schema_folder() -> Path:
+    """Return where the kind files are: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    inside = package / "schemas"
+    return inside if inside.is_dir() else package.parent / "schemas"
+
+
+@functools.cache
+def load_kinds() -> Mapping[str, Kind]:
+    """Return every kind by name, sorted by name."""
+    files = [path for path in schema_folder().glob("*.json") if path.name != vocabulary.MANIFEST_FILE]
+    kinds = [_kind(json.loads(path.read_bytes())) for path in files]
+    return MappingProxyType({kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name)})
+
+
+def kind_source(name: str) -> dict[str, Any]:
+    """Return the kind file of *name* as it stands: what people may want to know of a field is all there."""
+    source: dict[str, Any] = json.loads((schema_folder() / f"{name.lower()}.json").read_bytes())
+    return source
+
+
+@functools.cache
+def envelope_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a manifest without its `spec`: apiVersion, kind, metadata."""
+    return vocabulary.envelope({name: kind.name_schema for name, kind in load_kinds().items()})
+
+
+@functools.cache
+def envelope_validator() -> Validator:
+    """Return the validator of `envelope_schema()`; a spec is then for `Kind.validator`."""
+    return Validator(envelope_schema())
+
+
+def manifest_schema() -> dict[str, Any]:
+    """Return one JSON Schema of a whole manifest, for editors; `schemas/manifest.json` holds it."""
+    return vocabulary.manifest(envelope_schema(), {name: kind.schema for name, kind in load_kinds().items()})

@@ -1,0 +1,243 @@
+"""The words of a kind file, and what they mean as plain JSON Schema.
+
+A kind file says `"type": "integer", "x-unit": "bytes"` or `"x-secret": true`; a manifest may then write `2GiB`, and
+must write `{valueFrom: …}`. `kinds` calls this to get the schema that manifests are held against; editors get the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.kinds.quantities import PATTERNS
+
+API_VERSION = "reconciler/v1"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MANIFEST_FILE = "manifest.json"
+
+IMPACTS = (
+    "none",
+    "new-connections",
+    "drops-clients",
+    "restart",
+    "resharding",
+    "failover",
+    "may-lose-data",
+    "loses-data",
+    "irreversible",
+    "may-cut-off",
+)
+"""What changing a field can do, from harmless to worst; "may-cut-off" is this tool's own access."""
+
+CONSENT = IMPACTS[IMPACTS.index("may-lose-data") :]
+"""What nobody gets by surprise: it needs a yes by name. Data that is lost, and access that is lost, do not come back by
+the next change, and neither does what is irreversible."""
+
+VALUE_FROM: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "valueFrom": {
+            "type": "object",
+            "properties": {
+                "env": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": 255},
+                "file": {"type": "string", "minLength": 1},
+            },
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        }
+    },
+    "required": ["valueFrom"],
+    "additionalProperties": False,
+}
+
+
+def is_value_from(value: Any) -> bool:
+    """Tell whether *value* is a reference to a value elsewhere: `{valueFrom: …}`."""
+    return isinstance(value, Mapping) and len(value) == 1 and "valueFrom" in value
+
+
+_MOVED = {"name": "metadata.name"}  # what people look for elsewhere, and where it is
+_ABOUT = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
+_KEPT_WORDS = ("x-unit", "x-secret", "x-key", "x-variants")  # the validator knows these
+_SINGLE = ("items", "additionalProperties", "if", "then", "else", "not")
+_LISTS = ("allOf", "anyOf", "oneOf")
+
+
+def spec_schema(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of the `spec` of a kind, given its kind file."""
+    return {"$schema": DIALECT, **_plain(source), "x-moved": _MOVED}
+
+
+def _plain(schema: Any) -> Any:
+    """Return *schema* with our words spelt out as JSON Schema, and those that do not validate dropped."""
+    if not isinstance(schema, Mapping):
+        return schema
+    about = {word: schema[word] for word in _ABOUT if word in schema}
+    if schema.get("x-secret") is True:
+        return {**about, **VALUE_FROM, "x-secret": True}
+    plain: dict[str, Any] = {}
+    for word, value in schema.items():
+        if word == "properties":
+            plain[word] = {name: _plain(child) for name, child in value.items()}
+        elif word in _SINGLE:
+            plain[word] = _plain(value)
+        elif word in _LISTS:
+            plain[word] = [_plain(child) for child in value]
+        elif word in _KEPT_WORDS or not word.startswith(("x-", "$")):
+            plain[word] = value
+    if schema.get("x-unit") in PATTERNS and schema.get("type") == "integer":
+        plain |= {"type": ["integer", "string"], "pattern": PATTERNS[schema["x-unit"]]}
+    if schema.get("x-key") == []:
+        plain["uniqueItems"] = True
+    if schema.get("x-from-file"):
+        return {
+            **about,
+            "anyOf": [{w: v for w, v in plain.items() if w not in about}, {**VALUE_FROM}],
+            "x-from-file": True,
+        }
+    if schema.get("x-secret") == "embedded":
+        text = {word: value for word, value in plain.items() if word not in about and word != "x-secret"}
+        return {**about, "anyOf": [text, {**VALUE_FROM}], "x-secret": "embedded"}
+    return plain
+
+
+_LABEL = {"type": "string", "maxLength": 255}
+_LABELS = {
+    "type": "object",
+    "propertyNames": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._/-]*$", "maxLength": 255},
+    "additionalProperties": _LABEL,
+}
+_CLUSTER_NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$", "maxLength": 255}
+_NAME = {"type": "string", "minLength": 1, "maxLength": 255}
+
+_METADATA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {**_NAME, "description": "The object's name in the cluster."},
+        "labels": {**_LABELS, "description": "For your own use; nothing is sent to the cluster."},
+        "cluster": {**_CLUSTER_NAME, "description": "The cluster of the project file that this is meant for."},
+        "clusters": {
+            "type": "array",
+            "items": _CLUSTER_NAME,
+            "minItems": 1,
+            "uniqueItems": True,
+            "description": "The clusters of the project file that this is meant for.",
+        },
+        "clusterSelector": {
+            **_LABELS,
+            "minProperties": 1,
+            "description": "Meant for every cluster of the project file that has these labels.",
+        },
+        "protect": {"type": "boolean", "description": "Refuse to delete or replace it without --allow-destroy."},
+        "allow": {
+            "type": "array",
+            "items": {"enum": list(CONSENT)},
+            "minItems": 1,
+            "uniqueItems": True,
+            "description": "What changing it may do without being asked for, as long as this stands here.",
+        },
+        "state": {"enum": ["absent"], "description": "A tombstone: the object is to be deleted."},
+        "renamedFrom": {**_NAME, "description": "The name that the object had until now."},
+        "ignore": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1, "maxLength": 255},
+            "uniqueItems": True,
+            "description": "Fields of spec that are neither compared nor written.",
+        },
+        "suspend": {"type": "boolean", "description": "Leave the object alone for now; every plan says so."},
+        "freeze": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 20,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string", "minLength": 1, "maxLength": 255},
+                    "cron": {
+                        "type": "string",
+                        "minLength": 9,
+                        "maxLength": 255,
+                        "description": "When it begins: minute hour day month weekday.",
+                    },
+                    "duration": {"type": "string", "pattern": "^[0-9]{1,9}(s|m|h|d)$"},
+                    "timeZone": {
+                        "type": "string",
+                        "pattern": "^[A-Za-z0-9+_/-]{1,64}$",
+                        "description": "Such as Europe/Berlin; else UTC.",
+                    },
+                    "effect": {
+                        "enum": ["deny", "allow"],
+                        "description": "deny: it is not changed in such windows; allow: in such windows only.",
+                    },
+                },
+                "required": ["cron", "duration"],
+                "additionalProperties": False,
+            },
+            "description": "Windows in which this object is not changed, or outside of which it is not; deny wins.",
+        },
+    },
+    "required": ["name"],
+    "additionalProperties": False,
+    "allOf": [
+        {
+            "description": "only one of cluster, clusters and clusterSelector can be given",
+            "not": {"type": "object", "required": pair},
+        }
+        for pair in (["cluster", "clusters"], ["cluster", "clusterSelector"], ["clusters", "clusterSelector"])
+    ],
+}
+
+
+def _of_kind(name: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {"kind": {"const": name}}, "required": ["kind"]}
+
+
+def envelope(names: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the schema of a manifest around its spec; *names* gives the schema of metadata.name for each kind."""
+    tombstone = {"properties": {"metadata": {"properties": {"state": {"const": "absent"}}, "required": ["state"]}}}
+    return {
+        "$schema": DIALECT,
+        "title": "A manifest",
+        "type": "object",
+        "properties": {
+            "apiVersion": {"const": API_VERSION},
+            "kind": {"enum": list(names)},
+            "metadata": dict(_METADATA),
+            "spec": {"type": "object"},
+        },
+        "required": ["apiVersion", "kind", "metadata"],
+        "additionalProperties": False,
+        "x-moved": _MOVED,
+        "allOf": [
+            {
+                "description": "only a tombstone (state: absent) goes without",
+                "if": tombstone,
+                "else": {"required": ["spec"]},
+            },
+            *(
+                {"if": _of_kind(kind), "then": {"properties": {"metadata": {"properties": {"name": schema}}}}}
+                for kind, schema in names.items()
+            ),
+        ],
+    }
+
+
+def manifest(around: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the schema of a whole manifest without any word of ours: what an editor understands."""
+    rules = [{"if": _of_kind(kind), "then": {"properties": {"spec": {"$ref": f"#/$defs/{kind}"}}}} for kind in specs]
+    return {
+        **_for_editors(around),
+        "allOf": [*_for_editors(around["allOf"]), *rules],
+        "$defs": {kind: _for_editors({**spec, "$schema": None}) for kind, spec in specs.items()},
+    }
+
+
+def _for_editors(schema: Any) -> Any:
+    if isinstance(schema, Mapping):
+        return {
+            word: _for_editors(value)
+            for word, value in schema.items()
+            if value is not None and not word.startswith("x-")
+        }
+    return [_for_editors(value) for value in schema] if isinstance(schema, list) else schema

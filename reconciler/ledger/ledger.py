@@ -1,0 +1,314 @@
+"""What we own, what we are about to do, what we did: the local record.
+
+The engine writes an intent here, durable, before each write to a cluster, and closes it afterwards; the plan asks what
+is owned. It holds no secret, only keyed digests. Calls from several threads that meet share one commit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import LedgerError
+from reconciler.ledger import folder as private
+from reconciler.ledger.database import Database, Row, Statement
+from reconciler.ledger.memory import Memory
+from reconciler.ledger.records import Intent, Record, Run, to_json
+from reconciler.model import Address, Owned
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from reconciler.secrets import Secret
+
+_RECORD = """
+INSERT INTO owned VALUES (:cluster, :kind, :name, :uid, :created, :fields, :secrets)
+ON CONFLICT DO UPDATE SET uid = excluded.uid, created = excluded.created, fields = excluded.fields,
+                          secrets = iif(uid = excluded.uid, json_patch(secrets, excluded.secrets), excluded.secrets)
+"""
+_RUNS = "SELECT runs.*, authors.who FROM runs LEFT JOIN authors ON authors.run = runs.id"
+
+
+class Ledger:
+    """The record in one folder; safe to use from several threads."""
+
+    def __init__(self, folder: Path, database: Database, key: bytes, now: Callable[[], float]) -> None:
+        self._folder = folder
+        self._database = database
+        self._key = key
+        self._now = now
+        self.memory = Memory(database, now)
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, now: Callable[[], float] = time.time, random_bytes: Callable[[int], bytes] = os.urandom
+    ) -> Ledger:
+        """Open the record in *folder*, making it where there is none. *now* is only ever shown to people.
+
+        In a folder that cannot be written it can be read, and all that writes raises LedgerUnwritable.
+        """
+        read_only = private.is_read_only(folder)
+        private.prepare(folder, read_only=read_only)
+        key = private.key(folder, random_bytes, read_only=read_only)
+        return cls(folder, Database(folder, read_only=read_only), key, now)
+
+    def disconnect(self) -> None:
+        """Let go of the files."""
+        self._database.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.disconnect()
+
+    # --- intents ---------------------------------------------------------------------------------------------------
+
+    def intend(self, intent: Intent) -> None:
+        """Make *intent* durable. Raises LedgerUnwritable; then its write must not be sent."""
+        content = {
+            "action": intent.action,
+            "body": intent.body,
+            "body_hash": intent.body_hash,
+            "uid": intent.uid,
+            "secrets": intent.secrets,
+            "state_id": intent.state_id,
+        }
+        statement = (
+            "INSERT INTO intents VALUES (:op_id, :cluster, :kind, :name, :run, :at, NULL, NULL, :content) "
+            "ON CONFLICT DO UPDATE SET run = excluded.run, content = excluded.content, outcome = NULL, closed = NULL"
+        )
+        values = {"op_id": intent.op_id, "run": intent.run, "at": self._now(), "content": to_json(content)}
+        self._database.write((statement, {**values, **intent.address._asdict()}))
+
+    def close(self, op_id: str, outcome: str, *, record: Record | None = None, forget: Address | None = None) -> None:
+        """Write how an intent ended, and what follows for what we own, in one step. Closing twice changes nothing.
+
+        With both, *forget* is the former name of what *record* is about: its digests of secrets go along.
+        """
+        statements: list[Statement] = []
+        if forget is not None and record is not None:
+            record = record._replace(secrets={**self._secrets_to_move(forget), **record.secrets})
+        if forget is not None:
+            statements.append(_forget(forget))
+        if record is not None:
+            statements.append(_record(record))
+        closing = "UPDATE intents SET outcome = :outcome, closed = :now WHERE op_id = :op_id AND outcome IS NULL"
+        statements.append((closing, {"op_id": op_id, "outcome": outcome, "now": self._now()}))
+        self._database.write(*statements)
+
+    def open_intents(self, cluster: str) -> tuple[Intent, ...]:
+        """Return what was begun on *cluster* and never closed, oldest first."""
+        query = "SELECT * FROM intents WHERE cluster = ? AND outcome IS NULL ORDER BY at, op_id"
+        return tuple(_intent(row) for row in self._database.read(query, cluster))
+
+    def events(self) -> tuple[tuple[Intent, str], ...]:
+        """Return every intent that was closed, with its outcome, oldest first."""
+        query = "SELECT * FROM intents WHERE outcome IS NOT NULL ORDER BY closed, op_id"
+        return tuple((_intent(row), row["outcome"]) for row in self._database.read(query))
+
+    # --- what we own -----------------------------------------------------------------------------------------------
+
+    def owned(self, cluster: str) -> Mapping[Address, Owned]:
+        """Return what we created or adopted on *cluster*."""
+        rows = self._database.read("SELECT * FROM owned WHERE cluster = ? ORDER BY kind, name", cluster)
+        return {
+            Address(row["cluster"], row["kind"], row["name"]): Owned(
+                uid=json.loads(row["uid"]), created=row["created"], fields=json.loads(row["fields"])
+            )
+            for row in rows
+        }
+
+    def record(
+        self,
+        address: Address,
+        uid: int | str,
+        created: str,
+        fields: Mapping[str, Any],
+        secret_digests: Mapping[str, str],
+    ) -> None:
+        """Own one object; digests of paths that are not named stay."""
+        self.record_all([Record(address, uid, created, fields, secret_digests)])
+
+    def record_all(self, records: Iterable[Record]) -> None:
+        """Own many objects, in one step."""
+        self._database.write(*map(_record, records))
+
+    def forget(self, address: Address) -> None:
+        """Own this no longer."""
+        self._database.write(_forget(address))
+
+    def _secrets(self, address: Address) -> dict[str, str]:
+        query = "SELECT secrets FROM owned WHERE cluster = ? AND kind = ? AND name = ?"
+        rows = self._database.read(query, *address)
+        known: dict[str, str] = json.loads(rows[0]["secrets"]) if rows else {}
+        return known
+
+    def _secrets_to_move(self, address: Address) -> dict[str, str]:
+        """Return the digests known of *address*, each with the name that it was made under: it is part of them."""
+        return {
+            path: text if " " in text else f"{text} {address.name}" for path, text in self._secrets(address).items()
+        }
+
+    def digest(self, address: Address, path: str, secret: Secret) -> str:
+        """Return a keyed digest of a secret at its place: it says same or not, and only on this machine."""
+        place = json.dumps([*address, path, secret.reveal()]).encode()
+        return hmac.new(self._key, place, hashlib.sha256).hexdigest()
+
+    def secret_status(self, address: Address, path: str, secret: Secret) -> str:
+        """Return "same", "changed", or "unknown" for a secret that we never applied there."""
+        known, _, first_name = self._secrets(address).get(path, "").partition(" ")
+        if not known:
+            return "unknown"
+        digest = self.digest(address._replace(name=first_name or address.name), path, secret)
+        return "same" if hmac.compare_digest(known, digest) else "changed"
+
+    def knows_set(self, address: Address, name: str) -> bool:
+        """Say whether the secrets of a set, such as `passwords`, were ever applied there."""
+        return f"{name}[]" in self._secrets(address)
+
+    def set_digest(self, address: Address, name: str, secrets: Iterable[Secret]) -> str:
+        """Return what `set_statuses` compares with: the digests of a set of secrets."""
+        return ",".join(sorted({self.digest(address, f"{name}[]", secret) for secret in secrets}))
+
+    def set_statuses(self, address: Address, name: str, secrets: Mapping[str, Secret]) -> dict[str, str]:
+        """Return "same", "changed" or "unknown" for each path of a set of secrets; "gone" at `name[]` if one left."""
+        text = self._secrets(address).get(f"{name}[]")
+        if text is None and name.removesuffix("s") not in self._secrets(address):
+            return dict.fromkeys(secrets, "unknown")
+        if text is None:  # it was one secret until now
+            one = {path: self.secret_status(address, name.removesuffix("s"), s) for path, s in secrets.items()}
+            return one if "same" in one.values() else {**one, f"{name}[]": "gone"}
+        known, _, first_name = text.partition(" ")
+        place = address._replace(name=first_name or address.name)
+        digests = {path: self.digest(place, f"{name}[]", secret) for path, secret in secrets.items()}
+        had = set(filter(None, known.split(",")))
+        found = {path: "same" if digest in had else "changed" for path, digest in digests.items()}
+        return {**found, f"{name}[]": "gone"} if had - set(digests.values()) else found
+
+    # --- clusters and runs -----------------------------------------------------------------------------------------
+
+    def state_id(self, cluster: str) -> int:
+        """Return the highest cluster-state-id that was ever seen: an answer below it is stale."""
+        rows = self._database.read("SELECT state_id FROM clusters WHERE name = ?", cluster)
+        return int(rows[0]["state_id"]) if rows else 0
+
+    def saw_state_id(self, cluster: str, state_id: int) -> None:
+        """Remember a cluster-state-id, where anything can be; a lower one than known changes nothing."""
+        if self._database.read_only:  # who only reads loses no more than the memory of this one look
+            return
+        statement = (
+            "INSERT INTO clusters VALUES (:name, :state_id) "
+            "ON CONFLICT DO UPDATE SET state_id = max(state_id, excluded.state_id)"
+        )
+        self._database.write((statement, {"name": cluster, "state_id": state_id}))
+
+    def forget_state_id(self, cluster: str) -> None:
+        """Remember no cluster-state-id: the cluster was restored or rebuilt, and counts anew."""
+        self._database.write(("DELETE FROM clusters WHERE name = :name", {"name": cluster}))
+
+    def start_run(self, run: str, *, revision: str = "", digest: str = "", who: str = "") -> None:
+        """Write that a run begins; *who* is this account on this machine unless said otherwise."""
+        statement = "INSERT INTO runs VALUES (:id, :now, NULL, :revision, :digest, '{}', '[]')"
+        self._database.write(
+            (statement, {"id": run, "now": self._now(), "revision": revision, "digest": digest}),
+            ("INSERT INTO authors VALUES (:run, :who)", {"run": run, "who": who or private.whoami()}),
+        )
+
+    def finish_run(self, run: str, counts: Mapping[str, int], outcomes: Iterable[Mapping[str, Any]]) -> None:
+        """Write how a run ended."""
+        statement = "UPDATE runs SET finished = :now, counts = :counts, outcomes = :outcomes WHERE id = :id"
+        values = {"id": run, "now": self._now(), "counts": to_json(counts), "outcomes": to_json(list(outcomes))}
+        self._database.write((statement, values))
+
+    def runs(self, limit: int = 50) -> tuple[Run, ...]:
+        """Return the latest runs, newest first."""
+        return tuple(map(_run, self._database.read(f"{_RUNS} ORDER BY started DESC, id LIMIT ?", limit)))
+
+    def run(self, run: str) -> Run | None:
+        """Return one run."""
+        rows = self._database.read(f"{_RUNS} WHERE id = ?", run)
+        return _run(rows[0]) if rows else None
+
+    def trim(self, *, keep_runs: int, keep_seconds: float) -> None:
+        """Remove what nobody will ask for: runs beyond *keep_runs* or the time, and intents closed before that.
+
+        What is open stays, and so does a run that did not finish as long as it is young enough.
+        """
+        before = self._now() - keep_seconds
+        old_runs = (
+            "DELETE FROM runs WHERE started < :before OR id NOT IN "
+            "(SELECT id FROM runs ORDER BY started DESC, id LIMIT :keep)"
+        )
+        old_intents = (
+            "DELETE FROM intents WHERE outcome IS NOT NULL AND "
+            "(closed < :before OR run <> '' AND run NOT IN (SELECT id FROM runs))"
+        )
+        old_authors = "DELETE FROM authors WHERE run NOT IN (SELECT id FROM runs)"
+        self._database.write(
+            (old_runs, {"before": before, "keep": keep_runs}), (old_intents, {"before": before}), (old_authors, {})
+        )
+
+    def writable(self) -> bool:
+        """Say whether a record could be made durable now, by making one that says nothing."""
+        try:
+            self._database.probe()
+        except LedgerError:
+            return False
+        return True
+
+    def lock(self, cluster: str, *, wait: float = 0.0) -> contextlib.AbstractContextManager[None]:
+        """Hold *cluster* for this process; raises Locked after *wait* seconds."""
+        return private.lock(self._folder, cluster, wait=wait)
+
+    def lease(self) -> contextlib.AbstractContextManager[None]:
+        """Be the one agent of this folder; raises Locked where another one is."""
+        return private.lock(self._folder, " agent", busy="the clusters of this state folder are kept by")  # no cluster
+
+
+def _record(record: Record) -> Statement:
+    values = {
+        "uid": to_json(record.uid),
+        "created": record.created,
+        "fields": to_json(record.fields),
+        "secrets": to_json(record.secrets),
+    }
+    return _RECORD, {**values, **record.address._asdict()}
+
+
+def _forget(address: Address) -> Statement:
+    return "DELETE FROM owned WHERE cluster = :cluster AND kind = :kind AND name = :name", address._asdict()
+
+
+def _intent(row: Row) -> Intent:
+    content = json.loads(row["content"])
+    return Intent(
+        op_id=row["op_id"],
+        action=content["action"],
+        address=Address(row["cluster"], row["kind"], row["name"]),
+        body=content["body"],
+        uid=content["uid"],
+        secrets=content["secrets"],
+        state_id=content["state_id"],
+        run=row["run"],
+    )
+
+
+def _run(row: Row) -> Run:
+    return Run(
+        id=row["id"],
+        started=row["started"],
+        finished=row["finished"],
+        revision=row["revision"],
+        digest=row["digest"],
+        counts=json.loads(row["counts"]),
+        outcomes=tuple(json.loads(row["outcomes"])),
+        who=row["who"] or "",
+    )

@@ -1,0 +1,59 @@
+"""What no read shows: whether each declared secret is what was last sent, by the digests of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from reconciler.diff import normalize
+from reconciler.errors import SecretMissing
+from reconciler.kinds import Kind
+from reconciler.kinds.vocabulary import is_value_from
+from reconciler.model import Address
+
+if TYPE_CHECKING:
+    from reconciler.api.codec import Reveal
+    from reconciler.ledger import Ledger
+    from reconciler.manifests import Resource
+    from reconciler.secrets import Secret
+
+
+def secret_statuses(
+    kinds: Mapping[str, Kind], resources: Iterable[Resource], reveal: Reveal, ledger: Ledger | None
+) -> dict[tuple[Address, str], str]:
+    """Compare each declared secret with the ledger's digest of what was last sent.
+
+    "same", "changed", "unknown" or "missing"; of a set of secrets "gone" at `name[]` where one is declared no more.
+    """
+    statuses = {}
+    for resource in resources:
+        kind, old = kinds[resource.address.kind], resource.renamed_from
+        sets: dict[str, dict[str, Secret]] = {}
+        for path, value in normalize.hidden_values(kind, resource.spec):
+            if not is_value_from(value):
+                continue
+            try:
+                secret = reveal(value["valueFrom"])
+            except SecretMissing:
+                statuses[resource.address, path] = "missing"
+                continue
+            name = path.partition("[")[0]
+            if name in kind.fields and kind.fields[name].lists_secrets:
+                sets.setdefault(name, {})[path] = secret
+                continue
+            status = ledger.secret_status(resource.address, path, secret) if ledger else "unknown"
+            if ledger and status == "unknown" and old:
+                status = ledger.secret_status(resource.address._replace(name=old), path, secret)
+            statuses[resource.address, path] = status
+        for name, members in sets.items():
+            where = resource.address
+            if ledger and old and not ledger.knows_set(where, name):
+                where = where._replace(name=old)
+            found = ledger.set_statuses(where, name, members) if ledger else dict.fromkeys(members, "unknown")
+            complete = all((resource.address, path) not in statuses for path in _paths(resource.spec[name], name))
+            statuses.update({(resource.address, path): s for path, s in found.items() if complete or s != "gone"})
+    return statuses
+
+
+def _paths(items: Sequence[Any], name: str) -> list[str]:
+    return [f"{name}[{index}]" for index in range(len(items))]

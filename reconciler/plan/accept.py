@@ -1,0 +1,118 @@
+"""Which value a manifest would have to say so that it agrees with the cluster. Pure: `accept` edits the files.
+
+A field is taken whole where only a part of a list differs. Secrets are never taken over, and what is gone from the
+cluster is no value: that takes a person who writes a tombstone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from reconciler.diff import SECRET
+from reconciler.kinds import MISSING, Field, Kind
+from reconciler.kinds.quantities import UNITS
+from reconciler.model import Address, LiveState
+from reconciler.plan.drift import Drift
+
+
+class Edit(NamedTuple):
+    """One value to be written: *path* begins with "spec"."""
+
+    address: Address
+    path: tuple[str, ...]
+    value: Any
+
+
+class NotAcceptable(Exception):
+    """The text says what cannot be taken over, and why."""
+
+
+def meant(drifts: Iterable[Drift], addresses: Sequence[str]) -> tuple[Drift, ...]:
+    """Return those of *drifts* that *addresses* mean, each `[cluster:]Kind/name[.field]`; raises NotAcceptable."""
+    found: list[Drift] = []
+    all_of_them = list(drifts)
+    for text in addresses:
+        mine = [drift for drift in all_of_them if _means(text, drift)]
+        if not mine:
+            raise NotAcceptable(f"{text}: nothing differs there; `reconciler drift` lists what does")
+        found += [drift for drift in mine if drift not in found]
+    return tuple(found)
+
+
+def _means(text: str, drift: Drift) -> bool:
+    for name in (str(drift.address), str(drift.address._replace(cluster=""))):
+        field = text.removeprefix(name)
+        if text == name or (text.startswith(name) and field.startswith(".") and _below(drift.path, field[1:])):
+            return True
+    return False
+
+
+def _below(path: str, field: str) -> bool:
+    return path == field or path.startswith((f"{field}.", f"{field}["))
+
+
+def edits(kinds: Mapping[str, Kind], drifts: Iterable[Drift], live: Mapping[str, LiveState]) -> tuple[Edit, ...]:
+    """Return what has to be written to agree with *live* on *drifts*; raises NotAcceptable."""
+    found: list[Edit] = []
+    for drift in drifts:
+        edit = _edit(kinds[drift.address.kind], drift, live)
+        if edit not in found:  # several items of one list
+            found.append(edit)
+    return tuple(found)
+
+
+def _edit(kind: Kind, drift: Drift, live: Mapping[str, LiveState]) -> Edit:
+    address, where = drift.address, f"{drift.address}{f'.{drift.path}' if drift.path else ''}"
+    if not drift.path:
+        raise NotAcceptable(f"{where}: it is not there; to agree, write state: absent, or remove its manifest")
+    objects = live[address.cluster].objects.get(address.kind, ())
+    spec = next((one.spec for one in objects if one.name == address.name), {})
+    path = tuple(drift.path.partition("[")[0].split("."))
+    value: Any = spec
+    for step in path:
+        value = value.get(step, MISSING) if isinstance(value, Mapping) else MISSING
+    if drift.live is SECRET or _hides(_field(kind, path)):
+        raise NotAcceptable(f"{where}: it is or holds a secret, which nobody reads from a cluster")
+    if value is MISSING:
+        raise NotAcceptable(f"{where}: the cluster has no value; to agree, remove the field from the manifest")
+    return Edit(address, ("spec", *path), _plain(value))
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* made of dicts and lists alone."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _field(kind: Kind, path: Sequence[str]) -> Field | None:
+    fields: Mapping[str, Field] = kind.fields
+    found: Field | None = None
+    for step in path:
+        found = fields.get(step)
+        if found is None:
+            return None
+        fields = found.properties
+    return found
+
+
+def _hides(field: Field | None) -> bool:
+    if field is None:
+        return False
+    below = [*field.properties.values(), *([field.items] if field.items else [])]
+    return bool(field.secret or field.write_only) or any(map(_hides, below))
+
+
+def as_written(kind: Kind, edit: Edit, before: Any) -> Any:
+    """Return the value as whoever wrote *before* would: a quantity stays one where that says exactly the same."""
+    field = _field(kind, edit.path[1:])
+    units = UNITS.get(field.unit or "") if field is not None else None
+    if units is None or not isinstance(before, str) or type(edit.value) is not int:
+        return edit.value
+    fitting = [(size, name) for name, size in units.items() if edit.value and edit.value % size == 0]
+    binary = [one for one in fitting if "i" in one[1]] or fitting
+    if not binary:
+        return edit.value
+    size, name = max(binary)
+    return f"{edit.value // size}{name}"

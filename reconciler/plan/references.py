@@ -1,0 +1,86 @@
+"""What a spec refers to, as its kind's fields say. The planner and export ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from reconciler.kinds import Field, Kind, Reference, referring
+from reconciler.model import Address, LiveObject
+
+
+class Ref(NamedTuple):
+    """One reference that a spec holds."""
+
+    field: str  # top-level field of spec
+    kind: str
+    name: str
+    defer: bool
+    cluster: str = ""  # of the other object; "" = the same
+
+    def at(self, home: str) -> Address:
+        """Return what is referred to, by something on cluster *home*."""
+        return Address(self.cluster or home, self.kind, self.name)
+
+
+def references(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Ref]:
+    """Yield what *spec* refers to, in a stable order; the same reference may come twice."""
+    for name, field_ in referring.of(kind).items():
+        if name in spec:
+            for reference, target, cluster in _targets(field_, spec[name], spec):
+                yield Ref(name, reference.kind, target, reference.defer, cluster)
+
+
+def _targets(field_: Field, value: Any, beside: Mapping[str, Any]) -> Iterator[tuple[Reference, str, str]]:
+    """Yield (reference, name, cluster) of all below; *beside* is what stands in the objects around *value*."""
+    if isinstance(value, list):
+        items = field_.items
+        if items is not None and referring.carries(items):
+            for item in value:
+                yield from _targets(items, item, beside)
+        elif field_.reference is not None:
+            for item in value:
+                yield from _name(field_, item, beside)
+    elif isinstance(value, dict):
+        for name, below in field_.properties.items():
+            if name in value and referring.carries(below):
+                yield from _targets(below, value[name], {**beside, **value})
+    else:
+        yield from _name(field_, value, beside)
+
+
+def _name(field_: Field, value: Any, beside: Mapping[str, Any]) -> Iterator[tuple[Reference, str, str]]:
+    reference = field_.reference
+    if reference is not None and isinstance(value, str) and value not in reference.literals:
+        cluster = beside.get(reference.cluster_from) if reference.cluster_from else None
+        yield reference, value, cluster if isinstance(cluster, str) else ""
+
+
+def with_names(kind: Kind, spec: Mapping[str, Any], names: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """Return *spec* with another name in each reference to a (kind, name) that *names* has."""
+    renamed = {name: _renamed(field_, spec[name], names) for name, field_ in referring.of(kind).items() if name in spec}
+    return {**spec, **renamed}
+
+
+def _renamed(field_: Field, value: Any, names: Mapping[tuple[str, str], str]) -> Any:
+    if isinstance(value, list):
+        carrier = field_.items if field_.items is not None and referring.carries(field_.items) else field_
+        return [_renamed(carrier, item, names) for item in value]
+    if isinstance(value, dict):
+        below = field_.properties
+        return {name: _renamed(below[name], v, names) if name in below else v for name, v in value.items()}
+    reference = field_.reference
+    if reference is None or reference.cluster_from or not isinstance(value, str) or value in reference.literals:
+        return value
+    return names.get((reference.kind, value), value)
+
+
+def live_references(
+    live: Iterable[tuple[str, LiveObject]], kinds: Mapping[str, Kind]
+) -> Iterator[tuple[str, Ref, LiveObject]]:
+    """Yield (cluster, reference, object that holds it) of everything live that was read."""
+    for cluster, found in live:
+        kind = kinds.get(found.kind)
+        if kind is not None:
+            for ref in references(kind, found.spec):
+                yield cluster, ref, found

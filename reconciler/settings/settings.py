@@ -1,0 +1,200 @@
+"""The project file, the environment and the flags, put together into one value.
+
+Called once by each command. Nothing else reads the environment, and nothing else says where a cluster is or how to log
+in: manifests can name a cluster and no more. Knows nothing of kinds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import reconciler.settings.project as project_file
+from reconciler.errors import InputError, Problem
+from reconciler.secrets import Redactor, Secret, Sources, resolve
+from reconciler.settings.conduct import Agent
+from reconciler.settings.listen import Listen, Notify, own_names
+from reconciler.settings.source import FolderSource, GitSource
+from reconciler.settings.target import Complain, Limits, Target, node_url, pin
+
+PROJECT_FILE = "reconciler.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that one run was told, apart from what it is to do."""
+
+    root: Path  # the project file's folder; else the current one
+    project: Path | None
+    targets: tuple[Target, ...]  # every cluster, in the order of the project file
+    selected: tuple[Target, ...]  # those that this run is about
+    limits: Limits
+    state_dir: Path
+    sources: Sources  # of secrets that manifests name
+    login_sources: Sources  # of credentials that the project file names
+    secret_env: tuple[str, ...] | None = None  # patterns of names; None = all
+    source: GitSource | FolderSource | None = None  # where the agent takes manifests from
+    warnings: tuple[str, ...] = ()
+    agent: Agent = field(default_factory=Agent)
+    listen: Listen = field(default_factory=Listen)
+    notify: Notify = field(default_factory=Notify)
+    ci: bool = False  # nobody watches: a CI job
+
+    @property
+    def redactor(self) -> Redactor:
+        """Knows every secret that was looked up in this run."""
+        return self.sources.redactor
+
+    def reachable(self) -> tuple[Target, ...]:
+        """Return the clusters of this run; raises InputError where there is none."""
+        if self.selected:
+            return self.selected
+        hint = f"write {PROJECT_FILE}, or set {project_file.URL}, {project_file.USER} and {project_file.PASSWORD}"
+        raise InputError([Problem("settings", 0, 0, "", "no cluster is configured", hint)])
+
+    def credentials(self, target: Target) -> tuple[str, Secret]:
+        """Return user name and password of *target*; raises SecretMissing."""
+        where = f"cluster {target.title}"
+        username = target.username
+        if not isinstance(username, str):
+            username = resolve(username, replace(self.login_sources, redactor=Redactor()), where=where).reveal()
+        return username, resolve(target.password, self.login_sources, where=where)
+
+    def reveal(self, reference: Mapping[str, Any], where: str) -> Secret:
+        """Return a secret that the project file names for itself, such as a token; raises SecretMissing."""
+        return resolve(reference, self.login_sources, where=where)
+
+
+def load(
+    project: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, Any] | None = None,
+    *,
+    redactor: Redactor | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Settings:
+    """Return the settings of a run; raises InputError with everything that is wrong with them.
+
+    Without *project*, `reconciler.yaml` is looked for in the current folder and those above it; without one, the
+    environment gives one cluster, or none. *flags*: clusters, urls, ca_cert, pin, insecure, state_dir.
+    """
+    flags = {name: value for name, value in (flags or {}).items() if value}
+    problems: list[Problem] = []
+    path = project or find_project(Path.cwd())
+    if path:
+        parsed = project_file.read(path, problems)
+    else:
+        urls = {project_file.URL: ",".join(flags["urls"])} if "urls" in flags else {}
+        parsed = project_file.from_environment({**environ, **urls}, problems)
+    if problems:
+        raise InputError(problems)
+    selected = _select(parsed.targets, tuple(flags.get("clusters", ())), problems)
+    selected = _reached(selected, flags, problems)
+    selected, warnings = _verified(selected, bool(flags.get("insecure")), problems)
+    if problems:
+        raise InputError(problems)
+    root = path.parent if path else Path()
+    files, env, logins = (
+        parsed.secret_files or root,
+        parsed.secret_env,
+        _logins(parsed) | own_names(parsed.listen, parsed.notify),
+    )
+    chosen = {target.name: target for target in selected}
+    redactor = redactor or Redactor()
+    return Settings(
+        root=root,
+        project=path,
+        targets=tuple(chosen.get(target.name, replace(target, insecure=False)) for target in parsed.targets),
+        selected=selected,
+        limits=parsed.limits,
+        state_dir=Path(flags.get("state_dir") or parsed.state or root / ".reconciler"),
+        sources=Sources(environ, files, env, logins, redactor=redactor, warn=warn),
+        login_sources=Sources(environ, None, relative_to=root, redactor=redactor, warn=warn),
+        secret_env=parsed.secret_env,
+        source=parsed.source,
+        warnings=warnings,
+        agent=parsed.agent,
+        listen=parsed.listen,
+        notify=parsed.notify,
+        ci=environ.get("CI", "").lower() in ("true", "1"),
+    )
+
+
+def find_project(start: Path) -> Path | None:
+    """Return the project file in *start* or the nearest folder above it, no further up than the git repository.
+
+    Above *start*, a file of another user is not taken: it would choose our clusters.
+    """
+    for folder in (start, *start.parents):
+        path = folder / PROJECT_FILE
+        if path.is_file() and (folder == start or path.stat().st_uid in (os.getuid(), 0)):
+            return Path(PROJECT_FILE) if folder == start == Path.cwd() else path
+        if (folder / ".git").exists():
+            break
+    return None
+
+
+def _logins(parsed: project_file.Parsed) -> frozenset[str]:
+    """Return the names of the variables that hold our own credentials: no manifest reads them unasked."""
+    given = [source for target in parsed.targets for source in (target.username, target.password)]
+    if isinstance(parsed.source, GitSource) and parsed.source.password:
+        given.append(parsed.source.password)
+    sources = [source["valueFrom"] for source in given if not isinstance(source, str)]
+    return frozenset(source["env"] for source in sources if "env" in source)
+
+
+def _select(targets: tuple[Target, ...], names: tuple[str, ...], problems: list[Problem]) -> tuple[Target, ...]:
+    """Return the targets that --cluster names; all of them where it is not given."""
+    known = {target.title: target for target in targets}
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(known) or 'none'}"
+            problems.append(Problem("--cluster", 0, 0, "", f'there is no cluster "{name}"', hint))
+    return tuple(target for target in targets if not names or target.title in names)
+
+
+def _reached(targets: tuple[Target, ...], flags: Mapping[str, Any], problems: list[Problem]) -> tuple[Target, ...]:
+    """Put the flags that say where the one cluster is, and whom to trust, over what is configured."""
+
+    def complain(flag: str) -> Complain:
+        return lambda message, hint: problems.append(Problem(flag, 0, 0, "", message, hint))
+
+    given = {flag: flags[name] for flag, name in _REACH.items() if name in flags}
+    if len(targets) != 1:
+        for flag in given:
+            complain(flag)(f"is for one cluster, and there are {len(targets)}", "add --cluster NAME")
+        return targets
+    target = targets[0]
+    if "--url" in given:
+        urls = [node_url(url, complain("--url")) for url in given["--url"]]
+        target = replace(target, urls=tuple(url for url in urls if url))
+    if "--ca-cert" in given:
+        target = replace(target, ca_cert=Path(given["--ca-cert"]), pin=None)
+    if "--pin" in given:
+        target = replace(target, pin=pin(given["--pin"], complain("--pin")))
+    return (target,)
+
+
+_REACH = {"--url": "urls", "--ca-cert": "ca_cert", "--pin": "pin"}
+
+
+def _verified(
+    targets: tuple[Target, ...], asked: bool, problems: list[Problem]
+) -> tuple[tuple[Target, ...], tuple[str, ...]]:
+    """Let certificates go unchecked only where configuration and flag both say so, and say it loudly."""
+    warnings = []
+    for target in targets:
+        if target.insecure and asked:
+            warnings.append(f"cluster {target.title}: certificates are NOT verified; others can read and change all")
+        elif target.insecure:
+            warnings.append(f"cluster {target.title}: certificates are verified; insecure takes effect with --insecure")
+        elif asked:
+            where = "insecure: true in the project file" if target.name else f"{project_file.INSECURE}=true"
+            message = f"is not agreed to by the configuration of cluster {target.title}"
+            problems.append(Problem("--insecure", 0, 0, "", message, f"set {where} as well"))
+    return tuple(replace(target, insecure=target.insecure and asked) for target in targets), tuple(warnings)
