@@ -31,10 +31,11 @@ from reconciler.errors import (
 )
 from reconciler.kinds.freeze import Frozen, frozen
 from reconciler.manifests import Manifests
-from reconciler.model import Address
-from reconciler.plan import Action, Options, Plan, check, cold, digest
+from reconciler.model import Address, Level
+from reconciler.plan import Action, Options, Plan, digest, frozen_changes
 from reconciler.plan.adoption import adopted
 from reconciler.plan.drift import Ahead
+from reconciler.render.reasons import note_text
 from reconciler.runtime import Outside
 from reconciler.session import Session
 
@@ -101,8 +102,8 @@ class _Pass:
 
     def make(self) -> Ended:
         """Do what the mode allows."""
-        reconcile.meet(self.session, self.office.doors.knock)
-        reconcile.settle(self.session)
+        reconcile.probe(self.session, self.office.doors.knock)
+        reconcile.recover(self.session)
         with self.step("plan"):
             look = self.look()
         self.tell(look)
@@ -127,7 +128,7 @@ class _Pass:
         if cold:
             return self.rest(look, Phase.FROZEN, cold, approved=approved)
         if not approved:
-            check(plan, look.options)
+            reconcile.check(plan, look.options)
             self.check_deletes(plan)
         return self.apply(look, approved=approved)
 
@@ -174,7 +175,9 @@ class _Pass:
             excluded |= no.keys()
             held += [f"{address._replace(cluster='')}: {one.why}" for address, one in sorted(no.items())]
             untils += [one.until for one in no.values() if one.until is not None]
-        held += [f"{n.address._replace(cluster='')}: {n.message}" for n in planned.plan.notes if n.level == "held"]
+        held += [
+            f"{n.address._replace(cluster='')}: {note_text(n)}" for n in planned.plan.notes if n.level is Level.HELD
+        ]
         mine = manifests._replace(resources=tuple(one for one in resources if one.address not in excluded))
         drift = self.since(whole)
         options = replace(options, excludes=patterns(excluded))
@@ -186,15 +189,15 @@ class _Pass:
         """Return the changes that their manifest, or another cluster that they write to, does not agree to now."""
         if self.conduct.mode == "observe":
             return {}
-        now, reach = self.office.now(), company.beyond(self.session.kinds, planned.plan, planned.live)
+        now, reach = self.office.now(), company.beyond(self.session.kinds, planned.plan, planned.observed.live)
         there = company.refused(self.job.target, self.job.neighbours, reach, now)
-        waiting = cold(planned.plan, now)
+        waiting = frozen_changes(planned.plan, now)
         return {**there, **{address: Held(f"{one}, by its manifest", one.until) for address, one in waiting.items()}}
 
     def note_places(self, planned: reconcile.Planned) -> None:
         """Note where what is declared here stands by now: the next pass has to ask there too."""
-        names = {*planned.owned, *(resource.address for resource in self.job.resources)}
-        there = company.standing(self.session.kinds, names, planned.live[self.name])
+        names = {*planned.observed.owned, *(resource.address for resource in self.job.resources)}
+        there = company.standing(self.session.kinds, names, planned.observed.live[self.name])
         self.beside = there.intersection(target.name for target in self.office.settings.selected) - {self.name}
 
     def since(self, planned: reconcile.Planned) -> tuple[DriftSince, ...]:
@@ -273,7 +276,7 @@ class _Pass:
         planned = look.planned
         if self.conduct.mode != "apply":
             return
-        new = adopted(self.session.kinds, look.mine.resources, planned.plan, planned.live, planned.owned)
+        new = adopted(self.session.kinds, look.mine.resources, planned.plan, planned.observed)
         if next(iter(new), None) is not None:
             with contextlib.suppress(company.Taken), self.writing([self.name]):  # it can wait
                 reconcile.adopt(self.session, look.mine, planned)
@@ -291,7 +294,7 @@ class _Pass:
             return self.carry_out(look)
         except Locked as busy:
             held = Held(str(busy), self.office.now() + _SOON)
-            reach = company.beyond(self.session.kinds, look.planned.plan, look.planned.live)
+            reach = company.beyond(self.session.kinds, look.planned.plan, look.planned.observed.live)
             if approved or not reach:
                 if not isinstance(busy, company.Taken):
                     raise
@@ -307,19 +310,23 @@ class _Pass:
     def carry_out(self, look: _Look) -> Ended:
         """Plan once more under the locks, and do it if it is the same."""
         before = look.planned
-        clusters = company.written(self.session.kinds, before.plan, before.live)
+        clusters = company.written(self.session.kinds, before.plan, before.observed.live)
         with self.writing({self.name, *clusters}):
             options = reconcile.same_ports(look.options, before.plan)
             now = reconcile.plan(self.session, look.everything, options)
             reconcile.still_true(before, now)
-            if company.written(self.session.kinds, now.plan, now.live) - clusters:
+            if company.written(self.session.kinds, now.plan, now.observed.live) - clusters:
                 raise PlanStale("something stands on more clusters than when the plan was made; nothing was written")
             board = self.office.board
             board.update_cluster(self.name, phase=Phase.APPLYING, progress=Progress(0, len(now.plan.changes)))
             reconcile.adopt(self.session, look.mine, now)
             with self.step("apply"):
                 report = reconcile.execute(
-                    self.session, now.plan, now.live, parallelism=self.office.parallelism, revision=self.job.revision
+                    self.session,
+                    now.plan,
+                    now.observed,
+                    parallelism=self.office.parallelism,
+                    revision=self.job.revision,
                 )
         self.offer(None)
         return self.conclude(look, now.plan, report)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.agent import backoff, lanes
 from reconciler.agent.orders import Ended, Job
 from reconciler.errors import Unauthorized, Unreachable, Untrusted, VersionUnsupported
-from reconciler.plan.read_set import wanted_elsewhere
+from reconciler.plan.read_set import other_clusters
 
 if TYPE_CHECKING:
     from reconciler.kinds import Kind
@@ -90,7 +90,7 @@ class Roster:
             by_cluster.setdefault(resource.address.cluster, []).append(resource)
         for name, one in self.clusters.items():
             one.resources = tuple(by_cluster.get(name, ()))
-            one.named = frozenset(wanted_elsewhere(self._kinds, one.resources)) - {name}
+            one.named = frozenset(other_clusters(self._kinds, one.resources)) - {name}
             one.elsewhere = frozenset(address for address in spanning if address.cluster != name)
             one.state = backoff.woken(one.state, now)
             one.again = one.running is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.api.hooks import Marks, hook_of
@@ -60,11 +60,11 @@ def endpoint(kind: Kind, verb: str, uid: Uid | None = None) -> tuple[str, str]:
     return method, kind.path if kind.singleton or uid is None else f"{kind.path}/{uid}"
 
 
-def list_path(kind: Kind, fields: frozenset[str] | None) -> str:
-    """Return the path and query that list *kind* with *fields* (None: all)."""
+def list_path(kind: Kind, fields: frozenset[str] | None, also: Iterable[str] = ()) -> str:
+    """Return the path and query that list *kind* with *fields* (None: all), and *also* these names of the API."""
     query = []
     if kind.narrows and fields is not None:
-        query.append("fields=" + ",".join(sorted(wire_names(kind, fields))))
+        query.append("fields=" + ",".join(sorted(wire_names(kind, fields).union(also))))
     if any(field.extended for name, field in kind.fields.items() if fields is None or name in fields):
         query.append("extended=true")
     return kind.path + ("?" + "&".join(query) if query else "")

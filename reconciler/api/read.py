@@ -6,7 +6,7 @@ is read there and put into the object, so that nobody else sees a difference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.api.codec import Uid, endpoint, list_path
@@ -16,8 +16,11 @@ from reconciler.errors import ReadIncomplete
 from reconciler.kinds import MISSING, SINGLETON, Kind
 
 
-def listing(kind: Kind, fields: frozenset[str] | None = frozenset()) -> Flow[list[Any]]:
-    """Return the wire objects of *kind*, each with its id; with what is needed for *fields* (None: all)."""
+def listing(kind: Kind, fields: frozenset[str] | None = frozenset(), also: Iterable[str] = ()) -> Flow[list[Any]]:
+    """Return the wire objects of *kind*, each with its id; with what is needed for *fields* (None: all).
+
+    *also* are further fields by the names of the API.
+    """
     hook = hook_of(kind)
     if hook.listing is not None:
         wires = yield from hook.listing(fields)
@@ -25,7 +28,7 @@ def listing(kind: Kind, fields: frozenset[str] | None = frozenset()) -> Flow[lis
         found = yield from _single(kind)
         wires = [] if found is None else [found]
     else:
-        answer: Answer = yield Call("GET", list_path(kind, fields), missing_ok=False, tolerant=True)
+        answer: Answer = yield Call("GET", list_path(kind, fields, also), missing_ok=False, tolerant=True)
         wires = _elements(kind, answer.body)
     for name, door in hook.doors.items():
         if name in kind.fields and door.read is not None and (fields is None or name in fields) and wires:

@@ -24,11 +24,10 @@ from reconciler.api.task import Task, is_busy, look
 from reconciler.api.write import put
 from reconciler.errors import Busy, ClusterError, Conflict, Forbidden, Rejected, SecretMissing, Unauthorized
 from reconciler.kinds import Kind, versions
-from reconciler.model import Address, LiveState, Note
+from reconciler.model import Address, Level, LiveState, Note, Reason
 from reconciler.plan import Action, Change, Plan
 from reconciler.plan.references import references
 
-OBJECTION = "objection"  # level of the notes
 LATER = "they refer to what this plan makes first"
 REPLACES = "they replace what is there"
 SECRET = "a secret that they send is not to be had here"  # noqa: S105 - no secret
@@ -123,7 +122,7 @@ def rehearse(
                 continue
             asked += 1
             if objection:
-                notes.append(Note(OBJECTION, change.address, f"the cluster would refuse this: {objection}"))
+                notes.append(Note(Level.OBJECTION, change.address, Reason.REJECTED, (objection,)))
     return Rehearsal(tuple(notes), asked, dict(sorted(unasked.items())))
 
 

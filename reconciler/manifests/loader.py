@@ -50,6 +50,7 @@ class Resource:
     suspended: bool = False  # left alone for now
     allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
     freeze: tuple[Window, ...] = ()  # when it must not be changed
+    source: tuple[str, int] = ("", 0)  # file and line on which it begins
 
 
 class Manifests(NamedTuple):
@@ -280,6 +281,7 @@ def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> 
         tuple(metadata.get("ignore", ())),
         metadata.get("labels", {}),
         draft.locate,
+        source=(draft.documents[0].file, draft.documents[0].line),
         suspended=metadata.get("suspend", False),
         allow=tuple(sorted(metadata.get("allow", ()))),
         freeze=tuple(window_of(one, lambda word, message: None) for one in metadata.get("freeze", ())),

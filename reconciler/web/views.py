@@ -18,6 +18,7 @@ from reconciler.ledger import Run
 from reconciler.plan import Action, Plan
 from reconciler.plan.drift import Ahead
 from reconciler.render.escape import shorten
+from reconciler.render.reasons import why
 from reconciler.render.text import counts, plan_text, summary
 from reconciler.render.values import field_at, quantity
 
@@ -270,7 +271,7 @@ def _field(entry: DriftSince, now: float) -> Field:
         declared=value(found.declared),
         ahead=found.ahead.value,
         direction=_DIRECTIONS[found.ahead],
-        why=shorten(found.why, 400),
+        why=shorten(why(found), 400),
         since=moment(entry.since, now) or Moment("", ""),
         who=shorten(entry.who, 200),
     )

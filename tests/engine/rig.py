@@ -19,13 +19,14 @@ from reconciler.ledger.secret_status import secret_statuses
 from reconciler.live import drive
 from reconciler.manifests import Resource
 from reconciler.model import Address, LiveObject, LiveState
-from reconciler.plan import Options, Plan, make_plan
+from reconciler.plan import Options, Plan
 from reconciler.secrets import Secret
 from reconciler.simulator.core import Entry
 from reconciler.simulator.testing import Caller
 from reconciler.telemetry import Event
 from reconciler.yaml12 import Place
 from tests.support.inprocess import World
+from tests.support.planning import make_plan
 
 KINDS = load_kinds()
 CANARY = "canary-5Yq8vTz2-password"

@@ -17,12 +17,12 @@ import pytest
 
 from reconciler.api.hooks.clusterbootstrap import place
 from reconciler.errors import InputError
-from reconciler.export import Told, manifests_of
+from reconciler.export import Exported, manifests_of
 from reconciler.export.yamltext import document
 from reconciler.kinds import Kind, kind_source
 from reconciler.kinds.vocabulary import API_VERSION
 from reconciler.manifests import Resource, load
-from reconciler.model import Address
+from reconciler.model import Address, Level
 from reconciler.plan import Action
 from reconciler.settings.target import Target
 from reconciler.simulator import pem
@@ -139,7 +139,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 def exported(rig: Rig, names: Sequence[str]) -> list[tuple[Kind, str]]:
-    states, told = rig.read(), Told()
+    states, told = rig.read(), Exported()
     return [
         (KINDS[name], manifests_of(KINDS[name], told.new(KINDS[name], states[HOME].objects[name]), cluster=HOME))
         for name in names
@@ -157,7 +157,7 @@ def test_the_export_of_everything_plans_to_nothing(full: Rig) -> None:
     resources = read_back(full, "---\n".join(text for _, text in pages if text))
     plan = full.plan(resources)
     assert [(str(change.address), [field.path for field in change.fields]) for change in plan.changes] == []
-    assert [str(note.address) for note in plan.notes if note.level == "held"] == []
+    assert [str(note.address) for note in plan.notes if note.level is Level.HELD] == []
 
 
 @every_kind

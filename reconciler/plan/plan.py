@@ -1,7 +1,4 @@
-"""What a plan is made of: values only. The planner makes them; the engine, the ledger and all renderers read them.
-
-Everything here is re-exported by `reconciler.plan`, which is where other modules take it from.
-"""
+"""What a plan consists of: values only. The planner makes them; apply, the ledger and all renderers read them."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from reconciler.diff import FieldChange
 from reconciler.kinds.freeze import Window
-from reconciler.model import Address, Note
+from reconciler.model import Address, Level, Note, Reason
 from reconciler.plan.impacts import CUTS_OFF, Impacted, count, missing_consent
 
 
@@ -63,36 +60,46 @@ class Options:
     excludes: tuple[str, ...] = ()
     limits: Limits = field(default_factory=UsualLimits)
     resend_secrets: frozenset[str] = frozenset()  # addresses whose secrets are sent although they seem unchanged
-    previous: frozenset[Address] = frozenset()  # declared by an earlier revision: ours, if `prune` finds no manifest
-    pinned_ports: Mapping[Address, int] = field(default_factory=dict)  # chosen earlier, for creates still under way
-    elsewhere: frozenset[Address] = frozenset()  # declared, and coordinated by clusters that take no part
-    absent: Mapping[str, str] = field(default_factory=dict)  # by cluster that takes no part: why
+    previous: frozenset[Address] = frozenset()  # declared by an earlier revision: owned, if `prune` finds no manifest
+    pinned_ports: Mapping[Address, int] = field(default_factory=dict)  # chosen by an earlier plan of the same run
+
+
+class Source(NamedTuple):
+    """Where a resource is declared."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One step of a plan."""
 
-    number: int  # 1, 2, … in the order of execution
     action: Action
     address: Address
-    fields: tuple[FieldChange, ...]  # what the user is shown
-    body: Mapping[str, Any]  # exactly what will be sent, in spec form: names for uids, valueFrom for secrets
+    number: int = 0  # 1, 2, … in the order of execution; 0 until the planner has ordered the changes
+    fields: tuple[FieldChange, ...] = ()  # what the user is shown
+    body: Mapping[str, Any] = field(default_factory=dict)  # what is sent, in spec form: names, valueFrom
     after: tuple[int, ...] = ()  # numbers of the changes that must be done first
     uid: int | str | None = None  # of the live object; None for a create, and for an update of what the plan creates
     rests_on: Mapping[str, Any] | None = None  # the live values (canonical, secrets left out) it was decided from
     fingerprint: str = ""  # of uid, created_time and rests_on
-    why: str = ""  # where the fields alone do not say: "owned and no longer declared", "type cannot be changed"
+    reason: Reason = Reason.NONE  # where the fields alone do not say it
+    details: tuple[str, ...] = ()  # of the reason
     renamed_from: str = ""  # the live name; the body has no name, the address has the new one
     created: str = ""  # the live object's created_time; with its uid, its identity
     consent: Consent = Consent.NOTHING
-    impacts: tuple[Impacted, ...] = ()  # what it does to traffic, data and our own access; the worst first
-    allowed: tuple[str, ...] = ()  # classes of impact that its manifest agrees to
+    impacts: tuple[Impacted, ...] = ()  # effects on traffic, data and the access of this tool; the worst first
+    allowed: tuple[str, ...] = ()  # classes of impact that its manifest consents to
     freeze: tuple[Window, ...] = ()  # when its manifest forbids it
+    source: Source | None = None  # where it is declared; no part of the digest
 
     @property
     def impact(self) -> str:
-        """The worst that it does: a class of `vocabulary.IMPACTS`."""
+        """The worst impact: a class of `vocabulary.IMPACTS`."""
         return self.impacts[0].impact if self.impacts else "none"
 
     @property
@@ -102,8 +109,38 @@ class Change:
 
     @property
     def unconsented(self) -> tuple[str, ...]:
-        """The classes that somebody must still agree to by name; what befalls a whole object is about `consent`."""
+        """The classes of impact that still need consent by name; destroying a whole object is about `consent`."""
         return missing_consent((one for one in self.impacts if one.field), self.allowed)
+
+    @property
+    def creates(self) -> bool:
+        """Whether a new object comes into being."""
+        return self.action in (Action.CREATE, Action.REPLACE)
+
+    @property
+    def introduces(self) -> bool:
+        """Whether the name of *address* leads to its object only once this is done."""
+        return self.creates or bool(self.renamed_from)
+
+    @property
+    def writes(self) -> bool:
+        """Whether a body is sent."""
+        return self.creates or self.action is Action.UPDATE
+
+    @property
+    def is_second_step(self) -> bool:
+        """Whether it sets the fields of an object that the same plan creates before."""
+        return self.action is Action.UPDATE and self.uid is None
+
+    @property
+    def identity(self) -> tuple[str, str, int | str | None]:
+        """What distinguishes the live object from all others; its name does not."""
+        return self.address.cluster, self.address.kind, self.uid
+
+    @property
+    def live_address(self) -> Address:
+        """The address with the name that the object has now."""
+        return self.address._replace(name=self.renamed_from) if self.renamed_from else self.address
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +149,16 @@ class Plan:
 
     changes: tuple[Change, ...]
     notes: tuple[Note, ...] = ()
-    unchanged: int = 0  # declared objects that are already right
+    unchanged: int = 0  # declared objects that are as declared
     clusters: tuple[str, ...] = ()
     present: Mapping[str, int] = field(default_factory=dict)  # by cluster: declared objects that exist there
 
     @property
     def held(self) -> int:
-        """How many objects are left alone, and so may not be as declared."""
-        return len({note.address for note in self.notes if note.level == "held"})
+        """How many objects are not changed in this run, and so may not be as declared."""
+        return len({note.address for note in self.notes if note.level is Level.HELD})
 
     @property
     def impact(self) -> dict[str, int]:
-        """How many changes do what, by class, the worst first; a change that does two things counts in both."""
+        """How many changes have each class of impact, the worst first; a change with two counts in both."""
         return count(change.impacts for change in self.changes)
