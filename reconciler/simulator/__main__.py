@@ -17,12 +17,12 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from .core import Core
-from .data import table
-from .server import Server
-from .settings import SWITCHES, Settings, Switch
-from .tls import HOSTS, files_in
-from .world import World
+from reconciler.simulator.core import Core
+from reconciler.simulator.data.tables import table
+from reconciler.simulator.http.server import Server
+from reconciler.simulator.http.tls import HOSTS, files_in
+from reconciler.simulator.settings import SWITCHES, Settings, Switch
+from reconciler.simulator.state.model import World
 
 
 def _switch_lines(name: str, switch: Switch) -> Iterator[str]:

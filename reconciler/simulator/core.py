@@ -13,17 +13,20 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from . import auth, cluster, documented, placement, snapshots
-from .faults import NOT_MEMBER, Faults, Rule, instead, spoiled
-from .history import History
-from .incidents import befall
-from .messages import ApiError, Json, Request, Response, answer, encode
-from .registry import Endpoint, at_least, mixed, routes
-from .safejson import parse
-from .settings import Settings
-from .state import State
-from .timeline import Clock
-from .world import Machine, World
+from reconciler.simulator.access import authentication
+from reconciler.simulator.api import responses
+from reconciler.simulator.api.json_body import parse
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer, encode
+from reconciler.simulator.api.routes import Endpoint, at_least, mixed, routes
+from reconciler.simulator.cluster import initial
+from reconciler.simulator.faults.incidents import apply_incident
+from reconciler.simulator.faults.rules import NOT_MEMBER, Faults, Rule, instead, spoiled
+from reconciler.simulator.nodes import placement
+from reconciler.simulator.settings import Settings
+from reconciler.simulator.state import snapshots
+from reconciler.simulator.state.clock import Clock
+from reconciler.simulator.state.history import History
+from reconciler.simulator.state.model import Machine, State, World
 
 
 class Entry(NamedTuple):
@@ -60,13 +63,14 @@ class Core:
         world: World | None = None,
     ) -> None:
         self.settings = settings or Settings()
+        self._routes = routes(self.settings.server_version)
         self.world = world or World(clock)
         self.site = self.world.site(self.settings)
         self.state = self.here = State(self.settings, seed=seed, timeline=self.world.time)
         self.state.site = self.site
         if self.settings.nodes:
-            cluster.found(self.state)
-            snapshots.operator(self.state)
+            initial.found(self.state)
+            snapshots.ensure_operator(self.state)
         if snapshot:
             snapshots.load(self.state, snapshot)
         members = sorted(self.state.nodes)
@@ -83,7 +87,6 @@ class Core:
         self._late: list[tuple[int, Request]] = []
         self.history = History()
         self._past: State | None = None  # what the call that is being handled reads, in place of `state`
-        self._routes = routes(self.settings.server_version)
 
     # The one way in
 
@@ -108,14 +111,14 @@ class Core:
                 self.history.keep(self.state)
             index = self.calls
             rule = self.faults.on(request, index)
-            befall(self, rule, request, index, "before")
+            apply_incident(self, rule, request, index, "before")
             here = self.here = self._home(request.node)
             before = here.effects
             here.caller = None
             response = self._with_fault(request, rule, index)
             effect = here.effects != before
             self.note(request, response, index, (effect, rule.action if rule else ""))
-            befall(self, rule, request, index, "after")
+            apply_incident(self, rule, request, index, "after")
             return response
 
     def note(self, request: Request, response: Response, index: int, what: tuple[bool, str]) -> None:
@@ -151,7 +154,7 @@ class Core:
         endpoint = operations.get(request.method)
         if endpoint is None or code not in endpoint.row["codes"] or status < 400:
             return False
-        return code in documented.answers(endpoint.row).get(status, ())
+        return code in responses.answers(endpoint.row).get(status, ())
 
     def _land(self) -> None:
         """Let the effects of late calls come that are due now."""
@@ -171,7 +174,7 @@ class Core:
         if self.settings.strict:
             operations, _ = self._routes.find(request.path, self.settings)
             if request.method in operations:
-                documented.check(operations[request.method], response)
+                responses.check(operations[request.method], response)
         return response
 
     def _home(self, node: int) -> State:
@@ -207,11 +210,15 @@ class Core:
     def _login(self, request: Request, endpoint: Endpoint | None, values: list[str]) -> None:
         """Find out who calls, and refuse what the caller may not do; people may read and edit themselves."""
         here = self.here
-        if endpoint is not None and auth.is_open(here, endpoint.row) and "authorization" not in request.headers:
+        if (
+            endpoint is not None
+            and authentication.is_open(here, endpoint.row)
+            and "authorization" not in request.headers
+        ):
             return
-        user = here.caller = auth.login(here, request)
+        user = here.caller = authentication.login(here, request)
         own = endpoint is not None and endpoint.path == "/v1/users/{uid}" and values == [str(user.fields["uid"])]
-        auth.permit(here, user, endpoint.permission if endpoint else None, own and request.method != "DELETE")
+        authentication.permit(here, user, endpoint.permission if endpoint else None, own and request.method != "DELETE")
 
     def _reached(self, machine: Machine, request: Request, endpoint: Endpoint | None) -> None:
         """Refuse what a machine without the others, or a cluster without a majority, cannot do."""

@@ -27,14 +27,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .core import Core, Entry
-from .faults import Faults
-from .messages import Json, Request, Response, encode
-from .server import Server
-from .settings import Settings
-from .timeline import Clock
-from .tls import HOSTS, make
-from .world import World
+from reconciler.simulator.api.messages import Json, Request, Response, encode
+from reconciler.simulator.core import Core, Entry
+from reconciler.simulator.faults.rules import Faults
+from reconciler.simulator.http.server import Server
+from reconciler.simulator.http.tls import HOSTS, make
+from reconciler.simulator.settings import Settings
+from reconciler.simulator.state.clock import Clock
+from reconciler.simulator.state.model import World
 
 TEST_SCALE = 100.0  # two seconds of the real thing take 20 ms
 

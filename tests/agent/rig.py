@@ -22,8 +22,8 @@ from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
 from reconciler.settings import Settings
 from reconciler.simulator.core import Entry
+from reconciler.simulator.state.model import World as Around
 from reconciler.simulator.testing import Caller, VirtualClock
-from reconciler.simulator.world import World as Around
 from reconciler.source import Rejection, Revision
 from reconciler.telemetry import Event
 from tests.support.inprocess import InProcess, World

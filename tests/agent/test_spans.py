@@ -13,7 +13,7 @@ import pytest
 from reconciler.agent.company import Doors, Taken, Writers
 from reconciler.agent.status import Phase
 from reconciler.errors import Locked, Unauthorized
-from reconciler.simulator import links
+from reconciler.simulator.databases import links
 from tests.agent.rig import PASSWORD, Fleet
 
 HEAD = "apiVersion: reconciler/v1\n"

@@ -18,11 +18,11 @@ from reconciler.normalize import canonical
 from reconciler.plan import LiveState, Options, Plan, make_plan
 from reconciler.report import Report
 from reconciler.secrets import Secret
-from reconciler.simulator import links
 from reconciler.simulator.core import Core, Entry
+from reconciler.simulator.databases import links
 from reconciler.simulator.settings import Settings
+from reconciler.simulator.state.model import World
 from reconciler.simulator.testing import Caller, VirtualClock
-from reconciler.simulator.world import World
 from reconciler.strictyaml import Place
 from reconciler.unread import secret_statuses
 from tests.support.inprocess import InProcess, Plain, Where

@@ -14,7 +14,7 @@ from reconciler.errors import InputError
 from reconciler.inlining import inlined
 from reconciler.manifests import Resource
 from reconciler.plan import Action
-from reconciler.simulator import pem
+from reconciler.simulator.cluster import pem
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 
 

@@ -21,7 +21,7 @@ from reconciler.notify.herald import Herald, Mailbox
 from reconciler.notify.words import Letter
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Notify, Recipient
-from reconciler.simulator.tls import Files, make
+from reconciler.simulator.http.tls import Files, make
 from reconciler.telemetry import Event
 from tests.web.fake_status import NOW, OLDER, REVISION, board, fleet, refused
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.simulator import licenses
+from reconciler.simulator.cluster import licenses
 from tests.simulator.makings import (
     AUDIT,
     CREATE,

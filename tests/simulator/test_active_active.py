@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.simulator import links
+from reconciler.simulator.api.messages import encode
 from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.messages import encode
+from reconciler.simulator.databases import links
+from reconciler.simulator.state.model import World
 from reconciler.simulator.testing import Caller, VirtualClock, running
-from reconciler.simulator.world import World
 
 NAMES = ("a.example.com", "b.example.com", "c.example.com")
 

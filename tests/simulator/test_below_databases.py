@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.series import INTERVALS
+from reconciler.simulator.monitoring.series import INTERVALS
 from reconciler.simulator.testing import Caller, VirtualClock
 
 

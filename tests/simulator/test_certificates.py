@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reconciler.simulator import licenses, pem
+from reconciler.simulator.cluster import licenses, pem
 from reconciler.simulator.core import Core, Settings
 from reconciler.simulator.testing import Caller, VirtualClock, running
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from reconciler.simulator.api.routes import HANDLERS, VERSIONS, Endpoint, open_, routes
 from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.data import table
-from reconciler.simulator.registry import HANDLERS, VERSIONS, Endpoint, open_, routes
+from reconciler.simulator.data.tables import table
 from reconciler.simulator.settings import SWITCHES
 from reconciler.simulator.testing import Caller, VirtualClock, databases
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from reconciler.simulator.api.fields import VERSIONS
+from reconciler.simulator.api.routes import HANDLERS, Endpoint, open_, routes
 from reconciler.simulator.core import Settings
-from reconciler.simulator.registry import HANDLERS, Endpoint, open_, routes
-from reconciler.simulator.shapes import VERSIONS
 from tests.simulator.attempts import SPECIAL
 from tests.simulator.worlds import general, run
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator import pem
+from reconciler.simulator.cluster import pem
 from reconciler.simulator.core import Core, Settings
 from reconciler.simulator.testing import Caller, VirtualClock
 

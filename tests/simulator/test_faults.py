@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from reconciler.simulator.core import Core, Settings
-from reconciler.simulator.faults import ACTIONS
-from reconciler.simulator.incidents import INCIDENTS
+from reconciler.simulator.faults.incidents import INCIDENTS
+from reconciler.simulator.faults.rules import ACTIONS
 from reconciler.simulator.testing import Caller, VirtualClock, running
 
 ROLE = {"name": "app", "management": "none"}

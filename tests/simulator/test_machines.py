@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.simulator.api.messages import Response, encode
 from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.messages import Response, encode
 from reconciler.simulator.testing import Caller, VirtualClock
 
 

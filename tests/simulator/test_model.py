@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
+from reconciler.simulator.api.messages import Response
 from reconciler.simulator.core import Core, Settings
-from reconciler.simulator.messages import Response
 from reconciler.simulator.testing import Caller, VirtualClock
 
 NAMES = st.sampled_from(["alpha", "beta", "gamma", "delta"])

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.simulator.api.messages import Response
 from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.messages import Response
 from reconciler.simulator.testing import Caller, VirtualClock
 
 OWN = {

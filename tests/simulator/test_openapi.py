@@ -15,10 +15,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from reconciler.simulator import openapi
+from reconciler.simulator.api import openapi
+from reconciler.simulator.api.fields import VERSIONS
+from reconciler.simulator.api.messages import Response
 from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.messages import Response
-from reconciler.simulator.shapes import VERSIONS
 from reconciler.simulator.testing import Caller, VirtualClock
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from reconciler.simulator.api.routes import VERSIONS
+from reconciler.simulator.cluster.settings import SINGLES
 from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.registry import VERSIONS
-from reconciler.simulator.singles import PATHS
 from reconciler.simulator.testing import Caller, VirtualClock, basic
 
 AUDIT = {"audit_address": "192.0.2.40", "audit_port": 12345, "audit_protocol": "TCP"}
@@ -48,7 +48,7 @@ def test_a_put_changes_what_it_names_and_nothing_else(path: str, body: dict[str,
     }
 
 
-@pytest.mark.parametrize("path", sorted(set(PATHS.values()) - {"/v1/cluster/certificates"}))
+@pytest.mark.parametrize("path", sorted(single.path for single in SINGLES if single.kind != "cluster"))
 def test_an_unknown_field_and_a_list_are_refused(path: str) -> None:
     caller = cluster()
     assert refused(caller, path, {"no_such_field": 1}) == (400, "invalid_schema")

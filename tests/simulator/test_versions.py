@@ -7,9 +7,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from reconciler.simulator.api.routes import VERSIONS, routes
 from reconciler.simulator.core import Core, Settings
-from reconciler.simulator.data import table
-from reconciler.simulator.registry import VERSIONS, routes
+from reconciler.simulator.data.tables import table
 from reconciler.simulator.testing import Caller, VirtualClock
 
 NEW = {"name": "a", "memory_size": 1 << 20}

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from reconciler.simulator.api.messages import Response, encode
+from reconciler.simulator.api.routes import Endpoint
 from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.messages import Response, encode
-from reconciler.simulator.registry import Endpoint
 from reconciler.simulator.testing import Caller, VirtualClock, basic
 
 GIB = 1 << 30

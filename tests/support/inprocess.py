@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 
 from reconciler.client import Client
+from reconciler.simulator.api.messages import Request, Response
 from reconciler.simulator.core import Core, Entry
-from reconciler.simulator.faults import Faults
-from reconciler.simulator.messages import Request, Response
+from reconciler.simulator.faults.rules import Faults
 from reconciler.simulator.settings import Settings
+from reconciler.simulator.state.model import World as Around
 from reconciler.simulator.testing import VirtualClock
-from reconciler.simulator.world import World as Around
 from reconciler.telemetry import Event
 
 PIECES = 20  # in how many pieces a dripping answer comes

@@ -1,0 +1,152 @@
+"""What a person does about the own login: tokens, passwords, permissions. Who may call at all is `auth`'s business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.simulator.access import authentication
+from reconciler.simulator.access.collections import ACLS
+from reconciler.simulator.access.rules import check_complexity
+from reconciler.simulator.api.fields import accept, bad, how
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.data.tables import table
+from reconciler.simulator.resources.collections import create
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record, digest
+
+
+def _caller(state: State) -> Record:
+    if state.caller is None:
+        raise ApiError(401, "invalid_credentials", "credentials are needed")
+    return state.caller
+
+
+@serves("POST /v1/users/authorize")
+def authorize(state: State, request: Request, body: Json) -> Response:
+    """Give a token to whoever the Authorization header names; before 7.8 the body does."""
+    body = {} if body is None else body
+    ttl = accept("jwt_authorize", body, how(state.settings)).get("ttl", authentication.TOKEN_SECONDS)
+    user = state.caller
+    if user is None:
+        user = authentication.by_password(state, str(body.get("username", "")), str(body.get("password", "")))
+    return answer({"access_token": authentication.new_token(state, user, ttl)})
+
+
+@serves("POST /v1/users/refresh_jwt")
+def refresh(state: State, request: Request, body: Json) -> Response:
+    """Give a fresh token for one that is still good."""
+    if not authentication.is_token(request):
+        raise ApiError(401, "invalid_credentials", "a token is needed")
+    sent = {} if body is None else accept("jwt_authorize", body, how(state.settings))
+    return answer(
+        {"access_token": authentication.new_token(state, _caller(state), sent.get("ttl", authentication.TOKEN_SECONDS))}
+    )
+
+
+def _whose(state: State, sent: Mapping[str, Json]) -> Record:
+    """Return the user that *sent* names, the caller where it names none; only admins may name others."""
+    caller, name = _caller(state), sent.get("username")
+    if name is None:
+        return caller
+    user = authentication.account(state, name)
+    if user is not caller:
+        roles = [state.roles[uid].fields["management"] for uid in caller.fields["role_uids"] if uid in state.roles]
+        if "admin" not in roles:
+            raise ApiError(403, "unauthorized_action", "only admins change the passwords of others")
+    if user is None:
+        raise ApiError(404, "user_not_exist", f"no user {name}")
+    return user
+
+
+def _new_password(state: State, sent: Mapping[str, Json], user: Record) -> str:
+    password = sent.get("new_password")
+    if not isinstance(password, str) or not password:
+        raise bad("new_password", "missing")
+    check_complexity(state, password, user)
+    return digest(password)
+
+
+def _stored(state: State, user: Record, passwords: list[str]) -> Response:
+    user.hidden["password"], user.hidden["more"] = passwords[0], passwords[1:]
+    user.hidden.pop("locked_until", None)
+    user.hidden["failures"] = []
+    user.set(password_issue_date=state.stamp(), status="active")
+    state.changed(state.users)
+    return answer(None)
+
+
+def _held(user: Record) -> list[str]:
+    return [one for one in (user.hidden.get("password"), *user.hidden.get("more", ())) if one]
+
+
+@serves("PUT /v1/users/password")
+def replace(state: State, request: Request, body: Json) -> Response:
+    """Leave a user with the new password only."""
+    sent = accept("user_password_request", body, how(state.settings))
+    user = _whose(state, sent)
+    password = _new_password(state, sent, user)
+    if _held(user) == [password] and state.settings.on("same_password", "refuse"):
+        raise ApiError(400, "new_password_same_as_current", "the password is in use already")
+    return _stored(state, user, [password])
+
+
+@serves("POST /v1/users/password")
+def add(state: State, request: Request, body: Json) -> Response:
+    """Give a user one more password."""
+    sent = accept("user_password_request", body, how(state.settings))
+    user = _whose(state, sent)
+    password = _new_password(state, sent, user)
+    if password in _held(user):
+        raise ApiError(400, "new_password_same_as_current", "the password is in use already")
+    return _stored(state, user, [*_held(user), password])
+
+
+@serves("DELETE /v1/users/password")
+def delete(state: State, request: Request, body: Json) -> Response:
+    """Take one password away from a user; the last one stays."""
+    sent = accept("user_password_request", body, how(state.settings))
+    user, old = _whose(state, sent), sent.get("old_password")
+    if not isinstance(old, str):
+        raise bad("old_password", "missing")
+    held = _held(user)
+    if digest(old) not in held:
+        raise ApiError(400, "invalid_param", "that is no password of the user")
+    if len(held) == 1:
+        raise ApiError(400, "cannot_delete_last_password", "one password must remain")
+    return _stored(state, user, [one for one in held if one != digest(old)])
+
+
+def _permissions(management: str) -> Json:
+    own = [name for name, roles in table("permissions").items() if management in roles]
+    return {"api_permissions": sorted(own), "ui_permissions": []}
+
+
+_MANAGEMENT = ("admin", "cluster_member", "cluster_viewer", "db_member", "db_viewer", "none", "user_manager")
+
+
+@serves("GET /v1/users/permissions")
+def permissions(state: State, request: Request) -> Response:
+    """Show what each management role may do."""
+    return answer({name: _permissions(name) for name in _MANAGEMENT})
+
+
+@serves("GET /v1/users/permissions/{role}")
+def permissions_of(state: State, request: Request, role: str) -> Response:
+    """Show what one management role may do."""
+    if role not in _MANAGEMENT:
+        raise ApiError(404, "role_not_exist", f"no role {role}")
+    return answer(_permissions(role))
+
+
+@serves("GET /v1/users/role")
+def own_role(state: State, request: Request) -> Response:
+    """Show the management role of the caller."""
+    roles = [state.roles[uid] for uid in _caller(state).fields["role_uids"] if uid in state.roles]
+    return answer({"role": roles[0].fields["management"] if roles else "none"})
+
+
+@serves("POST /v1/redis_acls/validate")
+def validate_acl(state: State, request: Request, body: Json) -> Response:
+    """Say whether an ACL could be created, by answering as its creation would."""
+    return create(ACLS, state, request._replace(query={"dry_run": "true"}), body)

@@ -1,0 +1,145 @@
+"""What users, roles, ACLs and LDAP mappings must satisfy. Each check gets what was sent and the record that there was.
+
+A check raises `ApiError`, or puts into *sent* what the server makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.simulator.access.authentication import permit
+from reconciler.simulator.api.fields import accept, how
+from reconciler.simulator.api.messages import ApiError, Json
+from reconciler.simulator.resources.collections import Collection, Fields
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record, Table, digest
+
+
+def _unique(table: Table, field: str, value: Json, record: Record | None, refusal: ApiError) -> None:
+    other = table.named(field, value) if value else None
+    if other is not None and other is not record:
+        raise refusal
+
+
+def check_role(state: State, sent: dict[str, Json], record: Record | None) -> None:
+    """Check a role: what a PUT without resources means, and that an admin role remains."""
+    if record is None:
+        return
+    if "resources" not in sent and "resources" in record.fields and state.settings.on("role_put_resources", "clears"):
+        sent["resources"] = []
+    if record.fields["management"] == "admin" and sent.get("management", "admin") != "admin":
+        others = {
+            uid for uid, role in state.roles.items() if role is not record and role.fields["management"] == "admin"
+        }
+        if not any(others & set(user.fields.get("role_uids", ())) for user in state.users.alive().values()):
+            raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
+
+
+def check_acl(state: State, sent: dict[str, Json], record: Record | None) -> None:
+    """Check an ACL: its rules."""
+    if "acl" in sent and not _plausible(sent["acl"]):
+        raise ApiError(400, "invalid_param", "acl is no list of ACL rules")
+
+
+def _plausible(acl: str) -> bool:
+    """Say whether each word could be an ACL rule; braces of selectors may hold blanks."""
+    starts = ("+", "-", "~", "%", "&", "(", "allkeys", "resetkeys", "allchannels", "resetchannels", "allcommands")
+    words = acl.replace("(", " ( ").replace(")", " ").split()
+    return bool(words) and all(word.startswith((*starts, "nocommands", "reset", "clearselectors")) for word in words)
+
+
+def admins(state: State) -> list[int]:
+    """Return the uids of the users that are admins."""
+    admin = {uid for uid, role in state.roles.items() if role.fields["management"] == "admin"}
+    return [uid for uid, user in state.users.alive().items() if admin & set(user.fields.get("role_uids", ()))]
+
+
+def check_user(state: State, sent: dict[str, Json], record: Record | None) -> None:
+    """Check a user: address, roles, password, and that an admin remains."""
+    if "email" in sent:
+        status = 409 if record is None else int(state.settings.switches["user_put_email_status"])
+        refusal = ApiError(status, "email_already_exists", "the e-mail address is taken")
+        _unique(state.users, "email", sent["email"], record, refusal)
+    if "role" in sent and "role_uids" not in sent:
+        sent["role_uids"] = role_uids(state, sent["role"])
+    sent.pop("role", None)
+    if not set(sent.get("role_uids", ())) <= set(state.roles.alive()):
+        raise ApiError(400, "invalid_param", "role_uids has a role that does not exist")
+    _check_password(state, sent, record)
+    if record is not None and "role_uids" in sent and admins(state) == [record.fields["uid"]]:
+        kept = any(state.roles[uid].fields["management"] == "admin" for uid in sent["role_uids"])
+        if not kept:
+            raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
+
+
+def _check_password(state: State, sent: Mapping[str, Json], record: Record | None) -> None:
+    if record is None and sent.get("auth_method", "regular") == "regular" and not sent.get("password"):
+        raise ApiError(400, "missing_field", "password is needed")
+    if "password" not in sent:
+        return
+    password = sent["password"]
+    check_complexity(state, password, record, sent.get("email", ""))
+    same = record is not None and record.hidden.get("password") == digest(password)
+    if same and state.settings.on("same_password", "refuse"):
+        raise ApiError(400, "new_password_same_as_current", "the password is in use already")
+
+
+_CLASSES = (str.islower, str.isupper, str.isdigit, lambda letter: not letter.isalnum())
+
+
+def check_complexity(state: State, password: str, user: Record | None, email: str = "") -> None:
+    """Raise 400 for a *password* that the rules of the cluster find too simple; they are off unless switched on."""
+    cluster = state.cluster.fields
+    if not cluster.get("password_complexity"):
+        return
+    email = (email or (user.fields.get("email", "") if user else "")).lower()
+    long = len(password) >= cluster.get("password_min_length", 8)
+    mixed = all(any(map(test, password)) for test in _CLASSES)
+    repeats = any(letter * 4 in password for letter in password)
+    if not long or not mixed or repeats or (email and password.lower() in (email, email[::-1])):
+        raise ApiError(400, "password_not_complex", "the password is too simple")
+
+
+def check_mapping(state: State, sent: dict[str, Json], record: Record | None) -> None:
+    """Check an LDAP mapping: its roles."""
+    if not set(sent.get("role_uids", ())) <= set(state.roles.alive()):
+        raise ApiError(400, "invalid_role_uids_param", "role_uids has a role that does not exist")
+
+
+_OWN_FIELDS = frozenset({"name", "email", "password", "email_alerts", "bdbs_email_alerts", "cluster_email_alerts"})
+
+
+def parse_user(collection: Collection, state: State, body: Json, record: Record | None) -> Fields:
+    """Return what *body* sets of a user. `role` may replace `role_uids`; callers may change a part of themselves."""
+    sent = accept(collection.kind, body, how(state.settings))
+    if record is None and "role" in sent and not sent.get("role_uids"):
+        sent["role_uids"] = role_uids(state, sent["role"])
+    if record is not None and state.caller is record and not set(sent) - {"uid"} <= _OWN_FIELDS:
+        permit(state, record, "update_user")
+    return sent
+
+
+def role_uids(state: State, management: str) -> list[int]:
+    """Return the uid of the first role with a management role, as a list."""
+    return [uid for uid, role in state.roles.items() if role.fields["management"] == management][:1]
+
+
+def store_user(state: State, record: Record, sent: Fields) -> None:
+    """Put *sent* into *record*; a password goes where no read finds it."""
+    if "password" in sent:
+        record.hidden["password"] = digest(sent["password"])
+        record.hidden.pop("more", None)
+        record.hidden.pop("locked_until", None)
+        record.hidden["failures"] = []
+        sent = {**sent, "password_issue_date": state.stamp(), "status": "active"}
+    record.set(**{name: value for name, value in sent.items() if name not in ("password", "password_hash_method")})
+
+
+def guard_user(state: State, record: Record, verb: str) -> None:
+    """Refuse to delete the last admin, and the account in use."""
+    if verb != "delete":
+        return
+    if admins(state) == [record.fields["uid"]]:
+        raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
+    if state.caller is record and state.settings.on("delete_self", "refuse"):
+        raise ApiError(406, "not_acceptable", "the account in use cannot be deleted")

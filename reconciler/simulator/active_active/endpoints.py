@@ -1,0 +1,331 @@
+"""Active-Active databases: every write is a task, which reaches all clusters that take part, or fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from reconciler.simulator.active_active import config, tasks
+from reconciler.simulator.active_active.changes import (
+    Resets,
+    Whole,
+    added,
+    check_clusters,
+    check_settings,
+    instance,
+    patched,
+    read,
+    touched,
+)
+from reconciler.simulator.active_active.tasks import Job, Trouble
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer, is_dry_run
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.databases import lifecycle
+from reconciler.simulator.databases.upgrade import target, values
+from reconciler.simulator.resources.lookup import named, taken
+from reconciler.simulator.state.model import State, reachable
+from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.snapshots import add_section
+
+_GUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+_SECONDS = {"create": 8.0, "update": 5.0, "delete": 5.0, "flush": 3.0, "purge": 3.0, "upgrade": 6.0}
+
+
+def _found(state: State, guid: str) -> Record:
+    if guid not in state.crdbs:
+        raise ApiError(404, "not_found", "no such Active-Active database")
+    return state.crdbs[guid]
+
+
+def _task(
+    state: State, request: Request, operation: str, whole: Mapping[str, Any], work: Callable[[], None]
+) -> Response:
+    names = [str(instance["cluster"]["name"]) for instance in whole["instances"]]
+    job = Job(operation, whole["guid"], names, _SECONDS[operation], work)
+    return answer(tasks.queued(tasks.begin(state, request, job)))
+
+
+# Reading
+
+
+@serves("GET /v1/crdbs")
+def list_all(state: State, request: Request) -> Response:
+    """List the Active-Active databases that this cluster takes part in."""
+    return answer([config.shown(state, record) for record in state.crdbs.values()])
+
+
+@serves("GET /v1/crdbs/{crdb_guid}")
+def get(state: State, request: Request, guid: str) -> Response:
+    """Show one."""
+    record = _found(state, guid)
+    _wanted(record, request)
+    return answer(config.shown(state, record))
+
+
+def _wanted(record: Record, request: Request) -> list[Mapping[str, Any]]:
+    """Return the instances that the query asks for, or raise 404."""
+    text, instances = request.query.get("instance_id"), config.config(record)["instances"]
+    found = [item for item in instances if text in (None, str(item["id"]))]
+    if not found:
+        raise ApiError(404, "not_found", "no such instance")
+    return found
+
+
+@serves("GET /v1/crdbs/{crdb_guid}/health_report")
+def health(state: State, request: Request, guid: str) -> Response:
+    """Show how each instance sees the others."""
+    return answer([_report(state, guid, instance) for instance in _wanted(_found(state, guid), request)])
+
+
+def _report(state: State, guid: str, instance: Mapping[str, Any]) -> Json:
+    there = state.site.world.cluster(str(instance["cluster"]["url"]))
+    about = {"cluster_name": instance["cluster"]["name"], "name": config.config(state.crdbs[guid])["name"]}
+    if there is None or not reachable(state, there) or guid not in there.crdbs:
+        return {**about, "connection_error": "cannot connect to the cluster"}
+    record = there.crdbs[guid]
+    whole, version, own = config.config(record), record.hidden["version"], config.local(there, guid)
+    names = ("causal_consistency", "encryption", "featureset_version", "name", "protocol_version")
+    instances = [
+        {
+            "cluster": {"name": item["cluster"]["name"], "url": item["cluster"]["url"]},
+            "db_uid": str(own.fields["uid"]) if own is not None and item["id"] == instance["id"] else "",
+            "id": item["id"],
+        }
+        for item in whole["instances"]
+    ]
+    status = {"instances": instances, "status": record.hidden["status"], "version": version}
+    uid = own.fields["uid"] if own is not None else 0
+    return {
+        **about,
+        "active_config_version": version,
+        "configurations": [{**{name: whole[name] for name in names}, **status}],
+        "connections": [_connection(there, uid, item) for item in whole["instances"] if item["id"] != instance["id"]],
+    }
+
+
+def _connection(there: State, uid: int, other: Mapping[str, Any]) -> Json:
+    peer = there.site.world.cluster(str(other["cluster"]["url"]))
+    up = peer is not None and reachable(there, peer)
+    link = {"link_uid": f"{uid}:{other['id']}", "status": "up" if up else "down"}
+    return {"name": other["cluster"]["name"], "replication_links": [link], "status": "ok" if up else "error"}
+
+
+# Writing
+
+
+@serves("POST /v1/crdbs")
+def create(state: State, request: Request, body: Json) -> Response:
+    """Create an Active-Active database with an instance in each cluster that is named."""
+    sent = taken(state, "crdb", body)
+    for name in ("name", "default_db_config", "instances"):
+        if name not in sent:
+            raise ApiError(400, "missing_field", f"{name} is needed")
+    if "memory_size" not in sent["default_db_config"]:
+        raise ApiError(400, "missing_field", "default_db_config.memory_size is needed")
+    check_clusters(sent["instances"])
+    check_settings(sent["default_db_config"])
+    if any(config.config(record)["name"] == sent["name"] for record in state.crdbs.values()):
+        raise ApiError(406, "not_acceptable", "the name is taken")
+    versions = {"featureset_version": config.FEATURESET, "protocol_version": config.PROTOCOL}
+    whole: Whole = {"causal_consistency": False, "encryption": False, **sent, **versions, "guid": state.new_id()}
+    whole["instances"] = [instance(item, place) for place, item in enumerate(sent["instances"], 1)]
+
+    def work() -> None:
+        peers = config.reach(state, whole["instances"])
+        if is_dry_run(request):
+            return
+        config.build(peers, whole)
+        for peer in peers:
+            config.keep(peer.state, whole)
+
+    return _task(state, request, "create", whole, work)
+
+
+def _commit(state: State, old: Whole, new: Whole, resets: Resets) -> None:
+    """Bring a changed configuration to all clusters and their instances."""
+    peers = config.reach(state, new["instances"])
+    config.instances_idle(peers, new["guid"])
+    for peer in peers:
+        record = config.local(peer.state, new["guid"])
+        if record is not None:
+            record.hidden["reset"] = frozenset(resets.get(peer.instance["id"], ()))
+    config.adjust(peers, new, touched(old, new) | {name for gone in resets.values() for name in gone})
+    for peer in peers:
+        config.keep(peer.state, new)
+
+
+def _current(state: State, guid: str) -> Whole:
+    return dict(config.config(_found(state, guid)))
+
+
+def _credentials(state: State, sent: Mapping[str, Any], whole: Whole) -> None:
+    """Raise 400 where an edit must bring the credentials of its peers again."""
+    if not state.settings.on("crdb_credentials", "every-time"):
+        return
+    given = {item["cluster"]["name"] for item in sent.get("instances", ()) if "credentials" in item.get("cluster", {})}
+    for item in whole["instances"]:
+        if item["cluster"]["name"] not in given | {config.name_of(state)}:
+            raise ApiError(400, "missing_field", f"credentials of {item['cluster']['name']} are needed again")
+
+
+@serves("PATCH /v1/crdbs/{crdb_guid}")
+def patch(state: State, request: Request, guid: str, body: Json) -> Response:
+    """Change the configuration in part."""
+    whole = _current(state, guid)
+    sent, resets = read(state, body)
+    _credentials(state, sent, whole)
+    new = patched(whole, sent, resets)
+    return _task(state, request, "update", new, lambda: _commit(state, whole, new, resets))
+
+
+@serves("POST /v1/crdbs/{crdb_guid}/updates")
+def update(state: State, request: Request, guid: str, body: Json) -> Response:
+    """Change the configuration, add instances, and remove some, also by force."""
+    whole = _current(state, guid)
+    if not isinstance(body, dict):
+        raise ApiError(400, "invalid_schema", "body: expected an object")
+    inner, force = body.get("crdb"), bool(body.get("force_remove"))
+    rest = {name: value for name, value in body.items() if name not in ("crdb", "force_remove")}
+    sent = taken(state, "crdb.modify_request", rest)
+    force = force or bool(sent.get("remove_instances.force_remove"))
+    patch_of, resets = read(state, inner) if inner is not None else ({}, {})
+    new = patched(whole, patch_of, resets)
+    gone = set(sent.get("remove_instances", ()))
+    known = {item["id"] for item in whole["instances"]}
+    if not gone <= known:
+        raise ApiError(404, "not_found", "no such instance")
+    if gone == known:
+        raise ApiError(406, "not_acceptable", "one instance must remain")
+    joining = added(whole, sent.get("add_instances", []))
+    new["instances"] = [item for item in new["instances"] if item["id"] not in gone] + joining
+    leaving = [item for item in whole["instances"] if item["id"] in gone]
+
+    def work() -> None:
+        peers = config.reach(state, [*new["instances"], *(() if force else leaving)])
+        if is_dry_run(request):
+            return
+        _commit_members(state, (whole, new, resets), peers, {item["id"] for item in joining})
+        for peer in peers:
+            if peer.instance["id"] in gone:
+                config.drop(peer.state, guid)
+        if guid in state.crdbs and force:
+            hidden = state.crdbs[guid].hidden
+            hidden["removed"] = {**hidden["removed"], **{item["id"]: item for item in leaving}}
+
+    return _task(state, request, "update", new, work)
+
+
+def _commit_members(
+    state: State, change: tuple[Whole, Whole, Resets], peers: list[config.Peer], fresh: set[int]
+) -> None:
+    whole, new, resets = change
+    staying = [peer for peer in peers if peer.instance["id"] not in fresh]
+    staying = [peer for peer in staying if any(item["id"] == peer.instance["id"] for item in new["instances"])]
+    config.instances_idle(staying, new["guid"])
+    config.build([peer for peer in peers if peer.instance["id"] in fresh], new)
+    config.adjust(staying, new, touched(whole, new) | {name for gone in resets.values() for name in gone})
+    for peer in peers:
+        if any(item["id"] == peer.instance["id"] for item in new["instances"]):
+            config.keep(peer.state, new)
+
+
+@serves("DELETE /v1/crdbs/{crdb_guid}")
+def delete(state: State, request: Request, guid: str) -> Response:
+    """Take all instances and their data away."""
+    if not _GUID.match(guid):
+        raise ApiError(406, "not_acceptable", "this is no guid")
+    whole = _current(state, guid)
+
+    def work() -> None:
+        for peer in config.reach(state, whole["instances"]):
+            config.drop(peer.state, guid)
+
+    return _task(state, request, "delete", whole, work)
+
+
+@serves("PUT /v1/crdbs/{crdb_guid}/flush")
+def flush(state: State, request: Request, guid: str, body: Json) -> Response:
+    """Empty all instances."""
+    whole = _current(state, guid)
+    named(body, {})
+
+    def work() -> None:
+        peers = config.reach(state, whole["instances"])
+        config.instances_idle(peers, guid)
+        for peer in peers:
+            record = config.local(peer.state, guid)
+            if record is not None:
+                lifecycle.change(peer.state, record, "SMFlushBDB", {}, after=_emptier(record))
+
+    return _task(state, request, "flush", whole, work)
+
+
+def _emptier(record: Record) -> Callable[[], None]:
+    return lambda: record.hidden.update(empty=True)
+
+
+@serves("PUT /v1/crdbs/{crdb_guid}/purge")
+def purge(state: State, request: Request, guid: str, body: Json) -> Response:
+    """Clear away what a removal by force has left, here or in the cluster that was removed."""
+    record, sent = _found(state, guid), taken(state, "crdb_purge_request", body)
+    if "instances" not in sent:
+        raise ApiError(400, "missing_field", "instances is needed")
+    whole, hidden = _current(state, guid), record.hidden
+    removed = hidden["removed"]
+    own = config.local(state, guid)
+    mine = own.fields["crdt_replica_id"] if own is not None else 0
+    if any(number not in removed and number != mine for number in sent["instances"]):
+        raise ApiError(404, "not_found", "no such instance was removed")
+
+    def work() -> None:
+        for number in sent["instances"]:
+            if number == mine:
+                config.drop(state, guid)
+            else:
+                config.drop(config.reach(state, [removed[number]])[0].state, guid)
+                hidden["removed"] = {key: item for key, item in hidden["removed"].items() if key != number}
+
+    return _task(state, request, "purge", whole, work)
+
+
+@serves("POST /v1/crdbs/{crdb_guid}/upgrade")
+def upgrade(state: State, request: Request, guid: str, body: Json) -> Response:
+    """Upgrade all instances."""
+    whole, sent = _current(state, guid), taken(state, "crdb_upgrade_request", body)
+    own = config.local(state, guid)
+    now = str(own.fields["redis_version"]) if own is not None else "0"
+    try:
+        row = target(state, now, sent)
+    except ApiError as error:
+        raise ApiError(error.status, "not_acceptable", error.description) from error
+    new = {**whole, "default_db_config": {**whole["default_db_config"], "redis_version": row["redis_version"]}}
+    new["featureset_version"] = whole["featureset_version"] + 1
+
+    def work() -> None:
+        peers = config.reach(state, whole["instances"])
+        config.instances_idle(peers, guid)
+        for peer in peers:
+            if row not in peer.state.version["databases"]:
+                raise Trouble((peer.name, f"redis version {row['redis_version']} is not offered"))
+        for peer in peers:
+            record = config.local(peer.state, guid)
+            if record is not None:
+                changes = values(peer.state, record.fields, row)
+                lifecycle.change(peer.state, record, "SMUpgradeBDB", changes)
+            config.keep(peer.state, new)
+
+    return _task(state, request, "upgrade", whole, work)
+
+
+_COMPUTED = ("local_databases", "modules")  # fields that a read shows and nothing keeps
+
+
+def _load(state: State, body: list[Mapping[str, Any]]) -> None:
+    for item in body:
+        instances = [{name: value for name, value in one.items() if name != "db_uid"} for one in item["instances"]]
+        whole = {name: value for name, value in item.items() if name not in _COMPUTED}
+        config.keep(state, {**whole, "instances": instances})
+
+
+add_section("/v1/crdbs", _load, lambda state: [config.shown(state, one) for one in state.crdbs.values()] or None)

@@ -1,0 +1,150 @@
+"""Tasks of Active-Active databases: queued, started, then finished or failed with the errors of each cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.resources.lookup import flag
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record
+
+TTL = 500.0  # seconds that the result of a task is kept
+_COMMIT = 0.7  # when, in its time, a task comes to the point of no return
+
+
+class Trouble(Exception):
+    """Why the work of a task failed: (cluster name, description) for each cluster where it did."""
+
+    def __init__(self, *errors: tuple[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {text}" for name, text in errors))
+        self.errors = errors
+
+
+class Job(NamedTuple):
+    """What a task is to do: its operation, the guid it is about, its clusters, seconds, and the work at the end.
+
+    The work may raise `Trouble`.
+    """
+
+    operation: str
+    guid: str
+    clusters: Iterable[str]
+    seconds: float
+    work: Callable[[], None]
+
+
+def _lifetime(request: Request) -> float:
+    text = request.headers.get("x-result-ttl")
+    if text is None:
+        return TTL
+    if not text.isdecimal():
+        raise ApiError(400, "invalid_param", "X-Result-TTL is no number of seconds")
+    return float(text)
+
+
+def begin(state: State, request: Request, job: Job) -> Record:
+    """Queue *job* and return its record. Raises 400 for headers that make no sense."""
+    lifetime, uid = _lifetime(request), request.headers.get("x-task-id") or state.new_id()
+    if uid in state.crdb_tasks:
+        raise ApiError(400, "invalid_param", "X-Task-ID is in use")
+    names = list(job.clusters)
+    record = Record(
+        {"crdb_guid": job.guid, "id": uid, "operation": job.operation, "status": "queued"},
+        {"begun": state.now, "seconds": job.seconds, "clusters": names, "lifetime": lifetime},
+    )
+    state.crdb_tasks[uid] = record
+    state.changed()
+    fate = state.fate
+
+    def start() -> None:
+        if record.fields["status"] == "queued":
+            progress = {"clusters": [{"name": name, "progress": "running"} for name in names], "worker": "running"}
+            record.set(status="started", started=state.stamp(), worker_name="worker-1", progress=progress)
+
+    def finish() -> None:
+        if record.fields["status"] != "started":
+            return
+        try:
+            if fate == "fail":
+                raise Trouble(("", "the worker failed"))
+            job.work()
+        except Trouble as trouble:
+            close(state, record, trouble.errors)
+        else:
+            close(state, record, ())
+
+    state.later(job.seconds * 0.1, start)
+    if fate != "stuck":
+        state.later(job.seconds, finish)
+    return record
+
+
+def close(state: State, record: Record, errors: Iterable[tuple[str, str]]) -> None:
+    """End a task, well where there are no *errors*; it is forgotten when its time is over."""
+    told = [{"cluster_name": name, "description": text, "error_code": "internal_error"} for name, text in errors]
+    word = "failed" if told else "done"
+    progress = {"clusters": [{"name": name, "progress": word} for name in record.hidden["clusters"]], "worker": word}
+    record.set(status="failed" if told else "finished", ended=state.stamp(), progress=progress)
+    if told:
+        record.set(errors=told)
+    record.fields = dict(sorted(record.fields.items()))
+    uid = record.fields["id"]
+
+    def forget() -> None:
+        state.crdb_tasks.pop(uid, None)
+
+    state.later(record.hidden["lifetime"], forget)
+
+
+def running(record: Record) -> bool:
+    """Say whether a task is not over yet."""
+    return record.fields["status"] in ("queued", "started")
+
+
+def found(state: State, uid: str) -> Record:
+    """Return the task *uid*, or raise 404."""
+    if uid not in state.crdb_tasks:
+        raise ApiError(404, "not_found", "no such task, or not any more")
+    return state.crdb_tasks[uid]
+
+
+def cancel(state: State, uid: str, *, force: bool) -> None:
+    """Stop a task; raise 406 where it is over, or, without *force*, where it is committing."""
+    record = found(state, uid)
+    if not running(record):
+        raise ApiError(406, "not_acceptable", "the task is over")
+    reached = (state.now - record.hidden["begun"]) / (state.settings.scaled(record.hidden["seconds"]) or 1)
+    if reached >= _COMMIT and not force:
+        raise ApiError(406, "not_acceptable", "the task is past the point of cancelling")
+    close(state, record, [("", "cancelled")])
+    state.changed()
+
+
+def queued(record: Record) -> Json:
+    """Return what the answer to a write shows of its task."""
+    return {"id": record.fields["id"], "status": record.fields["status"]}
+
+
+# Endpoints
+
+
+@serves("GET /v1/crdb_tasks")
+def list_tasks(state: State, request: Request) -> Response:
+    """List the tasks that are not over."""
+    return answer([task.fields for task in state.crdb_tasks.values() if running(task)])
+
+
+@serves("GET /v1/crdb_tasks/{task_id}")
+def get_task(state: State, request: Request, uid: str) -> Response:
+    """Show one task, for as long as its result is kept."""
+    return answer(found(state, uid).fields)
+
+
+@serves("POST /v1/crdb_tasks/{task_id}/actions/cancel")
+def cancel_task(state: State, request: Request, uid: str, body: Json) -> Response:
+    """Stop a task before it commits, or, by force, even then."""
+    cancel(state, uid, force=flag(request.query, "force"))
+    return answer(None)

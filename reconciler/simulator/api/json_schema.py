@@ -1,0 +1,107 @@
+"""JSON Schema of an object, made from the rows that bodies are checked against and answers are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.simulator.api.fields import Row, rows
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.data.tables import derived, table
+from reconciler.simulator.state.model import State
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+_SAME = {
+    "enum": "enum",
+    "min": "minimum",
+    "max": "maximum",
+    "pattern": "pattern",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+    "min_items": "minItems",
+    "max_items": "maxItems",
+    "default": "default",
+}
+_SHOWN_FORMATS = frozenset({"date-time", "email"})  # a uri may read as ""
+_ITEM = {"items_pattern": "pattern", "items_enum": "enum"}
+
+
+def names() -> list[str]:
+    """Return the objects that a client can ask the schema of."""
+    return sorted(name for name in table("objects") if "." not in name)
+
+
+@derived
+def schema(kind: str, version: str, strict: bool) -> Mapping[str, Json]:
+    """Return the schema of the object *kind* in a server *version*; *strict*: without any field beside those known.
+
+    Only what is made by a POST has fields that must be there: of the others a request may send a part.
+    """
+    found = {"$schema": DRAFT, "title": kind, **_object(kind, version, strict)}
+    made = any(row.get("body") == kind and row["method"] == "POST" for row in table("endpoints"))
+    return found if made else {name: value for name, value in found.items() if name != "required"}
+
+
+def _object(kind: str, version: str, strict: bool) -> dict[str, Json]:
+    entry = table("objects")[kind]
+    if "fields" in entry:
+        found = _fields(rows(kind, version), version, strict)
+        return {"anyOf": [{"type": "object", "maxProperties": 0}, found]} if entry.get("empty") else found
+    chooser = entry["discriminator"]
+    variants = [
+        _variant(chooser, name, {row["name"]: row for row in fields}, version, strict)
+        for name, fields in entry["variants"].items()
+    ]
+    return {"type": "object", "required": [chooser], "oneOf": variants}
+
+
+def _variant(chooser: str, name: str, fields: Mapping[str, Row], version: str, strict: bool) -> dict[str, Json]:
+    found = _fields(fields, version, strict)
+    return {**found, "properties": {**found["properties"], chooser: {"const": name}}}
+
+
+def _fields(fields: Mapping[str, Row], version: str, strict: bool) -> dict[str, Json]:
+    properties = {name: _field(row, version, strict) for name, row in sorted(fields.items())}
+    found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": not strict}
+    required = sorted(name for name, row in fields.items() if row.get("required") and not row.get("write_only"))
+    return {**found, "required": required} if required else found
+
+
+def _field(row: Row, version: str, strict: bool) -> dict[str, Json]:
+    types = [row["type"]] if isinstance(row["type"], str) else list(row["type"])
+    types += ["null"] if row.get("nullable") else []
+    found: dict[str, Any] = {"type": types[0] if len(types) == 1 else types}
+    found.update({theirs: row[ours] for ours, theirs in _SAME.items() if ours in row})
+    found.update(
+        {mark: True for ours, mark in (("read_only", "readOnly"), ("write_only", "writeOnly")) if row.get(ours)}
+    )
+    if row.get("unique"):
+        found["uniqueItems"] = True
+    if row.get("not"):
+        found["not"] = {"enum": list(row["not"])}
+    if row.get("format") in _SHOWN_FORMATS:
+        found["format"] = row["format"]
+    if "ref" in row:
+        found.update(_object(row["ref"], version, strict))
+    if "items_ref" in row:
+        found["items"] = _object(row["items_ref"], version, strict)
+    elif "items" in row:
+        item = {"type": row["items"]}
+        found["items"] = {**item, **{theirs: row[ours] for ours, theirs in _ITEM.items() if ours in row}}
+    return found
+
+
+# Endpoint
+
+
+@serves("GET /v1/jsonschema")
+def get(state: State, request: Request) -> Response:
+    """Show the schema of the object that `object` names; of all of them by name where it names none."""
+    version, strict = state.settings.server_version, state.settings.on("unknown_fields", "refuse")
+    wanted = request.query.get("object")
+    if wanted is None:
+        return answer({name: schema(name, version, strict) for name in names()})
+    if wanted not in names():
+        raise ApiError(406, "not_acceptable", f"there is no object {wanted}")
+    return answer(schema(wanted, version, strict))

@@ -1,0 +1,206 @@
+"""The settings of a cluster that are one object each: the cluster itself, its policy, schedules, services and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.simulator.api.fields import bad
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.cluster.certificates import in_cluster
+from reconciler.simulator.resources.singletons import Single, initial, keep, serve
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.snapshots import add_section
+
+Fields = Mapping[str, Any]
+
+_PORTS = ("cm_port", "cnm_http_port", "cnm_https_port", "crdb_coordinator_port", "envoy_admin_port")
+_MORE_PORTS = ("envoy_mgmt_server_port", "gossip_envoy_admin_port")
+
+
+def _cluster(single: Single, state: State) -> Record:
+    return state.cluster
+
+
+def _check_cluster(state: State, new: Fields, sent: Fields) -> None:
+    ports = [new[name] for name in (*_PORTS, *_MORE_PORTS) if new.get(name)]
+    for name in (*_PORTS, *_MORE_PORTS):
+        if name in sent and (ports.count(sent[name]) > 1 or sent[name] in state.ports):
+            raise ApiError(400, "bad_nginx_conf", f"{name}: port {sent[name]} is in use")
+    if not str(new.get("debuginfo_path", "/")).startswith("/"):
+        raise ApiError(400, "bad_debuginfo_path", "debuginfo_path must be an absolute path")
+    trusted = state.singles["cluster_certificates"].fields.get("mtls_trusted_ca_cert")
+    if sent.get("mtls_certificate_authentication") and not trusted:
+        raise bad("mtls_certificate_authentication", "needs the certificate mtls_trusted_ca")
+
+
+def _after_cluster(state: State, sent: Fields) -> None:
+    state.settings.handle_redirects = bool(state.cluster.fields.get("handle_redirects"))
+    if "mask_bdb_credentials" in sent:
+        state.changed(state.bdbs)
+        for record in state.bdbs.values():
+            record.texts = {}
+
+
+def _check_policy(state: State, new: Fields, sent: Fields) -> None:
+    old = state.singles["cluster_settings"].fields
+    if old.get("rack_aware") and not new.get("rack_aware"):
+        raise bad("rack_aware", "cannot be turned off")
+    if new.get("rack_aware") and not old.get("rack_aware"):
+        bare = [uid for uid, node in state.nodes.items() if not node.fields.get("rack_id")]
+        if bare:
+            raise bad("rack_aware", f"node {bare[0]} has no rack_id")
+    offered = {item.get("redis_version") for item in state.version["databases"]}
+    if sent.get("default_provisioned_redis_version", next(iter(offered))) not in offered:
+        raise bad("default_provisioned_redis_version", "no such version is offered")
+    if sent.get("db_conns_auditing") and not state.singles["db_conns_auditing_config"].fields:
+        raise bad("db_conns_auditing", "auditing is not configured")
+
+
+def _after_policy(state: State, sent: Fields) -> None:
+    mirrored = {name: sent[name] for name in sent if name in state.cluster.fields}
+    if mirrored:
+        state.cluster.set(**mirrored)
+
+
+def _suffix_of(text: str) -> int:
+    number, unit = (text[:-1], text[-1]) if text[-1].isalpha() else (text, "")
+    return int(number) << 10 * "BKMGTPE".find(unit or "B")
+
+
+def _check_metrics(state: State, new: Fields, sent: Fields) -> None:
+    if not sent:
+        raise bad("body", "names no known setting")
+    for name in ("key_size_buckets", "key_items_buckets"):
+        texts = [text for text in str(sent.get(name, "")).split(",") if text]
+        numbers = [_suffix_of(text) for text in texts]
+        if any(int(text.rstrip("BKMGTPE")) > 1023 for text in texts) or numbers != sorted(set(numbers)):
+            raise bad(name, "must ascend, with numbers from 1 to 1023")
+
+
+def _adjust_ldap(state: State, new: dict[str, Json], sent: Fields) -> None:
+    """Let one half of a pair push the other out, unless a client has to clear it by itself."""
+    for mine, other in _LDAP_PAIRS:
+        if sent.get(mine) and sent.get(other):
+            raise ApiError(400, "illegal_fields_combination", f"{mine} and {other} exclude each other")
+        for one, two in ((mine, other), (other, mine)):
+            if sent.get(one) and new.get(two) and state.settings.on("ldap_pairs", "replace"):
+                new[two] = {} if two.endswith("_query") else ""
+
+
+_LDAP_PAIRS = (("user_dn_template", "user_dn_query"), ("dn_group_attr", "dn_group_query"))
+
+
+def _check_ldap(state: State, new: Fields, sent: Fields) -> None:
+    for one, two in _LDAP_PAIRS:
+        if new.get(one) and new.get(two):
+            raise ApiError(400, "illegal_fields_combination", f"{one} and {two} exclude each other")
+    if (new.get("control_plane") or new.get("data_plane")) and not new.get("uris"):
+        raise bad("uris", "LDAP needs a server")
+    if new.get("cba_identity_source") == "subject_oid" and not new.get("cba_identity_oid"):
+        raise bad("cba_identity_oid", "missing")
+
+
+def _check_sso(state: State, new: Fields, sent: Fields) -> None:
+    if not new.get("control_plane"):
+        return
+    for name in ("id", "login_url"):
+        if not new["issuer"].get(name):
+            raise ApiError(400, "missing_param", f"issuer.{name} is needed")
+    certificates = state.singles["cluster_certificates"].fields
+    for name in ("sso_service", "sso_issuer"):
+        if not certificates.get(f"{name}_cert"):
+            raise ApiError(406, "missing_certificate", f"the certificate {name} is needed")
+
+
+def _adjust_sso(state: State, new: dict[str, Json], sent: Fields) -> None:
+    address = new["service"].get("address", "")
+    base = {"acs_url": f"{address}/cluster/sso/saml/acs", "slo_url": f"{address}/cluster/sso/saml/slo"}
+    new["service"] = {**new["service"], "saml2": {"entity_id": f"{address}/sp", **base}}
+    new["issuer"] = {**new["issuer"], "metadata": state.singles["sso"].fields["issuer"].get("metadata", "")}
+
+
+def _check_ocsp(state: State, new: Fields, sent: Fields) -> None:
+    if new.get("ocsp_functionality") and not new.get("responder_url"):
+        raise ApiError(400, "no_responder_url", "the proxy certificate names no OCSP responder")
+
+
+def _adjust_auditing(state: State, new: dict[str, Json], sent: Fields) -> None:
+    new.update({**initial("db_conns_auditing_config", state.settings.server_version), **new})
+
+
+def _check_auditing(state: State, new: Fields, sent: Fields) -> None:
+    for name in ("audit_protocol", "audit_address"):
+        if not new.get(name):
+            raise bad(name, "missing")
+    if new["audit_protocol"] == "TCP" and not new.get("audit_port"):
+        raise bad("audit_port", "missing")
+
+
+_POLICY = Single("cluster_settings", "/v1/cluster/policy", False, _check_policy, _after_policy)
+_LDAP = Single("ldap", "/v1/cluster/ldap", False, _check_ldap, adjust=_adjust_ldap)
+_SSO = Single("sso", "/v1/cluster/sso", False, _check_sso, adjust=_adjust_sso)
+_AUDITING = Single(
+    "db_conns_auditing_config", "/v1/cluster/auditing/db_conns", check=_check_auditing, adjust=_adjust_auditing
+)
+
+SINGLES: tuple[Single, ...] = (
+    Single("cluster", "/v1/cluster", True, _check_cluster, _after_cluster, record=_cluster, beside=in_cluster),
+    _POLICY,
+    Single("services_configuration", "/v1/cluster/services_configuration"),
+    Single("cm_settings", "/v1/cm_settings"),
+    Single("job_scheduler", "/v1/job_scheduler"),
+    Single("diagnostics", "/v1/diagnostics"),
+    Single("metrics_config", "/v1/metrics_config", check=_check_metrics),
+    Single("ocsp", "/v1/ocsp", check=_check_ocsp),
+    _AUDITING,
+    _LDAP,
+    _SSO,
+)
+
+for _single in SINGLES:
+    serve(_single)
+    if _single.kind != "cluster":
+        keep(_single.kind, _single.path)
+
+
+def _load_cluster(state: State, body: Json) -> None:
+    state.cluster = Record(dict(body))
+
+
+add_section("/v1/cluster", _load_cluster, lambda state: state.cluster.fields)
+
+
+@serves("PUT /v1/cluster/policy/restore_default")
+def restore_policy(state: State, request: Request, body: Json) -> Response:
+    """Take every policy back to its default, but for rack awareness, which is for good."""
+    fields = initial("cluster_settings", state.settings.server_version)
+    record = state.singles["cluster_settings"]
+    record.set(**{**fields, "rack_aware": record.fields["rack_aware"]})
+    _after_policy(state, record.fields)
+    state.changed()
+    return answer(None)
+
+
+@serves("DELETE /v1/cluster/ldap")
+def delete_ldap(state: State, request: Request) -> Response:
+    """Forget the whole LDAP configuration."""
+    state.singles["ldap"] = Record(initial("ldap", state.settings.server_version))
+    state.changed()
+    return answer(None)
+
+
+@serves("DELETE /v1/cluster/auditing/db_conns")
+def delete_auditing(state: State, request: Request) -> Response:
+    """Forget where connections are reported to, unless something still reports."""
+    if not state.singles["db_conns_auditing_config"].fields:
+        raise ApiError(404, "db_conns_audit_config_not_found", "auditing is not configured")
+    if state.singles["cluster_settings"].fields.get("db_conns_auditing"):
+        raise ApiError(406, "cannot_delete_audit_config_when_policy_enabled", "new databases would report to it")
+    if any(bdb.fields.get("db_conns_auditing") for bdb in state.bdbs.values()):
+        raise ApiError(406, "cannot_delete_audit_config_when_bdb_enabled", "a database reports to it")
+    state.singles["db_conns_auditing_config"] = Record({})
+    state.changed()
+    return answer(None)

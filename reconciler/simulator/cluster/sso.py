@@ -1,0 +1,120 @@
+"""Single sign-on beyond its settings: metadata of both sides, and leaving it; the cached answer of OCSP."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+import xml.etree.ElementTree as ElementTree
+
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.cluster.certificates import drop, held
+from reconciler.simulator.resources.singletons import initial
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record
+
+_METADATA = "urn:oasis:names:tc:SAML:2.0:metadata"
+_BINDING = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-"
+_SIGNATURE = "http://www.w3.org/2000/09/xmldsig#"
+
+
+@serves("DELETE /v1/cluster/sso")
+def delete(state: State, request: Request) -> Response:
+    """Forget single sign-on and its certificates."""
+    service = state.singles["sso"].fields["service"]
+    state.singles["sso"] = Record({**initial("sso", state.settings.server_version), "service": service})
+    for name in ("sso_service", "sso_issuer"):
+        drop(state, name)
+    state.changed()
+    return answer(None)
+
+
+@serves("GET /v1/cluster/sso/saml/metadata/sp")
+def service_metadata(state: State, request: Request) -> Response:
+    """Show what an identity provider must know of this cluster, as XML."""
+    certificate = held(state).fields.get("sso_service_cert")
+    if not certificate:
+        raise ApiError(406, "missing_certificate", "the certificate sso_service is needed")
+    saml = state.singles["sso"].fields["service"]["saml2"]
+    root = ElementTree.Element(f"{{{_METADATA}}}EntityDescriptor", entityID=saml["entity_id"])
+    service = ElementTree.SubElement(
+        root, f"{{{_METADATA}}}SPSSODescriptor", protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol"
+    )
+    key = ElementTree.SubElement(service, f"{{{_METADATA}}}KeyDescriptor", use="signing")
+    info = ElementTree.SubElement(key, f"{{{_SIGNATURE}}}KeyInfo")
+    data = ElementTree.SubElement(info, f"{{{_SIGNATURE}}}X509Data")
+    body = "".join(line for line in certificate.splitlines() if line and not line.startswith("-----"))
+    ElementTree.SubElement(data, f"{{{_SIGNATURE}}}X509Certificate").text = body
+    for tag, place, more in (
+        ("SingleLogoutService", "slo_url", {}),
+        ("AssertionConsumerService", "acs_url", {"index": "0"}),
+    ):
+        values = {"Binding": f"{_BINDING}POST", "Location": saml[place], **more}
+        ElementTree.SubElement(service, f"{{{_METADATA}}}{tag}", values)
+    text = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return Response(200, {"content-type": "application/samlmetadata+xml"}, text)
+
+
+@serves("POST /v1/cluster/sso/saml/metadata/idp")
+def issuer_metadata(state: State, request: Request, body: Json) -> Response:
+    """Take the metadata of the identity provider and fill in what it says."""
+    text = body.get("idp_metadata") if isinstance(body, dict) else None
+    if not isinstance(text, str) or not text:
+        raise ApiError(400, "saml_metadata_validation_error", "idp_metadata is needed")
+    if not held(state).fields.get("sso_service_cert"):
+        raise ApiError(406, "missing_certificate", "the certificate sso_service is needed")
+    root = _parsed(text)
+    issuer = {"id": root.get("entityID", ""), "metadata": text}
+    for name, tag in (("login_url", "SingleSignOnService"), ("logout_url", "SingleLogoutService")):
+        place = root.find(f".//{{{_METADATA}}}{tag}")
+        issuer[name] = place.get("Location", "") if place is not None else ""
+    if not issuer["id"] or not issuer["login_url"]:
+        raise ApiError(400, "saml_metadata_validation_error", "entityID and a SingleSignOnService are needed")
+    _keep_certificate(state, root)
+    state.singles["sso"].set(issuer=issuer)
+    state.changed()
+    return answer(dict(sorted(state.singles["sso"].fields.items())))
+
+
+def _parsed(text: str) -> ElementTree.Element:
+    try:
+        data = base64.b64decode(text, validate=True)
+        if b"<!" in data:  # a document type could hold entities that grow without end
+            raise ValueError("document types are not taken")
+        return ElementTree.fromstring(data)  # noqa: S314 - without a document type nothing expands
+    except (binascii.Error, ValueError, ElementTree.ParseError):
+        raise ApiError(400, "saml_metadata_parsing_error", "idp_metadata is no XML in base64") from None
+
+
+def _keep_certificate(state: State, root: ElementTree.Element) -> None:
+    found = root.find(f".//{{{_SIGNATURE}}}X509Certificate")
+    if found is not None and found.text:
+        lines = "\n".join(found.text.split())
+        text = f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
+        held(state).set(sso_issuer_cert=text)
+
+
+def _ocsp_status(state: State) -> Json:
+    if not state.singles["ocsp"].fields["responder_url"]:
+        return {"cert_status": "UNKNOWN", "responder_url": "", **dict.fromkeys(_TIMES, "")}
+    now = [time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(state.now + later)) for later in (0, 7200)]
+    times = {"produced_at": now[0], "this_update": now[0], "next_update": now[1], "revocation_time": ""}
+    return {"cert_status": "GOOD", "responder_url": state.singles["ocsp"].fields["responder_url"], **times}
+
+
+_TIMES = ("produced_at", "this_update", "next_update", "revocation_time")
+
+
+@serves("GET /v1/ocsp/status")
+def ocsp_status(state: State, request: Request) -> Response:
+    """Show the cached answer of the responder."""
+    return answer(_ocsp_status(state))
+
+
+@serves("POST /v1/ocsp/test")
+def ocsp_test(state: State, request: Request, body: Json) -> Response:
+    """Ask the responder now."""
+    if not state.singles["ocsp"].fields["responder_url"]:
+        raise ApiError(406, "no_responder_url", "the proxy certificate names no OCSP responder")
+    return answer(_ocsp_status(state))

@@ -1,0 +1,80 @@
+"""The proxy certificate that a database may have of its own."""
+
+from __future__ import annotations
+
+from reconciler.simulator.api.fields import accept, bad, how, missing
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer, is_dry_run
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.cluster import pem
+from reconciler.simulator.cluster.licenses import stamp
+from reconciler.simulator.resources import lookup
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record
+
+_KEPT = "proxy_certificate"
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise ApiError(400, "invalid_param", f"{name} is no number from 1 on")
+    return int(text)
+
+
+@serves("GET /v1/bdbs/certificates")
+def list_all(state: State, request: Request) -> Response:
+    """Show the certificates of databases, a page at a time."""
+    page, size = _number(request, "page", 1), _number(request, "page_size", 100)
+    before, mode = request.query.get("expires_before"), request.query.get("tls_mode")
+    found = [
+        record.hidden[_KEPT]
+        for record in state.bdbs.values()
+        if _KEPT in record.hidden and mode in (None, record.fields.get("tls_mode"))
+    ]
+    found = [item for item in found if before is None or item["not_after"] < before]
+    return answer(found[(page - 1) * size : page * size])
+
+
+def _held(record: Record) -> Json:
+    if _KEPT not in record.hidden:
+        raise ApiError(404, "not_found", "the database has no certificate of its own")
+    return record.hidden[_KEPT]
+
+
+@serves("GET /v1/bdbs/{uid}/certificates")
+def get(state: State, request: Request, uid: str) -> Response:
+    """Show the certificate of a database, without its key."""
+    return answer(_held(lookup.bdb(state, uid)))
+
+
+@serves("POST /v1/bdbs/{uid}/certificates")
+def update(state: State, request: Request, uid: str, body: Json) -> Response:
+    """Give a database a certificate of its own, or another one."""
+    record, kind = lookup.bdb(state, uid), "bdb_proxy_certificate"
+    sent = accept(kind, body, how(state.settings))
+    if lacking := missing(kind, sent, how(state.settings)):
+        raise bad(lacking, "missing")
+    try:
+        facts = pem.read(sent["cert"])
+    except ValueError:
+        raise ApiError(400, "invalid_certificate", "cert is no certificate") from None
+    if not pem.key_fits(sent["private_key"], facts):
+        raise ApiError(400, "invalid_certificate", "private_key does not belong to the certificate")
+    if facts.not_after <= state.now:
+        raise ApiError(406, "certificate_expired", "the certificate is expired")
+    times = {"not_before": stamp(facts.not_before), "not_after": stamp(facts.not_after)}
+    fields = {"bdb_uid": uid, "cert": sent["cert"], **times}
+    if not is_dry_run(request):
+        record.hidden[_KEPT] = fields
+        state.changed()
+    return answer(fields)
+
+
+@serves("DELETE /v1/bdbs/{uid}/certificates")
+def delete(state: State, request: Request, uid: str) -> Response:
+    """Take the certificate of a database away, so that it shows that of the cluster."""
+    record = lookup.bdb(state, uid)
+    _held(record)
+    del record.hidden[_KEPT]
+    state.changed()
+    return answer(None)

@@ -1,0 +1,183 @@
+"""The state machine of a database: changes that begin, take a while and end, well or not; what it then looks like.
+
+Requests come to `bdbs` and the handlers of sub-resources; they say what is to change, and it happens here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from reconciler.simulator.api.messages import ApiError, Json
+from reconciler.simulator.databases import links, transfers
+from reconciler.simulator.databases.fields import complete
+from reconciler.simulator.databases.rules import PORTS, closed_ports, shard_total
+from reconciler.simulator.nodes import placement
+from reconciler.simulator.state import actions
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record
+
+
+def free_port(state: State) -> int:
+    """Return a port for a new endpoint, or raise 406 where none is left."""
+    closed, first = closed_ports(state), state.random.randrange(len(PORTS))
+    for step in range(len(PORTS)):
+        port = PORTS[(first + step) % len(PORTS)]
+        if port not in state.ports and port not in closed:
+            return port
+    raise ApiError(406, "insufficient_resources", "no free port is left")
+
+
+def endpoints(state: State, record: Record) -> Json:
+    """Return the endpoints that a database with its present settings has."""
+    fields, port = complete(record.fields), record.hidden.get("port") or free_port(state)
+    record.hidden["port"] = port
+    state.ports[port] = fields["uid"]
+    addresses = placement.addresses(state, record, fields["proxy_policy"])
+    return [
+        {
+            "addr": addresses,
+            "addr_type": "external",
+            "dns_name": f"redis-{port}.{state.cluster.fields['name']}",
+            "oss_cluster_api_preferred_endpoint_type": fields["oss_cluster_api_preferred_endpoint_type"],
+            "oss_cluster_api_preferred_ip_type": fields["oss_cluster_api_preferred_ip_type"],
+            "port": port,
+            "proxy_policy": fields["proxy_policy"],
+            "uid": f"{fields['uid']}:1",
+        }
+    ]
+
+
+def finish_later(
+    state: State,
+    seconds: float,
+    record: Record,
+    action: Record,
+    failed: dict[str, Json],
+    after: Callable[[], None] | None = None,
+) -> None:
+    """Let the change of *record* end: well, or with the fields *failed*, or never, as `state.fate` says now."""
+    fate = state.fate
+    action.hidden["seconds"] = seconds
+    if fate == "stuck":
+        return
+
+    def finish() -> None:
+        actions.finish(state, action, "the change could not be made" if fate == "fail" else "")
+        if state.bdbs.get(record.fields["uid"]) is not record:
+            return
+        if fate == "fail":
+            record.fields = failed
+        else:
+            settle(state, record)
+            if after is not None:
+                after()
+            links.settle(state, record)
+            transfers.schedule(state, record, record.fields)
+        record.drop("action_uid")
+        state.bdbs.version += 1
+        state.state_id += 1
+
+    state.later(seconds, finish)
+
+
+def settle(state: State, record: Record) -> None:
+    """Make *record* active with the shards and endpoints that its settings ask for."""
+    waiting = record.hidden.pop("waiting", {})
+    record.set(status="active", **waiting)
+    shards = list(record.fields.get("shard_list", ()))
+    total = shard_total(complete(record.fields))
+    while len(shards) < total:
+        shards.append(state.next_shard)
+        state.next_shard += 1
+    if total < len(shards):  # replicas go first
+        shards = [
+            shard.uid for shard in sorted(placement.shards(state, record), key=lambda shard: shard.role != "master")
+        ]
+    record.set(shard_list=shards[:total])
+    bound = record.fields.get("endpoints")
+    if not bound or state.settings.on("rebind_on_policy", "yes"):
+        bound = endpoints(state, record)
+    record.set(endpoints=bound)
+
+
+def new_password(state: State) -> str:
+    """Return a random password."""
+    return "".join(state.random.choices("abcdefghijkmnpqrstuvwxyz23456789", k=32))
+
+
+def bring(state: State, fields: dict[str, Json], hidden: dict[str, Json]) -> Record:
+    """Begin the creation of a database with *fields*, checked already, and return its record."""
+    uid = state.bdbs.claim(fields["uid"])
+    port = fields["port"] or free_port(state)
+    state.ports[port] = uid
+    action = actions.begin(state, "SMCreateBDB", "bdb", uid)
+    fields.setdefault("authentication_admin_pass", new_password(state))
+    fields.update(status="pending", action_uid=action.fields["action_uid"])
+    record = state.bdbs[uid] = Record(dict(sorted(fields.items())), {**hidden, "port": port})
+    state.event("cluster_bdb_created", bdb_uid=str(uid), bdb_name=fields["name"])
+    state.changed(state.bdbs)
+    finish_later(state, state.settings.create_seconds, record, action, {**record.fields, "status": "creation-failed"})
+    return record
+
+
+def take_away(state: State, record: Record) -> Record:
+    """Begin the deletion of a database and return the action."""
+    uid = record.fields["uid"]
+    action = actions.begin(state, "SMDeleteBDB", "bdb", uid, state.settings.delete_seconds)
+    record.set(status="delete-pending", action_uid=action.fields["action_uid"])
+    state.changed(state.bdbs)
+    fate = state.fate
+
+    def finish() -> None:
+        actions.finish(state, action, "the database could not be deleted" if fate == "fail" else "")
+        if state.bdbs.get(uid) is not record:
+            return
+        if fate == "fail":
+            record.drop("action_uid")
+            record.set(status="active")
+        else:
+            state.event("cluster_bdb_deleted", bdb_uid=str(uid), bdb_name=record.fields["name"])
+            del state.bdbs[uid]
+            state.ports.pop(record.hidden.get("port", 0), None)
+            links.refresh(state.site.world)
+        state.bdbs.version += 1
+        state.state_id += 1
+
+    if fate != "stuck":
+        state.later(state.settings.delete_seconds, finish)
+    return action
+
+
+def change(
+    state: State,
+    record: Record,
+    name: str,
+    values: Mapping[str, Json],
+    *,
+    pending: str = "active-change-pending",
+    after: Callable[[], None] | None = None,
+) -> Record:
+    """Begin the state machine *name*, which gives *record* new *values*; *after* is called when it ends well."""
+    old = record.fields
+    action = actions.begin(state, name, "bdb", old["uid"])
+    if state.settings.on("put_values", "at-once"):
+        record.set(**values)
+    else:
+        record.hidden["waiting"] = dict(values)
+    changed = {"last_changed_time": state.stamp()} if values else {}
+    record.set(status=pending, action_uid=action.fields["action_uid"], **changed)
+    record.fields = dict(sorted(record.fields.items()))
+    _tell(state, old, values)
+    state.changed(state.bdbs)
+    finish_later(state, state.settings.change_seconds, record, action, {**old, "status": "active"}, after)
+    return action
+
+
+def _tell(state: State, old: Mapping[str, Json], values: Mapping[str, Json]) -> None:
+    for name, value in values.items():
+        before = old.get(name)
+        if value != before and isinstance(value, str | int | float) and name not in _QUIET:
+            state.event(f"bdb_{name}_updated", bdb_uid=str(old["uid"]), old_val=str(before), new_val=str(value))
+
+
+_QUIET = frozenset({"authentication_admin_pass", "authentication_redis_pass"})

@@ -1,0 +1,136 @@
+"""Copies between databases: who reads from whom, whether it can, and what the reading side shows of it.
+
+Sources are Redis URIs. One that leads to a cluster of the same world is looked at closely: address, password, state.
+Any other is taken to work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from reconciler.simulator.api.messages import Json
+from reconciler.simulator.state.model import State, World, reachable
+from reconciler.simulator.state.records import Record, digest
+
+_BYTES = 1434144  # what the first copy of a small database moves
+
+
+class Health(NamedTuple):
+    """How a link does: its status, and the last error, "" where there is none."""
+
+    status: str
+    error: str
+
+
+def _ends(world: World, uri: SplitResult) -> Iterator[tuple[State, Record]]:
+    """Yield the databases that are served at the host and port of *uri*."""
+    for state in world.states():
+        for record in state.bdbs.values():
+            for end in record.fields.get("endpoints", ()):
+                hosts = (end.get("dns_name"), *end.get("addr", ()))
+                if end.get("port") == uri.port and uri.hostname in hosts:
+                    yield state, record
+
+
+def _known(world: World, host: str) -> bool:
+    """Say whether *host* is in one of the clusters of the world."""
+    names = [str(state.cluster.fields.get("name", "")) for state in world.states()]
+    return any(name and host.endswith(f".{name}") for name in names) or world.machine(host) is not None
+
+
+def health(state: State, uri: str) -> Health:
+    """Return how a link from *uri* into a database of *state* does."""
+    world = state.site.world
+    try:
+        parts = urlsplit(uri)
+        port, host = parts.port, parts.hostname or ""
+    except ValueError:
+        return Health("out-of-sync", "the URI cannot be read")
+    if port is None or not _known(world, host):
+        return Health("in-sync", "")
+    for there, record in _ends(world, parts):
+        if not reachable(state, there):
+            return Health("out-of-sync", "cannot connect to the source")
+        if not str(record.fields["status"]).startswith("active") or record.hidden.get("stopped"):
+            return Health("out-of-sync", "the source does not serve clients")
+        if not _opens(record, unquote(parts.password or "")):
+            return Health("out-of-sync", "the source refuses the password")
+        return Health("in-sync", "")
+    return Health("out-of-sync", "cannot connect to the source")
+
+
+def _opens(record: Record, password: str) -> bool:
+    given = record.hidden.get("authentication_redis_pass")
+    held = record.hidden.get("passwords", [digest(given)] if given else [])
+    return not held or digest(password) in held or password == record.fields.get("authentication_admin_pass")
+
+
+def settle(state: State, record: Record) -> None:
+    """Note that a database has changed: its own links, and those of databases that read from it."""
+    world, key = state.site.world, (id(state), record.fields["uid"])
+    if any(record.fields.get(field) for field in ("replica_sources", "crdt_sources")):
+        world.linked[key] = (state, record)
+    else:
+        world.linked.pop(key, None)
+    refresh(world)
+
+
+def refresh(world: World) -> None:
+    """Bring what databases show of their sources up to date; call it when something changes on either side."""
+    for key, (state, record) in list(world.linked.items()):
+        if state.bdbs.get(record.fields["uid"]) is not record:
+            del world.linked[key]
+            continue
+        before = record.fields
+        _refresh_sources(state, record)
+        _refresh_peers(state, record)
+        if record.fields is not before:
+            state.bdbs.version += 1
+
+
+def _refresh_sources(state: State, record: Record) -> None:
+    sources = record.fields.get("replica_sources", ())
+    if not sources:
+        return
+    running = record.fields.get("replica_sync", "disabled") == "enabled"
+    seen = [_seen(state, source, running) for source in sources]
+    if seen != sources:
+        record.set(replica_sources=seen)
+
+
+def _seen(state: State, source: Json, running: bool) -> Json:
+    found = health(state, source["uri"]) if running else Health("out-of-sync", "")
+    if not running and not _inside(state, source["uri"]):
+        return source
+    copied = _BYTES if found.status == "in-sync" and _inside(state, source["uri"]) else source.get("rdb_transferred", 0)
+    lag = 12 if copied and found.status == "in-sync" else source.get("lag", 0)
+    changed = {"lag": lag, "last_error": found.error, "rdb_size": copied, "rdb_transferred": copied}
+    if all(source.get(name) == value for name, value in {**changed, "status": found.status}.items()):
+        return source
+    return {**source, **changed, "last_update": state.stamp(), "status": found.status}
+
+
+def _inside(state: State, uri: str) -> bool:
+    return _known(state.site.world, urlsplit(uri).hostname or "")
+
+
+def _refresh_peers(state: State, record: Record) -> None:
+    """Let an instance of an Active-Active database show which of its peers it reaches."""
+    sources, seen = record.fields.get("crdt_sources", ()), []
+    for source in sources:
+        there = state.site.world.cluster("", (urlsplit(source["uri"]).hostname or "").partition(".")[2])
+        fine = there is None or reachable(state, there)
+        error = "" if fine else "cannot connect to the peer"
+        seen.append({**source, "last_error": error, "status": "in-sync" if fine else "out-of-sync"})
+    if seen != list(sources):
+        record.set(crdt_sources=seen)
+
+
+def part(here: State, there: State, *, whole: bool = False) -> None:
+    """Cut the connection between two clusters, or make it *whole* again."""
+    name = str(there.cluster.fields.get("name", ""))
+    (here.broken.discard if whole else here.broken.add)(name)
+    there.broken.discard(str(here.cluster.fields.get("name", "")))
+    refresh(here.site.world)

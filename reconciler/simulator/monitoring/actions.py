@@ -1,0 +1,115 @@
+"""Asynchronous work as the API shows it: state machines, tasks and transfers, in the forms of v1 and v2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.state import tasks
+from reconciler.simulator.state.actions import STATE_MACHINE, progress
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record
+
+_V2_STATUS: Mapping[str, str] = {"pending": "queued", "active": "running", "completed": "completed", "failed": "failed"}
+_RUNNING = {"starting": "running", "cancelling": "running"}
+_TASK_STATUS: Mapping[str, str] = {**_RUNNING, "cancelled": "failed", "aborted": "failed"}
+
+
+def _v1(state: State, record: Record) -> Json:
+    if record.fields["status"] != "active":
+        return record.fields
+    return {**record.fields, "heartbeat": int(state.now), "progress": progress(state, record)}
+
+
+def _v2(state: State, record: Record) -> Json:
+    fields, hidden = record.fields, record.hidden
+    info = {"object_type": hidden["kind"], "object_uid": hidden["uid"]}
+    info.update({name: fields[name] for name in ("error", "pending_ops") if name in fields})
+    return {
+        "action_type": hidden["sort"],
+        "action_uid": fields["action_uid"],
+        "additional_info": info,
+        "creation_time": int(hidden["begun"]),
+        "name": fields["name"],
+        "progress": progress(state, record),
+        "status": _V2_STATUS[fields["status"]],
+    }
+
+
+def _task_v1(state: State, task: Record) -> Json:
+    """Return a task in the words of v1, where numbers are texts."""
+    fields = tasks.shown(state, task)
+    begun, done = str(int(task.hidden["begun"])), f"{fields['progress']:.0f}"
+    return {"action_uid": fields["task_id"], **fields, "creation_time": begun, "progress": done}
+
+
+def _task_v2(state: State, key: tasks.Key, task: Record) -> Json:
+    fields = tasks.shown(state, task)
+    info = {"object_type": key[0], "object_uid": key[1]}
+    if "error_code" in fields:
+        info["error"] = fields["error_code"]
+    return {
+        "action_type": "task",
+        "action_uid": fields["task_id"],
+        "additional_info": info,
+        "creation_time": int(task.hidden["begun"]),
+        "name": fields["name"],
+        "progress": fields["progress"],
+        "status": _TASK_STATUS.get(fields["status"], fields["status"]),
+    }
+
+
+def _machines(state: State) -> list[Record]:
+    return [record for record in state.actions.values() if record.hidden["sort"] == STATE_MACHINE]
+
+
+def _missing() -> ApiError:
+    return ApiError(404, "action_not_found", "no running action and no kept record with this uid")
+
+
+@serves("GET /v1/actions")
+def list_v1(state: State, request: Request) -> Response:
+    """List tasks and state machines."""
+    running = [_task_v1(state, task) for task in state.tasks.values()]
+    return answer({"actions": running, "state-machines": [_v1(state, record) for record in _machines(state)]})
+
+
+@serves("GET /v1/actions/{uid}")
+def get_v1(state: State, request: Request, uid: str) -> Response:
+    """Show one action."""
+    record = state.actions.get(uid)
+    if record is not None and record.hidden["sort"] == STATE_MACHINE:
+        return answer(_v1(state, record))
+    for task in state.tasks.values():
+        if task.fields["task_id"] == uid:
+            return answer(_task_v1(state, task))
+    raise _missing()
+
+
+@serves("GET /v1/actions/bdb/{bdb_uid}")
+def of_bdb(state: State, request: Request, uid: str) -> Response:
+    """List the state machines of one database."""
+    name = f"bdb:{uid}"
+    found = [_v1(state, record) for record in _machines(state) if record.fields["object_name"] == name]
+    if not found and not (uid.isdecimal() and int(uid) in state.bdbs):
+        raise ApiError(404, "db_not_found", f"no database with uid {uid}")
+    return answer(found)
+
+
+@serves("GET /v2/actions")
+def list_v2(state: State, request: Request) -> Response:
+    """List all actions."""
+    running = [_task_v2(state, key, task) for key, task in state.tasks.items()]
+    return answer(running + [_v2(state, record) for record in state.actions.values()])
+
+
+@serves("GET /v2/actions/{uid}")
+def get_v2(state: State, request: Request, uid: str) -> Response:
+    """Show one action."""
+    if uid in state.actions:
+        return answer(_v2(state, state.actions[uid]))
+    for key, task in state.tasks.items():
+        if task.fields["task_id"] == uid:
+            return answer(_task_v2(state, key, task))
+    raise _missing()

@@ -1,0 +1,272 @@
+"""Alerts of databases, of their sources, and of nodes: settings where there are any, and the state that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.simulator.access.scope import databases
+from reconciler.simulator.api.fields import rows
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer, is_dry_run
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.cluster import licenses
+from reconciler.simulator.resources.lookup import bdb, node, taken
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.snapshots import add_section
+
+_OF_SOURCES = {"replica_sources": "bdb_replica_src_", "crdt_sources": "bdb_crdt_src_"}
+_OFF = {"enabled": False, "threshold": ""}
+
+
+def _alert(record: Record, settings: Mapping[str, Json], state: bool = False, sample: Mapping[str, Json] = {}) -> Json:
+    threshold = settings.get("threshold", "")
+    value = {"state": state, **({"threshold": threshold} if threshold else {}), **sample}
+    return {
+        "change_time": record.fields.get("created_time", "2026-01-15T09:00:00Z"),
+        "change_value": value,
+        "enabled": settings["enabled"],
+        "severity": "WARNING" if state else "INFO",
+        "state": state,
+        "threshold": threshold,
+    }
+
+
+def _names(state: State) -> list[str]:
+    known = rows("db_alerts_settings", state.settings.server_version)
+    return sorted(name for name, row in known.items() if not row.get("deprecated"))
+
+
+def of(state: State, record: Record) -> dict[str, Json]:
+    """Return the alerts of one database by name."""
+    held = record.hidden.get("alerts", {})
+    found = {}
+    for name in _names(state):
+        if name.startswith(tuple(_OF_SOURCES.values())):
+            continue
+        sample = {"memory_util": 0.2} if name == "bdb_size" else {}
+        found[name] = _alert(record, held.get(name, _OFF), sample=sample)
+    return found
+
+
+@serves("GET /v1/bdbs/alerts")
+def list_all(state: State, request: Request) -> Response:
+    """Show the alerts of all databases by uid."""
+    return answer({str(record.fields["uid"]): of(state, record) for record in databases(state)})
+
+
+@serves("GET /v1/bdbs/alerts/{uid}")
+def get(state: State, request: Request, uid: str) -> Response:
+    """Show the alerts of one database."""
+    return answer(of(state, bdb(state, uid)))
+
+
+@serves("GET /v1/bdbs/alerts/{uid}/{alert}")
+def get_one(state: State, request: Request, uid: str, alert: str) -> Response:
+    """Show one alert of one database."""
+    return answer(_named(of(state, bdb(state, uid)), alert))
+
+
+def _named(found: Mapping[str, Json], alert: str) -> Json:
+    if alert not in found:
+        raise ApiError(404, "not_found", f"no alert {alert[:60]}")
+    return found[alert]
+
+
+@serves("POST /v1/bdbs/alerts/{uid}")
+def update(state: State, request: Request, uid: str, body: Json) -> Response:
+    """Set alerts by name; those that are not named stay as they are."""
+    record = bdb(state, uid)
+    sent = taken(state, "db_alerts_settings", body)
+    held = record.hidden.get("alerts", {})
+    changed = {**held, **{name: {**held.get(name, _OFF), **value} for name, value in sent.items()}}
+    for name in sent:
+        threshold = changed[name]["threshold"]
+        if threshold and not threshold.replace(".", "", 1).isdecimal():
+            raise ApiError(406, "not_acceptable", f"{name}: threshold is no number")
+    if not is_dry_run(request):
+        record.hidden["alerts"] = changed
+        state.changed()
+    return answer({name: changed[name] for name in sorted(changed)})
+
+
+# Sources
+
+
+def _links(state: State, record: Record, field: str) -> dict[str, Json]:
+    held, prefix = record.hidden.get("alerts", {}), _OF_SOURCES[field]
+    names = [name for name in _names(state) if name.startswith(prefix)]
+    found = {}
+    for source in record.fields.get(field, ()):
+        broken = bool(source.get("last_error"))
+        wrong = {f"{prefix}syncer_connection_error": broken}
+        found[str(source["uid"])] = {
+            name: _alert(record, held.get(name, _OFF), wrong.get(name, False)) for name in names
+        }
+    return found
+
+
+def _link(state: State, uid: str, field: str, source: str) -> Mapping[str, Json]:
+    found = _links(state, bdb(state, uid), field)
+    if source not in found:
+        raise ApiError(404, "not_found", f"no source {source[:20]}")
+    links: Mapping[str, Json] = found[source]
+    return links
+
+
+def _field(request: Request) -> str:
+    return request.path.split("/")[3]
+
+
+@serves("GET /v1/bdbs/replica_sources/alerts", "GET /v1/bdbs/crdt_sources/alerts")
+def list_links(state: State, request: Request) -> Response:
+    """Show the alerts of the sources of all databases."""
+    found = {str(record.fields["uid"]): _links(state, record, _field(request)) for record in databases(state)}
+    return answer({uid: links for uid, links in found.items() if links})
+
+
+@serves("GET /v1/bdbs/replica_sources/alerts/{uid}", "GET /v1/bdbs/crdt_sources/alerts/{uid}")
+def get_links(state: State, request: Request, uid: str) -> Response:
+    """Show the alerts of the sources of one database."""
+    return answer(_links(state, bdb(state, uid), _field(request)))
+
+
+@serves(
+    "GET /v1/bdbs/replica_sources/alerts/{uid}/{replica_src_id}",
+    "GET /v1/bdbs/crdt_sources/alerts/{uid}/{crdt_src_id}",
+)
+def get_link(state: State, request: Request, uid: str, source: str) -> Response:
+    """Show the alerts of one source."""
+    return answer(_link(state, uid, _field(request), source))
+
+
+@serves(
+    "GET /v1/bdbs/replica_sources/alerts/{uid}/{replica_src_id}/{alert}",
+    "GET /v1/bdbs/crdt_sources/alerts/{uid}/{crdt_src_id}/{alert}",
+)
+def get_link_alert(state: State, request: Request, uid: str, source: str, alert: str) -> Response:
+    """Show one alert of one source."""
+    return answer(_named(_link(state, uid, _field(request), source), alert))
+
+
+# Nodes: their settings are the cluster's
+
+
+def _of_node(state: State, request: Request, record: Record) -> dict[str, Json]:
+    settings, every = state.cluster.fields.get("alert_settings", {}), request.query.get("ignore_settings") is not None
+    known = rows("cluster.alert_settings", state.settings.server_version)
+    found = {}
+    for name in sorted(name for name in known if name.startswith("node_")):
+        held = settings.get(name, False)
+        enabled = bool(held.get("enabled")) if isinstance(held, dict) else bool(held)
+        if not (enabled or every):
+            continue
+        raised = name == "node_failed" and record.fields["status"] == "down"
+        value: dict[str, Json] = {"state": raised}
+        if isinstance(held, dict):
+            value["global_threshold"] = str(held.get("threshold", ""))
+        found[name] = {
+            "change_time": state.cluster.fields.get("created_time", state.stamp()),
+            "change_value": value,
+            "enabled": enabled,
+            "severity": "WARNING" if raised else "INFO",
+            "state": raised,
+        }
+    return found
+
+
+@serves("GET /v1/nodes/alerts")
+def list_nodes(state: State, request: Request) -> Response:
+    """Show the alerts of all nodes by uid."""
+    return answer({str(uid): _of_node(state, request, state.nodes[uid]) for uid in sorted(state.nodes)})
+
+
+@serves("GET /v1/nodes/alerts/{uid}")
+def get_node(state: State, request: Request, uid: str) -> Response:
+    """Show the alerts of one node."""
+    return answer(_of_node(state, request, node(state, uid)))
+
+
+@serves("GET /v1/nodes/alerts/{uid}/{alert}")
+def get_node_alert(state: State, request: Request, uid: str, alert: str) -> Response:
+    """Show one alert of one node."""
+    return answer(_named(_of_node(state, request, node(state, uid)), alert))
+
+
+# The cluster
+
+_SEVERITY = {True: "WARNING", False: "INFO"}
+
+
+def _raised(state: State) -> Mapping[str, bool]:
+    """Return which alerts of the cluster hold now, of those that this server can tell."""
+    nodes = list(state.nodes.values())
+    up = len(list(state.members()))
+    memory = sum(bdb.fields.get("memory_size", 0) for bdb in state.bdbs.values())
+    end = state.license.fields.get("expiration_date")
+    days = int(_threshold(state, "cluster_license_about_to_expire") or 0)
+    soon = licenses.stamp(state.now + days * 86400)
+    return {
+        "cluster_even_node_count": len(nodes) % 2 == 0,
+        "cluster_inconsistent_rl_sw": len({node.fields.get("software_version") for node in nodes}) > 1,
+        "cluster_license_about_to_expire": isinstance(end, str) and end <= soon,
+        "cluster_multiple_nodes_down": len(nodes) - up > 1,
+        "cluster_ram_overcommit": memory > sum(node.fields.get("total_memory", 0) for node in nodes),
+        "cluster_too_few_nodes_for_replication": up < 2,
+    }
+
+
+def _setting(state: State, name: str) -> Any:
+    return state.cluster.fields.get("alert_settings", {}).get(name, False)
+
+
+def _threshold(state: State, name: str) -> Any:
+    setting = _setting(state, name)
+    return setting.get("threshold") if isinstance(setting, dict) else None
+
+
+def _cluster_alerts(state: State, request: Request) -> dict[str, Json]:
+    """Return the alerts that are switched on or raised; all of them with `ignore_settings`."""
+    raised = _raised(state)
+    names = {name for name in state.cluster.fields.get("alert_settings", {}) if name.startswith("cluster_")}
+    all_of_them = request.query.get("ignore_settings", "false").lower() in ("true", "1", "")
+    found: dict[str, Json] = {}
+    for name in sorted(names | set(raised)):
+        setting, on = _setting(state, name), raised.get(name, False)
+        enabled = bool(setting.get("enabled") if isinstance(setting, dict) else setting)
+        if not (enabled or on or all_of_them):
+            continue
+        value = {"state": on, **({"global_threshold": setting["threshold"]} if _threshold(state, name) else {})}
+        times = {"change_time": state.cluster.fields["created_time"], "change_value": value}
+        found[name] = {**times, "enabled": enabled, "severity": _SEVERITY[on], "state": on}
+    return found
+
+
+@serves("GET /v1/cluster/alerts")
+def list_cluster(state: State, request: Request) -> Response:
+    """Show the alerts of the cluster by name."""
+    return answer(_cluster_alerts(state, request))
+
+
+@serves("GET /v1/cluster/alerts/{alert}")
+def get_cluster_alert(state: State, request: Request, name: str) -> Response:
+    """Show one alert."""
+    found = _cluster_alerts(state, request._replace(query={"ignore_settings": "true"}))
+    if name not in found:
+        raise ApiError(404, "not_found", f"no alert {name}")
+    return answer(found[name])
+
+
+def _load(state: State, body: Mapping[str, Any]) -> None:
+    for uid, held in body.items():
+        if int(uid) in state.bdbs:
+            settings = {name: {key: alert.get(key) for key in ("enabled", "threshold")} for name, alert in held.items()}
+            state.bdbs[int(uid)].hidden["alerts"] = settings
+
+
+def _save(state: State) -> Json:
+    saved = {str(uid): of(state, record) for uid, record in state.bdbs.items() if record.hidden.get("alerts")}
+    return saved or None
+
+
+add_section("/v1/bdbs/alerts", _load, _save)

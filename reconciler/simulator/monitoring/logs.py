@@ -1,0 +1,40 @@
+"""The log of events."""
+
+from __future__ import annotations
+
+from reconciler.simulator.access.scope import scope
+from reconciler.simulator.api.messages import ApiError, Request, Response, answer
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.monitoring.series import moment
+from reconciler.simulator.state.model import State
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if not text.isdecimal():
+        raise ApiError(400, "invalid_param", f"{name} is no number")
+    return int(text)
+
+
+@serves("GET /v1/logs")
+def list_all(state: State, request: Request) -> Response:
+    """List events, newest first unless asked otherwise."""
+    query, order = request.query, request.query.get("order", "desc").lower()
+    if order not in ("asc", "desc"):
+        raise ApiError(400, "invalid_param", "order is asc or desc")
+    start = moment(query["stime"], "stime") if query.get("stime") else None
+    end = moment(query["etime"], "etime") if query.get("etime") else None
+    allowed = scope(state)
+    found = [
+        entry
+        for entry in state.log
+        if (allowed is None or str(entry.get("bdb_uid", "")) in (*allowed, ""))
+        and (start is None or moment(entry["time"], "time") >= start)
+        and (end is None or moment(entry["time"], "time") <= end)
+    ]
+    if order == "desc":
+        found.reverse()
+    offset, limit = _number(request, "offset") or 0, _number(request, "limit")
+    return answer(found[offset:] if limit is None else found[offset : offset + limit])

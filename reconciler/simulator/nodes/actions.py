@@ -1,0 +1,261 @@
+"""Work on a node as a whole: removal, maintenance and its snapshots, giving up roles; and the change of the primary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.nodes import placement
+from reconciler.simulator.nodes.placement import Shard
+from reconciler.simulator.resources.lookup import node, taken
+from reconciler.simulator.state import tasks
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record
+
+_SECONDS = 5.0
+Work = Callable[[State, Record, Mapping[str, Json]], str]
+
+
+@serves("POST /v1/nodes/{node_uid}/actions/{action}")
+def start(state: State, request: Request, uid: str, action: str, body: Json) -> Response:
+    """Start one of the actions; ask for it by its name."""
+    record = node(state, uid)
+    if action not in _ACTIONS:
+        raise ApiError(400, "invalid_param", f"no action {action[:40]}")
+    options = taken(state, "node_action_request", body)
+    key = ("node", uid, action)
+    undo = None
+    if action == "remove":
+        if key not in state.tasks or not tasks.running(state.tasks[key]):
+            record.hidden["closed"] = True
+            record.set(status="decommissioning" if record.fields["status"] == "active" else record.fields["status"])
+        undo = partial(_reopen, state, record)
+    task = tasks.begin(state, key, _SECONDS, partial(_ACTIONS[action], state, record, options), undo=undo)
+    return answer({"status": "queued", "task_id": task.fields["task_id"]})
+
+
+def _reopen(state: State, record: Record) -> None:
+    record.hidden.pop("closed", None)
+    if record.fields["status"] == "decommissioning":
+        record.set(status="active")
+
+
+def _remove(state: State, record: Record, options: Mapping[str, Json]) -> str:
+    uid = record.fields["uid"]
+    replicated = any(bdb.fields.get("replication") for bdb in state.bdbs.values())
+    few = len(state.nodes) == 1 or (len(state.nodes) == 2 and replicated)
+    if few or placement.evacuate(state, uid):
+        if record.fields["status"] == "decommissioning":
+            record.set(status="active")
+        state.event("cluster_node_remove_failed", "ERROR", node_uid=uid)
+        return "insufficient_resources"
+    del state.nodes[uid]
+    machine = state.site.node(state, uid)
+    if machine is not None:
+        machine.leave(fresh=state.settings.on("removed_node", "rejoin"))
+    if state.primary == uid:
+        state.primary = min(state.nodes)
+    for bdb in state.bdbs.values():
+        placement.rebind(state, bdb)
+    state.event("cluster_node_remove_completed", node_uid=uid)
+    return ""
+
+
+def _maintenance_on(state: State, record: Record, options: Mapping[str, Json]) -> str:
+    uid, current = record.fields["uid"], record.hidden.get("maintenance")
+    if current is not None and not options.get("overwrite_snapshot"):
+        record.hidden["maintenance"] = {**current, "depth": current["depth"] + 1}
+        return ""
+    record.hidden["closed"] = True
+    kept = {shard.uid: shard for shard in placement.by_node(state)[uid]}
+    stay = options.get("keep_slave_shards") or options.get("evict_ha_replica") is False
+    only = {int(bdb) for bdb in options.get("evict_dbs", ()) if str(bdb).isdecimal()}
+    if stay or only:
+        _enslave(state, record, {})
+    if (not stay or only) and placement.evacuate(state, uid, only=only or None):
+        if current is None:
+            record.hidden.pop("closed", None)
+        return "insufficient_resources"
+    snapshot = _snapshot(state, record, "maintenance_mode", kept)
+    record.hidden["maintenance"] = {"snapshot": snapshot, "depth": (current or {"depth": 0})["depth"] + 1}
+    if state.primary == uid:
+        others = [other for other in placement.homes(state) if other != uid]
+        state.primary = min(others, default=uid)
+    return ""
+
+
+def _maintenance_off(state: State, record: Record, options: Mapping[str, Json]) -> str:
+    current = record.hidden.get("maintenance")
+    if current is None:
+        return "internal_error"
+    if current["depth"] > 1:
+        record.hidden["maintenance"] = {**current, "depth": current["depth"] - 1}
+        return ""
+    name = options.get("snapshot_name", current["snapshot"]["name"])
+    kept = record.hidden.get("snapshots", {}).get(name, (None, {}))[1]
+    for field in ("maintenance", "closed"):
+        record.hidden.pop(field, None)
+    record.hidden.get("snapshots", {}).pop(current["snapshot"]["name"], None)
+    if not options.get("skip_shards_restore"):
+        _bring_back(state, kept)
+    return ""
+
+
+def _bring_back(state: State, kept: Mapping[int, Shard]) -> None:
+    """Put shards back where a snapshot saw them, with the role that they had."""
+    for shard in kept.values():
+        bdb = state.bdbs.get(shard.bdb)
+        now = (
+            None
+            if bdb is None
+            else next((item for item in placement.shards(state, bdb) if item.uid == shard.uid), None)
+        )
+        if bdb is None or now is None:
+            continue
+        mates = [item for item in placement.shards(state, bdb) if item.slots == now.slots and item.uid != now.uid]
+        if any(mate.node == shard.node for mate in mates):
+            continue
+        changed = [now._replace(node=shard.node, role=shard.role)]
+        if shard.role != now.role:
+            changed += [mate._replace(role=now.role) for mate in mates if mate.role == shard.role]
+        placement.put(state, bdb, *changed)
+
+
+def _enslave(state: State, record: Record, options: Mapping[str, Json]) -> str:
+    for shard in placement.by_node(state)[record.fields["uid"]]:
+        if shard.role == "master":
+            placement.swap(state, state.bdbs[shard.bdb], shard)
+    return ""
+
+
+_ACTIONS: Mapping[str, Work] = {
+    "remove": _remove,
+    "maintenance_on": _maintenance_on,
+    "maintenance_off": _maintenance_off,
+    "enslave_node": _enslave,
+}
+
+
+@serves("GET /v1/nodes/actions")
+def list_all(state: State, request: Request) -> Response:
+    """List the tasks of all nodes."""
+    return answer({"actions": [tasks.shown(state, task) for key, task in state.tasks.items() if key[0] == "node"]})
+
+
+@serves("GET /v1/nodes/{node_uid}/actions")
+def list_node(state: State, request: Request, uid: str) -> Response:
+    """List the tasks of one node."""
+    found = [tasks.shown(state, task) for key, task in state.tasks.items() if key[:2] == ("node", uid)]
+    if not found:
+        raise ApiError(404, "action_not_found", "nothing is running, and no record is kept")
+    return answer({"actions": found})
+
+
+@serves("GET /v1/nodes/{node_uid}/actions/{action}")
+def get(state: State, request: Request, uid: str, action: str) -> Response:
+    """Show one task of a node."""
+    return answer(tasks.shown(state, tasks.found(state, ("node", uid, _path_name(action)))))
+
+
+@serves("DELETE /v1/nodes/{node_uid}/actions/{action}")
+def cancel(state: State, request: Request, uid: str, action: str) -> Response:
+    """Cancel a task, or forget it where it is over."""
+    tasks.drop(state, ("node", uid, _path_name(action)))
+    return answer(None)
+
+
+def _path_name(action: str) -> str:
+    return next((name for name, shown in tasks.NAMES.items() if shown == action), action)
+
+
+# Snapshots: where the shards of a node are
+
+
+def _snapshot(state: State, record: Record, name: str, kept: Mapping[int, Shard]) -> Json:
+    moment = time.gmtime(state.now)
+    if name == "maintenance_mode":
+        name = f"maintenance_mode_{time.strftime('%Y-%m-%d_%H-%M-%S', moment)}"
+    created = time.strftime("%Y-%m-%d %H:%M:%S", moment)
+    snapshot = {"created_time": created, "name": name, "node_uid": str(record.fields["uid"])}
+    record.hidden["snapshots"] = {**record.hidden.get("snapshots", {}), name: (snapshot, kept)}
+    return snapshot
+
+
+@serves("GET /v1/nodes/{uid}/snapshots")
+def snapshots(state: State, request: Request, uid: str) -> Response:
+    """List the snapshots of a node."""
+    return answer([snapshot for snapshot, _ in node(state, uid).hidden.get("snapshots", {}).values()])
+
+
+@serves("POST /v1/nodes/{uid}/snapshots/{snapshot_name}")
+def take_snapshot(state: State, request: Request, uid: str, name: str, body: Json) -> Response:
+    """Remember where the shards of a node are."""
+    record = node(state, uid)
+    kept = {shard.uid: shard for shard in placement.by_node(state)[int(uid)]}
+    state.changed()
+    return answer(_snapshot(state, record, name, kept))
+
+
+@serves("DELETE /v1/nodes/{uid}/snapshots/{snapshot_name}")
+def drop_snapshot(state: State, request: Request, uid: str, name: str) -> Response:
+    """Forget a snapshot, unless maintenance needs it."""
+    record = node(state, uid)
+    held = record.hidden.get("snapshots", {})
+    if name not in held:
+        raise ApiError(404, "not_found", f"no snapshot {name[:80]}")
+    if record.hidden.get("maintenance", {}).get("snapshot", {}).get("name") == name:
+        raise ApiError(403, "read_only_object", "the snapshot belongs to maintenance")
+    record.hidden["snapshots"] = {key: value for key, value in held.items() if key != name}
+    state.changed()
+    return answer(held[name][0])
+
+
+# The cluster's own action
+
+_CHANGE = ("cluster", "", "change_master")
+
+
+@serves("POST /v1/cluster/actions/{action}")
+def start_cluster(state: State, request: Request, action: str, body: Json) -> Response:
+    """Let another node become the primary."""
+    if action != "change_master":
+        raise ApiError(400, "invalid_param", f"no action {action[:40]}")
+    uid = str((body or {}).get("node_uid", "")) if isinstance(body or {}, dict) else ""
+    if not uid:
+        raise ApiError(400, "missing_field", "node_uid is needed")
+    if node(state, uid).fields["status"] in ("provisioning", "down"):
+        raise ApiError(406, "not_acceptable", "the node is no working member")
+
+    def change() -> str:
+        if int(uid) not in state.nodes or state.nodes[int(uid)].fields["status"] == "down":
+            return "internal_error"
+        state.primary = int(uid)
+        return ""
+
+    task = tasks.begin(state, _CHANGE, 2.0, change)
+    return answer({"status": "queued", "task_id": task.fields["task_id"]})
+
+
+@serves("GET /v1/cluster/actions")
+def list_cluster(state: State, request: Request) -> Response:
+    """List the tasks of the cluster."""
+    found = [tasks.shown(state, task) for key, task in state.tasks.items() if key[0] == "cluster"]
+    if not found:
+        raise ApiError(404, "action_not_found", "nothing is running, and no record is kept")
+    return answer({"actions": found})
+
+
+@serves("GET /v1/cluster/actions/{action}")
+def get_cluster(state: State, request: Request, action: str) -> Response:
+    """Show the task of the cluster."""
+    return answer(tasks.shown(state, tasks.found(state, ("cluster", "", action))))
+
+
+@serves("DELETE /v1/cluster/actions/{action}")
+def cancel_cluster(state: State, request: Request, action: str) -> Response:
+    """Cancel the task, or forget it where it is over."""
+    tasks.drop(state, ("cluster", "", action))
+    return answer(None)

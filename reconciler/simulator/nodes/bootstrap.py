@@ -1,0 +1,264 @@
+"""How a machine becomes a node: it creates a cluster, joins one, or recovers one from a file. Knows no HTTP.
+
+What a request asks for is checked first (`problem`), then done (`begin`) step by step as time goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from reconciler.simulator.access import authentication
+from reconciler.simulator.api.fields import rows
+from reconciler.simulator.api.messages import ApiError, Json
+from reconciler.simulator.cluster import initial, licenses
+from reconciler.simulator.nodes import placement
+from reconciler.simulator.state import snapshots
+from reconciler.simulator.state.model import Machine, State
+from reconciler.simulator.state.records import Record
+
+_NAME = re.compile(r"^(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$")
+_KEPT = ("accept_servers", "addr", "external_addr", "use_internal_ipv6")
+_PATHS = {
+    "bigstore_path": "bigredis_storage_path",
+    "ephemeral_path": "ephemeral_storage_path",
+    "persistent_path": "persistent_storage_path",
+}
+
+
+CODES: frozenset[str] = frozenset(rows("bootstrap_status")["error_code"]["enum"])
+
+
+class Problem(NamedTuple):
+    """Why a bootstrap cannot be: the error code, and details for a human or a program."""
+
+    code: str
+    details: Mapping[str, Json]
+
+
+class Wish(NamedTuple):
+    """A bootstrap as asked for: the machine, the action, and the body."""
+
+    machine: Machine
+    action: str
+    body: Mapping[str, Any]
+
+    def part(self, *names: str) -> Mapping[str, Any]:
+        """Return the object at *names* in the body, empty where it is not there."""
+        found: Mapping[str, Any] = self.body
+        for name in names:
+            found = found.get(name) or {}
+        return found
+
+
+def _said(text: str) -> Mapping[str, Json]:
+    return {"message": text}
+
+
+def problem(state: State, wish: Wish) -> Problem | None:
+    """Return what is wrong with *wish*, None where it can come true."""
+    paths = wish.part("node", "paths")
+    if any(not str(path).startswith("/") for path in paths.values()):
+        return Problem("path_error", _said("a path is not absolute"))
+    credentials = wish.part("credentials")
+    if not ({"username", "password"} <= set(credentials) or {"client_cert", "client_key"} <= set(credentials)):
+        return Problem("config_error", _said("credentials are needed"))
+    return _CHECKS[wish.action](state, wish)
+
+
+def _create_problem(state: State, wish: Wish) -> Problem | None:
+    if not _NAME.match(str(wish.part("cluster").get("name", ""))):
+        return Problem("config_error", _said("cluster.name is no host name of at most 64 letters"))
+    if not wish.part("credentials").get("password"):
+        return Problem("config_error", _said("the first account needs a password"))
+    text = wish.body.get("license")
+    try:
+        if text:
+            licenses.read(state, text, str(wish.part("cluster")["name"]))
+    except ApiError as error:
+        return Problem("invalid_license", _said(error.description))
+    return None
+
+
+def target(state: State, wish: Wish) -> State | None:
+    """Return the cluster that *wish* wants to join: the first that one of the addresses leads to."""
+    for address in wish.part("cluster").get("nodes") or ():
+        peer = state.site.world.machine(str(address))
+        if peer is not None and peer.state is not None and peer.up and not peer.cut:
+            return peer.state
+    return None
+
+
+def _join_problem(state: State, wish: Wish) -> Problem | None:
+    there, credentials, identity = target(state, wish), wish.part("credentials"), wish.part("node", "identity")
+    if there is None:
+        return Problem("connect_error", _said("no member of the cluster answers"))
+    try:
+        user = authentication.by_password(
+            there, str(credentials.get("username", "")), str(credentials.get("password", ""))
+        )
+        authentication.permit(there, user, "update_cluster")
+    except ApiError:
+        return Problem("access_denied", _said("the cluster refuses the login"))
+    return _place_problem(there, wish, identity)
+
+
+def _place_problem(there: State, wish: Wish, identity: Mapping[str, Any]) -> Problem | None:
+    dead = [uid for uid, node in there.nodes.items() if node.fields["status"] == "down"]
+    uid = identity.get("uid")
+    if uid is not None and uid not in dead:
+        return Problem("config_error", _said("identity.uid names no node that is down"))
+    if dead and uid is None:
+        return Problem("repair_required", {"failed_nodes": dead, "replace_candidate": dead[0]})
+    if uid is not None and there.nodes[uid].fields["total_memory"] > there.settings.node_memory:
+        return Problem("insufficient_node_memory", {"required_memory": there.nodes[uid].fields["total_memory"]})
+    if there.cluster.fields.get("rack_aware") and uid is None and not identity.get("rack_id"):
+        racks = sorted({node.fields.get("rack_id", "") for node in there.nodes.values()})
+        return Problem("rack_id_required", {"current_rack_ids": racks})
+    return None
+
+
+def _recover_problem(state: State, wish: Wish) -> Problem | None:
+    if _file(wish) not in state.site.saved:
+        return Problem("path_error", _said("recovery_filename names no file"))
+    return None
+
+
+def _file(wish: Wish) -> str:
+    return str(wish.body.get("recovery_filename", "")).rsplit("/", 1)[-1]
+
+
+_CHECKS: Mapping[str, Callable[[State, Wish], Problem | None]] = {
+    "create_cluster": _create_problem,
+    "join_cluster": _join_problem,
+    "recover_cluster": _recover_problem,
+}
+
+
+# Doing
+
+_STATES = {
+    "create_cluster": "creating_cluster",
+    "join_cluster": "joining_cluster",
+    "recover_cluster": "recovering_cluster",
+}
+
+
+def begin(state: State, wish: Wish) -> None:
+    """Start what *wish* asks for; the machine's `bootstrap` tells how it goes."""
+    machine, seconds = wish.machine, state.settings.bootstrap_seconds
+    machine.bootstrap = {"state": "initiated", "start_time": state.stamp()}
+    stuck, fails = state.fate == "stuck", state.fate == "fail"
+    code = state.fate_code if state.fate_code in CODES else "internal_error"
+
+    def work() -> None:
+        machine.bootstrap = {**machine.bootstrap, "state": _STATES[wish.action]}
+
+    def end() -> None:
+        wrong = Problem(code, _said("it failed")) if fails else problem(state, wish)
+        done = {**machine.bootstrap, "end_time": state.stamp()}
+        if wrong is not None:
+            machine.bootstrap = {**done, "state": "error", **told(wrong)}
+            return
+        _DOING[wish.action](state, wish)
+        machine.bootstrap = {**done, "state": "completed"}
+
+    state.time.later(state.settings.scaled(seconds * 0.1), work)
+    if not stuck:
+        state.time.later(state.settings.scaled(seconds), end)
+
+
+def told(wrong: Problem) -> dict[str, Json]:
+    """Return *wrong* as a bootstrap status tells it."""
+    return {"error_code": wrong.code, "error_details": dict(wrong.details)}
+
+
+def _own_state(state: State, wish: Wish, name: str) -> State:
+    """Return the state that a new cluster fills: that of the core where it has none yet, else another."""
+    credentials, settings = wish.part("credentials"), state.settings
+    account = {"username": credentials["username"], "password": credentials["password"]}
+    if not state.nodes:
+        for field, value in {**account, "cluster_name": name, "nodes": 1}.items():
+            setattr(settings, field, value)
+        return state
+    return state.site.new_state(
+        replace(settings, **account, cluster_name=name, nodes=1, older_nodes=0, rack_aware=False)
+    )
+
+
+def _create(state: State, wish: Wish) -> None:
+    new = _own_state(state, wish, str(wish.part("cluster")["name"]))
+    if not wish.body.get("license"):
+        new.settings.license = "trial"
+    initial.found(new)
+    snapshots.ensure_operator(new)
+    if wish.body.get("license"):
+        licenses.install(new, wish.body["license"])
+    policy, known = wish.part("policy"), new.singles["cluster_settings"].fields
+    new.singles["cluster_settings"].set(**{name: value for name, value in policy.items() if name in known})
+    ports = ("cnm_https_port", "crdb_coordinator_port", "envoy_admin_port", "envoy_mgmt_server_port")
+    new.cluster.set(**{name: wish.body[name] for name in ports if name in wish.body})
+    wish.machine.enter(new, 1)
+    _identify(new, 1, wish)
+    new.event("cluster_node_joined", node_uid=1)
+    new.changed()
+
+
+def _identify(state: State, uid: int, wish: Wish) -> None:
+    """Give node *uid* what *wish* says of it."""
+    identity, limits = wish.part("node", "identity"), wish.part("node", "limits")
+    values: dict[str, Json] = {"addr": wish.machine.address}
+    values.update({name: identity[name] for name in _KEPT if name in identity})
+    values.update({name: str(identity[name]).lower() for name in ("rack_id", "second_rack_id") if name in identity})
+    values.update(limits)
+    values.update({_PATHS[name]: path for name, path in wish.part("node", "paths").items() if name in _PATHS})
+    if "bigstore_enabled" in wish.part("node"):
+        values["bigstore_enabled"] = wish.part("node")["bigstore_enabled"]
+    state.nodes[uid].set(**values)
+    state.nodes[uid].hidden["since"] = state.now
+
+
+def _join(state: State, wish: Wish) -> None:
+    there = target(state, wish)
+    if there is None:
+        return
+    replaced = wish.part("node", "identity").get("uid")
+    uid = int(replaced) if replaced is not None else there.nodes.claim()
+    if replaced is not None:
+        old = there.site.node(there, uid)
+        if old is not None:
+            old.leave(fresh=False)
+    else:
+        there.nodes[uid] = Record(initial.new_node(there, uid, wish.machine.address))
+    wish.machine.enter(there, uid)
+    _identify(there, uid, wish)
+    placement.node_seen(there, uid, True)
+    for record in there.bdbs.values():
+        placement.rebind(there, record)
+    there.event("cluster_node_joined", node_uid=uid)
+    there.changed()
+
+
+def _recover(state: State, wish: Wish) -> None:
+    saved = state.site.saved[_file(wish)]
+    name = str(saved.get("/v1/cluster", {}).get("name", state.settings.cluster_name))
+    new = _own_state(state, wish, name)
+    initial.found(new)
+    snapshots.load(new, {path: body for path, body in saved.items() if path != "/v1/nodes"})
+    snapshots.ensure_operator(new)
+    new.primary = 1
+    wish.machine.enter(new, 1)
+    _identify(new, 1, wish)
+    for record in new.bdbs.values():
+        record.set(status="recovery")
+        record.hidden.pop("shards", None)
+    new.changed(new.bdbs)
+
+
+_DOING: Mapping[str, Callable[[State, Wish], None]] = {
+    "create_cluster": _create,
+    "join_cluster": _join,
+    "recover_cluster": _recover,
+}

@@ -1,0 +1,225 @@
+"""Where the shards of databases are: on which node, in which role, with which slots. Knows no HTTP.
+
+A database's shards hang on its record (`hidden["shards"]`) and are laid out when somebody first asks, so that large
+snapshots load fast. Nodes come and go here: replicas take over from what is lost, shards leave what is to be emptied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from reconciler.simulator.api.messages import Json
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record
+
+SLOTS = 16384
+
+
+class Shard(NamedTuple):
+    """One shard: *role* is master or slave, *slots* a range such as 0-8191."""
+
+    uid: int
+    bdb: int
+    node: int
+    role: str
+    slots: str
+
+
+def homes(state: State) -> list[int]:
+    """Return the uids of the nodes that may be given shards."""
+    return [uid for uid, node in state.nodes.items() if node.fields["status"] == "active" and takes_shards(node)]
+
+
+def takes_shards(node: Record) -> bool:
+    """Say whether *node* is meant to hold shards: not a quorum-only node, not in maintenance, not being removed."""
+    return bool(node.fields.get("accept_servers", True)) and not node.hidden.get("closed")
+
+
+def has_quorum(state: State) -> bool:
+    """Say whether more than half of the nodes are up."""
+    up = sum(node.fields["status"] != "down" for node in state.nodes.values())
+    return bool(2 * up > len(state.nodes))
+
+
+def shards(state: State, record: Record) -> list[Shard]:
+    """Return the shards of a database, laid out anew where its list of shards has changed."""
+    held: Mapping[int, Shard] = record.hidden.get("shards", {})
+    wanted = record.fields.get("shard_list", ())
+    if list(held) != list(wanted):
+        held = record.hidden["shards"] = _laid_out(state, record, held, wanted)
+    return list(held.values())
+
+
+def slot_range(place: int, count: int) -> str:
+    """Return the slots of master number *place* of *count*."""
+    return f"{place * SLOTS // count}-{(place + 1) * SLOTS // count - 1}"
+
+
+def _laid_out(state: State, record: Record, held: Mapping[int, Shard], wanted: Iterable[int]) -> dict[int, Shard]:
+    uids = list(wanted)
+    count = min(int(record.fields.get("shards_count", 1)), len(uids))
+    masters = [uid for uid in uids if uid in held and held[uid].role == "master"][:count]
+    fresh = [uid for uid in uids if uid not in held] + [uid for uid in uids if uid in held and uid not in masters]
+    masters += fresh[: count - len(masters)]
+    slaves = [uid for uid in uids if uid not in masters]
+    allowed = _allowed(state, record)
+    laid: dict[int, Shard] = {}
+    for place, uid in enumerate(masters):
+        node = held[uid].node if uid in held else allowed[uid % len(allowed)]
+        laid[uid] = Shard(uid, record.fields["uid"], node, "master", slot_range(place, count))
+    for place, uid in enumerate(slaves):
+        master = laid[masters[place % count]]
+        node = (
+            held[uid].node if uid in held and held[uid].node != master.node else other_home(allowed, master.node, uid)
+        )
+        laid[uid] = Shard(uid, record.fields["uid"], node, "slave", master.slots)
+    return {uid: laid[uid] for uid in uids}
+
+
+def _allowed(state: State, record: Record) -> list[int]:
+    avoided = {str(uid) for uid in record.fields.get("avoid_nodes", ())}
+    found = homes(state)
+    return [uid for uid in found if str(uid) not in avoided] or found or list(state.nodes) or [1]
+
+
+def other_home(allowed: list[int], taken: int, seed: int) -> int:
+    """Return one of the nodes *allowed* that is not *taken*, where there is one."""
+    rest = [uid for uid in allowed if uid != taken] or allowed
+    return rest[seed % len(rest)]
+
+
+def all_shards(state: State) -> list[Shard]:
+    """Return the shards of all databases."""
+    return [shard for record in state.bdbs.values() for shard in shards(state, record)]
+
+
+def by_node(state: State) -> dict[int, list[Shard]]:
+    """Return the shards of each node."""
+    spread: dict[int, list[Shard]] = {uid: [] for uid in state.nodes}
+    for shard in all_shards(state):
+        spread.setdefault(shard.node, []).append(shard)
+    return spread
+
+
+def put(state: State, record: Record, *changed: Shard) -> None:
+    """Store *changed* shards of a database, and let its endpoints follow."""
+    held = {shard.uid: shard for shard in shards(state, record)}
+    held.update({shard.uid: shard for shard in changed})
+    record.hidden["shards"] = held
+    rebind(state, record)
+
+
+def addresses(state: State, record: Record, policy: str) -> list[str]:
+    """Return the addresses at which a database with the proxy *policy* is served."""
+    live = {uid: node.fields["addr"] for uid, node in state.nodes.items() if node.fields["status"] == "active"}
+    live = live or {uid: node.fields["addr"] for uid, node in state.nodes.items()}
+    if policy == "all-nodes":
+        return list(live.values())
+    masters = dict.fromkeys(shard.node for shard in shards(state, record) if shard.role == "master")
+    found = [live[uid] for uid in masters if uid in live] or list(live.values())
+    return found[:1] if policy == "single" else found
+
+
+def rebind(state: State, record: Record) -> None:
+    """Let the endpoints of a database listen where its shards are."""
+    old = record.fields.get("endpoints", ())
+    new = [{**end, "addr": addresses(state, record, end.get("proxy_policy", "single"))} for end in old]
+    if new != list(old):
+        record.set(endpoints=new)
+        state.bdbs.version += 1
+
+
+def node_seen(state: State, uid: int, up: bool) -> None:
+    """Mark node *uid* as up or down; on a loss another node becomes primary, and replicas take over."""
+    node = state.nodes.get(uid)
+    if node is None or (node.fields["status"] == "down") is not up:
+        return
+    node.set(status="active" if up else "down")
+    state.event("node_up" if up else "node_down", "INFO" if up else "CRITICAL", node_uid=uid)
+    alive = [other for other in sorted(state.nodes) if state.nodes[other].fields["status"] == "active"]
+    if alive and state.primary not in alive:
+        state.primary = alive[0]
+    for record in state.bdbs.values():
+        if up:
+            rebind(state, record)
+        else:
+            _take_over(state, record, uid)
+
+
+def _take_over(state: State, record: Record, lost: int) -> None:
+    """Let replicas on living nodes take the place of the masters on the node *lost*."""
+    for master in shards(state, record):
+        if master.node == lost and master.role == "master":
+            swap(state, record, master)
+    rebind(state, record)
+
+
+def swap(state: State, record: Record, master: Shard) -> bool:
+    """Let a replica of *master* on a living node become the master; say whether there is one."""
+    for slave in shards(state, record):
+        alive = slave.node in state.nodes and state.nodes[slave.node].fields["status"] == "active"
+        if slave.role == "slave" and slave.slots == master.slots and alive and slave.node != master.node:
+            put(state, record, slave._replace(role="master"), master._replace(role="slave"))
+            return True
+    return False
+
+
+def evacuate(state: State, uid: int, *, only: Iterable[int] | None = None) -> list[Shard]:
+    """Move shards from node *uid* elsewhere, of the databases *only* where given; return those that found no place."""
+    allowed, stuck = [home for home in homes(state) if home != uid], []
+    for record in state.bdbs.values():
+        if only is not None and record.fields["uid"] not in only:
+            continue
+        for shard in shards(state, record):
+            if shard.node != uid:
+                continue
+            mates = {mate.node for mate in shards(state, record) if mate.slots == shard.slots and mate is not shard}
+            rest = [home for home in allowed if home not in mates]
+            if rest:
+                put(state, record, shard._replace(node=rest[shard.uid % len(rest)]))
+            else:
+                stuck.append(shard)
+    return stuck
+
+
+def spread(state: State, record: Record) -> None:
+    """Lay the shards of a database out anew, evenly over the nodes."""
+    record.hidden["shards"] = _laid_out(state, record, {}, record.fields.get("shard_list", ()))
+    rebind(state, record)
+
+
+def blueprint(state: State, record: Record, fields: Mapping[str, Json]) -> list[Json]:
+    """Return where the shards of a database with other *fields* would be, as the API writes it."""
+    count, allowed = int(fields.get("shards_count", 1)), _allowed(state, record)
+    laid = []
+    for place in range(count):
+        master = allowed[place % len(allowed)] if fields.get("shards_placement") == "sparse" else allowed[0]
+        nodes = [{"node_uid": str(master), "role": "master"}]
+        if fields.get("replication"):
+            nodes.append({"node_uid": str(other_home(allowed, master, place)), "role": "slave"})
+        laid.append({"nodes": nodes, "slot_range": slot_range(place, count)})
+    return laid
+
+
+SLOTS = 16384
+
+
+def unfit(blueprint: Sequence[Mapping[str, Any]], fields: Mapping[str, Any], nodes: Collection[str]) -> str:
+    """Return why *blueprint* does not fit a database with *fields* on *nodes*, empty where it does.
+
+    It has an item for each shard: a slot range, and the nodes that hold its master and its copy.
+    """
+    if len(blueprint) != fields["shards_count"]:
+        return "it has not as many items as the database has shards"
+    ranges = sorted(tuple(int(end) for end in item["slot_range"].split("-")) for item in blueprint)
+    if [first for first, _ in ranges] != [0, *(last + 1 for _, last in ranges[:-1])] or ranges[-1][1] != SLOTS - 1:
+        return "its slot ranges do not make up all slots"
+    wanted = ["master", "slave"] if fields["replication"] else ["master"]
+    for item in blueprint:
+        places = [str(node["node_uid"]) for node in item["nodes"]]
+        if sorted(node["role"] for node in item["nodes"]) != wanted:
+            return f"each range needs {' and '.join(wanted)}"
+        if len(set(places)) < len(places) or not set(places) <= set(nodes):
+            return "a node is given twice, or is none of the cluster"
+    return ""

@@ -1,0 +1,58 @@
+"""Services of a node: which run, and stopping and starting them by hand."""
+
+from __future__ import annotations
+
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.routes import serves
+from reconciler.simulator.data.tables import table
+from reconciler.simulator.monitoring.series import stamp
+from reconciler.simulator.resources.lookup import named
+from reconciler.simulator.state.model import Machine, State
+
+_UPTIME = 3600  # seconds that a service has run when nobody has touched it
+_OPERATIONS = ("stop", "start", "restart")
+
+
+@serves("GET /v1/local/services")
+def list_local(state: State, request: Request) -> Response:
+    """Show the services of the node that is asked."""
+    machine = state.site.machines[request.node]
+    return answer({name: _shown(state, machine, name) for name in table("services")})
+
+
+def _shown(state: State, machine: Machine, name: str) -> Json:
+    since = machine.started.get(name, state.now - _UPTIME)
+    seconds = max(0, int(state.now - since))
+    stopped = name in machine.stopped
+    uptime = "" if stopped else f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return {"start_time": stamp(since), "status": "STOPPED" if stopped else "RUNNING", "uptime": uptime}
+
+
+def _operate(state: State, machine: Machine, body: Json) -> Response:
+    sent = named(body, {"operation_type": str, "services": list})
+    if sent.get("operation_type") not in _OPERATIONS or not sent.get("services"):
+        raise ApiError(400, "invalid_param", "operation_type is stop, start or restart, and services names some")
+    unknown = [name for name in sent["services"] if name not in table("services")]
+    if unknown:
+        raise ApiError(400, "invalid_param", f"no service {str(unknown[0])[:40]}")
+    for name in sent["services"]:
+        if sent["operation_type"] == "stop":
+            machine.stopped.add(name)
+        else:
+            machine.stopped.discard(name)
+            machine.started[name] = state.now
+    state.changed()
+    return answer(dict.fromkeys(sent["services"], True))
+
+
+@serves("POST /v1/local/services")
+def operate_local(state: State, request: Request, body: Json) -> Response:
+    """Stop, start or restart services of the node that is asked."""
+    return _operate(state, state.site.machines[request.node], body)
+
+
+@serves("POST /v1/services")
+def operate(state: State, request: Request, body: Json) -> Response:
+    """Stop, start or restart services of the primary."""
+    machine = state.site.node(state, state.primary)
+    return _operate(state, machine or state.site.machines[request.node], body)

@@ -1,0 +1,151 @@
+"""Objects of which a cluster has exactly one: read whole, changed in part. One row a kind; the rest is generic.
+
+A kind says what its fields must satisfy together (`check`) and what follows from a change (`after`). Named settings
+inside merge by name, lists are replaced whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from reconciler.simulator.api.fields import Row, accept, bad, defaults, how, rows
+from reconciler.simulator.api.messages import Json, Request, Response, answer, is_dry_run
+from reconciler.simulator.api.routes import add
+from reconciler.simulator.data.tables import derived, table
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.snapshots import add_section
+
+Fields = Mapping[str, Any]
+
+
+def _own(single: Single, state: State) -> Record:
+    return state.singles[single.kind]
+
+
+class Single(NamedTuple):
+    """One such kind. *check* gets the object as it would be and what was sent; *after* what was sent."""
+
+    kind: str
+    path: str
+    replies: bool = True  # whether a PUT answers with the object, or with nothing
+    check: Callable[[State, Fields, Fields], None] = lambda state, new, sent: None
+    after: Callable[[State, Fields], None] = lambda state, sent: None
+    adjust: Callable[[State, dict[str, Json], Fields], None] = lambda state, new, sent: None
+    record: Callable[[Single, State], Record] = _own
+    beside: Callable[[State], Fields] = lambda state: {}  # what a read shows that is kept elsewhere
+
+
+def initial(kind: str, version: str) -> dict[str, Json]:
+    """Return what an object of *kind* holds on a fresh cluster of a server *version*."""
+    return dict(_initial(kind, version))
+
+
+@derived
+def _initial(kind: str, version: str) -> Fields:
+    fields = rows(kind, version)
+    optional = {name for name, row in fields.items() if row.get("optional")}
+    stored = known_fields(fields, table("singles").get(kind, {}), version)
+    return {**{name: value for name, value in defaults(kind, version).items() if name not in optional}, **stored}
+
+
+def known_fields(fields: Mapping[str, Row], values: Fields, version: str) -> dict[str, Json]:
+    """Return those of *values* that a server *version* has, inside of named settings as well."""
+    found: dict[str, Json] = {}
+    for name, value in values.items():
+        if name in fields:
+            kind = fields[name].get("ref")
+            nested = kind is not None and isinstance(value, dict) and rows(kind, version)
+            found[name] = {key: item for key, item in value.items() if key in nested} if nested else value
+    return found
+
+
+PATHS: dict[str, str] = {}  # of the kinds that are kept in `State.singles`
+
+
+def keep(kind: str, path: str) -> None:
+    """Let each cluster have a single object of *kind*, in snapshots under *path*."""
+    PATHS[kind] = path
+    add_section(
+        path, lambda state, body: state.singles[kind].set(**body), lambda state: state.singles[kind].fields or None
+    )
+
+
+def create_all(state: State) -> None:
+    """Fill *state* with the single objects of a new cluster."""
+    for kind in PATHS:
+        state.singles[kind] = Record(initial(kind, state.settings.server_version))
+
+
+def serve(single: Single) -> None:
+    """Serve a single object at its path."""
+    add([f"GET {single.path}"], partial(get, single))
+    add([f"PUT {single.path}"], partial(update, single))
+
+
+def shown(single: Single, state: State, fields: Fields | None = None) -> dict[str, Json]:
+    """Return what a read shows."""
+    known = rows(single.kind, state.settings.server_version)
+    found: dict[str, Json] = dict(single.beside(state))
+    for name, value in (single.record(single, state).fields if fields is None else fields).items():
+        row = known.get(name, {})
+        if not row.get("write_only"):
+            found[name] = row["mask"] if "mask" in row and value else value
+    return dict(sorted(found.items()))
+
+
+def merged(old: Json, new: Json) -> Json:
+    """Return the named settings *old* with *new* over them, at every depth."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{name: merged(old.get(name), value) for name, value in new.items()}}
+    return new
+
+
+def _accepted(single: Single, state: State, body: Json) -> dict[str, Json]:
+    """Return what *body* may set; what a snapshot brought along unknown may be set to anything."""
+    if not isinstance(body, dict):
+        raise bad("body", "expected an object")
+    fields, record = rows(single.kind, state.settings.server_version), single.record(single, state).fields
+    foreign = {name: value for name, value in body.items() if name not in fields and name in record}
+    sent = accept(
+        single.kind, {name: value for name, value in body.items() if name not in foreign}, how(state.settings)
+    )
+    same = [name for name, value in sent.items() if "mask" in fields[name] and value == fields[name]["mask"]]
+    return {**{name: value for name, value in sent.items() if name not in same}, **foreign}
+
+
+def _overlaid(single: Single, state: State, old: Fields, sent: Fields) -> dict[str, Json]:
+    fields, new = rows(single.kind, state.settings.server_version), dict(old)
+    deep = state.settings.on("nested_settings", "merge")
+    for name, value in sent.items():
+        named = "ref" in fields.get(name, {}) and isinstance(value, dict) and value
+        if named and deep:
+            new[name] = merged(old.get(name), value)
+        elif named and fields[name].get("named"):
+            new[name] = {**old.get(name, {}), **value}
+        else:
+            new[name] = value
+    return new
+
+
+def get(single: Single, state: State, request: Request) -> Response:
+    """GET"""
+    return answer(shown(single, state))
+
+
+def update(single: Single, state: State, request: Request, body: Json) -> Response:
+    """PUT: partial."""
+    sent = _accepted(single, state, body)
+    record = single.record(single, state)
+    new = _overlaid(single, state, record.fields, sent)
+    single.adjust(state, new, sent)
+    single.check(state, new, sent)
+    if is_dry_run(request):
+        return answer(shown(single, state, new) if single.replies else None)
+    if new != record.fields:
+        record.set(**new)
+        state.changed()
+    single.after(state, sent)
+    return answer(shown(single, state) if single.replies else None)

@@ -1,0 +1,103 @@
+"""Earlier contents of a cluster, for reads that come too late and restores from a backup. Knows no HTTP.
+
+Nothing is kept until a fault asks for it: copying costs a few microseconds an object at each change.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from typing import Any
+
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record, Table
+
+_LIMIT = 64  # how many effects a stale read can lie back
+# What belongs to the machine and not to the content of the cluster: it never goes back.
+_STAYS = frozenset(
+    {
+        "caller",
+        "effects",
+        "epoch",
+        "fate",
+        "fate_code",
+        "lists",
+        "log",
+        "logins",
+        "random",
+        "settings",
+        "state_id",
+        "time",
+    }
+)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Record):
+        return Record(value.fields, dict(value.hidden))
+    if isinstance(value, Table):
+        table = Table(value.next_uid)
+        table.version = value.version
+        table.update({uid: _copied(record) for uid, record in value.items()})
+        return table
+    if isinstance(value, dict):
+        return {name: _copied(item) if isinstance(item, Record | dict | list) else item for name, item in value.items()}
+    if isinstance(value, list | set):
+        return copy.copy(value)
+    return value
+
+
+def copy_state(state: State) -> State:
+    """Return the content of *state* as it is now; it can be read with any handler that only reads."""
+    twin = copy.copy(state)
+    for name, value in vars(state).items():
+        if name not in _STAYS:
+            setattr(twin, name, _copied(value))
+    twin.lists, twin.logins = {}, {}
+    return twin
+
+
+def restore_state(state: State, backup: State) -> None:
+    """Put the content of *backup* into *state*: also the numbers that uids count on from. Unfinished work is lost."""
+    versions = {kind: table.version for kind, table in state.collections.items()}
+    for name, value in vars(backup).items():
+        if name not in _STAYS:
+            setattr(state, name, _copied(value))
+    state.forget_events()
+    for kind, version in versions.items():
+        table = state.collection(kind)
+        table.version = version
+        for record in table.values():
+            record.hidden.pop("gone", None)
+    for record in state.bdbs.values():
+        if str(record.fields.get("status", "")).endswith("pending"):
+            record.set(status="active")
+            record.drop("action_uid")
+    state.lists, state.logins = {}, {}
+    state.changed(*state.tables())
+
+
+class History:
+    """What a cluster held before each of its last effects, and when keeping began."""
+
+    def __init__(self) -> None:
+        self.first: State | None = None
+        self._kept: deque[State] = deque(maxlen=_LIMIT)
+
+    def keep(self, state: State) -> None:
+        """Keep the content of *state*, unless nothing has happened since the last time."""
+        if self._kept and self._kept[-1].effects == state.effects:
+            return
+        self._kept.append(copy_state(state))
+        if self.first is None:
+            self.first = self._kept[-1]
+
+    def ago(self, depth: int) -> State:
+        """Return the content *depth* effects ago, or the oldest that is kept."""
+        found = self._kept[max(0, len(self._kept) - 1 - depth)]
+        return copy_state(found)
+
+    def forget(self) -> None:
+        """Forget everything; keeping begins anew with the next call."""
+        self.first = None
+        self._kept.clear()

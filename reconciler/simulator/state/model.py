@@ -1,0 +1,274 @@
+"""What one simulated cluster holds: objects, counters, actions, and the events that time brings.
+
+Handlers change it; nothing here knows HTTP. Stored values are never changed in place, only replaced, so that answers
+and copies may share them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from reconciler.simulator.api.messages import Json
+from reconciler.simulator.data.tables import table
+from reconciler.simulator.settings import Settings
+from reconciler.simulator.state.clock import Clock, Timeline
+from reconciler.simulator.state.records import Record, Table
+
+_EVENTS = 10_000  # how many entries of the event log are kept
+
+
+class State:
+    """A cluster's content. Use it under `lock`; `now` is the clock of the last `advance`."""
+
+    site: Site  # the machines that it runs on; set by whoever makes a state
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = time.time,
+        seed: int | None = None,
+        timeline: Timeline | None = None,
+    ) -> None:
+        self.settings = settings
+        self.time = timeline or Timeline(clock)
+        self.random = random.Random(seed)
+        self.version = table("versions")[settings.server_version]
+        self.collections: dict[str, Table] = {}  # objects by kind, then by id
+        self.singles: dict[str, Record] = {}  # objects of which there is one, by kind
+        self.custom: dict[str, Record] = {}  # modules that users brought along, by uid
+        self.artifacts: dict[int, dict[tuple[str, str], Record]] = {}  # node -> (module, version) -> file
+        self.tokens: dict[str, tuple[int, float]] = {}  # token -> uid of the user, and until when it is good
+        self.token_key = b""  # made when the first token is
+        self.actions: dict[str, Record] = {}
+        self.cluster = Record({})
+        self.license = Record({})
+        self.extra: dict[str, Json] = {}  # parts of a snapshot that this server does not serve
+        self.ports: dict[int, int] = {}  # taken port -> uid of the database
+        self.state_id = 1
+        self.effects = 0
+        self.epoch = 0  # goes up when a restore takes away the work that was to finish later
+        self.next_shard = 1
+        self.next_source = 1
+        self.primary = 1
+        self.logins: dict[str, tuple[int, Record]] = {}  # Authorization header -> user version, user
+        self.caller: Record | None = None  # the user of the call that is being handled
+        self.fate_code = ""  # the error code with which a bootstrap fails
+        self.fate = ""  # how the work that a call begins will end: well, "fail", or "stuck"
+        self.lists: dict[Any, tuple[int, bytes]] = {}  # whole answers of the database list, by what was asked
+        self.tasks: dict[tuple[str, str, str], Record] = {}  # (node or cluster, its uid, action) -> task
+        self.log: deque[dict[str, Json]] = deque(maxlen=_EVENTS)  # what /v1/logs shows, oldest first
+        self.crdbs: dict[str, Record] = {}
+        self.crdb_tasks: dict[str, Record] = {}
+        self.broken: set[str] = set()  # names of clusters that cannot be reached from here
+
+    def collection(self, kind: str) -> Table:
+        """Return the objects of *kind*."""
+        table = self.collections.get(kind)
+        if table is None:
+            table = self.collections[kind] = Table()
+        return table
+
+    def tables(self) -> Iterable[Table]:
+        """Return the objects of all kinds."""
+        return self.collections.values()
+
+    @property
+    def bdbs(self) -> Table:
+        """The databases."""
+        return self.collection("bdb")
+
+    @property
+    def nodes(self) -> Table:
+        """The nodes of the cluster."""
+        return self.collection("node")
+
+    @property
+    def users(self) -> Table:
+        """The accounts of people and programs."""
+        return self.collection("user")
+
+    @property
+    def roles(self) -> Table:
+        """The roles."""
+        return self.collection("role")
+
+    @property
+    def acls(self) -> Table:
+        """The Redis ACLs."""
+        return self.collection("redis_acl")
+
+    @property
+    def now(self) -> float:
+        """The time of the last `advance`, or of the event that is happening."""
+        return self.time.now
+
+    @property
+    def clock(self) -> Clock:
+        """What tells the time."""
+        return self.time.clock
+
+    @property
+    def lock(self) -> threading.RLock:
+        """What everything is done under; shared by the clusters of one world."""
+        return self.time.lock
+
+    def advance(self) -> None:
+        """Let everything happen that is due by now."""
+        self.time.advance()
+
+    def later(self, seconds: float, event: Callable[[], None]) -> None:
+        """Let *event* happen in *seconds* of the real thing."""
+        epoch = self.epoch
+        self.time.later(self.settings.scaled(seconds), lambda: event() if self.epoch == epoch else None)
+
+    def event(self, kind: str, severity: str = "INFO", **fields: Json) -> None:
+        """Write an entry of the event log."""
+        self.log.append({"time": self.stamp(), "type": kind, "severity": severity, **fields})
+
+    def forget_events(self) -> None:
+        """Let nothing happen of what was still to come here."""
+        self.epoch += 1
+
+    def changed(self, *tables: Table) -> None:
+        """Note an effect: the state id moves on, cached answers of *tables* are void."""
+        self.effects += 1
+        self.state_id += 1
+        for item in tables:
+            item.version += 1
+
+    def stamp(self) -> str:
+        """Return now as the API writes it."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.now))
+
+    def new_id(self) -> str:
+        """Return a fresh uuid, from the seeded generator."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def members(self) -> Iterable[Record]:
+        """Return the nodes that belong to the cluster and are up."""
+        return [node for node in self.nodes.values() if node.fields["status"] == "active"]
+
+
+@dataclass
+class Machine:
+    """One machine, in a cluster or not. `number` is how its core calls it, `uid` that of its node, 0 outside."""
+
+    number: int
+    address: str
+    state: State | None = None
+    uid: int = 0
+    bootstrap: dict[str, Json] = field(default_factory=lambda: {"state": "idle"})
+    stopped: set[str] = field(default_factory=set)  # services that do not run
+    started: dict[str, float] = field(default_factory=dict)  # service -> when somebody last started it
+    up: bool = True
+    cut: bool = False  # runs, but reaches no other machine
+
+    def enter(self, state: State, uid: int) -> None:
+        """Become node *uid* of *state*."""
+        self.state, self.uid = state, uid
+
+    def leave(self, *, fresh: bool) -> None:
+        """Leave the cluster; a *fresh* machine may be bootstrapped again, another needs to be installed anew."""
+        self.state, self.uid = None, 0
+        self.bootstrap = {"state": "idle" if fresh else "completed"}
+
+
+class Site:
+    """The machines of one core, by number."""
+
+    def __init__(self, world: World, settings: Settings, place: int) -> None:
+        self.world = world
+        self.settings = settings
+        self.network = f"10.20.{place}"
+        self.machines: dict[int, Machine] = {}
+        self.urls: dict[int, str] = {}
+        self.shown: tuple[str, str] | None = None  # certificate and key that clients of the API meet, as PEM
+        self.show: Callable[[str, str], None] = lambda certificate, key: None  # lets them meet others from now on
+        self.saved: dict[str, dict[str, Json]] = {}  # files that a cluster can be recovered from
+
+    def add(self, number: int, state: State | None = None) -> Machine:
+        """Add a machine; with *state* it is the node of the same uid there."""
+        address = state.nodes[number].fields.get("addr") if state is not None else None
+        machine = Machine(number, str(address or f"{self.network}.{10 + number}"))
+        self.machines[number] = machine
+        self.urls[number] = f"https://{machine.address}:9443"
+        if state is not None:
+            machine.enter(state, number)
+        return machine
+
+    def of(self, state: State) -> Iterator[Machine]:
+        """Return the machines that are in *state*'s cluster."""
+        return (machine for machine in self.machines.values() if machine.state is state)
+
+    def node(self, state: State, uid: int) -> Machine | None:
+        """Return the machine that is node *uid* of *state*, None where a snapshot only names it."""
+        return next((machine for machine in self.of(state) if machine.uid == uid), None)
+
+    def new_state(self, settings: Settings) -> State:
+        """Return an empty cluster of this site."""
+        seed = int(hashlib.sha256(settings.cluster_name.encode()).hexdigest()[:12], 16)
+        state = State(settings, seed=seed, timeline=self.world.time)
+        state.site = self
+        return state
+
+
+class World:
+    """All sites that can meet, on one timeline."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.time = Timeline(clock)
+        self.sites: list[Site] = []
+        self.linked: dict[tuple[int, int], tuple[State, Record]] = {}  # databases that read from others: see `links`
+
+    def site(self, settings: Settings) -> Site:
+        """Add a site."""
+        site = Site(self, settings, len(self.sites))
+        self.sites.append(site)
+        return site
+
+    def machines(self) -> Iterator[tuple[Machine, str]]:
+        """Return each machine with its URL."""
+        for site in self.sites:
+            for number, machine in site.machines.items():
+                yield machine, site.urls[number]
+
+    def machine(self, address: str) -> Machine | None:
+        """Return the machine with an *address*: an IP address, with or without port, or a URL."""
+        wanted = urlsplit(address if "//" in address else f"//{address}")
+        for machine, url in self.machines():
+            if wanted.hostname == machine.address:
+                return machine
+            if wanted.port is not None and wanted.netloc == urlsplit(url).netloc:
+                return machine
+        return None
+
+    def cluster(self, url: str, name: str = "") -> State | None:
+        """Return the cluster at *url*: that of the machine there, or the one whose name is the host of the URL."""
+        machine = self.machine(url)
+        if machine is not None:
+            return machine.state if machine.up and not machine.cut else None
+        host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
+        return next((state for state in self.states() if state.cluster.fields.get("name") in (host, name)), None)
+
+    def states(self) -> list[State]:
+        """Return all clusters."""
+        found: dict[int, State] = {}
+        for machine, _ in self.machines():
+            if machine.state is not None:
+                found[id(machine.state)] = machine.state
+        return list(found.values())
+
+
+def reachable(here: State, there: State) -> bool:
+    """Say whether two clusters can talk to each other."""
+    names = here.cluster.fields.get("name"), there.cluster.fields.get("name")
+    return here is there or (names[1] not in here.broken and names[0] not in there.broken)

@@ -1,0 +1,98 @@
+"""Long work on a node or on the cluster: one task of each name at a time, asked for by name, cancelled or dropped.
+
+The other kind of asynchronous work, state machines, is in `actions`, which also lists these tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reconciler.simulator.api.messages import ApiError, Json
+from reconciler.simulator.state.model import State
+from reconciler.simulator.state.records import Record
+
+Key = tuple[str, str, str]  # node or cluster, uid, name
+NAMES = {"remove": "remove_node"}  # action in the path -> name of its task, where they differ
+_OVER = frozenset({"completed", "failed", "cancelled", "aborted"})
+
+
+def running(record: Record) -> bool:
+    """Say whether the task is still under way."""
+    return record.fields["status"] not in _OVER
+
+
+def begin(
+    state: State, key: Key, seconds: float, work: Callable[[], str], *, undo: Callable[[], None] | None = None
+) -> Record:
+    """Start a task that calls *work* at its end; what it returns is the error code, "" for success.
+
+    *undo* is called when the task is cancelled. Raises 409 while a task of the same name runs on the same object; a
+    finished one is replaced.
+    """
+    if key in state.tasks and running(state.tasks[key]):
+        raise ApiError(409, "busy", f"{key[2]} is running already")
+    fields = {"name": NAMES.get(key[2], key[2]), "progress": 0.0, "status": "queued", "task_id": state.new_id()}
+    if key[0] == "node":
+        fields["node_uid"] = key[1]
+    hidden = {"begun": state.now, "seconds": seconds, "undo": undo}
+    record = state.tasks[key] = Record(dict(sorted(fields.items())), hidden)
+    state.changed()
+
+    def start() -> None:
+        if record.fields["status"] == "queued":
+            record.set(status="running")
+
+    def finish() -> None:
+        if record.fields["status"] == "cancelling":
+            _close(state, record, "cancelled", "")
+            if undo is not None:
+                undo()
+        elif running(record):
+            error = work()
+            _close(state, record, "failed" if error else "completed", error)
+
+    state.later(seconds * 0.1, start)
+    if state.fate != "stuck":
+        state.later(seconds, _failing(state, record) if state.fate == "fail" else finish)
+    return record
+
+
+def _failing(state: State, record: Record) -> Callable[[], None]:
+    return lambda: _close(state, record, "failed", "internal_error") if running(record) else None
+
+
+def _close(state: State, record: Record, status: str, error: str) -> None:
+    record.set(status=status, progress=100.0 if status == "completed" else progress(state, record))
+    if error:
+        record.set(error_code=error)
+    state.changed()
+
+
+def progress(state: State, record: Record) -> float:
+    """Return how far a task is, in percent."""
+    if not running(record) or record.fields["status"] == "queued":
+        return float(record.fields["progress"])
+    seconds = state.settings.scaled(record.hidden["seconds"]) or 1.0
+    return float(round(min(99.0, 100.0 * (state.now - record.hidden["begun"]) / seconds), 1))
+
+
+def shown(state: State, record: Record) -> Json:
+    """Return what a read of a task shows."""
+    return {**record.fields, "progress": progress(state, record)}
+
+
+def found(state: State, key: Key) -> Record:
+    """Return the task at *key*, running or kept, or raise 404."""
+    if key not in state.tasks:
+        raise ApiError(404, "action_not_found", f"{key[2]} is not running, and no record of it is kept")
+    return state.tasks[key]
+
+
+def drop(state: State, key: Key) -> None:
+    """Cancel the task at *key*; forget it where it is over. Raises 404 where there is none."""
+    record = found(state, key)
+    if running(record):
+        record.set(status="cancelling")
+    else:
+        del state.tasks[key]
+    state.changed()
