@@ -20,7 +20,7 @@ from typing import Any
 from reconciler.simulator.core import Core
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.http.server import Server
-from reconciler.simulator.http.tls import HOSTS, files_in
+from reconciler.simulator.http.tls import HOSTS, load_or_make
 from reconciler.simulator.settings import SWITCHES, Settings, Switch
 from reconciler.simulator.state.model import World
 
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
-        files = files_in(options.tls_dir or Path(folder), (*dict.fromkeys((*HOSTS, options.host)),))
+        files = load_or_make(options.tls_dir or Path(folder), (*dict.fromkeys((*HOSTS, options.host)),))
         servers = _servers(options, cores, files.context())
         started: list[Server] = []
         try:

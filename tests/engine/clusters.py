@@ -163,7 +163,7 @@ class Rig:
         return dict(found[0]) if found else None
 
     def part(self, one: str, other: str, *, whole: bool = False) -> None:
-        links.part(self.cores[one].state, self.cores[other].state, whole=whole)
+        links.set_connection(self.cores[one].state, self.cores[other].state, connected=whole)
 
     def sent(self, cluster: str = "dc1") -> list[Entry]:
         return [entry for entry in self.cores[cluster].log if entry.method != "GET"]

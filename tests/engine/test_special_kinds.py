@@ -23,7 +23,7 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path / "state")
 
 
-def pair(rig: Rig, name: str = "new.local") -> pem.Pair:
+def pair(rig: Rig, name: str = "new.local") -> pem.CertificatePair:
     return pem.make(name, rig.world.clock(), 365)
 
 

@@ -60,7 +60,7 @@ class Three:
         return str(task["crdb_guid"])
 
     def part(self, *, whole: bool = False) -> None:
-        links.part(self.cores[0].state, self.cores[1].state, whole=whole)
+        links.set_connection(self.cores[0].state, self.cores[1].state, connected=whole)
 
 
 @pytest.fixture

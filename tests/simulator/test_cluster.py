@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.api.routes import HANDLERS, VERSIONS, Endpoint, open_, routes
+from reconciler.simulator.api.routes import HANDLERS, VERSIONS, Endpoint, is_enabled, routes
 from reconciler.simulator.core import Core, Request, Settings
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.settings import SWITCHES
@@ -33,7 +33,7 @@ def test_each_handler_belongs_to_an_operation_of_the_table() -> None:
 
 @pytest.mark.parametrize(("version", "endpoint"), SERVED, ids=lambda item: " ".join(item[:2]) if item[2:] else item)
 def test_each_operation_is_served(version: str, endpoint: Endpoint) -> None:
-    if not open_(endpoint.row, Settings(server_version=version)):
+    if not is_enabled(endpoint.row, Settings(server_version=version)):
         return
     caller = cluster(server_version=version)
     caller("POST", "/v1/bdbs", {"name": "a", "memory_size": 1})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.simulator.api.routes import VERSIONS
-from reconciler.simulator.cluster.settings import SINGLES
+from reconciler.simulator.cluster.settings import SINGLETONS
 from reconciler.simulator.core import Core, Request, Settings
 from reconciler.simulator.testing import Caller, VirtualClock, basic
 
@@ -48,7 +48,7 @@ def test_a_put_changes_what_it_names_and_nothing_else(path: str, body: dict[str,
     }
 
 
-@pytest.mark.parametrize("path", sorted(single.path for single in SINGLES if single.kind != "cluster"))
+@pytest.mark.parametrize("path", sorted(single.path for single in SINGLETONS if single.kind != "cluster"))
 def test_an_unknown_field_and_a_list_are_refused(path: str) -> None:
     caller = cluster()
     assert refused(caller, path, {"no_such_field": 1}) == (400, "invalid_schema")
@@ -168,7 +168,7 @@ def test_a_bind_password_is_masked_and_the_mask_leaves_it() -> None:
     whole = caller("GET", path).json()
     assert whole["bind_pass"] == "***"
     caller("PUT", path, whole)
-    assert caller.core.state.singles["ldap"].fields["bind_pass"] == "hush"
+    assert caller.core.state.singletons["ldap"].fields["bind_pass"] == "hush"
     caller("DELETE", path)
     assert caller("GET", path).json()["bind_pass"] == ""
 

@@ -8,7 +8,7 @@ import hmac
 import time
 from collections.abc import Callable, Mapping
 
-from reconciler.simulator.api.fields import has
+from reconciler.simulator.api.fields import is_available
 from reconciler.simulator.api.messages import ApiError, Json, Request, encode
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.state.model import State
@@ -34,7 +34,7 @@ def _credentials(headers: Mapping[str, str]) -> tuple[str, str]:
     return name, password
 
 
-def account(state: State, name: str) -> Record | None:
+def find_account(state: State, name: str) -> Record | None:
     """Return the user with this e-mail address or name."""
     found = state.users.named("email", name) or state.users.named("name", name) if name else None
     if found is None and name == state.settings.username:
@@ -44,19 +44,21 @@ def account(state: State, name: str) -> Record | None:
 
 _OPEN: Mapping[str, Callable[[State], bool]] = {
     "body": lambda state: True,
-    "healthcheck": lambda state: state.singles["cluster_settings"].fields.get("master_healthcheck_api_auth") is False,
+    "healthcheck": lambda state: (
+        state.singletons["cluster_settings"].fields.get("master_healthcheck_api_auth") is False
+    ),
 }
 
 
 def is_open(state: State, row: Mapping[str, Json]) -> bool:
     """Say whether the operation of *row* may be called by anybody: its column `open` names the rule, `until` when."""
     rule, last = row.get("open", ("", ""))
-    return bool(rule) and has({"until": last}, state.settings.server_version) and _OPEN[rule](state)
+    return bool(rule) and is_available({"until": last}, state.settings.server_version) and _OPEN[rule](state)
 
 
 def login(state: State, request: Request) -> Record:
     """Return the user that *request* speaks for, or raise 401. Bad logins count, and too many lock the account."""
-    if is_token(request):
+    if has_token(request):
         return _by_token(state, request)
     if state.cluster.fields.get("control_plane_basic_authentication") is False:
         raise _denied("logins with a password are switched off")
@@ -66,16 +68,16 @@ def login(state: State, request: Request) -> Record:
         _current(state, known[1])
         known[1].fields["last_login"] = int(state.now)
         return known[1]
-    user = by_password(state, *_credentials(request.headers))
+    user = authenticate(state, *_credentials(request.headers))
     if len(state.logins) > 64:
         state.logins.clear()
     state.logins[header] = (state.users.version, user)
     return user
 
 
-def by_password(state: State, name: str, password: str) -> Record:
+def authenticate(state: State, name: str, password: str) -> Record:
     """Return the user with *name* and *password*, or raise 401."""
-    user = account(state, name)
+    user = find_account(state, name)
     if user is None:
         raise _denied()
     _locked(state, user)
@@ -105,7 +107,7 @@ def _current(state: State, user: Record) -> None:
 TOKEN_SECONDS = 300
 
 
-def is_token(request: Request) -> bool:
+def has_token(request: Request) -> bool:
     """Say whether *request* carries a token in place of a password."""
     return request.headers.get("authorization", "").partition(" ")[0].lower() in ("bearer", "jwt")
 
@@ -150,7 +152,7 @@ def _locked(state: State, user: Record) -> None:
 
 
 def _count_failure(state: State, user: Record) -> None:
-    policy = state.singles["cluster_settings"].fields
+    policy = state.singletons["cluster_settings"].fields
     window, allowed = policy["login_lockout_counter_reset_after"], policy["login_lockout_threshold"]
     recent = [moment for moment in user.hidden.get("failures", ()) if moment > state.now - window]
     user.hidden["failures"] = [*recent, state.now]
@@ -160,7 +162,7 @@ def _count_failure(state: State, user: Record) -> None:
         user.set(status="locked")
 
 
-def permit(state: State, user: Record, permission: str | None, own: bool = False) -> None:
+def require_permission(state: State, user: Record, permission: str | None, own: bool = False) -> None:
     """Raise 403 unless one of the roles of *user* has *permission*; people may read and edit themselves (*own*)."""
     if permission is None or own:
         return

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from reconciler.simulator.access import authentication
 from reconciler.simulator.access.collections import ACLS
 from reconciler.simulator.access.rules import check_complexity
-from reconciler.simulator.api.fields import accept, bad, how
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.fields import body_rules, schema_error, validate
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.resources.collections import create
@@ -26,20 +26,20 @@ def _caller(state: State) -> Record:
 def authorize(state: State, request: Request, body: Json) -> Response:
     """Give a token to whoever the Authorization header names; before 7.8 the body does."""
     body = {} if body is None else body
-    ttl = accept("jwt_authorize", body, how(state.settings)).get("ttl", authentication.TOKEN_SECONDS)
+    ttl = validate("jwt_authorize", body, body_rules(state.settings)).get("ttl", authentication.TOKEN_SECONDS)
     user = state.caller
     if user is None:
-        user = authentication.by_password(state, str(body.get("username", "")), str(body.get("password", "")))
-    return answer({"access_token": authentication.new_token(state, user, ttl)})
+        user = authentication.authenticate(state, str(body.get("username", "")), str(body.get("password", "")))
+    return json_response({"access_token": authentication.new_token(state, user, ttl)})
 
 
 @serves("POST /v1/users/refresh_jwt")
 def refresh(state: State, request: Request, body: Json) -> Response:
     """Give a fresh token for one that is still good."""
-    if not authentication.is_token(request):
+    if not authentication.has_token(request):
         raise ApiError(401, "invalid_credentials", "a token is needed")
-    sent = {} if body is None else accept("jwt_authorize", body, how(state.settings))
-    return answer(
+    sent = {} if body is None else validate("jwt_authorize", body, body_rules(state.settings))
+    return json_response(
         {"access_token": authentication.new_token(state, _caller(state), sent.get("ttl", authentication.TOKEN_SECONDS))}
     )
 
@@ -49,7 +49,7 @@ def _whose(state: State, sent: Mapping[str, Json]) -> Record:
     caller, name = _caller(state), sent.get("username")
     if name is None:
         return caller
-    user = authentication.account(state, name)
+    user = authentication.find_account(state, name)
     if user is not caller:
         roles = [state.roles[uid].fields["management"] for uid in caller.fields["role_uids"] if uid in state.roles]
         if "admin" not in roles:
@@ -62,7 +62,7 @@ def _whose(state: State, sent: Mapping[str, Json]) -> Record:
 def _new_password(state: State, sent: Mapping[str, Json], user: Record) -> str:
     password = sent.get("new_password")
     if not isinstance(password, str) or not password:
-        raise bad("new_password", "missing")
+        raise schema_error("new_password", "missing")
     check_complexity(state, password, user)
     return digest(password)
 
@@ -73,7 +73,7 @@ def _stored(state: State, user: Record, passwords: list[str]) -> Response:
     user.hidden["failures"] = []
     user.set(password_issue_date=state.stamp(), status="active")
     state.changed(state.users)
-    return answer(None)
+    return json_response(None)
 
 
 def _held(user: Record) -> list[str]:
@@ -81,9 +81,9 @@ def _held(user: Record) -> list[str]:
 
 
 @serves("PUT /v1/users/password")
-def replace(state: State, request: Request, body: Json) -> Response:
+def replace_password(state: State, request: Request, body: Json) -> Response:
     """Leave a user with the new password only."""
-    sent = accept("user_password_request", body, how(state.settings))
+    sent = validate("user_password_request", body, body_rules(state.settings))
     user = _whose(state, sent)
     password = _new_password(state, sent, user)
     if _held(user) == [password] and state.settings.on("same_password", "refuse"):
@@ -92,9 +92,9 @@ def replace(state: State, request: Request, body: Json) -> Response:
 
 
 @serves("POST /v1/users/password")
-def add(state: State, request: Request, body: Json) -> Response:
+def add_password(state: State, request: Request, body: Json) -> Response:
     """Give a user one more password."""
-    sent = accept("user_password_request", body, how(state.settings))
+    sent = validate("user_password_request", body, body_rules(state.settings))
     user = _whose(state, sent)
     password = _new_password(state, sent, user)
     if password in _held(user):
@@ -103,12 +103,12 @@ def add(state: State, request: Request, body: Json) -> Response:
 
 
 @serves("DELETE /v1/users/password")
-def delete(state: State, request: Request, body: Json) -> Response:
+def delete_password(state: State, request: Request, body: Json) -> Response:
     """Take one password away from a user; the last one stays."""
-    sent = accept("user_password_request", body, how(state.settings))
+    sent = validate("user_password_request", body, body_rules(state.settings))
     user, old = _whose(state, sent), sent.get("old_password")
     if not isinstance(old, str):
-        raise bad("old_password", "missing")
+        raise schema_error("old_password", "missing")
     held = _held(user)
     if digest(old) not in held:
         raise ApiError(400, "invalid_param", "that is no password of the user")
@@ -128,7 +128,7 @@ _MANAGEMENT = ("admin", "cluster_member", "cluster_viewer", "db_member", "db_vie
 @serves("GET /v1/users/permissions")
 def permissions(state: State, request: Request) -> Response:
     """Show what each management role may do."""
-    return answer({name: _permissions(name) for name in _MANAGEMENT})
+    return json_response({name: _permissions(name) for name in _MANAGEMENT})
 
 
 @serves("GET /v1/users/permissions/{role}")
@@ -136,14 +136,14 @@ def permissions_of(state: State, request: Request, role: str) -> Response:
     """Show what one management role may do."""
     if role not in _MANAGEMENT:
         raise ApiError(404, "role_not_exist", f"no role {role}")
-    return answer(_permissions(role))
+    return json_response(_permissions(role))
 
 
 @serves("GET /v1/users/role")
 def own_role(state: State, request: Request) -> Response:
     """Show the management role of the caller."""
     roles = [state.roles[uid] for uid in _caller(state).fields["role_uids"] if uid in state.roles]
-    return answer({"role": roles[0].fields["management"] if roles else "none"})
+    return json_response({"role": roles[0].fields["management"] if roles else "none"})
 
 
 @serves("POST /v1/redis_acls/validate")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.simulator.access.authentication import permit
-from reconciler.simulator.api.fields import accept, how
+from reconciler.simulator.access.authentication import require_permission
+from reconciler.simulator.api.fields import body_rules, validate
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.resources.collections import Collection, Fields
 from reconciler.simulator.state.model import State
@@ -48,7 +48,7 @@ def _plausible(acl: str) -> bool:
     return bool(words) and all(word.startswith((*starts, "nocommands", "reset", "clearselectors")) for word in words)
 
 
-def admins(state: State) -> list[int]:
+def admin_uids(state: State) -> list[int]:
     """Return the uids of the users that are admins."""
     admin = {uid for uid, role in state.roles.items() if role.fields["management"] == "admin"}
     return [uid for uid, user in state.users.alive().items() if admin & set(user.fields.get("role_uids", ()))]
@@ -66,7 +66,7 @@ def check_user(state: State, sent: dict[str, Json], record: Record | None) -> No
     if not set(sent.get("role_uids", ())) <= set(state.roles.alive()):
         raise ApiError(400, "invalid_param", "role_uids has a role that does not exist")
     _check_password(state, sent, record)
-    if record is not None and "role_uids" in sent and admins(state) == [record.fields["uid"]]:
+    if record is not None and "role_uids" in sent and admin_uids(state) == [record.fields["uid"]]:
         kept = any(state.roles[uid].fields["management"] == "admin" for uid in sent["role_uids"])
         if not kept:
             raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
@@ -111,11 +111,11 @@ _OWN_FIELDS = frozenset({"name", "email", "password", "email_alerts", "bdbs_emai
 
 def parse_user(collection: Collection, state: State, body: Json, record: Record | None) -> Fields:
     """Return what *body* sets of a user. `role` may replace `role_uids`; callers may change a part of themselves."""
-    sent = accept(collection.kind, body, how(state.settings))
+    sent = validate(collection.kind, body, body_rules(state.settings))
     if record is None and "role" in sent and not sent.get("role_uids"):
         sent["role_uids"] = role_uids(state, sent["role"])
     if record is not None and state.caller is record and not set(sent) - {"uid"} <= _OWN_FIELDS:
-        permit(state, record, "update_user")
+        require_permission(state, record, "update_user")
     return sent
 
 
@@ -139,7 +139,7 @@ def guard_user(state: State, record: Record, verb: str) -> None:
     """Refuse to delete the last admin, and the account in use."""
     if verb != "delete":
         return
-    if admins(state) == [record.fields["uid"]]:
+    if admin_uids(state) == [record.fields["uid"]]:
         raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
     if state.caller is record and state.settings.on("delete_self", "refuse"):
         raise ApiError(406, "not_acceptable", "the account in use cannot be deleted")

@@ -14,7 +14,7 @@ from reconciler.simulator.state.records import Record
 _LIMITABLE = frozenset({"db_member", "db_viewer"})
 
 
-def scope(state: State) -> frozenset[str] | None:
+def allowed_uids(state: State) -> frozenset[str] | None:
     """Return the uids that the caller is limited to, None where there is no limit."""
     if state.caller is None:
         return None
@@ -29,17 +29,17 @@ def scope(state: State) -> frozenset[str] | None:
     return frozenset(seen)
 
 
-def databases(state: State) -> Iterator[Record]:
+def visible_databases(state: State) -> Iterator[Record]:
     """Yield the databases that the caller may know of."""
-    allowed = scope(state)
+    allowed = allowed_uids(state)
     for uid, record in state.bdbs.items():
         if allowed is None or str(uid) in allowed:
             yield record
 
 
-def check(state: State, uid: str) -> None:
+def check_visible(state: State, uid: str) -> None:
     """Raise what a call for the database *uid* answers where the caller may not know of it."""
-    allowed = scope(state)
+    allowed = allowed_uids(state)
     if allowed is None or uid in allowed:
         return
     if state.settings.on("scoped_get", "404"):

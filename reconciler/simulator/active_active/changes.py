@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.simulator.api.messages import ApiError, Json
-from reconciler.simulator.resources.lookup import taken
+from reconciler.simulator.resources.lookup import validated_body
 from reconciler.simulator.state.model import State
 
 _FIXED = ("sharding", "shard_key_regex", "oss_sharding", "module_list", "redis_version")
 _UNSAID: Mapping[str, Json] = {"sharding": False, "oss_sharding": False, "shard_key_regex": [], "module_list": []}
 
-Whole = dict[str, Any]
+CrdbConfig = dict[str, Any]
 Resets = Mapping[int, Mapping[str, None]]  # instance -> settings that it takes from the default again
 
 
@@ -29,7 +29,7 @@ def check_clusters(instances: list[Mapping[str, Any]]) -> None:
         raise ApiError(406, "not_acceptable", "a cluster takes part once")
 
 
-def instance(sent: Mapping[str, Any], number: int) -> dict[str, Any]:
+def new_instance(sent: Mapping[str, Any], number: int) -> dict[str, Any]:
     """Return a new instance as it is kept."""
     return {"compression": 3, "db_config": {}, **sent, "id": number}
 
@@ -50,7 +50,7 @@ def _split(values: Json) -> tuple[Json, dict[str, None]]:
     return {name: value for name, value in values.items() if value is not None}, gone
 
 
-def read(state: State, body: Json) -> tuple[dict[str, Any], dict[int, dict[str, None]]]:
+def parse_patch(state: State, body: Json) -> tuple[dict[str, Any], dict[int, dict[str, None]]]:
     """Return what a partial configuration says, and the fields that instances are to take from the default again."""
     if not isinstance(body, dict):
         raise ApiError(400, "invalid_schema", "body: expected an object")
@@ -63,14 +63,14 @@ def read(state: State, body: Json) -> tuple[dict[str, Any], dict[int, dict[str, 
             if gone and isinstance(item.get("id"), int):
                 resets[item["id"]] = gone
     known = instances if isinstance(instances, list) else []
-    sent = taken(state, "crdb", {name: value for name, value in copies.items() if name != "instances"})
+    sent = validated_body(state, "crdb", {name: value for name, value in copies.items() if name != "instances"})
     if "instances" in body:
         padded = copies["instances"] + [{}] * max(0, 2 - len(known)) if isinstance(instances, list) else instances
-        sent["instances"] = taken(state, "crdb", {"instances": padded})["instances"][: len(known)]
+        sent["instances"] = validated_body(state, "crdb", {"instances": padded})["instances"][: len(known)]
     return sent, resets
 
 
-def patched(whole: Whole, sent: Mapping[str, Any], resets: Resets) -> Whole:
+def apply_patch(whole: CrdbConfig, sent: Mapping[str, Any], resets: Resets) -> CrdbConfig:
     """Return the configuration *whole* with what was *sent*, or raise 404 and 406."""
     if sent.get("name", whole["name"]) != whole["name"]:
         raise ApiError(406, "not_acceptable", "an Active-Active database keeps its name")
@@ -103,7 +103,7 @@ def _same(one: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
     return bool(one["cluster"]["name"] == item.get("cluster", {}).get("name"))
 
 
-def touched(old: Whole, new: Whole) -> frozenset[str]:
+def changed_settings(old: CrdbConfig, new: CrdbConfig) -> frozenset[str]:
     """Return the settings in which two configurations differ, anywhere."""
     parts = [(old["default_db_config"], new["default_db_config"])]
     before = {item["id"]: item["db_config"] for item in old["instances"]}
@@ -111,11 +111,11 @@ def touched(old: Whole, new: Whole) -> frozenset[str]:
     return frozenset(name for one, two in parts for name in {*one, *two} if one.get(name) != two.get(name))
 
 
-def added(whole: Whole, sent: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def new_instances(whole: CrdbConfig, sent: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the instances that join *whole*, numbered on from those that there are, or raise 400 and 406."""
     check_clusters(sent)
     names = {item["cluster"]["name"] for item in whole["instances"]}
     if any(item["cluster"]["name"] in names for item in sent):
         raise ApiError(406, "not_acceptable", "the cluster takes part already")
     first = max(item["id"] for item in whole["instances"]) + 1
-    return [instance(item, number) for number, item in enumerate(sent, first)]
+    return [new_instance(item, number) for number, item in enumerate(sent, first)]

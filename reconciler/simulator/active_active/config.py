@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from reconciler.simulator.access import authentication
-from reconciler.simulator.active_active.tasks import Trouble
-from reconciler.simulator.api.fields import defaults, rows
+from reconciler.simulator.active_active.tasks import TaskError
+from reconciler.simulator.api.fields import default_values, field_rows
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.databases import lifecycle
-from reconciler.simulator.databases.fields import complete, fresh, stored
-from reconciler.simulator.databases.rules import Draft, check
+from reconciler.simulator.databases.fields import new_fields, normalised, with_defaults
+from reconciler.simulator.databases.rules import Draft, check_rules
 from reconciler.simulator.state.model import State, reachable
 from reconciler.simulator.state.records import Record
 
@@ -37,7 +37,7 @@ class Peer(NamedTuple):
         return str(self.instance["cluster"]["name"])
 
 
-def name_of(state: State) -> str:
+def cluster_name(state: State) -> str:
     """Return the name of a cluster."""
     return str(state.cluster.fields.get("name", ""))
 
@@ -50,47 +50,47 @@ def _peer(state: State, instance: Mapping[str, Any]) -> Peer:
     name = str(cluster["name"])
     there = state.site.world.cluster(str(cluster["url"]))
     if there is None or not reachable(state, there):
-        raise Trouble((name, "cannot connect to the cluster"))
-    if name_of(there) != name:
-        raise Trouble((name, f"the cluster at this URL is called {name_of(there)}"))
+        raise TaskError((name, "cannot connect to the cluster"))
+    if cluster_name(there) != name:
+        raise TaskError((name, f"the cluster at this URL is called {cluster_name(there)}"))
     credentials = cluster.get("credentials")
     if credentials is not None:
         try:
-            user = authentication.by_password(there, str(credentials["username"]), str(credentials["password"]))
-            authentication.permit(there, user, "create_crdb")
+            user = authentication.authenticate(there, str(credentials["username"]), str(credentials["password"]))
+            authentication.require_permission(there, user, "create_crdb")
         except ApiError as error:
-            raise Trouble((name, f"Error [{error.status}]")) from error
+            raise TaskError((name, f"Error [{error.status}]")) from error
     elif there is not state and "certificate_auth" not in cluster:
-        raise Trouble((name, "Error [401]"))
+        raise TaskError((name, "Error [401]"))
     return Peer(instance, there)
 
 
-def reach(state: State, instances: Iterable[Mapping[str, Any]]) -> list[Peer]:
+def connect(state: State, instances: Iterable[Mapping[str, Any]]) -> list[Peer]:
     """Return the clusters of all *instances*, or raise `Trouble` that names each that cannot be had."""
     found: list[Peer] = []
     errors: list[tuple[str, str]] = []
     for instance in instances:
         try:
             found.append(_peer(state, instance))
-        except Trouble as trouble:
+        except TaskError as trouble:
             errors += trouble.errors
     if errors:
-        raise Trouble(*errors)
+        raise TaskError(*errors)
     return found
 
 
 # The configuration
 
 
-def config(record: Record) -> Mapping[str, Any]:
+def config_of(record: Record) -> Mapping[str, Any]:
     """Return the whole configuration, secrets included, that *record* holds."""
     held: Mapping[str, Any] = record.hidden["config"]
     return held
 
 
-def shown(state: State, record: Record) -> Json:
+def crdb_view(state: State, record: Record) -> Json:
     """Return what a read shows of the Active-Active database *record*."""
-    whole, reading = config(record), state.settings.switches["crdb_credentials_read"]
+    whole, reading = config_of(record), state.settings.switches["crdb_credentials_read"]
     instances = []
     for instance in whole["instances"]:
         cluster = {name: value for name, value in instance["cluster"].items() if name not in _SECRETS}
@@ -100,7 +100,7 @@ def shown(state: State, record: Record) -> Json:
         uid = _local(state, whole["guid"], instance["id"])
         instances.append({**instance, "cluster": cluster, "db_uid": uid})
     own = [{"bdb_uid": item["db_uid"], "id": item["id"]} for item in instances if item["db_uid"]]
-    basis = defaults("crdb.database_config", state.settings.server_version)
+    basis = default_values("crdb.database_config", state.settings.server_version)
     shared = {name: basis[name] for name in _SHOWN if name in basis} | {"name": whole["name"]}
     shared.update(whole["default_db_config"])
     modules = [
@@ -115,17 +115,17 @@ def _masked(secret: Mapping[str, Json]) -> Json:
     return {name: value if name == "username" else "********" for name, value in secret.items()}
 
 
-def local(state: State, guid: str) -> Record | None:
+def local_instance(state: State, guid: str) -> Record | None:
     """Return the instance of an Active-Active database in the cluster *state*."""
     return next((record for record in state.bdbs.values() if record.fields.get("crdt_guid") == guid), None)
 
 
 def _local(state: State, guid: str, number: int) -> str:
-    record = local(state, guid)
+    record = local_instance(state, guid)
     return str(record.fields["uid"]) if record is not None and record.fields["crdt_replica_id"] == number else ""
 
 
-def keep(state: State, whole: Mapping[str, Any], status: str = "commit-completed") -> None:
+def store_config(state: State, whole: Mapping[str, Any], status: str = "commit-completed") -> None:
     """Store a configuration in one cluster, as the next version."""
     record = state.crdbs.setdefault(whole["guid"], Record({}, {"version": 0, "removed": {}}))
     record.hidden["version"] += 1
@@ -141,10 +141,10 @@ def _values(state: State, whole: Mapping[str, Any], instance: Mapping[str, Any])
     """Return the settings of the database that an instance is."""
     version = state.settings.server_version
     said = {**whole["default_db_config"], **instance.get("db_config", {})}
-    basis = {name: value for name, value in defaults("crdb.database_config", version).items() if name not in _OWN}
+    basis = {name: value for name, value in default_values("crdb.database_config", version).items() if name not in _OWN}
     if len(list(state.members())) < 2:
         basis["replication"] = False
-    known = rows("bdb", version)
+    known = field_rows("bdb", version)
     return {name: value for name, value in {**basis, **said}.items() if name in known and name not in _OWN}
 
 
@@ -176,16 +176,16 @@ def _source(whole: Mapping[str, Any], other: Mapping[str, Any]) -> Json:
 def _draft(peer: Peer, whole: Mapping[str, Any]) -> tuple[dict[str, Json], dict[str, Any]]:
     """Return the fields of a new instance, and what was said of it, or raise `Trouble`."""
     sent = {**_values(peer.state, whole, peer.instance), "name": whole["name"]}
-    fields = fresh(peer.state, peer.state.bdbs.next_uid, sent)
+    fields = new_fields(peer.state, peer.state.bdbs.next_uid, sent)
     fields.update(_marks(whole, peer.instance))
     try:
-        check(Draft(peer.state, fields, sent, None))
+        check_rules(Draft(peer.state, fields, sent, None))
     except ApiError as error:
-        raise Trouble((peer.name, error.description)) from error
+        raise TaskError((peer.name, error.description)) from error
     return fields, sent
 
 
-def build(peers: Iterable[Peer], whole: Mapping[str, Any]) -> None:
+def create_instances(peers: Iterable[Peer], whole: Mapping[str, Any]) -> None:
     """Create instances, in all clusters or in none."""
     _all(peers, lambda peer: _draft(peer, whole) and None)
     for peer in peers:
@@ -195,7 +195,7 @@ def build(peers: Iterable[Peer], whole: Mapping[str, Any]) -> None:
             if "authentication_redis_pass" in sent
             else {}
         )
-        lifecycle.bring(peer.state, fields, hidden)
+        lifecycle.begin_create(peer.state, fields, hidden)
 
 
 def _all(peers: Iterable[Peer], work: Callable[[Peer], None]) -> None:
@@ -203,28 +203,28 @@ def _all(peers: Iterable[Peer], work: Callable[[Peer], None]) -> None:
     for peer in peers:
         try:
             work(peer)
-        except Trouble as trouble:
+        except TaskError as trouble:
             errors += trouble.errors
     if errors:
-        raise Trouble(*errors)
+        raise TaskError(*errors)
 
 
-def instances_idle(peers: Iterable[Peer], guid: str) -> None:
+def require_idle_instances(peers: Iterable[Peer], guid: str) -> None:
     """Raise `Trouble` where an instance is busy or not there."""
 
     def idle(peer: Peer) -> None:
-        record = local(peer.state, guid)
+        record = local_instance(peer.state, guid)
         if record is None or record.fields["status"] != "active":
-            raise Trouble((peer.name, "the instance is busy or not there"))
+            raise TaskError((peer.name, "the instance is busy or not there"))
 
     _all(peers, idle)
 
 
-def adjust(peers: Iterable[Peer], whole: Mapping[str, Any], touched: frozenset[str]) -> None:
+def update_instances(peers: Iterable[Peer], whole: Mapping[str, Any], touched: frozenset[str]) -> None:
     """Let instances follow a changed configuration, in the fields *touched*; those set locally keep their values."""
     changes = []
     for peer in peers:
-        record = local(peer.state, whole["guid"])
+        record = local_instance(peer.state, whole["guid"])
         if record is None:
             continue
         own = peer.instance.get("db_config", {})
@@ -236,24 +236,24 @@ def adjust(peers: Iterable[Peer], whole: Mapping[str, Any], touched: frozenset[s
         wanted = _values(peer.state, whole, peer.instance)
         sent = {name: value for name, value in wanted.items() if name in touched and name not in kept}
         sent = {name: value for name, value in sent.items() if name not in ("port", "sharding", "module_list")}
-        values = stored(peer.state, record.fields, sent)
+        values = normalised(peer.state, record.fields, sent)
         try:
-            new = complete({**record.fields, **values})
-            check(Draft(peer.state, new, sent, complete(record.fields)))
+            new = with_defaults({**record.fields, **values})
+            check_rules(Draft(peer.state, new, sent, with_defaults(record.fields)))
         except ApiError as error:
-            raise Trouble((peer.name, error.description)) from error
+            raise TaskError((peer.name, error.description)) from error
         changes.append((peer.state, record, {**values, **_marks(whole, peer.instance)}))
     for state, record, values in changes:
         values["crdt_config_version"] = record.fields.get("crdt_config_version", 0) + 1
         values["crdt_sources"] = values["crdt_sources"] or []
-        lifecycle.change(state, record, "SMUpdateBDB", values)
+        lifecycle.begin_change(state, record, "SMUpdateBDB", values)
 
 
-def drop(state: State, guid: str) -> None:
+def remove_instance(state: State, guid: str) -> None:
     """Take the instance, and the configuration, away from one cluster."""
-    record = local(state, guid)
+    record = local_instance(state, guid)
     if record is not None and record.fields["status"] != "delete-pending":
         record.set(status="active", crdt=False, crdt_guid="")
-        lifecycle.take_away(state, record)
+        lifecycle.begin_delete(state, record)
     state.crdbs.pop(guid, None)
     state.changed()

@@ -8,22 +8,22 @@ from typing import Any
 
 from reconciler.simulator.active_active import config, tasks
 from reconciler.simulator.active_active.changes import (
+    CrdbConfig,
     Resets,
-    Whole,
-    added,
+    apply_patch,
+    changed_settings,
     check_clusters,
     check_settings,
-    instance,
-    patched,
-    read,
-    touched,
+    new_instance,
+    new_instances,
+    parse_patch,
 )
-from reconciler.simulator.active_active.tasks import Job, Trouble
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer, is_dry_run
+from reconciler.simulator.active_active.tasks import TaskError, TaskSpec
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.databases import lifecycle
-from reconciler.simulator.databases.upgrade import target, values
-from reconciler.simulator.resources.lookup import named, taken
+from reconciler.simulator.databases.upgrade import target_version, upgraded_fields
+from reconciler.simulator.resources.lookup import typed_fields, validated_body
 from reconciler.simulator.state.model import State, reachable
 from reconciler.simulator.state.records import Record
 from reconciler.simulator.state.snapshots import add_section
@@ -42,8 +42,8 @@ def _task(
     state: State, request: Request, operation: str, whole: Mapping[str, Any], work: Callable[[], None]
 ) -> Response:
     names = [str(instance["cluster"]["name"]) for instance in whole["instances"]]
-    job = Job(operation, whole["guid"], names, _SECONDS[operation], work)
-    return answer(tasks.queued(tasks.begin(state, request, job)))
+    job = TaskSpec(operation, whole["guid"], names, _SECONDS[operation], work)
+    return json_response(tasks.queued_view(tasks.begin_task(state, request, job)))
 
 
 # Reading
@@ -52,7 +52,7 @@ def _task(
 @serves("GET /v1/crdbs")
 def list_all(state: State, request: Request) -> Response:
     """List the Active-Active databases that this cluster takes part in."""
-    return answer([config.shown(state, record) for record in state.crdbs.values()])
+    return json_response([config.crdb_view(state, record) for record in state.crdbs.values()])
 
 
 @serves("GET /v1/crdbs/{crdb_guid}")
@@ -60,12 +60,12 @@ def get(state: State, request: Request, guid: str) -> Response:
     """Show one."""
     record = _found(state, guid)
     _wanted(record, request)
-    return answer(config.shown(state, record))
+    return json_response(config.crdb_view(state, record))
 
 
 def _wanted(record: Record, request: Request) -> list[Mapping[str, Any]]:
     """Return the instances that the query asks for, or raise 404."""
-    text, instances = request.query.get("instance_id"), config.config(record)["instances"]
+    text, instances = request.query.get("instance_id"), config.config_of(record)["instances"]
     found = [item for item in instances if text in (None, str(item["id"]))]
     if not found:
         raise ApiError(404, "not_found", "no such instance")
@@ -75,16 +75,16 @@ def _wanted(record: Record, request: Request) -> list[Mapping[str, Any]]:
 @serves("GET /v1/crdbs/{crdb_guid}/health_report")
 def health(state: State, request: Request, guid: str) -> Response:
     """Show how each instance sees the others."""
-    return answer([_report(state, guid, instance) for instance in _wanted(_found(state, guid), request)])
+    return json_response([_report(state, guid, instance) for instance in _wanted(_found(state, guid), request)])
 
 
 def _report(state: State, guid: str, instance: Mapping[str, Any]) -> Json:
     there = state.site.world.cluster(str(instance["cluster"]["url"]))
-    about = {"cluster_name": instance["cluster"]["name"], "name": config.config(state.crdbs[guid])["name"]}
+    about = {"cluster_name": instance["cluster"]["name"], "name": config.config_of(state.crdbs[guid])["name"]}
     if there is None or not reachable(state, there) or guid not in there.crdbs:
         return {**about, "connection_error": "cannot connect to the cluster"}
     record = there.crdbs[guid]
-    whole, version, own = config.config(record), record.hidden["version"], config.local(there, guid)
+    whole, version, own = config.config_of(record), record.hidden["version"], config.local_instance(there, guid)
     names = ("causal_consistency", "encryption", "featureset_version", "name", "protocol_version")
     instances = [
         {
@@ -117,7 +117,7 @@ def _connection(there: State, uid: int, other: Mapping[str, Any]) -> Json:
 @serves("POST /v1/crdbs")
 def create(state: State, request: Request, body: Json) -> Response:
     """Create an Active-Active database with an instance in each cluster that is named."""
-    sent = taken(state, "crdb", body)
+    sent = validated_body(state, "crdb", body)
     for name in ("name", "default_db_config", "instances"):
         if name not in sent:
             raise ApiError(400, "missing_field", f"{name} is needed")
@@ -125,47 +125,49 @@ def create(state: State, request: Request, body: Json) -> Response:
         raise ApiError(400, "missing_field", "default_db_config.memory_size is needed")
     check_clusters(sent["instances"])
     check_settings(sent["default_db_config"])
-    if any(config.config(record)["name"] == sent["name"] for record in state.crdbs.values()):
+    if any(config.config_of(record)["name"] == sent["name"] for record in state.crdbs.values()):
         raise ApiError(406, "not_acceptable", "the name is taken")
     versions = {"featureset_version": config.FEATURESET, "protocol_version": config.PROTOCOL}
-    whole: Whole = {"causal_consistency": False, "encryption": False, **sent, **versions, "guid": state.new_id()}
-    whole["instances"] = [instance(item, place) for place, item in enumerate(sent["instances"], 1)]
+    whole: CrdbConfig = {"causal_consistency": False, "encryption": False, **sent, **versions, "guid": state.new_id()}
+    whole["instances"] = [new_instance(item, place) for place, item in enumerate(sent["instances"], 1)]
 
     def work() -> None:
-        peers = config.reach(state, whole["instances"])
+        peers = config.connect(state, whole["instances"])
         if is_dry_run(request):
             return
-        config.build(peers, whole)
+        config.create_instances(peers, whole)
         for peer in peers:
-            config.keep(peer.state, whole)
+            config.store_config(peer.state, whole)
 
     return _task(state, request, "create", whole, work)
 
 
-def _commit(state: State, old: Whole, new: Whole, resets: Resets) -> None:
+def _commit(state: State, old: CrdbConfig, new: CrdbConfig, resets: Resets) -> None:
     """Bring a changed configuration to all clusters and their instances."""
-    peers = config.reach(state, new["instances"])
-    config.instances_idle(peers, new["guid"])
+    peers = config.connect(state, new["instances"])
+    config.require_idle_instances(peers, new["guid"])
     for peer in peers:
-        record = config.local(peer.state, new["guid"])
+        record = config.local_instance(peer.state, new["guid"])
         if record is not None:
             record.hidden["reset"] = frozenset(resets.get(peer.instance["id"], ()))
-    config.adjust(peers, new, touched(old, new) | {name for gone in resets.values() for name in gone})
+    config.update_instances(
+        peers, new, changed_settings(old, new) | {name for gone in resets.values() for name in gone}
+    )
     for peer in peers:
-        config.keep(peer.state, new)
+        config.store_config(peer.state, new)
 
 
-def _current(state: State, guid: str) -> Whole:
-    return dict(config.config(_found(state, guid)))
+def _current(state: State, guid: str) -> CrdbConfig:
+    return dict(config.config_of(_found(state, guid)))
 
 
-def _credentials(state: State, sent: Mapping[str, Any], whole: Whole) -> None:
+def _credentials(state: State, sent: Mapping[str, Any], whole: CrdbConfig) -> None:
     """Raise 400 where an edit must bring the credentials of its peers again."""
     if not state.settings.on("crdb_credentials", "every-time"):
         return
     given = {item["cluster"]["name"] for item in sent.get("instances", ()) if "credentials" in item.get("cluster", {})}
     for item in whole["instances"]:
-        if item["cluster"]["name"] not in given | {config.name_of(state)}:
+        if item["cluster"]["name"] not in given | {config.cluster_name(state)}:
             raise ApiError(400, "missing_field", f"credentials of {item['cluster']['name']} are needed again")
 
 
@@ -173,9 +175,9 @@ def _credentials(state: State, sent: Mapping[str, Any], whole: Whole) -> None:
 def patch(state: State, request: Request, guid: str, body: Json) -> Response:
     """Change the configuration in part."""
     whole = _current(state, guid)
-    sent, resets = read(state, body)
+    sent, resets = parse_patch(state, body)
     _credentials(state, sent, whole)
-    new = patched(whole, sent, resets)
+    new = apply_patch(whole, sent, resets)
     return _task(state, request, "update", new, lambda: _commit(state, whole, new, resets))
 
 
@@ -187,28 +189,28 @@ def update(state: State, request: Request, guid: str, body: Json) -> Response:
         raise ApiError(400, "invalid_schema", "body: expected an object")
     inner, force = body.get("crdb"), bool(body.get("force_remove"))
     rest = {name: value for name, value in body.items() if name not in ("crdb", "force_remove")}
-    sent = taken(state, "crdb.modify_request", rest)
+    sent = validated_body(state, "crdb.modify_request", rest)
     force = force or bool(sent.get("remove_instances.force_remove"))
-    patch_of, resets = read(state, inner) if inner is not None else ({}, {})
-    new = patched(whole, patch_of, resets)
+    patch_of, resets = parse_patch(state, inner) if inner is not None else ({}, {})
+    new = apply_patch(whole, patch_of, resets)
     gone = set(sent.get("remove_instances", ()))
     known = {item["id"] for item in whole["instances"]}
     if not gone <= known:
         raise ApiError(404, "not_found", "no such instance")
     if gone == known:
         raise ApiError(406, "not_acceptable", "one instance must remain")
-    joining = added(whole, sent.get("add_instances", []))
+    joining = new_instances(whole, sent.get("add_instances", []))
     new["instances"] = [item for item in new["instances"] if item["id"] not in gone] + joining
     leaving = [item for item in whole["instances"] if item["id"] in gone]
 
     def work() -> None:
-        peers = config.reach(state, [*new["instances"], *(() if force else leaving)])
+        peers = config.connect(state, [*new["instances"], *(() if force else leaving)])
         if is_dry_run(request):
             return
         _commit_members(state, (whole, new, resets), peers, {item["id"] for item in joining})
         for peer in peers:
             if peer.instance["id"] in gone:
-                config.drop(peer.state, guid)
+                config.remove_instance(peer.state, guid)
         if guid in state.crdbs and force:
             hidden = state.crdbs[guid].hidden
             hidden["removed"] = {**hidden["removed"], **{item["id"]: item for item in leaving}}
@@ -217,17 +219,19 @@ def update(state: State, request: Request, guid: str, body: Json) -> Response:
 
 
 def _commit_members(
-    state: State, change: tuple[Whole, Whole, Resets], peers: list[config.Peer], fresh: set[int]
+    state: State, change: tuple[CrdbConfig, CrdbConfig, Resets], peers: list[config.Peer], fresh: set[int]
 ) -> None:
     whole, new, resets = change
     staying = [peer for peer in peers if peer.instance["id"] not in fresh]
     staying = [peer for peer in staying if any(item["id"] == peer.instance["id"] for item in new["instances"])]
-    config.instances_idle(staying, new["guid"])
-    config.build([peer for peer in peers if peer.instance["id"] in fresh], new)
-    config.adjust(staying, new, touched(whole, new) | {name for gone in resets.values() for name in gone})
+    config.require_idle_instances(staying, new["guid"])
+    config.create_instances([peer for peer in peers if peer.instance["id"] in fresh], new)
+    config.update_instances(
+        staying, new, changed_settings(whole, new) | {name for gone in resets.values() for name in gone}
+    )
     for peer in peers:
         if any(item["id"] == peer.instance["id"] for item in new["instances"]):
-            config.keep(peer.state, new)
+            config.store_config(peer.state, new)
 
 
 @serves("DELETE /v1/crdbs/{crdb_guid}")
@@ -238,8 +242,8 @@ def delete(state: State, request: Request, guid: str) -> Response:
     whole = _current(state, guid)
 
     def work() -> None:
-        for peer in config.reach(state, whole["instances"]):
-            config.drop(peer.state, guid)
+        for peer in config.connect(state, whole["instances"]):
+            config.remove_instance(peer.state, guid)
 
     return _task(state, request, "delete", whole, work)
 
@@ -248,15 +252,15 @@ def delete(state: State, request: Request, guid: str) -> Response:
 def flush(state: State, request: Request, guid: str, body: Json) -> Response:
     """Empty all instances."""
     whole = _current(state, guid)
-    named(body, {})
+    typed_fields(body, {})
 
     def work() -> None:
-        peers = config.reach(state, whole["instances"])
-        config.instances_idle(peers, guid)
+        peers = config.connect(state, whole["instances"])
+        config.require_idle_instances(peers, guid)
         for peer in peers:
-            record = config.local(peer.state, guid)
+            record = config.local_instance(peer.state, guid)
             if record is not None:
-                lifecycle.change(peer.state, record, "SMFlushBDB", {}, after=_emptier(record))
+                lifecycle.begin_change(peer.state, record, "SMFlushBDB", {}, after=_emptier(record))
 
     return _task(state, request, "flush", whole, work)
 
@@ -268,12 +272,12 @@ def _emptier(record: Record) -> Callable[[], None]:
 @serves("PUT /v1/crdbs/{crdb_guid}/purge")
 def purge(state: State, request: Request, guid: str, body: Json) -> Response:
     """Clear away what a removal by force has left, here or in the cluster that was removed."""
-    record, sent = _found(state, guid), taken(state, "crdb_purge_request", body)
+    record, sent = _found(state, guid), validated_body(state, "crdb_purge_request", body)
     if "instances" not in sent:
         raise ApiError(400, "missing_field", "instances is needed")
     whole, hidden = _current(state, guid), record.hidden
     removed = hidden["removed"]
-    own = config.local(state, guid)
+    own = config.local_instance(state, guid)
     mine = own.fields["crdt_replica_id"] if own is not None else 0
     if any(number not in removed and number != mine for number in sent["instances"]):
         raise ApiError(404, "not_found", "no such instance was removed")
@@ -281,9 +285,9 @@ def purge(state: State, request: Request, guid: str, body: Json) -> Response:
     def work() -> None:
         for number in sent["instances"]:
             if number == mine:
-                config.drop(state, guid)
+                config.remove_instance(state, guid)
             else:
-                config.drop(config.reach(state, [removed[number]])[0].state, guid)
+                config.remove_instance(config.connect(state, [removed[number]])[0].state, guid)
                 hidden["removed"] = {key: item for key, item in hidden["removed"].items() if key != number}
 
     return _task(state, request, "purge", whole, work)
@@ -292,28 +296,28 @@ def purge(state: State, request: Request, guid: str, body: Json) -> Response:
 @serves("POST /v1/crdbs/{crdb_guid}/upgrade")
 def upgrade(state: State, request: Request, guid: str, body: Json) -> Response:
     """Upgrade all instances."""
-    whole, sent = _current(state, guid), taken(state, "crdb_upgrade_request", body)
-    own = config.local(state, guid)
+    whole, sent = _current(state, guid), validated_body(state, "crdb_upgrade_request", body)
+    own = config.local_instance(state, guid)
     now = str(own.fields["redis_version"]) if own is not None else "0"
     try:
-        row = target(state, now, sent)
+        row = target_version(state, now, sent)
     except ApiError as error:
         raise ApiError(error.status, "not_acceptable", error.description) from error
     new = {**whole, "default_db_config": {**whole["default_db_config"], "redis_version": row["redis_version"]}}
     new["featureset_version"] = whole["featureset_version"] + 1
 
     def work() -> None:
-        peers = config.reach(state, whole["instances"])
-        config.instances_idle(peers, guid)
+        peers = config.connect(state, whole["instances"])
+        config.require_idle_instances(peers, guid)
         for peer in peers:
             if row not in peer.state.version["databases"]:
-                raise Trouble((peer.name, f"redis version {row['redis_version']} is not offered"))
+                raise TaskError((peer.name, f"redis version {row['redis_version']} is not offered"))
         for peer in peers:
-            record = config.local(peer.state, guid)
+            record = config.local_instance(peer.state, guid)
             if record is not None:
-                changes = values(peer.state, record.fields, row)
-                lifecycle.change(peer.state, record, "SMUpgradeBDB", changes)
-            config.keep(peer.state, new)
+                changes = upgraded_fields(peer.state, record.fields, row)
+                lifecycle.begin_change(peer.state, record, "SMUpgradeBDB", changes)
+            config.store_config(peer.state, new)
 
     return _task(state, request, "upgrade", whole, work)
 
@@ -325,7 +329,7 @@ def _load(state: State, body: list[Mapping[str, Any]]) -> None:
     for item in body:
         instances = [{name: value for name, value in one.items() if name != "db_uid"} for one in item["instances"]]
         whole = {name: value for name, value in item.items() if name not in _COMPUTED}
-        config.keep(state, {**whole, "instances": instances})
+        config.store_config(state, {**whole, "instances": instances})
 
 
-add_section("/v1/crdbs", _load, lambda state: [config.shown(state, one) for one in state.crdbs.values()] or None)
+add_section("/v1/crdbs", _load, lambda state: [config.crdb_view(state, one) for one in state.crdbs.values()] or None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.resources.lookup import flag
+from reconciler.simulator.resources.lookup import query_flag
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 
@@ -15,7 +15,7 @@ TTL = 500.0  # seconds that the result of a task is kept
 _COMMIT = 0.7  # when, in its time, a task comes to the point of no return
 
 
-class Trouble(Exception):
+class TaskError(Exception):
     """Why the work of a task failed: (cluster name, description) for each cluster where it did."""
 
     def __init__(self, *errors: tuple[str, str]) -> None:
@@ -23,7 +23,7 @@ class Trouble(Exception):
         self.errors = errors
 
 
-class Job(NamedTuple):
+class TaskSpec(NamedTuple):
     """What a task is to do: its operation, the guid it is about, its clusters, seconds, and the work at the end.
 
     The work may raise `Trouble`.
@@ -45,7 +45,7 @@ def _lifetime(request: Request) -> float:
     return float(text)
 
 
-def begin(state: State, request: Request, job: Job) -> Record:
+def begin_task(state: State, request: Request, job: TaskSpec) -> Record:
     """Queue *job* and return its record. Raises 400 for headers that make no sense."""
     lifetime, uid = _lifetime(request), request.headers.get("x-task-id") or state.new_id()
     if uid in state.crdb_tasks:
@@ -57,7 +57,7 @@ def begin(state: State, request: Request, job: Job) -> Record:
     )
     state.crdb_tasks[uid] = record
     state.changed()
-    fate = state.fate
+    fate = state.outcome
 
     def start() -> None:
         if record.fields["status"] == "queued":
@@ -69,12 +69,12 @@ def begin(state: State, request: Request, job: Job) -> Record:
             return
         try:
             if fate == "fail":
-                raise Trouble(("", "the worker failed"))
+                raise TaskError(("", "the worker failed"))
             job.work()
-        except Trouble as trouble:
-            close(state, record, trouble.errors)
+        except TaskError as trouble:
+            finish_task(state, record, trouble.errors)
         else:
-            close(state, record, ())
+            finish_task(state, record, ())
 
     state.later(job.seconds * 0.1, start)
     if fate != "stuck":
@@ -82,7 +82,7 @@ def begin(state: State, request: Request, job: Job) -> Record:
     return record
 
 
-def close(state: State, record: Record, errors: Iterable[tuple[str, str]]) -> None:
+def finish_task(state: State, record: Record, errors: Iterable[tuple[str, str]]) -> None:
     """End a task, well where there are no *errors*; it is forgotten when its time is over."""
     told = [{"cluster_name": name, "description": text, "error_code": "internal_error"} for name, text in errors]
     word = "failed" if told else "done"
@@ -99,31 +99,31 @@ def close(state: State, record: Record, errors: Iterable[tuple[str, str]]) -> No
     state.later(record.hidden["lifetime"], forget)
 
 
-def running(record: Record) -> bool:
+def is_running(record: Record) -> bool:
     """Say whether a task is not over yet."""
     return record.fields["status"] in ("queued", "started")
 
 
-def found(state: State, uid: str) -> Record:
+def find_task(state: State, uid: str) -> Record:
     """Return the task *uid*, or raise 404."""
     if uid not in state.crdb_tasks:
         raise ApiError(404, "not_found", "no such task, or not any more")
     return state.crdb_tasks[uid]
 
 
-def cancel(state: State, uid: str, *, force: bool) -> None:
+def cancel_running(state: State, uid: str, *, force: bool) -> None:
     """Stop a task; raise 406 where it is over, or, without *force*, where it is committing."""
-    record = found(state, uid)
-    if not running(record):
+    record = find_task(state, uid)
+    if not is_running(record):
         raise ApiError(406, "not_acceptable", "the task is over")
     reached = (state.now - record.hidden["begun"]) / (state.settings.scaled(record.hidden["seconds"]) or 1)
     if reached >= _COMMIT and not force:
         raise ApiError(406, "not_acceptable", "the task is past the point of cancelling")
-    close(state, record, [("", "cancelled")])
+    finish_task(state, record, [("", "cancelled")])
     state.changed()
 
 
-def queued(record: Record) -> Json:
+def queued_view(record: Record) -> Json:
     """Return what the answer to a write shows of its task."""
     return {"id": record.fields["id"], "status": record.fields["status"]}
 
@@ -134,17 +134,17 @@ def queued(record: Record) -> Json:
 @serves("GET /v1/crdb_tasks")
 def list_tasks(state: State, request: Request) -> Response:
     """List the tasks that are not over."""
-    return answer([task.fields for task in state.crdb_tasks.values() if running(task)])
+    return json_response([task.fields for task in state.crdb_tasks.values() if is_running(task)])
 
 
 @serves("GET /v1/crdb_tasks/{task_id}")
 def get_task(state: State, request: Request, uid: str) -> Response:
     """Show one task, for as long as its result is kept."""
-    return answer(found(state, uid).fields)
+    return json_response(find_task(state, uid).fields)
 
 
 @serves("POST /v1/crdb_tasks/{task_id}/actions/cancel")
 def cancel_task(state: State, request: Request, uid: str, body: Json) -> Response:
     """Stop a task before it commits, or, by force, even then."""
-    cancel(state, uid, force=flag(request.query, "force"))
-    return answer(None)
+    cancel_running(state, uid, force=query_flag(request.query, "force"))
+    return json_response(None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.simulator.api.fields import Row, rows
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.fields import FieldRow, field_rows
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import derived, table
 from reconciler.simulator.state.model import State
@@ -27,7 +27,7 @@ _SHOWN_FORMATS = frozenset({"date-time", "email"})  # a uri may read as ""
 _ITEM = {"items_pattern": "pattern", "items_enum": "enum"}
 
 
-def names() -> list[str]:
+def object_names() -> list[str]:
     """Return the objects that a client can ask the schema of."""
     return sorted(name for name in table("objects") if "." not in name)
 
@@ -46,7 +46,7 @@ def schema(kind: str, version: str, strict: bool) -> Mapping[str, Json]:
 def _object(kind: str, version: str, strict: bool) -> dict[str, Json]:
     entry = table("objects")[kind]
     if "fields" in entry:
-        found = _fields(rows(kind, version), version, strict)
+        found = _fields(field_rows(kind, version), version, strict)
         return {"anyOf": [{"type": "object", "maxProperties": 0}, found]} if entry.get("empty") else found
     chooser = entry["discriminator"]
     variants = [
@@ -56,19 +56,19 @@ def _object(kind: str, version: str, strict: bool) -> dict[str, Json]:
     return {"type": "object", "required": [chooser], "oneOf": variants}
 
 
-def _variant(chooser: str, name: str, fields: Mapping[str, Row], version: str, strict: bool) -> dict[str, Json]:
+def _variant(chooser: str, name: str, fields: Mapping[str, FieldRow], version: str, strict: bool) -> dict[str, Json]:
     found = _fields(fields, version, strict)
     return {**found, "properties": {**found["properties"], chooser: {"const": name}}}
 
 
-def _fields(fields: Mapping[str, Row], version: str, strict: bool) -> dict[str, Json]:
+def _fields(fields: Mapping[str, FieldRow], version: str, strict: bool) -> dict[str, Json]:
     properties = {name: _field(row, version, strict) for name, row in sorted(fields.items())}
     found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": not strict}
     required = sorted(name for name, row in fields.items() if row.get("required") and not row.get("write_only"))
     return {**found, "required": required} if required else found
 
 
-def _field(row: Row, version: str, strict: bool) -> dict[str, Json]:
+def _field(row: FieldRow, version: str, strict: bool) -> dict[str, Json]:
     types = [row["type"]] if isinstance(row["type"], str) else list(row["type"])
     types += ["null"] if row.get("nullable") else []
     found: dict[str, Any] = {"type": types[0] if len(types) == 1 else types}
@@ -96,12 +96,12 @@ def _field(row: Row, version: str, strict: bool) -> dict[str, Json]:
 
 
 @serves("GET /v1/jsonschema")
-def get(state: State, request: Request) -> Response:
+def show_schema(state: State, request: Request) -> Response:
     """Show the schema of the object that `object` names; of all of them by name where it names none."""
     version, strict = state.settings.server_version, state.settings.on("unknown_fields", "refuse")
     wanted = request.query.get("object")
     if wanted is None:
-        return answer({name: schema(name, version, strict) for name in names()})
-    if wanted not in names():
+        return json_response({name: schema(name, version, strict) for name in object_names()})
+    if wanted not in object_names():
         raise ApiError(406, "not_acceptable", f"there is no object {wanted}")
-    return answer(schema(wanted, version, strict))
+    return json_response(schema(wanted, version, strict))

@@ -58,7 +58,7 @@ class ApiError(Exception):
 
     def response(self) -> Response:
         """Return the error as an answer."""
-        return answer({"error_code": self.code, "description": self.description}, self.status, self.headers)
+        return json_response({"error_code": self.code, "description": self.description}, self.status, self.headers)
 
 
 JSON_TYPE = {"content-type": "application/json"}
@@ -69,7 +69,7 @@ def encode(value: Json) -> str:
     return _encode(value)
 
 
-def answer(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return *value* as a JSON answer; None gives an empty body."""
     body = b"" if value is None else _encode(value).encode()
     return Response(status, {**JSON_TYPE, **headers} if headers else JSON_TYPE, body)

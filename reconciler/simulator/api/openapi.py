@@ -9,8 +9,8 @@ from typing import Any
 
 from reconciler.simulator.api.json_schema import schema
 from reconciler.simulator.api.messages import Json
-from reconciler.simulator.api.responses import answers
-from reconciler.simulator.api.routes import Endpoint, open_, routes
+from reconciler.simulator.api.responses import documented
+from reconciler.simulator.api.routes import Endpoint, is_enabled, routes
 from reconciler.simulator.data.tables import derived, table
 from reconciler.simulator.settings import Settings
 
@@ -35,7 +35,7 @@ def describe(version: str) -> Json:
     settings = Settings(server_version=version)
     paths: dict[str, dict[str, Json]] = {}
     for endpoint in routes(version).endpoints:
-        if open_(endpoint.row, settings):
+        if is_enabled(endpoint.row, settings):
             paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, version)
     texts = {name: {"type": "string"} for name in ("error_code", "description")}
     error = {"type": "object", "required": sorted(texts), "properties": texts}
@@ -56,7 +56,7 @@ def _operation(endpoint: Endpoint, version: str) -> Json:
     operation: dict[str, Json] = {
         "operationId": re.sub(r"\W+", "_", f"{endpoint.method}{endpoint.path}").strip("_").lower(),
         "parameters": [*_path_parameters(row["path"]), *_query_parameters(row["query"])],
-        "responses": {str(status): _answer(row, status, codes, version) for status, codes in answers(row).items()},
+        "responses": {str(status): _answer(row, status, codes, version) for status, codes in documented(row).items()},
         "x-mode": row.get("mode"),
         "x-permission": row["permission"],
     }

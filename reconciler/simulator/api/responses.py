@@ -24,7 +24,7 @@ def _is_database(row: Mapping[str, Any]) -> bool:
 
 
 # What `when` in `data/answers.json` means of the row of an operation.
-SORTS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+CONDITIONS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "everything": lambda row: True,
     "member": lambda row: not row["path"].startswith("/v1/bootstrap"),
     "redirected": lambda row: not row.get("local"),
@@ -45,31 +45,31 @@ SORTS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 }
 
 
-class Undocumented(AssertionError):
+class UndocumentedResponse(AssertionError):
     """The simulator answered what the facts do not list for the operation: a bug of ours."""
 
 
-def answers(row: Mapping[str, Any]) -> dict[int, frozenset[str]]:
+def documented(row: Mapping[str, Any]) -> dict[int, frozenset[str]]:
     """Return the statuses that the operation of *row* may answer, each with the error codes that may go with it."""
     own = frozenset(row["codes"])
     found = {status: own if status >= 400 else frozenset() for status in row["statuses"]}
     for rule in table("answers"):
         status = rule["status"]
-        if SORTS[rule["when"]](row) and (status in found or "own" not in rule):
+        if CONDITIONS[rule["when"]](row) and (status in found or "own" not in rule):
             found[status] = found.get(status, own) | frozenset(rule["codes"])
     return dict(sorted(found.items()))
 
 
 def check(endpoint: Endpoint, response: Response) -> None:
     """Raise `Undocumented` unless *response* is one that *endpoint* may give."""
-    allowed = answers(endpoint.row)
+    allowed = documented(endpoint.row)
     where = f"{endpoint.method} {endpoint.path}"
     if response.status not in allowed:
-        raise Undocumented(f"{where} answered {response.status}, which is not among {sorted(allowed)}")
+        raise UndocumentedResponse(f"{where} answered {response.status}, which is not among {sorted(allowed)}")
     if response.status < 400:
         return
     error = response.json() if "json" in response.headers.get("content-type", "") else None
     code = error.get("error_code") if isinstance(error, dict) else None
     if code not in allowed[response.status]:
         codes = sorted(allowed[response.status])
-        raise Undocumented(f"{where} answered {response.status} {code}, which is not among {codes}")
+        raise UndocumentedResponse(f"{where} answered {response.status} {code}, which is not among {codes}")

@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.resources import files
 from typing import Any, NamedTuple, TypeVar
 
-from reconciler.simulator.api.fields import VERSIONS, has
+from reconciler.simulator.api.fields import VERSIONS, is_available
 from reconciler.simulator.api.messages import Response
 from reconciler.simulator.data.tables import derived, table
 from reconciler.simulator.settings import Settings
@@ -38,7 +38,7 @@ class Endpoint(NamedTuple):
     row: Mapping[str, Any]
 
 
-def add(operations: Iterable[str], handler: Handler) -> None:
+def add_handler(operations: Iterable[str], handler: Handler) -> None:
     """Let *handler* serve *operations*, each "METHOD path"; a second handler for one is an error."""
     for operation in operations:
         if HANDLERS.setdefault(operation, handler) is not handler:
@@ -49,7 +49,7 @@ def serves(*operations: str) -> Callable[[_Function], _Function]:
     """Return a decorator that lets a function serve *operations*."""
 
     def register(function: _Function) -> _Function:
-        add(operations, function)
+        add_handler(operations, function)
         return function
 
     return register
@@ -60,7 +60,7 @@ def at_least(version: str, first: str) -> bool:
     return VERSIONS.index(version) >= VERSIONS.index(first)
 
 
-def open_(row: Mapping[str, Any], settings: Settings) -> bool:
+def is_enabled(row: Mapping[str, Any], settings: Settings) -> bool:
     """Say whether the switch of *row*, `[name, choice, first version that it speaks of]`, lets it be served."""
     if "switch" not in row:
         return True
@@ -69,7 +69,7 @@ def open_(row: Mapping[str, Any], settings: Settings) -> bool:
     return before or settings.on(name, choice)
 
 
-def mixed(state: State) -> bool:
+def has_mixed_versions(state: State) -> bool:
     """Say whether the nodes of the cluster run different versions."""
     return len({node.fields.get("software_version") for node in state.nodes.values()}) > 1
 
@@ -80,10 +80,10 @@ class Routes:
     def __init__(self, version: str) -> None:
         self._root: dict[str, Any] = {}
         self.endpoints: list[Endpoint] = []
-        load()
+        load_handlers()
         for row in table("endpoints"):
             handler = HANDLERS.get(f"{row['method']} {row['path']}")
-            if handler is None or not has(row, version):
+            if handler is None or not is_available(row, version):
                 continue
             branch = self._root
             for part in row["path"].strip("/").split("/"):
@@ -98,7 +98,7 @@ class Routes:
         if any(values[-1] not in endpoint.row.get("among", values) for endpoint in found.values() if values):
             return {}, []
         if any("switch" in endpoint.row for endpoint in found.values()):
-            found = {method: endpoint for method, endpoint in found.items() if open_(endpoint.row, settings)}
+            found = {method: endpoint for method, endpoint in found.items() if is_enabled(endpoint.row, settings)}
         return found, values
 
 
@@ -117,7 +117,7 @@ def _walk(branch: Mapping[str, Any], parts: list[str]) -> tuple[Mapping[str, End
 
 
 @cache
-def load() -> None:
+def load_handlers() -> None:
     """Import every module that registers handlers."""
     for package in PACKAGES:
         folder = files(f"reconciler.simulator.{package}")

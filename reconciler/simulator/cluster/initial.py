@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.api.fields import VERSIONS, rows
+from reconciler.simulator.api.fields import VERSIONS, field_rows
 from reconciler.simulator.api.messages import Json
 from reconciler.simulator.cluster import licenses
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.resources.singletons import create_all, initial, known_fields
+from reconciler.simulator.resources.singletons import create_all, initial_fields, known_fields
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 
@@ -21,7 +21,7 @@ BUILTIN_ROLES = (
 BUILTIN_ACLS = (("Full Access", "+@all ~*"), ("Not Dangerous", "+@all -@dangerous ~*"), ("Read Only", "+@read ~*"))
 
 
-def found(state: State) -> None:
+def create_cluster(state: State) -> None:
     """Fill *state* with what a cluster holds right after its bootstrap."""
     settings = state.settings
     _singletons(state)
@@ -38,18 +38,21 @@ def found(state: State) -> None:
         if name == "Full Access" or settings.on("older_acls", "present"):
             versions = {"min_version": "6.2", "max_version": "9999"}
             state.acls[uid] = Record({"acl": acl, "name": name, "uid": uid, **versions}, {"builtin": True})
-    state.license = licenses.first(state)
+    state.license = licenses.initial_license(state)
 
 
 def _singletons(state: State) -> None:
     """Fill *state* with the settings of a new cluster."""
     settings, version = state.settings, state.settings.server_version
-    cluster = {**initial("cluster", version), **known_fields(rows("cluster", version), table("cluster"), version)}
+    cluster = {
+        **initial_fields("cluster", version),
+        **known_fields(field_rows("cluster", version), table("cluster"), version),
+    }
     cluster.update(name=settings.cluster_name, created_time=state.stamp(), reserved_ports=[])
     cluster.update(handle_redirects=settings.handle_redirects, rack_aware=settings.rack_aware)
     state.cluster = Record(cluster)
     create_all(state)
-    state.singles["cluster_settings"].set(
+    state.singletons["cluster_settings"].set(
         rack_aware=settings.rack_aware,
         default_provisioned_redis_version=state.version["default_redis_version"],
         login_lockout_threshold=settings.login_attempts,
@@ -58,13 +61,13 @@ def _singletons(state: State) -> None:
     )
     address = f"https://{settings.cluster_name}:{cluster['cm_port']}"
     paths = {"acs_url": f"{address}/cluster/sso/saml/acs", "slo_url": f"{address}/cluster/sso/saml/slo"}
-    state.singles["sso"].set(service={"address": address, "saml2": {"entity_id": f"{address}/sp", **paths}})
-    state.singles["db_conns_auditing_config"] = Record({})
+    state.singletons["sso"].set(service={"address": address, "saml2": {"entity_id": f"{address}/sp", **paths}})
+    state.singletons["db_conns_auditing_config"] = Record({})
 
 
 def new_node(state: State, uid: int, address: str) -> dict[str, Json]:
     """Return the fields of a node that has just come into the cluster."""
-    known, version = rows("node", state.settings.server_version), state.version
+    known, version = field_rows("node", state.settings.server_version), state.version
     if state.settings.nodes - state.settings.older_nodes < uid <= state.settings.nodes:
         place = VERSIONS.index(state.settings.server_version)
         version = table("versions")[VERSIONS[max(0, place - 1)]]

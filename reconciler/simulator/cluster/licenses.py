@@ -13,8 +13,8 @@ import json
 import time
 from collections.abc import Callable, Mapping
 
-from reconciler.simulator.api.fields import accept, bad, how
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.fields import body_rules, schema_error, validate
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
@@ -27,7 +27,7 @@ TRIAL_DAYS, TRIAL_SHARDS = 30, 4
 _NO_LIMIT = 1_000_000
 
 
-def stamp(moment: float) -> str:
+def format_time(moment: float) -> str:
     """Return *moment* (epoch seconds) as the API writes it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
@@ -42,14 +42,14 @@ def make(**fields: Json) -> str:
     return f"{_BEGIN}\n{sealed}\n{_END}\n"
 
 
-def first(state: State) -> Record:
+def initial_license(state: State) -> Record:
     """Return the licence that `Settings.license` asks for."""
     settings, now = state.settings, state.now
     sort = "expired" if settings.license_expired else settings.license
     if sort == "none":
         return Record({})
     if sort == "trial":
-        times = {"activation_date": stamp(now), "expiration_date": stamp(now + TRIAL_DAYS * _DAY)}
+        times = {"activation_date": format_time(now), "expiration_date": format_time(now + TRIAL_DAYS * _DAY)}
         limits = {"shards_limit": TRIAL_SHARDS, "ram_shards_limit": None, "flash_shards_limit": None}
         trial = {"features": ["trial", "bigstore"], "key": "", "license": _TRIAL, "owner": None, "cluster_name": None}
         return Record({**times, **limits, **trial})
@@ -107,7 +107,7 @@ def _fields(text: str, name: str) -> dict[str, Json]:
     return {**default, **limits, **about, **said, "key": text, "license": text}
 
 
-def expired(state: State) -> bool:
+def is_expired(state: State) -> bool:
     """Say whether the licence has come to its end."""
     end = state.license.fields.get("expiration_date")
     try:
@@ -116,7 +116,7 @@ def expired(state: State) -> bool:
         return bool(state.license.fields.get("expired"))
 
 
-def in_use(state: State) -> Mapping[str, int]:
+def shards_in_use(state: State) -> Mapping[str, int]:
     """Return the shards in use, by the memory that they live in."""
     used = {"ram": 0, "flash": 0}
     for bdb in state.bdbs.values():
@@ -124,24 +124,24 @@ def in_use(state: State) -> Mapping[str, int]:
     return used
 
 
-def limit(state: State) -> int:
+def shards_limit(state: State) -> int:
     """Return how many shards the cluster may have; without a licence as many as on trial."""
-    return _most(state.license.fields) if state.license.fields else TRIAL_SHARDS
+    return _limit_in(state.license.fields) if state.license.fields else TRIAL_SHARDS
 
 
-def _most(fields: Mapping[str, Json]) -> int:
+def _limit_in(fields: Mapping[str, Json]) -> int:
     found = fields.get("shards_limit", _NO_LIMIT)
     return _NO_LIMIT if found is None else int(found)
 
 
-def read(state: State, text: str, name: str) -> dict[str, Json]:
+def read_license(state: State, text: str, name: str) -> dict[str, Json]:
     """Return what the licence *text* says; raise 400 where it is damaged, 406 where it does not fit cluster *name*."""
     fields = _fields(text, name)
     reasons = (
         ("it is for another cluster", fields["cluster_name"] not in (None, name)),
         ("it is not valid yet", _moment(fields["activation_date"]) > state.now),
         ("license no longer valid", _moment(fields["expiration_date"]) <= state.now),
-        ("more shards are in use", sum(in_use(state).values()) > (fields["shards_limit"] or 0)),
+        ("more shards are in use", sum(shards_in_use(state).values()) > (fields["shards_limit"] or 0)),
     )
     for reason, broken in reasons:
         if broken:
@@ -152,7 +152,7 @@ def read(state: State, text: str, name: str) -> dict[str, Json]:
 def install(state: State, text: str) -> None:
     """Put the licence *text* in place; raise 400 where it is damaged, 406 where it does not fit this cluster."""
     try:
-        state.license = Record(read(state, text, state.cluster.fields["name"]))
+        state.license = Record(read_license(state, text, state.cluster.fields["name"]))
     except ApiError as error:
         if error.status == 406 and state.settings.on("license_failure", "remove"):
             state.license = Record({})
@@ -169,19 +169,19 @@ def get(state: State, request: Request) -> Response:
     """Show the licence; 404 where there is none."""
     if not state.license.fields:
         raise ApiError(404, "not_found", "no licence is installed")
-    used = {f"{name}_shards_in_use": count for name, count in in_use(state).items()}
-    fields = {**state.license.fields, "expired": expired(state), **used}
-    return answer(dict(sorted(fields.items())))
+    used = {f"{name}_shards_in_use": count for name, count in shards_in_use(state).items()}
+    fields = {**state.license.fields, "expired": is_expired(state), **used}
+    return json_response(dict(sorted(fields.items())))
 
 
 @serves("PUT /v1/license")
 def update(state: State, request: Request, body: Json) -> Response:
     """Install a licence."""
-    sent = accept("license", body, how(state.settings))
+    sent = validate("license", body, body_rules(state.settings))
     if "license" not in sent:
-        raise bad("license", "missing")
+        raise schema_error("license", "missing")
     install(state, sent["license"])
-    return answer(None)
+    return json_response(None)
 
 
 def _load(state: State, body: Json) -> None:

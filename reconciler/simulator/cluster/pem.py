@@ -13,14 +13,14 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 _PUBLIC = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-class Pair(NamedTuple):
+class CertificatePair(NamedTuple):
     """A certificate and its private key, both as PEM text."""
 
     certificate: str
     key: str
 
 
-class Facts(NamedTuple):
+class CertificateInfo(NamedTuple):
     """What a certificate says: its times as epoch seconds, the OCSP responder ("" for none), its public key."""
 
     not_before: float
@@ -29,7 +29,7 @@ class Facts(NamedTuple):
     public_key: bytes
 
 
-def make(name: str, now: float, days: int = 365, responder: str = "") -> Pair:
+def make(name: str, now: float, days: int = 365, responder: str = "") -> CertificatePair:
     """Return a self-signed certificate for *name*, valid from *now* (epoch seconds) for *days*; negative: expired."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
@@ -50,10 +50,10 @@ def make(name: str, now: float, days: int = 365, responder: str = "") -> Pair:
         builder = builder.add_extension(x509.AuthorityInformationAccess([about]), critical=False)
     pem = serialization.Encoding.PEM
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return Pair(builder.sign(key, hashes.SHA256()).public_bytes(pem).decode(), secret.decode())
+    return CertificatePair(builder.sign(key, hashes.SHA256()).public_bytes(pem).decode(), secret.decode())
 
 
-def read(text: str) -> Facts:
+def read_certificate(text: str) -> CertificateInfo:
     """Return what the first certificate in *text* says; raise `ValueError` where there is none."""
     found = x509.load_pem_x509_certificate(text.encode())
     responder = ""
@@ -65,10 +65,10 @@ def read(text: str) -> Facts:
         if item.access_method == AuthorityInformationAccessOID.OCSP:
             responder = str(item.access_location.value)
     times = (found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp())
-    return Facts(*times, responder, found.public_key().public_bytes(*_PUBLIC))
+    return CertificateInfo(*times, responder, found.public_key().public_bytes(*_PUBLIC))
 
 
-def key_fits(text: str, facts: Facts) -> bool:
+def key_matches(text: str, facts: CertificateInfo) -> bool:
     """Say whether *text* is the private key of the certificate that *facts* are about."""
     try:
         key = serialization.load_pem_private_key(text.encode(), None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.simulator.api.fields import bad
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.fields import schema_error
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.cluster.certificates import in_cluster
-from reconciler.simulator.resources.singletons import Single, initial, keep, serve
+from reconciler.simulator.cluster.certificates import shown_in_cluster
+from reconciler.simulator.resources.singletons import Singleton, initial_fields, serve_singleton, store_singleton
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 from reconciler.simulator.state.snapshots import add_section
@@ -20,7 +20,7 @@ _PORTS = ("cm_port", "cnm_http_port", "cnm_https_port", "crdb_coordinator_port",
 _MORE_PORTS = ("envoy_mgmt_server_port", "gossip_envoy_admin_port")
 
 
-def _cluster(single: Single, state: State) -> Record:
+def _cluster(single: Singleton, state: State) -> Record:
     return state.cluster
 
 
@@ -31,9 +31,9 @@ def _check_cluster(state: State, new: Fields, sent: Fields) -> None:
             raise ApiError(400, "bad_nginx_conf", f"{name}: port {sent[name]} is in use")
     if not str(new.get("debuginfo_path", "/")).startswith("/"):
         raise ApiError(400, "bad_debuginfo_path", "debuginfo_path must be an absolute path")
-    trusted = state.singles["cluster_certificates"].fields.get("mtls_trusted_ca_cert")
+    trusted = state.singletons["cluster_certificates"].fields.get("mtls_trusted_ca_cert")
     if sent.get("mtls_certificate_authentication") and not trusted:
-        raise bad("mtls_certificate_authentication", "needs the certificate mtls_trusted_ca")
+        raise schema_error("mtls_certificate_authentication", "needs the certificate mtls_trusted_ca")
 
 
 def _after_cluster(state: State, sent: Fields) -> None:
@@ -45,18 +45,18 @@ def _after_cluster(state: State, sent: Fields) -> None:
 
 
 def _check_policy(state: State, new: Fields, sent: Fields) -> None:
-    old = state.singles["cluster_settings"].fields
+    old = state.singletons["cluster_settings"].fields
     if old.get("rack_aware") and not new.get("rack_aware"):
-        raise bad("rack_aware", "cannot be turned off")
+        raise schema_error("rack_aware", "cannot be turned off")
     if new.get("rack_aware") and not old.get("rack_aware"):
         bare = [uid for uid, node in state.nodes.items() if not node.fields.get("rack_id")]
         if bare:
-            raise bad("rack_aware", f"node {bare[0]} has no rack_id")
+            raise schema_error("rack_aware", f"node {bare[0]} has no rack_id")
     offered = {item.get("redis_version") for item in state.version["databases"]}
     if sent.get("default_provisioned_redis_version", next(iter(offered))) not in offered:
-        raise bad("default_provisioned_redis_version", "no such version is offered")
-    if sent.get("db_conns_auditing") and not state.singles["db_conns_auditing_config"].fields:
-        raise bad("db_conns_auditing", "auditing is not configured")
+        raise schema_error("default_provisioned_redis_version", "no such version is offered")
+    if sent.get("db_conns_auditing") and not state.singletons["db_conns_auditing_config"].fields:
+        raise schema_error("db_conns_auditing", "auditing is not configured")
 
 
 def _after_policy(state: State, sent: Fields) -> None:
@@ -72,12 +72,12 @@ def _suffix_of(text: str) -> int:
 
 def _check_metrics(state: State, new: Fields, sent: Fields) -> None:
     if not sent:
-        raise bad("body", "names no known setting")
+        raise schema_error("body", "names no known setting")
     for name in ("key_size_buckets", "key_items_buckets"):
         texts = [text for text in str(sent.get(name, "")).split(",") if text]
         numbers = [_suffix_of(text) for text in texts]
         if any(int(text.rstrip("BKMGTPE")) > 1023 for text in texts) or numbers != sorted(set(numbers)):
-            raise bad(name, "must ascend, with numbers from 1 to 1023")
+            raise schema_error(name, "must ascend, with numbers from 1 to 1023")
 
 
 def _adjust_ldap(state: State, new: dict[str, Json], sent: Fields) -> None:
@@ -98,9 +98,9 @@ def _check_ldap(state: State, new: Fields, sent: Fields) -> None:
         if new.get(one) and new.get(two):
             raise ApiError(400, "illegal_fields_combination", f"{one} and {two} exclude each other")
     if (new.get("control_plane") or new.get("data_plane")) and not new.get("uris"):
-        raise bad("uris", "LDAP needs a server")
+        raise schema_error("uris", "LDAP needs a server")
     if new.get("cba_identity_source") == "subject_oid" and not new.get("cba_identity_oid"):
-        raise bad("cba_identity_oid", "missing")
+        raise schema_error("cba_identity_oid", "missing")
 
 
 def _check_sso(state: State, new: Fields, sent: Fields) -> None:
@@ -109,7 +109,7 @@ def _check_sso(state: State, new: Fields, sent: Fields) -> None:
     for name in ("id", "login_url"):
         if not new["issuer"].get(name):
             raise ApiError(400, "missing_param", f"issuer.{name} is needed")
-    certificates = state.singles["cluster_certificates"].fields
+    certificates = state.singletons["cluster_certificates"].fields
     for name in ("sso_service", "sso_issuer"):
         if not certificates.get(f"{name}_cert"):
             raise ApiError(406, "missing_certificate", f"the certificate {name} is needed")
@@ -119,7 +119,7 @@ def _adjust_sso(state: State, new: dict[str, Json], sent: Fields) -> None:
     address = new["service"].get("address", "")
     base = {"acs_url": f"{address}/cluster/sso/saml/acs", "slo_url": f"{address}/cluster/sso/saml/slo"}
     new["service"] = {**new["service"], "saml2": {"entity_id": f"{address}/sp", **base}}
-    new["issuer"] = {**new["issuer"], "metadata": state.singles["sso"].fields["issuer"].get("metadata", "")}
+    new["issuer"] = {**new["issuer"], "metadata": state.singletons["sso"].fields["issuer"].get("metadata", "")}
 
 
 def _check_ocsp(state: State, new: Fields, sent: Fields) -> None:
@@ -128,42 +128,42 @@ def _check_ocsp(state: State, new: Fields, sent: Fields) -> None:
 
 
 def _adjust_auditing(state: State, new: dict[str, Json], sent: Fields) -> None:
-    new.update({**initial("db_conns_auditing_config", state.settings.server_version), **new})
+    new.update({**initial_fields("db_conns_auditing_config", state.settings.server_version), **new})
 
 
 def _check_auditing(state: State, new: Fields, sent: Fields) -> None:
     for name in ("audit_protocol", "audit_address"):
         if not new.get(name):
-            raise bad(name, "missing")
+            raise schema_error(name, "missing")
     if new["audit_protocol"] == "TCP" and not new.get("audit_port"):
-        raise bad("audit_port", "missing")
+        raise schema_error("audit_port", "missing")
 
 
-_POLICY = Single("cluster_settings", "/v1/cluster/policy", False, _check_policy, _after_policy)
-_LDAP = Single("ldap", "/v1/cluster/ldap", False, _check_ldap, adjust=_adjust_ldap)
-_SSO = Single("sso", "/v1/cluster/sso", False, _check_sso, adjust=_adjust_sso)
-_AUDITING = Single(
+_POLICY = Singleton("cluster_settings", "/v1/cluster/policy", False, _check_policy, _after_policy)
+_LDAP = Singleton("ldap", "/v1/cluster/ldap", False, _check_ldap, adjust=_adjust_ldap)
+_SSO = Singleton("sso", "/v1/cluster/sso", False, _check_sso, adjust=_adjust_sso)
+_AUDITING = Singleton(
     "db_conns_auditing_config", "/v1/cluster/auditing/db_conns", check=_check_auditing, adjust=_adjust_auditing
 )
 
-SINGLES: tuple[Single, ...] = (
-    Single("cluster", "/v1/cluster", True, _check_cluster, _after_cluster, record=_cluster, beside=in_cluster),
+SINGLETONS: tuple[Singleton, ...] = (
+    Singleton("cluster", "/v1/cluster", True, _check_cluster, _after_cluster, record=_cluster, beside=shown_in_cluster),
     _POLICY,
-    Single("services_configuration", "/v1/cluster/services_configuration"),
-    Single("cm_settings", "/v1/cm_settings"),
-    Single("job_scheduler", "/v1/job_scheduler"),
-    Single("diagnostics", "/v1/diagnostics"),
-    Single("metrics_config", "/v1/metrics_config", check=_check_metrics),
-    Single("ocsp", "/v1/ocsp", check=_check_ocsp),
+    Singleton("services_configuration", "/v1/cluster/services_configuration"),
+    Singleton("cm_settings", "/v1/cm_settings"),
+    Singleton("job_scheduler", "/v1/job_scheduler"),
+    Singleton("diagnostics", "/v1/diagnostics"),
+    Singleton("metrics_config", "/v1/metrics_config", check=_check_metrics),
+    Singleton("ocsp", "/v1/ocsp", check=_check_ocsp),
     _AUDITING,
     _LDAP,
     _SSO,
 )
 
-for _single in SINGLES:
-    serve(_single)
+for _single in SINGLETONS:
+    serve_singleton(_single)
     if _single.kind != "cluster":
-        keep(_single.kind, _single.path)
+        store_singleton(_single.kind, _single.path)
 
 
 def _load_cluster(state: State, body: Json) -> None:
@@ -176,31 +176,31 @@ add_section("/v1/cluster", _load_cluster, lambda state: state.cluster.fields)
 @serves("PUT /v1/cluster/policy/restore_default")
 def restore_policy(state: State, request: Request, body: Json) -> Response:
     """Take every policy back to its default, but for rack awareness, which is for good."""
-    fields = initial("cluster_settings", state.settings.server_version)
-    record = state.singles["cluster_settings"]
+    fields = initial_fields("cluster_settings", state.settings.server_version)
+    record = state.singletons["cluster_settings"]
     record.set(**{**fields, "rack_aware": record.fields["rack_aware"]})
     _after_policy(state, record.fields)
     state.changed()
-    return answer(None)
+    return json_response(None)
 
 
 @serves("DELETE /v1/cluster/ldap")
 def delete_ldap(state: State, request: Request) -> Response:
     """Forget the whole LDAP configuration."""
-    state.singles["ldap"] = Record(initial("ldap", state.settings.server_version))
+    state.singletons["ldap"] = Record(initial_fields("ldap", state.settings.server_version))
     state.changed()
-    return answer(None)
+    return json_response(None)
 
 
 @serves("DELETE /v1/cluster/auditing/db_conns")
 def delete_auditing(state: State, request: Request) -> Response:
     """Forget where connections are reported to, unless something still reports."""
-    if not state.singles["db_conns_auditing_config"].fields:
+    if not state.singletons["db_conns_auditing_config"].fields:
         raise ApiError(404, "db_conns_audit_config_not_found", "auditing is not configured")
-    if state.singles["cluster_settings"].fields.get("db_conns_auditing"):
+    if state.singletons["cluster_settings"].fields.get("db_conns_auditing"):
         raise ApiError(406, "cannot_delete_audit_config_when_policy_enabled", "new databases would report to it")
     if any(bdb.fields.get("db_conns_auditing") for bdb in state.bdbs.values()):
         raise ApiError(406, "cannot_delete_audit_config_when_bdb_enabled", "a database reports to it")
-    state.singles["db_conns_auditing_config"] = Record({})
+    state.singletons["db_conns_auditing_config"] = Record({})
     state.changed()
-    return answer(None)
+    return json_response(None)

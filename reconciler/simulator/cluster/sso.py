@@ -7,10 +7,10 @@ import binascii
 import time
 import xml.etree.ElementTree as ElementTree
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.cluster.certificates import drop, held
-from reconciler.simulator.resources.singletons import initial
+from reconciler.simulator.cluster.certificates import drop_certificate, stored_certificates
+from reconciler.simulator.resources.singletons import initial_fields
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 
@@ -22,21 +22,21 @@ _SIGNATURE = "http://www.w3.org/2000/09/xmldsig#"
 @serves("DELETE /v1/cluster/sso")
 def delete(state: State, request: Request) -> Response:
     """Forget single sign-on and its certificates."""
-    service = state.singles["sso"].fields["service"]
-    state.singles["sso"] = Record({**initial("sso", state.settings.server_version), "service": service})
+    service = state.singletons["sso"].fields["service"]
+    state.singletons["sso"] = Record({**initial_fields("sso", state.settings.server_version), "service": service})
     for name in ("sso_service", "sso_issuer"):
-        drop(state, name)
+        drop_certificate(state, name)
     state.changed()
-    return answer(None)
+    return json_response(None)
 
 
 @serves("GET /v1/cluster/sso/saml/metadata/sp")
 def service_metadata(state: State, request: Request) -> Response:
     """Show what an identity provider must know of this cluster, as XML."""
-    certificate = held(state).fields.get("sso_service_cert")
+    certificate = stored_certificates(state).fields.get("sso_service_cert")
     if not certificate:
         raise ApiError(406, "missing_certificate", "the certificate sso_service is needed")
-    saml = state.singles["sso"].fields["service"]["saml2"]
+    saml = state.singletons["sso"].fields["service"]["saml2"]
     root = ElementTree.Element(f"{{{_METADATA}}}EntityDescriptor", entityID=saml["entity_id"])
     service = ElementTree.SubElement(
         root, f"{{{_METADATA}}}SPSSODescriptor", protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol"
@@ -62,7 +62,7 @@ def issuer_metadata(state: State, request: Request, body: Json) -> Response:
     text = body.get("idp_metadata") if isinstance(body, dict) else None
     if not isinstance(text, str) or not text:
         raise ApiError(400, "saml_metadata_validation_error", "idp_metadata is needed")
-    if not held(state).fields.get("sso_service_cert"):
+    if not stored_certificates(state).fields.get("sso_service_cert"):
         raise ApiError(406, "missing_certificate", "the certificate sso_service is needed")
     root = _parsed(text)
     issuer = {"id": root.get("entityID", ""), "metadata": text}
@@ -72,9 +72,9 @@ def issuer_metadata(state: State, request: Request, body: Json) -> Response:
     if not issuer["id"] or not issuer["login_url"]:
         raise ApiError(400, "saml_metadata_validation_error", "entityID and a SingleSignOnService are needed")
     _keep_certificate(state, root)
-    state.singles["sso"].set(issuer=issuer)
+    state.singletons["sso"].set(issuer=issuer)
     state.changed()
-    return answer(dict(sorted(state.singles["sso"].fields.items())))
+    return json_response(dict(sorted(state.singletons["sso"].fields.items())))
 
 
 def _parsed(text: str) -> ElementTree.Element:
@@ -92,15 +92,15 @@ def _keep_certificate(state: State, root: ElementTree.Element) -> None:
     if found is not None and found.text:
         lines = "\n".join(found.text.split())
         text = f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
-        held(state).set(sso_issuer_cert=text)
+        stored_certificates(state).set(sso_issuer_cert=text)
 
 
 def _ocsp_status(state: State) -> Json:
-    if not state.singles["ocsp"].fields["responder_url"]:
+    if not state.singletons["ocsp"].fields["responder_url"]:
         return {"cert_status": "UNKNOWN", "responder_url": "", **dict.fromkeys(_TIMES, "")}
     now = [time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(state.now + later)) for later in (0, 7200)]
     times = {"produced_at": now[0], "this_update": now[0], "next_update": now[1], "revocation_time": ""}
-    return {"cert_status": "GOOD", "responder_url": state.singles["ocsp"].fields["responder_url"], **times}
+    return {"cert_status": "GOOD", "responder_url": state.singletons["ocsp"].fields["responder_url"], **times}
 
 
 _TIMES = ("produced_at", "this_update", "next_update", "revocation_time")
@@ -109,12 +109,12 @@ _TIMES = ("produced_at", "this_update", "next_update", "revocation_time")
 @serves("GET /v1/ocsp/status")
 def ocsp_status(state: State, request: Request) -> Response:
     """Show the cached answer of the responder."""
-    return answer(_ocsp_status(state))
+    return json_response(_ocsp_status(state))
 
 
 @serves("POST /v1/ocsp/test")
 def ocsp_test(state: State, request: Request, body: Json) -> Response:
     """Ask the responder now."""
-    if not state.singles["ocsp"].fields["responder_url"]:
+    if not state.singletons["ocsp"].fields["responder_url"]:
         raise ApiError(406, "no_responder_url", "the proxy certificate names no OCSP responder")
-    return answer(_ocsp_status(state))
+    return json_response(_ocsp_status(state))

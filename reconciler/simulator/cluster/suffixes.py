@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.simulator.api.fields import bad
+from reconciler.simulator.api.fields import schema_error
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.resources.collections import Collection, Fields, Operation, serve
 from reconciler.simulator.state.model import State
@@ -19,11 +19,11 @@ def _initial(state: State) -> Iterable[Fields]:
 def _parse(collection: Collection, state: State, body: Json, record: Record | None) -> Fields:
     """Return the flags and secondaries that *body* sets; each keeps its type."""
     if not isinstance(body, dict):
-        raise bad("body", "expected an object")
+        raise schema_error("body", "expected an object")
     known = record.fields if record is not None else {}
     for field, value in body.items():
         if field not in known or field == "name" or not isinstance(value, type(known[field])):
-            raise bad(field, "unknown field, fixed, or of another type")
+            raise schema_error(field, "unknown field, fixed, or of another type")
     return dict(body)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.api.fields import accept, bad, how, missing
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer, is_dry_run
+from reconciler.simulator.api.fields import body_rules, missing_field, schema_error, validate
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import pem
-from reconciler.simulator.cluster.licenses import stamp
+from reconciler.simulator.cluster.licenses import format_time
 from reconciler.simulator.resources import lookup
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
@@ -32,10 +32,10 @@ def list_all(state: State, request: Request) -> Response:
         if _KEPT in record.hidden and mode in (None, record.fields.get("tls_mode"))
     ]
     found = [item for item in found if before is None or item["not_after"] < before]
-    return answer(found[(page - 1) * size : page * size])
+    return json_response(found[(page - 1) * size : page * size])
 
 
-def _held(record: Record) -> Json:
+def _certificate(record: Record) -> Json:
     if _KEPT not in record.hidden:
         raise ApiError(404, "not_found", "the database has no certificate of its own")
     return record.hidden[_KEPT]
@@ -44,37 +44,37 @@ def _held(record: Record) -> Json:
 @serves("GET /v1/bdbs/{uid}/certificates")
 def get(state: State, request: Request, uid: str) -> Response:
     """Show the certificate of a database, without its key."""
-    return answer(_held(lookup.bdb(state, uid)))
+    return json_response(_certificate(lookup.find_bdb(state, uid)))
 
 
 @serves("POST /v1/bdbs/{uid}/certificates")
 def update(state: State, request: Request, uid: str, body: Json) -> Response:
     """Give a database a certificate of its own, or another one."""
-    record, kind = lookup.bdb(state, uid), "bdb_proxy_certificate"
-    sent = accept(kind, body, how(state.settings))
-    if lacking := missing(kind, sent, how(state.settings)):
-        raise bad(lacking, "missing")
+    record, kind = lookup.find_bdb(state, uid), "bdb_proxy_certificate"
+    sent = validate(kind, body, body_rules(state.settings))
+    if lacking := missing_field(kind, sent, body_rules(state.settings)):
+        raise schema_error(lacking, "missing")
     try:
-        facts = pem.read(sent["cert"])
+        facts = pem.read_certificate(sent["cert"])
     except ValueError:
         raise ApiError(400, "invalid_certificate", "cert is no certificate") from None
-    if not pem.key_fits(sent["private_key"], facts):
+    if not pem.key_matches(sent["private_key"], facts):
         raise ApiError(400, "invalid_certificate", "private_key does not belong to the certificate")
     if facts.not_after <= state.now:
         raise ApiError(406, "certificate_expired", "the certificate is expired")
-    times = {"not_before": stamp(facts.not_before), "not_after": stamp(facts.not_after)}
+    times = {"not_before": format_time(facts.not_before), "not_after": format_time(facts.not_after)}
     fields = {"bdb_uid": uid, "cert": sent["cert"], **times}
     if not is_dry_run(request):
         record.hidden[_KEPT] = fields
         state.changed()
-    return answer(fields)
+    return json_response(fields)
 
 
 @serves("DELETE /v1/bdbs/{uid}/certificates")
 def delete(state: State, request: Request, uid: str) -> Response:
     """Take the certificate of a database away, so that it shows that of the cluster."""
-    record = lookup.bdb(state, uid)
-    _held(record)
+    record = lookup.find_bdb(state, uid)
+    _certificate(record)
     del record.hidden[_KEPT]
     state.changed()
-    return answer(None)
+    return json_response(None)

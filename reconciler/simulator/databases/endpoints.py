@@ -6,25 +6,25 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from reconciler.simulator.access import scope
-from reconciler.simulator.api.fields import accept, bad, how, rows
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer, is_dry_run
+from reconciler.simulator.api.fields import body_rules, field_rows, schema_error, validate
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import licenses
-from reconciler.simulator.databases.fields import EXTENDED, complete, fresh, masked, stored
-from reconciler.simulator.databases.lifecycle import bring, change, new_password, take_away
-from reconciler.simulator.databases.rules import Draft, check
+from reconciler.simulator.databases.fields import EXTENDED, mask_credentials, new_fields, normalised, with_defaults
+from reconciler.simulator.databases.lifecycle import begin_change, begin_create, begin_delete, new_password
+from reconciler.simulator.databases.rules import Draft, check_rules
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 from reconciler.simulator.state.snapshots import add_section, fill
 
-_NEVER_SHOWN = frozenset(name for name, row in rows("bdb").items() if row.get("write_only"))
-_CREATE_ONLY = tuple(name for name, row in rows("bdb").items() if row.get("create_only"))
+_NEVER_SHOWN = frozenset(name for name, row in field_rows("bdb").items() if row.get("write_only"))
+_CREATE_ONLY = tuple(name for name, row in field_rows("bdb").items() if row.get("create_only"))
 
 
 # Reading
 
 
-def _wanted(request: Request) -> tuple[tuple[str, ...] | None, bool]:
+def _selection(request: Request) -> tuple[tuple[str, ...] | None, bool]:
     fields = request.query.get("fields")
     names = tuple(dict.fromkeys(name.strip() for name in fields.split(","))) if fields else None
     return names, request.query.get("extended", "false").lower() in ("true", "1", "yes", "")
@@ -39,7 +39,7 @@ def _view(state: State, names: tuple[str, ...] | None, extended: bool) -> Callab
         fields: Mapping[str, Json] = record.fields
         if with_system:
             fields = {**fields, "tags": [*fields.get("tags", ()), system]}
-        fields = masked(state, fields)
+        fields = mask_credentials(state, fields)
         if names is None:
             return {name: value for name, value in fields.items() if name not in hidden}
         return {name: fields[name] for name in names if name in fields and name not in hidden}
@@ -54,11 +54,11 @@ def _state_id(state: State) -> Mapping[str, str]:
 @serves("GET /v1/bdbs")
 def list_all(state: State, request: Request) -> Response:
     """List the databases."""
-    key = _wanted(request)
-    if scope.scope(state) is not None:
+    key = _selection(request)
+    if scope.allowed_uids(state) is not None:
         view = _view(state, *key)
-        shown = [view(record) for record in scope.databases(state) if not record.fields.get("internal")]
-        return answer(shown, 200, _state_id(state))
+        shown = [view(record) for record in scope.visible_databases(state) if not record.fields.get("internal")]
+        return json_response(shown, 200, _state_id(state))
     known = state.lists.get(key)
     if known is None or known[0] != state.bdbs.version:
         view = _view(state, *key)
@@ -72,37 +72,37 @@ def list_all(state: State, request: Request) -> Response:
 def _found(state: State, uid: str) -> Record:
     if not uid.isdecimal() or int(uid) not in state.bdbs:
         raise ApiError(404, "db_not_found", f"no database with uid {uid}", _state_id(state))
-    scope.check(state, uid)
+    scope.check_visible(state, uid)
     return state.bdbs[int(uid)]
 
 
 @serves("GET /v1/bdbs/{uid}")
 def get(state: State, request: Request, uid: str) -> Response:
     """Show one database."""
-    record, key = _found(state, uid), _wanted(request)
+    record, key = _found(state, uid), _selection(request)
     body = record.text(key, _view(state, *key)).encode()
     return Response(200, {"content-type": "application/json", **_state_id(state)}, body)
 
 
-def _reply(state: State, fields: Mapping[str, Json], sent: Mapping[str, Json] | None = None) -> Response:
-    fields = masked(state, fields)
+def _response(state: State, fields: Mapping[str, Json], sent: Mapping[str, Json] | None = None) -> Response:
+    fields = mask_credentials(state, fields)
     if sent is not None and state.settings.on("put_echo", "sent"):
         always = ("uid", "status", "action_uid")
         shown = {name: value for name, value in fields.items() if name in sent or name in always}
     else:
         shown = {name: value for name, value in fields.items() if name not in EXTENDED or name in (sent or ())}
-    return answer(shown, 200, _state_id(state))
+    return json_response(shown, 200, _state_id(state))
 
 
 # Writing
 
 
-def _licensed(state: State) -> None:
-    if licenses.expired(state):
+def _check_license(state: State) -> None:
+    if licenses.is_expired(state):
         raise ApiError(403, "license_expired", "the licence is no longer valid")
 
 
-def _guard_state_id(state: State, request: Request, body: Json) -> None:
+def _check_state_id(state: State, request: Request, body: Json) -> None:
     given = request.headers.get("cluster-state-id")
     guarded = state.settings.on("state_id_guard", "all") or (isinstance(body, dict) and "shards_blueprint" in body)
     if guarded and given is not None and given != str(state.state_id):
@@ -110,13 +110,13 @@ def _guard_state_id(state: State, request: Request, body: Json) -> None:
 
 
 def _accepted(state: State, body: Json) -> dict[str, Json]:
-    sent = accept("bdb", body, how(state.settings))
+    sent = validate("bdb", body, body_rules(state.settings))
     if "tags" in sent:
         sent["tags"] = [item for item in sent["tags"] if not item.get("isSystem")]
     return sent
 
 
-def _unique_name(state: State, name: str) -> None:
+def _check_name(state: State, name: str) -> None:
     if state.settings.on("duplicate_bdb_names", "refuse") and state.bdbs.named("name", name):
         raise ApiError(409, "name_already_exists", f"the name {name} is taken")
 
@@ -124,42 +124,42 @@ def _unique_name(state: State, name: str) -> None:
 @serves("POST /v1/bdbs")
 def create(state: State, request: Request, body: Json) -> Response:
     """Create a database."""
-    _licensed(state)
-    _guard_state_id(state, request, body)
+    _check_license(state)
+    _check_state_id(state, request, body)
     for name, code in (("name", "missing_db_name"), ("memory_size", "missing_memory_size")):
         if isinstance(body, dict) and name not in body:
             raise ApiError(406, code, f"{name} is needed")
     sent = _accepted(state, body)
     if sent.get("uid") in state.bdbs:
         raise ApiError(409, "uid_exists", f"uid {sent['uid']} is taken")
-    _unique_name(state, sent["name"])
+    _check_name(state, sent["name"])
     uid = sent.get("uid", state.bdbs.next_uid)
-    fields = fresh(state, uid, sent)
-    check(Draft(state, fields, sent, None))
+    fields = new_fields(state, uid, sent)
+    check_rules(Draft(state, fields, sent, None))
     if is_dry_run(request):
-        return _reply(state, {**fields, "status": "pending"})
-    return _reply(state, bring(state, fields, _hidden(sent)).fields)
+        return _response(state, {**fields, "status": "pending"})
+    return _response(state, begin_create(state, fields, _hidden_fields(sent)).fields)
 
 
 @serves("POST /v2/bdbs")
 def create_v2(state: State, request: Request, body: Json) -> Response:
     """Create a database from a wrapped body; a recovery plan is accepted and has nothing to recover."""
     if not isinstance(body, dict) or not isinstance(body.get("bdb"), dict) or not set(body) <= {"bdb", "recovery_plan"}:
-        raise bad("body", "expected an object with bdb and, at most, recovery_plan")
+        raise schema_error("body", "expected an object with bdb and, at most, recovery_plan")
     return create(state, request, body["bdb"])
 
 
-def _hidden(sent: Mapping[str, Json]) -> dict[str, Json]:
+def _hidden_fields(sent: Mapping[str, Json]) -> dict[str, Json]:
     names = {*_NEVER_SHOWN, "authentication_redis_pass", "backup_location", "replica_sources"}
     return {name: sent[name] for name in names if name in sent}
 
 
-def _idle(state: State, record: Record, *also: str) -> None:
+def _require_idle(state: State, record: Record, *also: str) -> None:
     if record.fields["status"] not in ("active", *also):
         raise ApiError(409, state.settings.switches["busy_code"], "another change of this database is in progress")
 
 
-def _unmovable(state: State, record: Record, sent: dict[str, Json]) -> None:
+def _check_fixed_fields(state: State, record: Record, sent: dict[str, Json]) -> None:
     """Refuse a change of what is fixed at creation; drop it where it says what holds already."""
     for name in _CREATE_ONLY:
         if name not in sent:
@@ -184,7 +184,7 @@ def update(state: State, request: Request, uid: str, body: Json) -> Response:
     return _update(state, request, _found(state, uid), body, _PLAIN)
 
 
-class Doing(NamedTuple):
+class UpdateAction(NamedTuple):
     """What happens to a database together with an update: the state machine's name, values that the server sets, and
     what follows at the end."""
 
@@ -193,31 +193,31 @@ class Doing(NamedTuple):
     after: Callable[[Record], None] = lambda record: None
 
 
-_PLAIN = Doing()
+_PLAIN = UpdateAction()
 
 
-def _update(state: State, request: Request, record: Record, body: Json, doing: Doing) -> Response:
-    _licensed(state)
-    _guard_state_id(state, request, body)
+def _update(state: State, request: Request, record: Record, body: Json, doing: UpdateAction) -> Response:
+    _check_license(state)
+    _check_state_id(state, request, body)
     sent = _accepted(state, body)
-    _idle(state, record)
-    _unmovable(state, record, sent)
+    _require_idle(state, record)
+    _check_fixed_fields(state, record, sent)
     old = record.fields
-    _member(old, sent)
+    _check_instance(old, sent)
     if sent.get("name", old["name"]) != old["name"]:
-        _unique_name(state, sent["name"])
-    kept = {**stored(state, old, sent), **doing.values(state, record)}
-    check(Draft(state, complete({**old, **kept}), sent, complete(old)))
+        _check_name(state, sent["name"])
+    kept = {**normalised(state, old, sent), **doing.values(state, record)}
+    check_rules(Draft(state, with_defaults({**old, **kept}), sent, with_defaults(old)))
     if is_dry_run(request):
-        return _reply(state, {**old, **kept}, sent)
-    record.hidden.update(_hidden(sent))
+        return _response(state, {**old, **kept}, sent)
+    record.hidden.update(_hidden_fields(sent))
     if old.get("crdt"):  # what is set here shadows what all instances share
         record.hidden["local"] = {*record.hidden.get("local", ()), *sent}
-    change(state, record, doing.name, kept, after=lambda: doing.after(record))
-    return _reply(state, {**record.fields, **kept}, sent)
+    begin_change(state, record, doing.name, kept, after=lambda: doing.after(record))
+    return _response(state, {**record.fields, **kept}, sent)
 
 
-def _member(old: Mapping[str, Json], sent: Mapping[str, Json]) -> None:
+def _check_instance(old: Mapping[str, Json], sent: Mapping[str, Json]) -> None:
     """Refuse what one instance of an Active-Active database cannot change by itself."""
     if not old.get("crdt"):
         return
@@ -229,7 +229,7 @@ def _member(old: Mapping[str, Json], sent: Mapping[str, Json]) -> None:
         raise ApiError(406, "crdt_sharding_violation", "an Active-Active database keeps its sharding")
 
 
-def _emptied(record: Record) -> None:
+def _mark_empty(record: Record) -> None:
     record.hidden["empty"] = True
 
 
@@ -241,14 +241,14 @@ def _new_password(state: State, record: Record) -> Mapping[str, Json]:
     return {"authentication_admin_pass": new_password(state)}
 
 
-_ACTIONS: Mapping[str, Doing] = {
-    "flush": Doing("SMFlushBDB", after=_emptied),
-    "reset_admin_pass": Doing("SMUpdateBDB", values=_new_password),
+_ACTIONS: Mapping[str, UpdateAction] = {
+    "flush": UpdateAction("SMFlushBDB", after=_mark_empty),
+    "reset_admin_pass": UpdateAction("SMUpdateBDB", values=_new_password),
 }
 
 
 @serves("PUT /v1/bdbs/{uid}/{action}")
-def act(state: State, request: Request, uid: str, action: str, body: Json) -> Response:
+def run_action(state: State, request: Request, uid: str, action: str, body: Json) -> Response:
     """Change a database, or nothing of it, and run an action."""
     record = _found(state, uid)
     if action not in _ACTIONS:
@@ -264,9 +264,9 @@ def delete(state: State, request: Request, uid: str) -> Response:
         raise ApiError(403, "internal_db", "an internal database cannot be deleted")
     if record.fields.get("crdt") and state.settings.on("crdb_local_delete", "refuse"):
         raise ApiError(403, "internal_db", "an instance of an Active-Active database goes through that")
-    _idle(state, record, "creation-failed")
-    action = take_away(state, record)
-    return answer({"action_uid": action.fields["action_uid"]}, 200, _state_id(state))
+    _require_idle(state, record, "creation-failed")
+    action = begin_delete(state, record)
+    return json_response({"action_uid": action.fields["action_uid"]}, 200, _state_id(state))
 
 
 def _load(state: State, body: Json) -> None:

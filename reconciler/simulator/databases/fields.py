@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from reconciler.simulator.api.fields import VERSIONS, defaults, pruned, rows
+from reconciler.simulator.api.fields import VERSIONS, default_values, field_rows, stored_form
 from reconciler.simulator.api.messages import Json
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.databases.modules import module_uid
 from reconciler.simulator.state.model import State
 
-EXTENDED = tuple(name for name, row in rows("bdb").items() if row.get("extended"))
+EXTENDED = tuple(name for name, row in field_rows("bdb").items() if row.get("extended"))
 _MERGED = ("audit_settings", "gradual_sync_policy_parameters", *EXTENDED)
 _MODULE_SETTINGS = {"search": "search", "timeseries": "timeseries", "bf": "probabilistic"}
 _SECRETS = frozenset({"account_key", "client_key", "key", "private_key", "sas_token", "secret_access_key"})
@@ -19,16 +19,16 @@ MASK = "********"
 _CREDENTIALS = ("authentication_admin_pass", "authentication_sasl_pass")
 
 
-def masked(state: State, fields: Mapping[str, Json]) -> Mapping[str, Json]:
+def mask_credentials(state: State, fields: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return *fields* of a database with its credentials masked, where the cluster is set to."""
     if not state.cluster.fields.get("mask_bdb_credentials"):
         return fields
     return {**fields, **{name: MASK for name in _CREDENTIALS if fields.get(name)}}
 
 
-def echo(state: State, fields: Mapping[str, Json]) -> dict[str, Json]:
+def change_view(state: State, fields: Mapping[str, Json]) -> dict[str, Json]:
     """Return what an answer to a change shows of a database."""
-    return {name: value for name, value in masked(state, fields).items() if name not in EXTENDED}
+    return {name: value for name, value in mask_credentials(state, fields).items() if name not in EXTENDED}
 
 
 # What a new database takes from the policy of the cluster, where the request does not say.
@@ -47,11 +47,11 @@ _FROM_POLICY: Mapping[str, str] = {
 
 @cache
 def _base(version: str = VERSIONS[-1]) -> Mapping[str, Json]:
-    found = rows("bdb", version).items()
+    found = field_rows("bdb", version).items()
     return {name: row["default"] for name, row in found if "default" in row and not row.get("extended")}
 
 
-def complete(fields: Mapping[str, Json]) -> dict[str, Json]:
+def with_defaults(fields: Mapping[str, Json]) -> dict[str, Json]:
     """Return *fields* with defaults for what an object from elsewhere may lack."""
     rest = {"memory_size": 0, "redis_version": "", "proxy_policy": "single", "port": 0, "module_list": []}
     return {**_base(), **rest, **fields}
@@ -59,8 +59,8 @@ def complete(fields: Mapping[str, Json]) -> dict[str, Json]:
 
 def _policy(state: State, sent: Mapping[str, Json]) -> dict[str, Json]:
     """Return what the policy of the cluster gives to a new database for which *sent* was sent."""
-    policy = state.singles["cluster_settings"].fields
-    known = rows("bdb", state.settings.server_version)
+    policy = state.singletons["cluster_settings"].fields
+    known = field_rows("bdb", state.settings.server_version)
     found = {name: policy[theirs] for name, theirs in _FROM_POLICY.items() if theirs in policy and name in known}
     oss = sent.get("oss_cluster", found.get("oss_cluster", False))
     sort = "default_sharded_proxy_policy" if sent.get("sharding") else "default_non_sharded_proxy_policy"
@@ -70,14 +70,14 @@ def _policy(state: State, sent: Mapping[str, Json]) -> dict[str, Json]:
     return found
 
 
-def fresh(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
+def new_fields(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
     """Return the fields of a new database: server defaults, then what was *sent*."""
     memcached = sent.get("type") == "memcached"
     fields = {
         **_base(state.settings.server_version),
         **_policy(state, sent),
-        "audit_settings": defaults("bdb.audit_settings"),
-        "gradual_sync_policy_parameters": defaults("bdb.gradual_sync_policy_parameters"),
+        "audit_settings": default_values("bdb.audit_settings"),
+        "gradual_sync_policy_parameters": default_values("bdb.gradual_sync_policy_parameters"),
         "created_time": state.stamp(),
         "last_changed_time": state.stamp(),
         "eviction_policy": "allkeys-lru" if memcached else "volatile-lru",
@@ -89,16 +89,16 @@ def fresh(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
         "shard_list": [],
         "uid": uid,
     }
-    fields.update(stored(state, fields, sent))
+    fields.update(normalised(state, fields, sent))
     versions = [item for item in state.version["databases"] if item.get("redis_version") == fields["redis_version"]]
     fields["version"] = versions[0]["version"] if versions else "1.4.17" if memcached else fields["redis_version"]
     add_modules(state, fields, sent)
-    known = rows("bdb", state.settings.server_version)
+    known = field_rows("bdb", state.settings.server_version)
     return {name: fields[name] for name in sorted(fields) if name in known}
 
 
 def _redis_version(state: State) -> str:
-    return str(state.singles["cluster_settings"].fields["default_provisioned_redis_version"])
+    return str(state.singletons["cluster_settings"].fields["default_provisioned_redis_version"])
 
 
 def add_modules(state: State, fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
@@ -114,29 +114,29 @@ def add_modules(state: State, fields: dict[str, Json], sent: Mapping[str, Json])
         item = {"module_args": args, "module_id": module_uid(name, version), "module_name": name}
         fields["module_list"].append({**item, "semantic_version": version})
         if bundled and (settings := _MODULE_SETTINGS.get(name)):
-            fields[settings] = {**defaults(f"bdb.{settings}"), **fields.get(settings, {})}
-    own = {record.fields["module_name"]: record.fields for record in state.custom.values()}
+            fields[settings] = {**default_values(f"bdb.{settings}"), **fields.get(settings, {})}
+    own = {record.fields["module_name"]: record.fields for record in state.user_modules.values()}
     for name in sorted(set(own) & set(wanted) - {item["module_name"] for item in fields["module_list"]}):
         args, module = wanted[name].get("module_args", ""), own[name]
         item = {"module_args": args, "module_id": module["uid"], "module_name": name}
         fields["module_list"].append({**item, "semantic_version": module["semantic_version"]})
     if bundled:
         setting = "query_performance_factor"
-        fields[setting] = {**defaults(f"bdb.{setting}"), **fields.get(setting, {})}
+        fields[setting] = {**default_values(f"bdb.{setting}"), **fields.get(setting, {})}
 
 
-def stored(state: State, old: Mapping[str, Json], sent: Mapping[str, Json]) -> dict[str, Json]:
+def normalised(state: State, old: Mapping[str, Json], sent: Mapping[str, Json]) -> dict[str, Json]:
     """Return *sent* in the form in which the server keeps and shows it."""
     kept: dict[str, Json] = {}
     for name, value in sent.items():
-        row = rows("bdb")[name]
+        row = field_rows("bdb")[name]
         if row.get("write_only") or name in ("uid", "module_list"):
             continue
         if name in _MERGED:
-            over = old.get(name, {}) if state.settings.on("nested_settings", "merge") else defaults(row["ref"])
+            over = old.get(name, {}) if state.settings.on("nested_settings", "merge") else default_values(row["ref"])
             kept[name] = _overlaid(over, value)
         elif "items_ref" in row:
-            kept[name] = [pruned(row["items_ref"], item) for item in value]
+            kept[name] = [stored_form(row["items_ref"], item) for item in value]
         else:
             kept[name] = value
     _normalise(state, old, kept)
@@ -166,7 +166,7 @@ def _normalise(state: State, old: Mapping[str, Json], kept: dict[str, Json]) -> 
         kept["backup_location"] = {name: MASK if name in _SECRETS else value for name, value in place.items()}
     policy = kept.get("gradual_sync_policy", old.get("gradual_sync_policy"))
     if policy != "custom" and ("gradual_sync_policy" in kept or "gradual_sync_policy_parameters" in kept):
-        kept["gradual_sync_policy_parameters"] = defaults("bdb.gradual_sync_policy_parameters")
+        kept["gradual_sync_policy_parameters"] = default_values("bdb.gradual_sync_policy_parameters")
 
 
 _UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.databases import links, transfers
-from reconciler.simulator.databases.fields import complete
-from reconciler.simulator.databases.rules import PORTS, closed_ports, shard_total
+from reconciler.simulator.databases.fields import with_defaults
+from reconciler.simulator.databases.rules import PORTS, reserved_ports, shard_total
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.state import actions
 from reconciler.simulator.state.model import State
@@ -19,7 +19,7 @@ from reconciler.simulator.state.records import Record
 
 def free_port(state: State) -> int:
     """Return a port for a new endpoint, or raise 406 where none is left."""
-    closed, first = closed_ports(state), state.random.randrange(len(PORTS))
+    closed, first = reserved_ports(state), state.random.randrange(len(PORTS))
     for step in range(len(PORTS)):
         port = PORTS[(first + step) % len(PORTS)]
         if port not in state.ports and port not in closed:
@@ -27,12 +27,12 @@ def free_port(state: State) -> int:
     raise ApiError(406, "insufficient_resources", "no free port is left")
 
 
-def endpoints(state: State, record: Record) -> Json:
+def build_endpoints(state: State, record: Record) -> Json:
     """Return the endpoints that a database with its present settings has."""
-    fields, port = complete(record.fields), record.hidden.get("port") or free_port(state)
+    fields, port = with_defaults(record.fields), record.hidden.get("port") or free_port(state)
     record.hidden["port"] = port
     state.ports[port] = fields["uid"]
-    addresses = placement.addresses(state, record, fields["proxy_policy"])
+    addresses = placement.endpoint_addresses(state, record, fields["proxy_policy"])
     return [
         {
             "addr": addresses,
@@ -47,7 +47,7 @@ def endpoints(state: State, record: Record) -> Json:
     ]
 
 
-def finish_later(
+def schedule_completion(
     state: State,
     seconds: float,
     record: Record,
@@ -55,24 +55,24 @@ def finish_later(
     failed: dict[str, Json],
     after: Callable[[], None] | None = None,
 ) -> None:
-    """Let the change of *record* end: well, or with the fields *failed*, or never, as `state.fate` says now."""
-    fate = state.fate
+    """Let the change of *record* end: well, or with the fields *failed*, or never, as `state.outcome` says now."""
+    fate = state.outcome
     action.hidden["seconds"] = seconds
     if fate == "stuck":
         return
 
     def finish() -> None:
-        actions.finish(state, action, "the change could not be made" if fate == "fail" else "")
+        actions.finish_action(state, action, "the change could not be made" if fate == "fail" else "")
         if state.bdbs.get(record.fields["uid"]) is not record:
             return
         if fate == "fail":
             record.fields = failed
         else:
-            settle(state, record)
+            activate(state, record)
             if after is not None:
                 after()
-            links.settle(state, record)
-            transfers.schedule(state, record, record.fields)
+            links.database_changed(state, record)
+            transfers.schedule_backup(state, record, record.fields)
         record.drop("action_uid")
         state.bdbs.version += 1
         state.state_id += 1
@@ -80,12 +80,12 @@ def finish_later(
     state.later(seconds, finish)
 
 
-def settle(state: State, record: Record) -> None:
+def activate(state: State, record: Record) -> None:
     """Make *record* active with the shards and endpoints that its settings ask for."""
     waiting = record.hidden.pop("waiting", {})
     record.set(status="active", **waiting)
     shards = list(record.fields.get("shard_list", ()))
-    total = shard_total(complete(record.fields))
+    total = shard_total(with_defaults(record.fields))
     while len(shards) < total:
         shards.append(state.next_shard)
         state.next_shard += 1
@@ -96,7 +96,7 @@ def settle(state: State, record: Record) -> None:
     record.set(shard_list=shards[:total])
     bound = record.fields.get("endpoints")
     if not bound or state.settings.on("rebind_on_policy", "yes"):
-        bound = endpoints(state, record)
+        bound = build_endpoints(state, record)
     record.set(endpoints=bound)
 
 
@@ -105,31 +105,33 @@ def new_password(state: State) -> str:
     return "".join(state.random.choices("abcdefghijkmnpqrstuvwxyz23456789", k=32))
 
 
-def bring(state: State, fields: dict[str, Json], hidden: dict[str, Json]) -> Record:
+def begin_create(state: State, fields: dict[str, Json], hidden: dict[str, Json]) -> Record:
     """Begin the creation of a database with *fields*, checked already, and return its record."""
     uid = state.bdbs.claim(fields["uid"])
     port = fields["port"] or free_port(state)
     state.ports[port] = uid
-    action = actions.begin(state, "SMCreateBDB", "bdb", uid)
+    action = actions.begin_action(state, "SMCreateBDB", "bdb", uid)
     fields.setdefault("authentication_admin_pass", new_password(state))
     fields.update(status="pending", action_uid=action.fields["action_uid"])
     record = state.bdbs[uid] = Record(dict(sorted(fields.items())), {**hidden, "port": port})
     state.event("cluster_bdb_created", bdb_uid=str(uid), bdb_name=fields["name"])
     state.changed(state.bdbs)
-    finish_later(state, state.settings.create_seconds, record, action, {**record.fields, "status": "creation-failed"})
+    schedule_completion(
+        state, state.settings.create_seconds, record, action, {**record.fields, "status": "creation-failed"}
+    )
     return record
 
 
-def take_away(state: State, record: Record) -> Record:
+def begin_delete(state: State, record: Record) -> Record:
     """Begin the deletion of a database and return the action."""
     uid = record.fields["uid"]
-    action = actions.begin(state, "SMDeleteBDB", "bdb", uid, state.settings.delete_seconds)
+    action = actions.begin_action(state, "SMDeleteBDB", "bdb", uid, state.settings.delete_seconds)
     record.set(status="delete-pending", action_uid=action.fields["action_uid"])
     state.changed(state.bdbs)
-    fate = state.fate
+    fate = state.outcome
 
     def finish() -> None:
-        actions.finish(state, action, "the database could not be deleted" if fate == "fail" else "")
+        actions.finish_action(state, action, "the database could not be deleted" if fate == "fail" else "")
         if state.bdbs.get(uid) is not record:
             return
         if fate == "fail":
@@ -139,7 +141,7 @@ def take_away(state: State, record: Record) -> Record:
             state.event("cluster_bdb_deleted", bdb_uid=str(uid), bdb_name=record.fields["name"])
             del state.bdbs[uid]
             state.ports.pop(record.hidden.get("port", 0), None)
-            links.refresh(state.site.world)
+            links.refresh_links(state.site.world)
         state.bdbs.version += 1
         state.state_id += 1
 
@@ -148,7 +150,7 @@ def take_away(state: State, record: Record) -> Record:
     return action
 
 
-def change(
+def begin_change(
     state: State,
     record: Record,
     name: str,
@@ -159,7 +161,7 @@ def change(
 ) -> Record:
     """Begin the state machine *name*, which gives *record* new *values*; *after* is called when it ends well."""
     old = record.fields
-    action = actions.begin(state, name, "bdb", old["uid"])
+    action = actions.begin_action(state, name, "bdb", old["uid"])
     if state.settings.on("put_values", "at-once"):
         record.set(**values)
     else:
@@ -167,17 +169,17 @@ def change(
     changed = {"last_changed_time": state.stamp()} if values else {}
     record.set(status=pending, action_uid=action.fields["action_uid"], **changed)
     record.fields = dict(sorted(record.fields.items()))
-    _tell(state, old, values)
+    _log_changes(state, old, values)
     state.changed(state.bdbs)
-    finish_later(state, state.settings.change_seconds, record, action, {**old, "status": "active"}, after)
+    schedule_completion(state, state.settings.change_seconds, record, action, {**old, "status": "active"}, after)
     return action
 
 
-def _tell(state: State, old: Mapping[str, Json], values: Mapping[str, Json]) -> None:
+def _log_changes(state: State, old: Mapping[str, Json], values: Mapping[str, Json]) -> None:
     for name, value in values.items():
         before = old.get(name)
-        if value != before and isinstance(value, str | int | float) and name not in _QUIET:
+        if value != before and isinstance(value, str | int | float) and name not in _NOT_LOGGED:
             state.event(f"bdb_{name}_updated", bdb_uid=str(old["uid"]), old_val=str(before), new_val=str(value))
 
 
-_QUIET = frozenset({"authentication_admin_pass", "authentication_redis_pass"})
+_NOT_LOGGED = frozenset({"authentication_admin_pass", "authentication_redis_pass"})

@@ -17,7 +17,7 @@ from reconciler.simulator.state.records import Record, digest
 _BYTES = 1434144  # what the first copy of a small database moves
 
 
-class Health(NamedTuple):
+class LinkHealth(NamedTuple):
     """How a link does: its status, and the last error, "" where there is none."""
 
     status: str
@@ -40,44 +40,44 @@ def _known(world: World, host: str) -> bool:
     return any(name and host.endswith(f".{name}") for name in names) or world.machine(host) is not None
 
 
-def health(state: State, uri: str) -> Health:
+def link_health(state: State, uri: str) -> LinkHealth:
     """Return how a link from *uri* into a database of *state* does."""
     world = state.site.world
     try:
         parts = urlsplit(uri)
         port, host = parts.port, parts.hostname or ""
     except ValueError:
-        return Health("out-of-sync", "the URI cannot be read")
+        return LinkHealth("out-of-sync", "the URI cannot be read")
     if port is None or not _known(world, host):
-        return Health("in-sync", "")
+        return LinkHealth("in-sync", "")
     for there, record in _ends(world, parts):
         if not reachable(state, there):
-            return Health("out-of-sync", "cannot connect to the source")
+            return LinkHealth("out-of-sync", "cannot connect to the source")
         if not str(record.fields["status"]).startswith("active") or record.hidden.get("stopped"):
-            return Health("out-of-sync", "the source does not serve clients")
-        if not _opens(record, unquote(parts.password or "")):
-            return Health("out-of-sync", "the source refuses the password")
-        return Health("in-sync", "")
-    return Health("out-of-sync", "cannot connect to the source")
+            return LinkHealth("out-of-sync", "the source does not serve clients")
+        if not _accepts_password(record, unquote(parts.password or "")):
+            return LinkHealth("out-of-sync", "the source refuses the password")
+        return LinkHealth("in-sync", "")
+    return LinkHealth("out-of-sync", "cannot connect to the source")
 
 
-def _opens(record: Record, password: str) -> bool:
+def _accepts_password(record: Record, password: str) -> bool:
     given = record.hidden.get("authentication_redis_pass")
     held = record.hidden.get("passwords", [digest(given)] if given else [])
     return not held or digest(password) in held or password == record.fields.get("authentication_admin_pass")
 
 
-def settle(state: State, record: Record) -> None:
+def database_changed(state: State, record: Record) -> None:
     """Note that a database has changed: its own links, and those of databases that read from it."""
     world, key = state.site.world, (id(state), record.fields["uid"])
     if any(record.fields.get(field) for field in ("replica_sources", "crdt_sources")):
         world.linked[key] = (state, record)
     else:
         world.linked.pop(key, None)
-    refresh(world)
+    refresh_links(world)
 
 
-def refresh(world: World) -> None:
+def refresh_links(world: World) -> None:
     """Bring what databases show of their sources up to date; call it when something changes on either side."""
     for key, (state, record) in list(world.linked.items()):
         if state.bdbs.get(record.fields["uid"]) is not record:
@@ -95,13 +95,13 @@ def _refresh_sources(state: State, record: Record) -> None:
     if not sources:
         return
     running = record.fields.get("replica_sync", "disabled") == "enabled"
-    seen = [_seen(state, source, running) for source in sources]
+    seen = [_source_view(state, source, running) for source in sources]
     if seen != sources:
         record.set(replica_sources=seen)
 
 
-def _seen(state: State, source: Json, running: bool) -> Json:
-    found = health(state, source["uri"]) if running else Health("out-of-sync", "")
+def _source_view(state: State, source: Json, running: bool) -> Json:
+    found = link_health(state, source["uri"]) if running else LinkHealth("out-of-sync", "")
     if not running and not _inside(state, source["uri"]):
         return source
     copied = _BYTES if found.status == "in-sync" and _inside(state, source["uri"]) else source.get("rdb_transferred", 0)
@@ -128,9 +128,9 @@ def _refresh_peers(state: State, record: Record) -> None:
         record.set(crdt_sources=seen)
 
 
-def part(here: State, there: State, *, whole: bool = False) -> None:
-    """Cut the connection between two clusters, or make it *whole* again."""
+def set_connection(here: State, there: State, *, connected: bool = False) -> None:
+    """Cut the connection between two clusters, or restore it."""
     name = str(there.cluster.fields.get("name", ""))
-    (here.broken.discard if whole else here.broken.add)(name)
+    (here.broken.discard if connected else here.broken.add)(name)
     there.broken.discard(str(here.cluster.fields.get("name", "")))
-    refresh(here.site.world)
+    refresh_links(here.site.world)

@@ -9,10 +9,10 @@ import json
 import zipfile
 from collections.abc import Mapping
 
-from reconciler.simulator.api.fields import accept, bad, how, missing, rows
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.fields import body_rules, field_rows, missing_field, schema_error, validate
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.databases.modules import every, find, module_uid, number
+from reconciler.simulator.databases.modules import all_modules, find_module, module_uid, version_number
 from reconciler.simulator.state import actions
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
@@ -22,16 +22,16 @@ from reconciler.simulator.state.snapshots import add_section
 @serves("GET /v1/modules")
 def list_all(state: State, request: Request) -> Response:
     """Show all modules, each version by itself."""
-    return answer(list(every(state)))
+    return json_response(list(all_modules(state)))
 
 
 @serves("GET /v1/modules/{uid}")
 def get(state: State, request: Request, uid: str) -> Response:
     """Show one version of a module."""
-    found = find(state, uid)
+    found = find_module(state, uid)
     if found is None:
         raise ApiError(404, "not_found", f"no module with uid {uid}")
-    return answer(found)
+    return json_response(found)
 
 
 _CAPABILITIES = {
@@ -54,10 +54,10 @@ _CAPABILITIES = {
 @serves("GET /v1/cluster/module-capabilities")
 def capabilities(state: State, request: Request) -> Response:
     """Show what modules may be able to do."""
-    return answer({"all_capabilities": [{"name": name, "desc": text} for name, text in _CAPABILITIES.items()]})
+    return json_response({"all_capabilities": [{"name": name, "desc": text} for name, text in _CAPABILITIES.items()]})
 
 
-def _uploads(state: State) -> None:
+def _require_uploads(state: State) -> None:
     if state.cluster.fields.get("allow_modules_upload", True) is False:
         raise ApiError(403, "modules_upload_disabled", "the cluster takes no modules: allow_modules_upload is off")
 
@@ -107,20 +107,20 @@ def _fields(sent: Mapping[str, Json]) -> dict[str, Json]:
                 "module_name": sent["module_name"],
                 "semantic_version": version,
                 "uid": module_uid(sent["module_name"], version),
-                "version": sent.get("version", number(version)),
+                "version": sent.get("version", version_number(version)),
             }.items()
         )
     )
 
 
-def _keep(state: State, sent: Mapping[str, Json]) -> dict[str, Json]:
+def _store(state: State, sent: Mapping[str, Json]) -> dict[str, Json]:
     fields = _fields(sent)
-    if find(state, fields["uid"]) is not None:
+    if find_module(state, fields["uid"]) is not None:
         raise ApiError(400, "invalid_param", "this version of the module is on the cluster already")
     pack = {"min_redis_pack_version": str(sent.get("min_redis_pack_version", ""))}
-    if "min_redis_pack_version" in rows("module", state.settings.server_version):
+    if "min_redis_pack_version" in field_rows("module", state.settings.server_version):
         fields = dict(sorted({**fields, **pack}.items()))
-    state.custom[fields["uid"]] = Record(fields, pack)
+    state.user_modules[fields["uid"]] = Record(fields, pack)
     state.changed()
     return fields
 
@@ -128,44 +128,44 @@ def _keep(state: State, sent: Mapping[str, Json]) -> dict[str, Json]:
 @serves("POST /v1/modules")
 def upload(state: State, request: Request, data: bytes) -> Response:
     """Take a module's zip file, as servers before 8.0 do."""
-    return answer(_keep(state, _manifest(_upload(request, data))))
+    return json_response(_store(state, _manifest(_upload(request, data))))
 
 
 @serves("POST /v2/modules")
-def upload_later(state: State, request: Request, data: bytes) -> Response:
+def upload_async(state: State, request: Request, data: bytes) -> Response:
     """Take a module's zip file and answer with the action that brings it to all nodes."""
-    fields = _keep(state, _manifest(_upload(request, data)))
+    fields = _store(state, _manifest(_upload(request, data)))
     return _action(state, "SMUploadModule", fields)
 
 
 def _action(state: State, name: str, fields: Mapping[str, Json], error: str = "") -> Response:
-    action = actions.begin(state, name, "module", fields["uid"])
-    actions.finish(state, action, error)
-    return answer({"action_uid": action.fields["action_uid"], **fields})
+    action = actions.begin_action(state, name, "module", fields["uid"])
+    actions.finish_action(state, action, error)
+    return json_response({"action_uid": action.fields["action_uid"], **fields})
 
 
 def _remove(state: State, uid: str) -> Record:
-    found = find(state, uid)
+    found = find_module(state, uid)
     if found is None:
         raise ApiError(404, "not_found", f"no module with uid {uid}")
     used = any(
         item.get("module_id") == uid for bdb in state.bdbs.values() for item in bdb.fields.get("module_list", ())
     )
-    if uid not in state.custom or used:
+    if uid not in state.user_modules or used:
         raise ApiError(406, "not_acceptable", "the module is bundled, or a database uses it")
     state.changed()
-    return state.custom.pop(uid)
+    return state.user_modules.pop(uid)
 
 
 @serves("DELETE /v1/modules/{uid}", "DELETE /v2/modules/user-defined/{uid}")
 def delete(state: State, request: Request, uid: str) -> Response:
     """Take a user's module off the cluster; files on nodes stay."""
     _remove(state, uid)
-    return answer(None)
+    return json_response(None)
 
 
 @serves("DELETE /v2/modules/{uid}")
-def delete_later(state: State, request: Request, uid: str) -> Response:
+def delete_async(state: State, request: Request, uid: str) -> Response:
     """Take a user's module off the cluster and answer with the action that does it, or fails to."""
     try:
         _remove(state, uid)
@@ -179,26 +179,26 @@ def delete_later(state: State, request: Request, uid: str) -> Response:
 @serves("POST /v2/modules/user-defined")
 def define(state: State, request: Request, body: Json) -> Response:
     """Make a user's module known to the cluster; its files come to each node by themselves."""
-    _uploads(state)
-    sent = accept("user_defined_module_request", body, how(state.settings))
-    lacking = missing("user_defined_module_request", sent, how(state.settings))
+    _require_uploads(state)
+    sent = validate("user_defined_module_request", body, body_rules(state.settings))
+    lacking = missing_field("user_defined_module_request", sent, body_rules(state.settings))
     if lacking:
-        raise bad(lacking, "missing")
-    if find(state, module_uid(sent["module_name"], sent["semantic_version"])) is not None:
+        raise schema_error(lacking, "missing")
+    if find_module(state, module_uid(sent["module_name"], sent["semantic_version"])) is not None:
         raise ApiError(406, "not_acceptable", "this version of the module is on the cluster already")
-    return answer(_keep(state, sent))
+    return json_response(_store(state, sent))
 
 
 @serves("GET /v2/local/modules/user-defined/artifacts")
 def artifacts(state: State, request: Request) -> Response:
     """Show the module files on the node that is asked."""
-    return answer([record.fields for record in state.artifacts.get(request.node, {}).values()])
+    return json_response([record.fields for record in state.artifacts.get(request.node, {}).values()])
 
 
 @serves("POST /v2/local/modules/user-defined/artifacts")
 def add_artifact(state: State, request: Request, data: bytes) -> Response:
     """Put a module's zip file on the node that is asked."""
-    _uploads(state)
+    _require_uploads(state)
     found = _manifest(_upload(request, data))
     known = state.artifacts.setdefault(request.node, {})
     name, version = str(found["module_name"]), int(found["version"])
@@ -207,7 +207,7 @@ def add_artifact(state: State, request: Request, data: bytes) -> Response:
     fields = {"module_name": name, "version": version, "dependencies": sorted(found.get("dependencies") or ())}
     known[name, str(version)] = Record(fields)
     state.changed()
-    return answer(None)
+    return json_response(None)
 
 
 @serves("DELETE /v2/local/modules/user-defined/artifacts/{module_name}/{version}")
@@ -216,11 +216,11 @@ def delete_artifact(state: State, request: Request, name: str, version: str) -> 
     if state.artifacts.get(request.node, {}).pop((name, version), None) is None:
         raise ApiError(404, "not_found", f"no module {name} {version} on this node")
     state.changed()
-    return answer(None)
+    return json_response(None)
 
 
 def _load(state: State, body: Json) -> None:
-    state.custom = {item["uid"]: Record(dict(item)) for item in body if not item.get("is_bundled", True)}
+    state.user_modules = {item["uid"]: Record(dict(item)) for item in body if not item.get("is_bundled", True)}
 
 
-add_section("/v1/modules", _load, lambda state: list(every(state)))
+add_section("/v1/modules", _load, lambda state: list(all_modules(state)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from reconciler.simulator.api.fields import rows
+from reconciler.simulator.api.fields import field_rows
 from reconciler.simulator.api.messages import Json
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.state.model import State
@@ -16,7 +16,7 @@ def module_uid(name: str, version: str) -> str:
     return hashlib.sha256(f"{name} {version}".encode()).hexdigest()[:32]
 
 
-def number(version: str) -> int:
+def version_number(version: str) -> int:
     """Return a semantic version as one number, as modules count their own versions."""
     major, minor, patch = (int(part) if part.isdecimal() else 0 for part in (*version.split("."), "0", "0")[:3])
     return major * 10000 + minor * 100 + patch
@@ -45,36 +45,36 @@ def _bundled(row: Mapping[str, Json], redis: str, version: str) -> dict[str, Jso
         "platforms": {},
         "semantic_version": version,
         "uid": module_uid(row["module_name"], version),
-        "version": number(version),
+        "version": version_number(version),
     }
 
 
-def every(state: State) -> Iterator[dict[str, Json]]:
+def all_modules(state: State) -> Iterator[dict[str, Json]]:
     """Yield the modules of the cluster as a read shows them: bundled ones, then those of users."""
-    known = rows("module", state.settings.server_version)
+    known = field_rows("module", state.settings.server_version)
     offered = {item.get("redis_version") for item in state.version["databases"]}
     for row in table("modules"):
         for redis, version in row["versions"].items():
             if redis in offered:
                 fields = _bundled(row, redis, version)
                 yield {name: value for name, value in fields.items() if name in known}
-    for record in state.custom.values():
+    for record in state.user_modules.values():
         yield record.fields
 
 
-def find(state: State, uid: str) -> dict[str, Json] | None:
+def find_module(state: State, uid: str) -> dict[str, Json] | None:
     """Return the module with this *uid*, None where there is none."""
-    return next((fields for fields in every(state) if fields["uid"] == uid), None)
+    return next((fields for fields in all_modules(state) if fields["uid"] == uid), None)
 
 
 _NEEDED = {"sharding": "clustering", "replica_sources": "replica_of", "backup": "backup_restore"}
 
 
-def lacking(state: State, fields: Mapping[str, Json]) -> str:
+def missing_capability(state: State, fields: Mapping[str, Json]) -> str:
     """Return what a module of the database *fields* cannot do that its settings need, empty where all is well."""
     needed = [_NEEDED[name] for name in _NEEDED if fields.get(name)]
     for item in fields.get("module_list", ()) if needed else ():
-        record = state.custom.get(item.get("module_id", ""))
+        record = state.user_modules.get(item.get("module_id", ""))
         for capability in needed:
             if record is not None and capability not in record.fields["capabilities"]:
                 return f"module {item['module_name']} has no capability {capability}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.resources.lookup import bdb, taken
+from reconciler.simulator.resources.lookup import find_bdb, validated_body
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record, digest
 
 
-def held(record: Record) -> list[str]:
+def password_digests(record: Record) -> list[str]:
     """Return the digests of a database's passwords, oldest first; the one of its creation is the first."""
     if "passwords" not in record.hidden:
         given = record.hidden.get("authentication_redis_pass")
@@ -21,11 +21,11 @@ def held(record: Record) -> list[str]:
 @serves("POST /v1/bdbs/{uid}/passwords", "PUT /v1/bdbs/{uid}/passwords", "DELETE /v1/bdbs/{uid}/passwords")
 def change(state: State, request: Request, uid: str, body: Json) -> Response:
     """Add a password, make it the only one, or take it away."""
-    record = bdb(state, uid)
-    sent = taken(state, "bdb_password", body)
+    record = find_bdb(state, uid)
+    sent = validated_body(state, "bdb_password", body)
     if not sent.get("password"):
         raise ApiError(400, "missing_field", "password is needed")
-    password, before = digest(sent["password"]), held(record)
+    password, before = digest(sent["password"]), password_digests(record)
     rest = [item for item in before if item != password]
     if request.method == "DELETE" and len(rest) == len(before):
         raise ApiError(406, "not_acceptable", "this is no password of the database")
@@ -34,4 +34,4 @@ def change(state: State, request: Request, uid: str, body: Json) -> Response:
     record.hidden["authentication_redis_pass"] = ""
     record.set(last_changed_time=state.stamp())
     state.changed(state.bdbs)
-    return answer(None)
+    return json_response(None)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.cluster import licenses, pem
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.databases.modules import lacking
-from reconciler.simulator.nodes.placement import unfit
+from reconciler.simulator.databases.modules import missing_capability
+from reconciler.simulator.nodes.placement import blueprint_problem
 from reconciler.simulator.state.model import State
 
 PORTS = range(10000, 20000)
@@ -41,11 +41,11 @@ def _port(draft: Draft) -> None:
     port = draft.new["port"]
     if draft.old is not None or port == 0:
         return
-    if port not in PORTS or port in closed_ports(draft.state) or port in draft.state.ports:
+    if port not in PORTS or port in reserved_ports(draft.state) or port in draft.state.ports:
         raise _refuse("port_unavailable", f"port {port} is taken, reserved or out of range")
 
 
-def closed_ports(state: State) -> frozenset[int]:
+def reserved_ports(state: State) -> frozenset[int]:
     """Return the ports that the cluster keeps for itself."""
     closed = set(state.cluster.fields.get("system_reserved_ports", ()))
     for item in state.cluster.fields.get("reserved_ports", ()):
@@ -69,7 +69,7 @@ def _modules(draft: Draft) -> None:
     if wanted and draft.new["type"] == "memcached":
         raise _refuse("memcached_cannot_use_modules", "memcached has no modules")
     known = {row["module_name"] for row in table("modules") if draft.new["redis_version"] in row["versions"]}
-    known |= {record.fields["module_name"] for record in draft.state.custom.values()}
+    known |= {record.fields["module_name"] for record in draft.state.user_modules.values()}
     for item in wanted:
         if item["module_name"] not in known:
             raise _refuse("missing_module", f"module {item['module_name']} is not on the cluster")
@@ -77,7 +77,7 @@ def _modules(draft: Draft) -> None:
 
 def _capabilities(draft: Draft) -> None:
     if draft.old is None or draft.sent_any("sharding", "replica_sources", "backup"):
-        wrong = lacking(draft.state, draft.new)
+        wrong = missing_capability(draft.state, draft.new)
         if wrong:
             raise _refuse("unsupported_module_capabilities", wrong)
 
@@ -108,7 +108,7 @@ def _eviction(draft: Draft) -> None:
 
 def _blueprint(draft: Draft) -> None:
     wanted = draft.sent.get("shards_blueprint")
-    wrong = unfit(wanted, draft.new, {str(uid) for uid in draft.state.nodes}) if wanted else ""
+    wrong = blueprint_problem(wanted, draft.new, {str(uid) for uid in draft.state.nodes}) if wanted else ""
     if wrong:
         raise _refuse("bad_shards_blueprint", wrong)
 
@@ -176,9 +176,9 @@ def _proxies(draft: Draft) -> None:
         raise _refuse("invalid_oss_cluster_configuration", "oss_cluster needs a multi-proxy policy and 16k slots")
 
 
-def _outdated(text: str, now: float) -> bool:
+def _is_expired(text: str, now: float) -> bool:
     try:
-        return pem.read(text).not_after <= now
+        return pem.read_certificate(text).not_after <= now
     except ValueError:  # only its frame is looked at above
         return False
 
@@ -190,7 +190,7 @@ def _certificates(draft: Draft) -> None:
             raise _refuse("invalid_certificate", f"{name} has something that is no certificate")
         if len(set(texts)) < len(texts):
             raise _refuse("duplicated_certs", f"{name} has the same certificate twice")
-        if not draft.new.get("mtls_allow_outdated_certs") and any(_outdated(text, draft.state.now) for text in texts):
+        if not draft.new.get("mtls_allow_outdated_certs") and any(_is_expired(text, draft.state.now) for text in texts):
             raise _refuse("certificate_expired", f"{name} has a certificate past its time")
 
 
@@ -231,7 +231,7 @@ def _capacity(draft: Draft) -> None:
             shards += len(record.fields.get("shard_list", ()))
     if memory > sum(node.fields["total_memory"] for node in state.members()):
         raise _refuse("insufficient_resources", "not enough memory on any node")
-    if shards > licenses.limit(state):
+    if shards > licenses.shards_limit(state):
         raise _refuse("insufficient_resources", "the licence does not allow so many shards")
 
 
@@ -261,7 +261,7 @@ RULES: tuple[Callable[[Draft], None], ...] = (
 )
 
 
-def check(draft: Draft) -> None:
+def check_rules(draft: Draft) -> None:
     """Raise `ApiError` with the first rule that *draft* breaks."""
     for rule in RULES:
         rule(draft)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.simulator.api.fields import rows
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer, is_dry_run
+from reconciler.simulator.api.fields import field_rows
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.databases.fields import complete, stored
-from reconciler.simulator.databases.lifecycle import change
-from reconciler.simulator.databases.rules import Draft, check
+from reconciler.simulator.databases.fields import normalised, with_defaults
+from reconciler.simulator.databases.lifecycle import begin_change
+from reconciler.simulator.databases.rules import Draft, check_rules
 from reconciler.simulator.nodes import placement
-from reconciler.simulator.resources.lookup import bdb, flag, idle, named, taken
+from reconciler.simulator.resources.lookup import find_bdb, query_flag, require_idle, typed_fields, validated_body
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 
 _NUMBERS = {"memory_size": (0, 1 << 62), "shards_count": (1, 512), "bigstore_ram_size": (0, 1 << 62)}
 
 
-def _queued(action: Record) -> Response:
-    return answer({"action_uid": action.fields["action_uid"]})
+def _action_response(action: Record) -> Response:
+    return json_response({"action_uid": action.fields["action_uid"]})
 
 
 def _number(query: Mapping[str, str], name: str, least: int, most: int) -> int:
@@ -32,7 +32,7 @@ def _number(query: Mapping[str, str], name: str, least: int, most: int) -> int:
 @serves("GET /v1/bdbs/{uid}/actions/optimize_shards_placement")
 def optimize(state: State, request: Request, uid: str) -> Response:
     """Show where shards would best be; the state id in the answer goes back with the blueprint."""
-    record, query = bdb(state, uid), request.query
+    record, query = find_bdb(state, uid), request.query
     wanted: dict[str, Json] = {name: _number(query, name, *_NUMBERS[name]) for name in _NUMBERS if name in query}
     if "replication" in query:
         wanted["replication"] = query["replication"].lower() in ("enabled", "true")
@@ -42,49 +42,51 @@ def optimize(state: State, request: Request, uid: str) -> Response:
         wanted["shards_placement"] = query["shards_placement"]
     if "avoid_nodes" in query:
         wanted["avoid_nodes"] = [item.strip(" []") for item in query["avoid_nodes"].split(",")]
-    fields = {**complete(record.fields), **wanted}
+    fields = {**with_defaults(record.fields), **wanted}
     room = sum(node.fields["total_memory"] for node in state.members())
-    if fields["memory_size"] > room or (fields["replication"] and len(placement.homes(state)) < 2):
+    if fields["memory_size"] > room or (fields["replication"] and len(placement.eligible_nodes(state)) < 2):
         raise ApiError(406, "insufficient_resources", "the cluster has no room for this")
     headers = {"cluster-state-id": str(state.state_id)}
-    return answer(placement.blueprint(state, record, fields), 200, headers)
+    return json_response(placement.propose_blueprint(state, record, fields), 200, headers)
 
 
 @serves("PUT /v1/bdbs/{uid}/actions/rebalance")
 def rebalance(state: State, request: Request, uid: str, body: Json) -> Response:
     """Spread the shards of a database evenly; a dry run shows where they would be."""
-    record = bdb(state, uid)
+    record = find_bdb(state, uid)
     if "max_operations" in request.query:
         _number(request.query, "max_operations", 1, 1 << 31)
     if is_dry_run(request):
-        return answer(placement.blueprint(state, record, {**complete(record.fields), "shards_placement": "sparse"}))
-    idle(state, record)
-    only_roles = flag(request.query, "only_failovers")
+        return json_response(
+            placement.propose_blueprint(state, record, {**with_defaults(record.fields), "shards_placement": "sparse"})
+        )
+    require_idle(state, record)
+    only_roles = query_flag(request.query, "only_failovers")
 
     def spread() -> None:
         if not only_roles:
-            placement.spread(state, record)
+            placement.redistribute(state, record)
 
-    return _queued(change(state, record, "SMRebalanceBDB", {}, after=spread))
+    return _action_response(begin_change(state, record, "SMRebalanceBDB", {}, after=spread))
 
 
 @serves("PUT /v1/bdbs/{uid}/actions/revamp")
 def revamp(state: State, request: Request, uid: str, body: Json) -> Response:
     """Change size, shards and copies in one go and place the shards anew; a dry run shows where they would be."""
-    record = bdb(state, uid)
-    sent = taken(state, "bdb_revamp_request", body)
-    known = rows("bdb", state.settings.server_version)
+    record = find_bdb(state, uid)
+    sent = validated_body(state, "bdb_revamp_request", body)
+    known = field_rows("bdb", state.settings.server_version)
     sent = {name: value for name, value in sent.items() if name in known}
     if state.license.fields.get("expired"):
         raise ApiError(403, "license_expired", "the licence is no longer valid")
-    kept = stored(state, record.fields, sent)
-    new = complete({**record.fields, **kept})
-    check(Draft(state, new, sent, complete(record.fields)))
+    kept = normalised(state, record.fields, sent)
+    new = with_defaults({**record.fields, **kept})
+    check_rules(Draft(state, new, sent, with_defaults(record.fields)))
     if is_dry_run(request):
-        return answer(placement.blueprint(state, record, new))
-    idle(state, record)
-    after = lambda: placement.spread(state, record)  # noqa: E731
-    return _queued(change(state, record, "SMRevampBDB", kept, after=after))
+        return json_response(placement.propose_blueprint(state, record, new))
+    require_idle(state, record)
+    after = lambda: placement.redistribute(state, record)  # noqa: E731
+    return _action_response(begin_change(state, record, "SMRevampBDB", kept, after=after))
 
 
 @serves("POST /v1/bdbs/{uid}/actions/stop_traffic")
@@ -100,17 +102,17 @@ def resume_traffic(state: State, request: Request, uid: str, body: Json) -> Resp
 
 
 def _traffic(state: State, uid: str, body: Json, *, stopped: bool) -> Response:
-    record = bdb(state, uid)
-    named(body, {})
-    idle(state, record)
-    shown = "traffic_manually_disabled" in rows("bdb", state.settings.server_version)
+    record = find_bdb(state, uid)
+    typed_fields(body, {})
+    require_idle(state, record)
+    shown = "traffic_manually_disabled" in field_rows("bdb", state.settings.server_version)
     name = "SMStopTrafficBDB" if stopped else "SMResumeTrafficBDB"
 
     def done() -> None:
         record.hidden["stopped"] = stopped
 
     values = {"traffic_manually_disabled": stopped} if shown else {}
-    return _queued(change(state, record, name, values, after=done))
+    return _action_response(begin_change(state, record, name, values, after=done))
 
 
 # Recovery
@@ -134,20 +136,20 @@ def _files(state: State, record: Record) -> list[Json]:
 @serves("GET /v1/bdbs/{uid}/actions/recover")
 def recovery_plan(state: State, request: Request, uid: str) -> Response:
     """Show the files from which a database can be recovered."""
-    record = bdb(state, uid)
+    record = find_bdb(state, uid)
     waiting = record.fields["status"] == "recovery"
-    return answer({"data_files": _files(state, record), "status": "ready" if waiting else "active"})
+    return json_response({"data_files": _files(state, record), "status": "ready" if waiting else "active"})
 
 
 @serves("POST /v1/bdbs/{uid}/actions/recover")
 def recover(state: State, request: Request, uid: str, body: Json) -> Response:
     """Recover a database after its cluster; without a body as the plan says."""
-    record = bdb(state, uid)
-    sent = taken(state, "bdb_recovery", body)
+    record = find_bdb(state, uid)
+    sent = validated_body(state, "bdb_recovery", body)
     if record.fields["status"] != "recovery":
         raise ApiError(409, "busy", "there is nothing to recover")
 
     def emptied() -> None:
         record.hidden["empty"] = bool(sent.get("recover_without_data"))
 
-    return _queued(change(state, record, "SMRecoverBDB", {}, after=emptied))
+    return _action_response(begin_change(state, record, "SMRecoverBDB", {}, after=emptied))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.simulator.access.scope import databases
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.access.scope import visible_databases
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
-from reconciler.simulator.resources.lookup import bdb, idle, shard, taken, texts
+from reconciler.simulator.resources.lookup import as_strings, find_bdb, find_shard, require_idle, validated_body
 from reconciler.simulator.state import actions
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
@@ -42,49 +42,49 @@ def shown(state: State, request: Request, item: Shard) -> Json:
 @serves("GET /v1/shards")
 def list_all(state: State, request: Request) -> Response:
     """List the shards of all databases."""
-    found = [item for record in databases(state) for item in placement.shards(state, record)]
-    return answer([shown(state, request, item) for item in found])
+    found = [item for record in visible_databases(state) for item in placement.shards(state, record)]
+    return json_response([shown(state, request, item) for item in found])
 
 
 @serves("GET /v1/shards/{uid}")
 def get(state: State, request: Request, uid: str) -> Response:
     """Show one shard."""
-    return answer(shown(state, request, shard(state, uid)[1]))
+    return json_response(shown(state, request, find_shard(state, uid)[1]))
 
 
 @serves("GET /v1/bdbs/{bdb_uid}/shards")
 def of_bdb(state: State, request: Request, uid: str) -> Response:
     """List the shards of one database."""
-    return answer([shown(state, request, item) for item in placement.shards(state, bdb(state, uid))])
+    return json_response([shown(state, request, item) for item in placement.shards(state, find_bdb(state, uid))])
 
 
 def _work(state: State, name: str, records: Iterable[Record], moves: Iterable[tuple[Record, Shard]]) -> Response:
     """Mark the databases as busy, and carry the moves out after a while."""
     marked, planned = list(records), list(moves)
-    action = actions.begin(state, name, "bdb", marked[0].fields["uid"], _SECONDS)
+    action = actions.begin_action(state, name, "bdb", marked[0].fields["uid"], _SECONDS)
     for record in marked:
         record.set(status="active-change-pending", action_uid=action.fields["action_uid"])
     state.changed(state.bdbs)
-    fate = state.fate
+    fate = state.outcome
 
     def finish() -> None:
-        actions.finish(state, action, "the shards could not be moved" if fate == "fail" else "")
+        actions.finish_action(state, action, "the shards could not be moved" if fate == "fail" else "")
         for record in marked:
             record.drop("action_uid")
             record.set(status="active")
         for record, item in planned if fate != "fail" else ():
-            placement.put(state, record, item)
+            placement.store_shards(state, record, item)
         state.changed(state.bdbs)
 
     if fate != "stuck":
         state.later(_SECONDS, finish)
-    return answer({"action_uid": action.fields["action_uid"], "description": "accepted"})
+    return json_response({"action_uid": action.fields["action_uid"], "description": "accepted"})
 
 
 def _chosen(state: State, uids: Json) -> list[tuple[Record, Shard]]:
     if not uids:
         raise ApiError(404, "shard_uids_required", "shard_uids is needed")
-    return [shard(state, str(uid)) for uid in uids]
+    return [find_shard(state, str(uid)) for uid in uids]
 
 
 def _migrate(state: State, chosen: list[tuple[Record, Shard]], sent: dict[str, Json]) -> Response:
@@ -99,23 +99,23 @@ def _migrate(state: State, chosen: list[tuple[Record, Shard]], sent: dict[str, J
         moves += [(record, mate._replace(node=item.node)) for mate in swapped]
     records = {id(record): record for record, _ in chosen}
     for record in records.values():
-        idle(state, record)
+        require_idle(state, record)
     if sent.get("dry_run"):
-        return answer({"action_uid": "", "description": "the shards can be moved"})
+        return json_response({"action_uid": "", "description": "the shards can be moved"})
     return _work(state, "SMMigrateShards", records.values(), moves)
 
 
 @serves("POST /v1/shards/actions/migrate")
 def migrate(state: State, request: Request, body: Json) -> Response:
     """Move shards to another node."""
-    sent = taken(state, "shard_migrate_request", body)
+    sent = validated_body(state, "shard_migrate_request", body)
     return _migrate(state, _chosen(state, sent.get("shard_uids")), sent)
 
 
 @serves("POST /v1/shards/{uid}/actions/migrate")
 def migrate_one(state: State, request: Request, uid: str, body: Json) -> Response:
     """Move one shard to another node."""
-    return _migrate(state, [shard(state, uid)], taken(state, "shard_migrate_request", body))
+    return _migrate(state, [find_shard(state, uid)], validated_body(state, "shard_migrate_request", body))
 
 
 def _failover(state: State, chosen: list[tuple[Record, Shard]], sent: dict[str, Json]) -> Response:
@@ -124,27 +124,27 @@ def _failover(state: State, chosen: list[tuple[Record, Shard]], sent: dict[str, 
     record = chosen[0][0]
     if any(other is not record for other, _ in chosen):
         raise ApiError(400, "failover_shards_different_bdb", "the shards belong to several databases")
-    idle(state, record)
+    require_idle(state, record)
     moves: list[tuple[Record, Shard]] = []
-    dead = texts(sent.get("dead_uids", ())) | {sent.get("dead_uid", "")}
+    dead = as_strings(sent.get("dead_uids", ())) | {sent.get("dead_uid", "")}
     for _, item in chosen:
         heirs = [mate for mate in placement.shards(state, record) if mate.slots == item.slots and mate.role == "slave"]
         heirs = [mate for mate in heirs if str(mate.uid) not in dead]
         if heirs:
             moves += [(record, item._replace(role="slave")), (record, heirs[0]._replace(role="master"))]
     if sent.get("dry_run"):
-        return answer({"action_uid": "", "description": "the shards can fail over"})
+        return json_response({"action_uid": "", "description": "the shards can fail over"})
     return _work(state, "SMFailoverShards", [record], moves)
 
 
 @serves("POST /v1/shards/actions/failover")
 def failover(state: State, request: Request, body: Json) -> Response:
     """Let replicas take over from masters of one database."""
-    sent = taken(state, "shard_failover_request", body)
+    sent = validated_body(state, "shard_failover_request", body)
     return _failover(state, _chosen(state, sent.get("shard_uids")), sent)
 
 
 @serves("POST /v1/shards/{uid}/actions/failover")
 def failover_one(state: State, request: Request, uid: str, body: Json) -> Response:
     """Let a replica take over from one master."""
-    return _failover(state, [shard(state, uid)], taken(state, "shard_failover_request", body))
+    return _failover(state, [find_shard(state, uid)], validated_body(state, "shard_failover_request", body))

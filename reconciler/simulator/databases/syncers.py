@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.resources.lookup import bdb
+from reconciler.simulator.resources.lookup import find_bdb
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 
@@ -34,26 +34,26 @@ def _states(record: Record, kind: str) -> dict[str, Json]:
 )
 def syncer_state(state: State, request: Request, uid: str) -> Response:
     """Show the syncers of a database by source; 404 where it has none."""
-    record, last = bdb(state, uid), request.path.rsplit("/", 1)[-1]
+    record, last = find_bdb(state, uid), request.path.rsplit("/", 1)[-1]
     found = {kind: _states(record, kind) for kind in ((last,) if last in _FIELDS else tuple(_FIELDS))}
     if not any(found.values()):
         raise ApiError(404, "not_found", "the database copies from nowhere")
-    return answer({uid: one for states in found.values() for uid, one in states.items()})
+    return json_response({uid: one for states in found.values() for uid, one in states.items()})
 
 
 @serves("GET /v1/migrations/{uid}")
 def migration(state: State, request: Request, uid: str) -> Response:
     """Show how the first copy into a database goes."""
-    sources = bdb(state, uid).fields.get("replica_sources", ())
+    sources = find_bdb(state, uid).fields.get("replica_sources", ())
     if not sources:
         names = ("flush_counter", "lag", "rdb_size", "rdb_transferred", "run_id", "status")
-        return answer({"migration": {**dict.fromkeys(names), "source_shards": []}})
+        return json_response({"migration": {**dict.fromkeys(names), "source_shards": []}})
     source = sources[0]
     wrong = {"error_code": "internal_error", "message": source["last_error"], "timestamp": source["last_update"]}
     none = {"error_code": "", "message": "", "timestamp": source["last_update"]}
     shard = {"replication_id": f"{source['uid']:040x}", "replication_offset": source.get("rdb_transferred", 0)}
     about = {name: source[name] for name in ("lag", "rdb_size", "rdb_transferred", "status")}
     error = wrong if source["last_error"] else none
-    return answer(
+    return json_response(
         {"migration": {**about, "error": error, "flush_counter": 1, "run_id": f"r{uid}", "source_shards": [shard]}}
     )

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.resources.lookup import bdb, idle, named, taken
+from reconciler.simulator.resources.lookup import find_bdb, require_idle, typed_fields, validated_body
 from reconciler.simulator.state import actions
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
@@ -25,18 +25,18 @@ _DAY = 86400
 _LEAST = 60.0  # seconds between two backups, however short the interval
 
 
-def _lost(place: Json) -> bool:
+def _is_unreachable(place: Json) -> bool:
     if isinstance(place, dict):
-        return any(_lost(value) for value in place.values())
+        return any(_is_unreachable(value) for value in place.values())
     if isinstance(place, list):
-        return any(_lost(value) for value in place)
+        return any(_is_unreachable(value) for value in place)
     return isinstance(place, str) and ("missing" in place or ".invalid" in place)
 
 
-def run(state: State, record: Record, kind: str, place: Json) -> None:
+def begin_transfer(state: State, record: Record, kind: str, place: Json) -> None:
     """Begin a transfer of *kind* import, export or backup from or to *place*."""
-    fails, stuck = _lost(place) or state.fate == "fail", state.fate == "stuck"
-    action = actions.begin(state, f"{kind}_bdb", "bdb", record.fields["uid"], _SECONDS, sort="other")
+    fails, stuck = _is_unreachable(place) or state.outcome == "fail", state.outcome == "stuck"
+    action = actions.begin_action(state, f"{kind}_bdb", "bdb", record.fields["uid"], _SECONDS, sort="other")
     first = "initializing" if kind == "import" else RUNNING[kind]
     record.set(**{f"{kind}_status": first, f"{kind}_progress": 0.0, f"{kind}_failure_reason": ""})
     if kind == "import":
@@ -46,7 +46,7 @@ def run(state: State, record: Record, kind: str, place: Json) -> None:
         return
     for place_in_time, done in enumerate(_STEPS, 1):
         state.later(_SECONDS * place_in_time / 4, partial(_step, state, record, kind, done))
-    state.later(_SECONDS, partial(_end, state, record, kind, action, fails))
+    state.later(_SECONDS, partial(_finish, state, record, kind, action, fails))
 
 
 def _step(state: State, record: Record, kind: str, done: float) -> None:
@@ -56,9 +56,9 @@ def _step(state: State, record: Record, kind: str, done: float) -> None:
     state.bdbs.version += 1
 
 
-def _end(state: State, record: Record, kind: str, action: Record, fails: bool) -> None:
+def _finish(state: State, record: Record, kind: str, action: Record, fails: bool) -> None:
     reason = _REASON[kind] if fails else ""
-    actions.finish(state, action, reason)
+    actions.finish_action(state, action, reason)
     outcome = "failed" if fails else "succeeded"
     values: dict[str, Json] = {f"{kind}_status": outcome, f"{kind}_failure_reason": reason}
     if not fails:
@@ -74,7 +74,7 @@ def _end(state: State, record: Record, kind: str, action: Record, fails: bool) -
     state.bdbs.version += 1
 
 
-def schedule(state: State, record: Record, fields: Mapping[str, Json]) -> None:
+def schedule_backup(state: State, record: Record, fields: Mapping[str, Json]) -> None:
     """Let a backup come when its interval is over, and again, for as long as the database wants backups."""
     interval = max(_LEAST, float(fields.get("backup_interval") or _DAY))
     if not fields.get("backup") or record.hidden.get("backup_due"):
@@ -87,8 +87,10 @@ def schedule(state: State, record: Record, fields: Mapping[str, Json]) -> None:
         if state.bdbs.get(now["uid"]) is not record or not now.get("backup"):
             return
         if now["status"] == "active" and now.get("backup_status") != "exporting":
-            run(state, record, "backup", record.hidden.get("backup_location", now.get("backup_location", {})))
-        schedule(state, record, now)
+            begin_transfer(
+                state, record, "backup", record.hidden.get("backup_location", now.get("backup_location", {}))
+            )
+        schedule_backup(state, record, now)
 
     state.later(interval, due)
 
@@ -96,7 +98,7 @@ def schedule(state: State, record: Record, fields: Mapping[str, Json]) -> None:
 # Endpoints
 
 
-def _portable(record: Record) -> None:
+def _check_modules(record: Record) -> None:
     """Raise 406 where a module of the database cannot be backed up."""
     able = {row["module_name"] for row in table("modules") if "backup_restore" in row["capabilities"]}
     for item in record.fields.get("module_list", ()):
@@ -107,30 +109,30 @@ def _portable(record: Record) -> None:
 @serves("POST /v1/bdbs/{uid}/actions/import")
 def start_import(state: State, request: Request, uid: str, body: Json) -> Response:
     """Replace the data of a database; the answer is empty, its fields tell how it goes."""
-    record = bdb(state, uid)
-    sent = taken(state, "bdb_import_request", body)
-    _portable(record)
-    idle(state, record)
+    record = find_bdb(state, uid)
+    sent = validated_body(state, "bdb_import_request", body)
+    _check_modules(record)
+    require_idle(state, record)
     sources = sent.get("dataset_import_sources", record.hidden.get("dataset_import_sources"))
     if not sources:
         raise ApiError(406, "not_acceptable", "there is nothing to import from")
-    run(state, record, "import", sources)
-    return answer(None)
+    begin_transfer(state, record, "import", sources)
+    return json_response(None)
 
 
 @serves("POST /v1/bdbs/{uid}/actions/export")
 def start_export(state: State, request: Request, uid: str, body: Json) -> Response:
     """Write the data of a database somewhere; the answer is empty, its fields tell how it goes."""
-    record = bdb(state, uid)
-    sent = taken(state, "bdb_export_request", body)
+    record = find_bdb(state, uid)
+    sent = validated_body(state, "bdb_export_request", body)
     if "export_location" not in sent:
         raise ApiError(400, "missing_field", "export_location is needed")
-    _portable(record)
-    idle(state, record)
+    _check_modules(record)
+    require_idle(state, record)
     if record.fields.get("export_status") == "exporting":
         raise ApiError(409, state.settings.switches["busy_code"], "an export is running")
-    run(state, record, "export", sent["export_location"])
-    return answer(None)
+    begin_transfer(state, record, "export", sent["export_location"])
+    return json_response(None)
 
 
 @serves(
@@ -138,13 +140,13 @@ def start_export(state: State, request: Request, uid: str, body: Json) -> Respon
     "PUT /v1/bdbs/{uid}/actions/export_reset_status",
     "PUT /v1/bdbs/{uid}/actions/backup_reset_status",
 )
-def reset(state: State, request: Request, uid: str, body: Json) -> Response:
+def reset_status(state: State, request: Request, uid: str, body: Json) -> Response:
     """Forget how the last transfer ended."""
-    record, kind = bdb(state, uid), request.path.rsplit("/", 1)[-1].partition("_")[0]
-    named(body, {})
-    _portable(record)
+    record, kind = find_bdb(state, uid), request.path.rsplit("/", 1)[-1].partition("_")[0]
+    typed_fields(body, {})
+    _check_modules(record)
     if record.fields.get(f"{kind}_status") in ("initializing", RUNNING[kind]):
         raise ApiError(409, state.settings.switches["busy_code"], f"the {kind} is running")
     record.set(**{f"{kind}_status": "idle", f"{kind}_progress": 0.0, f"{kind}_failure_reason": ""})
     state.changed(state.bdbs)
-    return answer(None)
+    return json_response(None)

@@ -36,7 +36,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.simulator.api.messages import ApiError, Request, Response, Wire, answer
+from reconciler.simulator.api.messages import ApiError, Request, Response, Wire, json_response
 
 NOT_MEMBER = "No cluster bootstrapped: this node is not a member of any active cluster"
 
@@ -144,15 +144,20 @@ class Faults:
         return rule.action != "code" or self._listed(request, int(said["status"]), str(said["error_code"]))
 
 
-def instead(rule: Rule) -> Response | None:
-    """Return the answer that *rule* gives in place of handling the call, None where the call is handled."""
+def refused_connection() -> Response:
+    """Return the response of a node that refuses the connection."""
+    return Response(0, {}, b"", Wire("refuse"))
+
+
+def replacement(rule: Rule) -> Response | None:
+    """Return the response that *rule* gives instead of handling the call, None where the call is handled."""
     if rule.action in ("refuse", "drop", "reset"):
         return Response(0, {}, b"", Wire(rule.action))
     if rule.action == "late" or (rule.action == "failover" and not rule.options.get("effect")):
         return Response(0, {}, b"", Wire("drop"))
     if rule.action == "redirect":
         location = {"location": str(rule.options.get("location", "https://elsewhere.invalid:9443/"))}
-        return answer(None, int(rule.options.get("status", 307)), location)
+        return json_response(None, int(rule.options.get("status", 307)), location)
     if rule.action == "code":
         text = str(rule.options.get("description", "a fault says so"))
         return ApiError(int(rule.options["status"]), str(rule.options["error_code"]), text).response()
@@ -169,8 +174,8 @@ def _error(action: str, options: Mapping[str, Any]) -> Response:
     ).response()
 
 
-def spoiled(rule: Rule, response: Response) -> Response:
-    """Return what *rule* makes of the true *response*."""
+def distorted(rule: Rule, response: Response) -> Response:
+    """Return *response* as *rule* distorts it."""
     action, seconds = rule.action, float(rule.options.get("seconds", 1.0))
     if action.endswith("_after"):
         return _error(action.removesuffix("_after"), rule.options)
@@ -185,5 +190,5 @@ def spoiled(rule: Rule, response: Response) -> Response:
     if action == "not_json":
         return Response(response.status, {"content-type": "text/html"}, b"<html><body>It works!</body></html>")
     if action == "wrong_type":
-        return answer({"result": "ok"} if response.body.startswith(b"[") else ["ok"], response.status)
+        return json_response({"result": "ok"} if response.body.startswith(b"[") else ["ok"], response.status)
     return response

@@ -44,7 +44,7 @@ Query = Mapping[str, str]
 Action = Callable[[Core, Query, Json], Json]
 
 
-class Refused(ValueError):
+class ControlError(ValueError):
     """A call of the control endpoint that makes no sense; the text says why."""
 
 
@@ -63,13 +63,13 @@ def add_faults(core: Core, query: Query, body: Json) -> Json:
     """Add one rule or a list of them: all or none."""
     rows = body if isinstance(body, list) else [body]
     if not all(isinstance(row, dict) and isinstance(row.get("action"), str) for row in rows):
-        raise Refused("a rule is an object with an action")
+        raise ControlError("a rule is an object with an action")
     before = list(core.faults.rules)
     try:
         core.faults.load(rows)
     except (TypeError, ValueError, re.error) as error:
         core.faults.rules[:] = before
-        raise Refused(str(error)) from None
+        raise ControlError(str(error)) from None
     return [_rule(rule) for rule in core.faults.rules[len(before) :]]
 
 
@@ -103,7 +103,7 @@ def clear_log(core: Core, query: Query, body: Json) -> Json:
 def call(core: Core, query: Query, body: Json) -> Json:
     """Make one call as another person."""
     if not isinstance(body, dict) or not isinstance(body.get("path"), str):
-        raise Refused("expected an object with method, path and body")
+        raise ControlError("expected an object with method, path and body")
     response = core.call(str(body.get("method", "GET")), body["path"], body.get("body"))
     kind = response.headers.get("content-type", "")
     return {"status": response.status, "body": response.json() if "json" in kind else response.body.decode("latin-1")}
@@ -113,7 +113,7 @@ def set_node(core: Core, query: Query, body: Json) -> Json:
     """Take a node down or bring it up."""
     uid = int(query["uid"])
     if uid not in core.node_uids or not isinstance(body, dict) or not isinstance(body.get("up"), bool):
-        raise Refused("expected the uid of a node, and {up: true or false}")
+        raise ControlError("expected the uid of a node, and {up: true or false}")
     core.set_node(uid, up=body["up"])
     return {"uid": uid, "up": uid not in core.down}
 
@@ -122,7 +122,7 @@ def advance(core: Core, query: Query, body: Json) -> Json:
     """Let time pass at once."""
     seconds = body.get("advance") if isinstance(body, dict) else None
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds < 0:
-        raise Refused("expected {advance: seconds}")
+        raise ControlError("expected {advance: seconds}")
     core.state.time.skip(core.settings.scaled(seconds))
     core.state.advance()
     return {"now": core.state.now}
@@ -132,7 +132,7 @@ def switches(core: Core, query: Query, body: Json) -> Json:
     """Return how the switches stand, after setting the ones in the body."""
     for name, choice in (body or {}).items():
         if name not in SWITCHES or choice not in SWITCHES[name].choices:
-            raise Refused(f"no such switch or choice: {name}={choice}")
+            raise ControlError(f"no such switch or choice: {name}={choice}")
     core.settings.switches.update(body or {})
     return core.settings.switches
 
@@ -222,6 +222,6 @@ async def _body(request: HttpRequest) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > _MAX_BYTES:
-            raise Refused("the body is larger than 1 MiB")
+            raise ControlError("the body is larger than 1 MiB")
         parts.append(part)
     return b"".join(parts)

@@ -27,7 +27,7 @@ from reconciler.simulator.api.json_body import MAX_BYTES
 from reconciler.simulator.api.messages import ApiError, Request, Response, Wire
 from reconciler.simulator.core import Core
 from reconciler.simulator.http.control import ControlApp
-from reconciler.simulator.http.tls import Identity
+from reconciler.simulator.http.tls import ServerContext
 
 _LINGER = struct.pack("ii", 1, 0)
 _PIECES = 20
@@ -191,7 +191,7 @@ class Server:
             uid: _Listener(NodeApp(core, uid, latency), (host, ports[uid]), tls) for uid in core.node_uids
         }
         self._control: _Listener | None = None
-        if isinstance(tls, Identity):
+        if isinstance(tls, ServerContext):
             core.site.shown, core.site.show = tls.pair, tls.present
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulator", daemon=True)

@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 _DAY = datetime.timedelta(days=1)
 
 
-class Identity(ssl.SSLContext):
+class ServerContext(ssl.SSLContext):
     """The server's side of TLS, which knows its own certificate and can take on another."""
 
     pair: tuple[str, str] | None = None  # certificate and key as PEM text
@@ -40,9 +40,9 @@ class Files(NamedTuple):
     certificate: Path
     key: Path
 
-    def context(self) -> Identity:
+    def context(self) -> ServerContext:
         """Return the server's side of TLS."""
-        context = Identity(ssl.PROTOCOL_TLS_SERVER)
+        context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
         context.pair = self.certificate.read_text("ascii"), self.key.read_text("ascii")
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.certificate, self.key)
@@ -127,7 +127,7 @@ def make(folder: Path, hosts: Sequence[str] = HOSTS, *, days: int = 365) -> File
     return files
 
 
-def files_in(folder: Path, hosts: Sequence[str] = HOSTS) -> Files:
+def load_or_make(folder: Path, hosts: Sequence[str] = HOSTS) -> Files:
     """Return the files of *folder*, made if one of them is missing, so that a CA can be kept from run to run."""
     files = Files(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     return files if all(path.is_file() for path in files) else make(folder, hosts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.state import tasks
 from reconciler.simulator.state.actions import STATE_MACHINE, progress
@@ -39,13 +39,13 @@ def _v2(state: State, record: Record) -> Json:
 
 def _task_v1(state: State, task: Record) -> Json:
     """Return a task in the words of v1, where numbers are texts."""
-    fields = tasks.shown(state, task)
+    fields = tasks.task_view(state, task)
     begun, done = str(int(task.hidden["begun"])), f"{fields['progress']:.0f}"
     return {"action_uid": fields["task_id"], **fields, "creation_time": begun, "progress": done}
 
 
 def _task_v2(state: State, key: tasks.Key, task: Record) -> Json:
-    fields = tasks.shown(state, task)
+    fields = tasks.task_view(state, task)
     info = {"object_type": key[0], "object_uid": key[1]}
     if "error_code" in fields:
         info["error"] = fields["error_code"]
@@ -72,7 +72,7 @@ def _missing() -> ApiError:
 def list_v1(state: State, request: Request) -> Response:
     """List tasks and state machines."""
     running = [_task_v1(state, task) for task in state.tasks.values()]
-    return answer({"actions": running, "state-machines": [_v1(state, record) for record in _machines(state)]})
+    return json_response({"actions": running, "state-machines": [_v1(state, record) for record in _machines(state)]})
 
 
 @serves("GET /v1/actions/{uid}")
@@ -80,10 +80,10 @@ def get_v1(state: State, request: Request, uid: str) -> Response:
     """Show one action."""
     record = state.actions.get(uid)
     if record is not None and record.hidden["sort"] == STATE_MACHINE:
-        return answer(_v1(state, record))
+        return json_response(_v1(state, record))
     for task in state.tasks.values():
         if task.fields["task_id"] == uid:
-            return answer(_task_v1(state, task))
+            return json_response(_task_v1(state, task))
     raise _missing()
 
 
@@ -94,22 +94,22 @@ def of_bdb(state: State, request: Request, uid: str) -> Response:
     found = [_v1(state, record) for record in _machines(state) if record.fields["object_name"] == name]
     if not found and not (uid.isdecimal() and int(uid) in state.bdbs):
         raise ApiError(404, "db_not_found", f"no database with uid {uid}")
-    return answer(found)
+    return json_response(found)
 
 
 @serves("GET /v2/actions")
 def list_v2(state: State, request: Request) -> Response:
     """List all actions."""
     running = [_task_v2(state, key, task) for key, task in state.tasks.items()]
-    return answer(running + [_v2(state, record) for record in state.actions.values()])
+    return json_response(running + [_v2(state, record) for record in state.actions.values()])
 
 
 @serves("GET /v2/actions/{uid}")
 def get_v2(state: State, request: Request, uid: str) -> Response:
     """Show one action."""
     if uid in state.actions:
-        return answer(_v2(state, state.actions[uid]))
+        return json_response(_v2(state, state.actions[uid]))
     for key, task in state.tasks.items():
         if task.fields["task_id"] == uid:
-            return answer(_task_v2(state, key, task))
+            return json_response(_task_v2(state, key, task))
     raise _missing()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.simulator.access.scope import databases
-from reconciler.simulator.api.fields import rows
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer, is_dry_run
+from reconciler.simulator.access.scope import visible_databases
+from reconciler.simulator.api.fields import field_rows
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import licenses
-from reconciler.simulator.resources.lookup import bdb, node, taken
+from reconciler.simulator.resources.lookup import find_bdb, find_node, validated_body
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 from reconciler.simulator.state.snapshots import add_section
@@ -33,11 +33,11 @@ def _alert(record: Record, settings: Mapping[str, Json], state: bool = False, sa
 
 
 def _names(state: State) -> list[str]:
-    known = rows("db_alerts_settings", state.settings.server_version)
+    known = field_rows("db_alerts_settings", state.settings.server_version)
     return sorted(name for name, row in known.items() if not row.get("deprecated"))
 
 
-def of(state: State, record: Record) -> dict[str, Json]:
+def database_alerts(state: State, record: Record) -> dict[str, Json]:
     """Return the alerts of one database by name."""
     held = record.hidden.get("alerts", {})
     found = {}
@@ -52,22 +52,24 @@ def of(state: State, record: Record) -> dict[str, Json]:
 @serves("GET /v1/bdbs/alerts")
 def list_all(state: State, request: Request) -> Response:
     """Show the alerts of all databases by uid."""
-    return answer({str(record.fields["uid"]): of(state, record) for record in databases(state)})
+    return json_response(
+        {str(record.fields["uid"]): database_alerts(state, record) for record in visible_databases(state)}
+    )
 
 
 @serves("GET /v1/bdbs/alerts/{uid}")
 def get(state: State, request: Request, uid: str) -> Response:
     """Show the alerts of one database."""
-    return answer(of(state, bdb(state, uid)))
+    return json_response(database_alerts(state, find_bdb(state, uid)))
 
 
 @serves("GET /v1/bdbs/alerts/{uid}/{alert}")
 def get_one(state: State, request: Request, uid: str, alert: str) -> Response:
     """Show one alert of one database."""
-    return answer(_named(of(state, bdb(state, uid)), alert))
+    return json_response(_find_alert(database_alerts(state, find_bdb(state, uid)), alert))
 
 
-def _named(found: Mapping[str, Json], alert: str) -> Json:
+def _find_alert(found: Mapping[str, Json], alert: str) -> Json:
     if alert not in found:
         raise ApiError(404, "not_found", f"no alert {alert[:60]}")
     return found[alert]
@@ -76,8 +78,8 @@ def _named(found: Mapping[str, Json], alert: str) -> Json:
 @serves("POST /v1/bdbs/alerts/{uid}")
 def update(state: State, request: Request, uid: str, body: Json) -> Response:
     """Set alerts by name; those that are not named stay as they are."""
-    record = bdb(state, uid)
-    sent = taken(state, "db_alerts_settings", body)
+    record = find_bdb(state, uid)
+    sent = validated_body(state, "db_alerts_settings", body)
     held = record.hidden.get("alerts", {})
     changed = {**held, **{name: {**held.get(name, _OFF), **value} for name, value in sent.items()}}
     for name in sent:
@@ -87,7 +89,7 @@ def update(state: State, request: Request, uid: str, body: Json) -> Response:
     if not is_dry_run(request):
         record.hidden["alerts"] = changed
         state.changed()
-    return answer({name: changed[name] for name in sorted(changed)})
+    return json_response({name: changed[name] for name in sorted(changed)})
 
 
 # Sources
@@ -107,7 +109,7 @@ def _links(state: State, record: Record, field: str) -> dict[str, Json]:
 
 
 def _link(state: State, uid: str, field: str, source: str) -> Mapping[str, Json]:
-    found = _links(state, bdb(state, uid), field)
+    found = _links(state, find_bdb(state, uid), field)
     if source not in found:
         raise ApiError(404, "not_found", f"no source {source[:20]}")
     links: Mapping[str, Json] = found[source]
@@ -121,14 +123,14 @@ def _field(request: Request) -> str:
 @serves("GET /v1/bdbs/replica_sources/alerts", "GET /v1/bdbs/crdt_sources/alerts")
 def list_links(state: State, request: Request) -> Response:
     """Show the alerts of the sources of all databases."""
-    found = {str(record.fields["uid"]): _links(state, record, _field(request)) for record in databases(state)}
-    return answer({uid: links for uid, links in found.items() if links})
+    found = {str(record.fields["uid"]): _links(state, record, _field(request)) for record in visible_databases(state)}
+    return json_response({uid: links for uid, links in found.items() if links})
 
 
 @serves("GET /v1/bdbs/replica_sources/alerts/{uid}", "GET /v1/bdbs/crdt_sources/alerts/{uid}")
 def get_links(state: State, request: Request, uid: str) -> Response:
     """Show the alerts of the sources of one database."""
-    return answer(_links(state, bdb(state, uid), _field(request)))
+    return json_response(_links(state, find_bdb(state, uid), _field(request)))
 
 
 @serves(
@@ -137,7 +139,7 @@ def get_links(state: State, request: Request, uid: str) -> Response:
 )
 def get_link(state: State, request: Request, uid: str, source: str) -> Response:
     """Show the alerts of one source."""
-    return answer(_link(state, uid, _field(request), source))
+    return json_response(_link(state, uid, _field(request), source))
 
 
 @serves(
@@ -146,7 +148,7 @@ def get_link(state: State, request: Request, uid: str, source: str) -> Response:
 )
 def get_link_alert(state: State, request: Request, uid: str, source: str, alert: str) -> Response:
     """Show one alert of one source."""
-    return answer(_named(_link(state, uid, _field(request), source), alert))
+    return json_response(_find_alert(_link(state, uid, _field(request), source), alert))
 
 
 # Nodes: their settings are the cluster's
@@ -154,7 +156,7 @@ def get_link_alert(state: State, request: Request, uid: str, source: str, alert:
 
 def _of_node(state: State, request: Request, record: Record) -> dict[str, Json]:
     settings, every = state.cluster.fields.get("alert_settings", {}), request.query.get("ignore_settings") is not None
-    known = rows("cluster.alert_settings", state.settings.server_version)
+    known = field_rows("cluster.alert_settings", state.settings.server_version)
     found = {}
     for name in sorted(name for name in known if name.startswith("node_")):
         held = settings.get(name, False)
@@ -178,19 +180,19 @@ def _of_node(state: State, request: Request, record: Record) -> dict[str, Json]:
 @serves("GET /v1/nodes/alerts")
 def list_nodes(state: State, request: Request) -> Response:
     """Show the alerts of all nodes by uid."""
-    return answer({str(uid): _of_node(state, request, state.nodes[uid]) for uid in sorted(state.nodes)})
+    return json_response({str(uid): _of_node(state, request, state.nodes[uid]) for uid in sorted(state.nodes)})
 
 
 @serves("GET /v1/nodes/alerts/{uid}")
 def get_node(state: State, request: Request, uid: str) -> Response:
     """Show the alerts of one node."""
-    return answer(_of_node(state, request, node(state, uid)))
+    return json_response(_of_node(state, request, find_node(state, uid)))
 
 
 @serves("GET /v1/nodes/alerts/{uid}/{alert}")
 def get_node_alert(state: State, request: Request, uid: str, alert: str) -> Response:
     """Show one alert of one node."""
-    return answer(_named(_of_node(state, request, node(state, uid)), alert))
+    return json_response(_find_alert(_of_node(state, request, find_node(state, uid)), alert))
 
 
 # The cluster
@@ -198,14 +200,14 @@ def get_node_alert(state: State, request: Request, uid: str, alert: str) -> Resp
 _SEVERITY = {True: "WARNING", False: "INFO"}
 
 
-def _raised(state: State) -> Mapping[str, bool]:
+def _raised_alerts(state: State) -> Mapping[str, bool]:
     """Return which alerts of the cluster hold now, of those that this server can tell."""
     nodes = list(state.nodes.values())
     up = len(list(state.members()))
     memory = sum(bdb.fields.get("memory_size", 0) for bdb in state.bdbs.values())
     end = state.license.fields.get("expiration_date")
     days = int(_threshold(state, "cluster_license_about_to_expire") or 0)
-    soon = licenses.stamp(state.now + days * 86400)
+    soon = licenses.format_time(state.now + days * 86400)
     return {
         "cluster_even_node_count": len(nodes) % 2 == 0,
         "cluster_inconsistent_rl_sw": len({node.fields.get("software_version") for node in nodes}) > 1,
@@ -227,7 +229,7 @@ def _threshold(state: State, name: str) -> Any:
 
 def _cluster_alerts(state: State, request: Request) -> dict[str, Json]:
     """Return the alerts that are switched on or raised; all of them with `ignore_settings`."""
-    raised = _raised(state)
+    raised = _raised_alerts(state)
     names = {name for name in state.cluster.fields.get("alert_settings", {}) if name.startswith("cluster_")}
     all_of_them = request.query.get("ignore_settings", "false").lower() in ("true", "1", "")
     found: dict[str, Json] = {}
@@ -245,7 +247,7 @@ def _cluster_alerts(state: State, request: Request) -> dict[str, Json]:
 @serves("GET /v1/cluster/alerts")
 def list_cluster(state: State, request: Request) -> Response:
     """Show the alerts of the cluster by name."""
-    return answer(_cluster_alerts(state, request))
+    return json_response(_cluster_alerts(state, request))
 
 
 @serves("GET /v1/cluster/alerts/{alert}")
@@ -254,7 +256,7 @@ def get_cluster_alert(state: State, request: Request, name: str) -> Response:
     found = _cluster_alerts(state, request._replace(query={"ignore_settings": "true"}))
     if name not in found:
         raise ApiError(404, "not_found", f"no alert {name}")
-    return answer(found[name])
+    return json_response(found[name])
 
 
 def _load(state: State, body: Mapping[str, Any]) -> None:
@@ -265,7 +267,9 @@ def _load(state: State, body: Mapping[str, Any]) -> None:
 
 
 def _save(state: State) -> Json:
-    saved = {str(uid): of(state, record) for uid, record in state.bdbs.items() if record.hidden.get("alerts")}
+    saved = {
+        str(uid): database_alerts(state, record) for uid, record in state.bdbs.items() if record.hidden.get("alerts")
+    }
     return saved or None
 
 

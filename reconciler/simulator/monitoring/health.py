@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import licenses, pem
-from reconciler.simulator.cluster.certificates import held
+from reconciler.simulator.cluster.certificates import stored_certificates
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
 from reconciler.simulator.resources import lookup
@@ -68,26 +68,30 @@ def _node(state: State, uid: int, held_here: list[Shard]) -> dict[str, Json]:
 
 def _certificates(state: State) -> list[Json]:
     found = []
-    for name, text in sorted(held(state).fields.items()):
+    for name, text in sorted(stored_certificates(state).fields.items()):
         if name.endswith("_cert"):
-            end = pem.read(text).not_after
+            end = pem.read_certificate(text).not_after
             found.append(
-                {"expired": end <= state.now, "type": name.removesuffix("_cert"), "valid_until": licenses.stamp(end)}
+                {
+                    "expired": end <= state.now,
+                    "type": name.removesuffix("_cert"),
+                    "valid_until": licenses.format_time(end),
+                }
             )
     return found
 
 
 def _license(state: State) -> Mapping[str, Json]:
-    fields, used = state.license.fields, licenses.in_use(state)
+    fields, used = state.license.fields, licenses.shards_in_use(state)
     return {
-        "expired": licenses.expired(state),
+        "expired": licenses.is_expired(state),
         "flex_shards_in_use": used["flash"],
         "flex_shards_limit": fields.get("flash_shards_limit") or 0,
         "ram_shards_in_use": used["ram"],
         "ram_shards_limit": fields.get("ram_shards_limit") or 0,
         "shards_in_use": sum(used.values()),
-        "shards_limit": licenses.limit(state),
-        "valid_until": fields.get("expiration_date") or licenses.stamp(state.now),
+        "shards_limit": licenses.shards_limit(state),
+        "valid_until": fields.get("expiration_date") or licenses.format_time(state.now),
     }
 
 
@@ -96,7 +100,7 @@ def cluster(state: State, request: Request) -> Response:
     """Show how the cluster is; with `issues_only` without what is well."""
     if not placement.has_quorum(state):
         raise ApiError(503, "no_quorum", "the cluster has lost its majority")
-    spread = placement.by_node(state)
+    spread = placement.shards_by_node(state)
     nodes = [_node(state, uid, spread.get(uid, [])) for uid in sorted(state.nodes)]
     databases = [_database(record) for record in state.bdbs.values()]
     bad = [item for item in (*nodes, *databases) if item["status"] != "active"]
@@ -112,13 +116,13 @@ def cluster(state: State, request: Request) -> Response:
         "nodes": nodes,
         "status": "warning" if bad else "ok",
     }
-    return answer(report)
+    return json_response(report)
 
 
 @serves("GET /v4/db/{uid}/health")
 def database(state: State, request: Request, uid: str) -> Response:
     """Show how a database is."""
-    record = lookup.bdb(state, uid)
+    record = lookup.find_bdb(state, uid)
     fields, up = record.fields, record.fields.get("status") != "creation-failed"
     ends = fields.get("endpoints", ())
     times = {
@@ -138,10 +142,10 @@ def database(state: State, request: Request, uid: str) -> Response:
         "shards": [_shard(shard) for shard in placement.shards(state, record)],
         "shards_placement": fields.get("shards_placement", "dense"),
     }
-    return answer(report)
+    return json_response(report)
 
 
 @serves("GET /v1/cluster/witness_disk")
 def witness_disk(state: State, request: Request) -> Response:
     """Show the witness disk: this cluster has none."""
-    return answer({})
+    return json_response({})

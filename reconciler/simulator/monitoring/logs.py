@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.access.scope import scope
-from reconciler.simulator.api.messages import ApiError, Request, Response, answer
+from reconciler.simulator.access.scope import allowed_uids
+from reconciler.simulator.api.messages import ApiError, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.monitoring.series import moment
+from reconciler.simulator.monitoring.series import parse_time
 from reconciler.simulator.state.model import State
 
 
@@ -24,17 +24,17 @@ def list_all(state: State, request: Request) -> Response:
     query, order = request.query, request.query.get("order", "desc").lower()
     if order not in ("asc", "desc"):
         raise ApiError(400, "invalid_param", "order is asc or desc")
-    start = moment(query["stime"], "stime") if query.get("stime") else None
-    end = moment(query["etime"], "etime") if query.get("etime") else None
-    allowed = scope(state)
+    start = parse_time(query["stime"], "stime") if query.get("stime") else None
+    end = parse_time(query["etime"], "etime") if query.get("etime") else None
+    allowed = allowed_uids(state)
     found = [
         entry
         for entry in state.log
         if (allowed is None or str(entry.get("bdb_uid", "")) in (*allowed, ""))
-        and (start is None or moment(entry["time"], "time") >= start)
-        and (end is None or moment(entry["time"], "time") <= end)
+        and (start is None or parse_time(entry["time"], "time") >= start)
+        and (end is None or parse_time(entry["time"], "time") <= end)
     ]
     if order == "desc":
         found.reverse()
     offset, limit = _number(request, "offset") or 0, _number(request, "limit")
-    return answer(found[offset:] if limit is None else found[offset : offset + limit])
+    return json_response(found[offset:] if limit is None else found[offset : offset + limit])

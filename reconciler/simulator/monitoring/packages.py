@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, encode
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.monitoring.series import moment, stamp
+from reconciler.simulator.monitoring.series import format_time, parse_time
 from reconciler.simulator.nodes.placement import shards
-from reconciler.simulator.resources.lookup import bdb, node
+from reconciler.simulator.resources.lookup import find_bdb, find_node
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 
@@ -42,7 +42,7 @@ def _database(state: State, record: Record) -> Json:
 
 
 def _databases(state: State, only: str = "") -> dict[str, Json]:
-    records = [bdb(state, only)] if only else list(state.bdbs.values())
+    records = [find_bdb(state, only)] if only else list(state.bdbs.values())
     return {f"database_{record.fields['uid']}.json": _database(state, record) for record in records}
 
 
@@ -90,7 +90,7 @@ def all_nodes(state: State, request: Request) -> Response:
 @serves("GET /v1/nodes/{node_uid}/debuginfo")
 def one_node(state: State, request: Request, uid: str) -> Response:
     """Pack what is known of one node."""
-    node(state, uid)
+    find_node(state, uid)
     return _package(state, _nodes(state, int(uid)))
 
 
@@ -117,7 +117,7 @@ def _used(state: State, record: Record, day: float) -> Json:
         "bdb_uid": str(fields["uid"]),
         "cluster_name": state.cluster.fields.get("name", ""),
         "cluster_uuid": hashlib.sha256(str(state.cluster.fields.get("name", "")).encode()).hexdigest()[:32],
-        "date": stamp(day)[:10],
+        "date": format_time(day)[:10],
         "db_name": fields.get("name", ""),
         "master_shards_count": fields.get("shards_count", 1),
         "ops_sec": 118.0,
@@ -136,12 +136,12 @@ def usage(state: State, request: Request) -> Response:
     query = request.query
     if any(item.fields["status"] == "down" for item in state.nodes.values()):
         raise ApiError(503, "service_unavailable", "a node does not answer")
-    end = moment(query["end"], "end") if query.get("end") else state.now
-    start = moment(query["start"], "start") if query.get("start") else end - _DAYS * _DAY
+    end = parse_time(query["end"], "end") if query.get("end") else state.now
+    start = parse_time(query["start"], "start") if query.get("start") else end - _DAYS * _DAY
     lines = []
     for day in range(int(max(start, end - 366 * _DAY)) // _DAY * _DAY, int(min(end, state.now)) + 1, _DAY):
         for record in state.bdbs.values():
-            if str(record.fields.get("created_time", ""))[:10] <= stamp(day)[:10]:
+            if str(record.fields.get("created_time", ""))[:10] <= format_time(day)[:10]:
                 lines.append(encode(_used(state, record, day)))
     text = "".join(f"{line}\n" for line in lines)
     md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple
 from zlib import crc32
 
-from reconciler.simulator.api.fields import rows
+from reconciler.simulator.api.fields import field_rows
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.data.tables import table
 
@@ -31,7 +31,7 @@ _SWING = 0.15  # how far values stray from their mean
 _EXACT = frozenset({"mem_size_lua"})
 
 
-class Window(NamedTuple):
+class SampleWindow(NamedTuple):
     """Which samples are asked for: the name of their interval, and start and end in epoch seconds."""
 
     interval: str
@@ -46,7 +46,7 @@ class Window(NamedTuple):
         return iter(range(first, last + 1, step))
 
 
-def moment(text: str, name: str) -> float:
+def parse_time(text: str, name: str) -> float:
     """Return the time that *text* says, in epoch seconds, or raise 400."""
     for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"):
         try:
@@ -56,27 +56,27 @@ def moment(text: str, name: str) -> float:
     raise ApiError(400, "invalid_param", f"{name} is no ISO 8601 time")
 
 
-def stamp(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Return epoch *seconds* as the API writes them."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def window(query: Mapping[str, str], now: float) -> Window:
+def sample_window(query: Mapping[str, str], now: float) -> SampleWindow:
     """Return what the *query* asks for: by default all that is remembered of each second; raise 400 for nonsense."""
     interval = query.get("interval") or "1sec"
     if interval not in INTERVALS:
         raise ApiError(400, "invalid_param", f"interval is none of {', '.join(INTERVALS)}")
-    start = moment(query["stime"], "stime") if query.get("stime") else 0.0
-    end = moment(query["etime"], "etime") if query.get("etime") else now
-    return Window(interval, start, min(end, now))
+    start = parse_time(query["stime"], "stime") if query.get("stime") else 0.0
+    end = parse_time(query["etime"], "etime") if query.get("etime") else now
+    return SampleWindow(interval, start, min(end, now))
 
 
 @cache
-def _means(kind: str, version: str) -> Mapping[str, float]:
+def _mean_values(kind: str, version: str) -> Mapping[str, float]:
     means = table("metrics")[kind]
     if not kind.startswith("statistics."):
         return {name: float(value) for name, value in means.items()}
-    known = rows(kind, version)
+    known = field_rows(kind, version)
     return {
         name: float(means.get(name, 0))
         for name, row in known.items()
@@ -84,13 +84,13 @@ def _means(kind: str, version: str) -> Mapping[str, float]:
     }
 
 
-def measured(
+def sample(
     kind: str, version: str, what: str, at: float, known: Mapping[str, float], only: Iterable[str] = ()
 ) -> dict[str, Json]:
     """Return the metrics of *kind* for the object *what* at a time; those *known* exactly are as given."""
     wanted, phase = set(only), crc32(what.encode()) % 628 / 100
     found: dict[str, Json] = {}
-    for name, mean in _means(kind, version).items():
+    for name, mean in _mean_values(kind, version).items():
         if wanted and name not in wanted:
             continue
         if name in known:
@@ -103,7 +103,7 @@ def measured(
             found[name] = round(mean * (1 + _SWING * wave / 1.5), 4 if mean < 10 else 1)
     for name in ("last_req_time", "last_res_time"):
         if kind == "statistics.bdb_metrics" and (not wanted or name in wanted):
-            found[name] = stamp(at)
+            found[name] = format_time(at)
     if "cpu_idle" in found:
         found["cpu_idle"] = round(1 - found.get("cpu_user", 0) - found.get("cpu_system", 0), 4)
     return dict(sorted(found.items()))

@@ -6,20 +6,20 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from reconciler.simulator.access.scope import databases
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
-from reconciler.simulator.api.routes import add, serves
-from reconciler.simulator.monitoring.series import INTERVALS, measured, stamp, window
+from reconciler.simulator.access.scope import visible_databases
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.routes import add_handler, serves
+from reconciler.simulator.monitoring.series import INTERVALS, format_time, sample, sample_window
 from reconciler.simulator.nodes import placement
-from reconciler.simulator.nodes.endpoints import memory
-from reconciler.simulator.resources.lookup import bdb, node, shard
+from reconciler.simulator.nodes.endpoints import memory_of
+from reconciler.simulator.resources.lookup import find_bdb, find_node, find_shard
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 
 _LAST = 5  # seconds that the last sample covers
 
 
-class Measured(NamedTuple):
+class MetricSource(NamedTuple):
     """One thing that is measured: the kind of its metrics, how it is called, and what is known of it exactly."""
 
     kind: str
@@ -27,36 +27,36 @@ class Measured(NamedTuple):
     known: Mapping[str, float]
 
 
-def _values(state: State, what: Measured, at: float, request: Request) -> dict[str, Json]:
+def _values(state: State, what: MetricSource, at: float, request: Request) -> dict[str, Json]:
     only = [name.strip() for name in request.query.get("metrics", "").split(",") if name.strip()]
     version = state.settings.server_version
-    return measured(what.kind, version, f"{what.kind} {what.uid}", at, what.known, only)
+    return sample(what.kind, version, f"{what.kind} {what.uid}", at, what.known, only)
 
 
-def series(state: State, request: Request, what: Measured) -> Json:
+def series(state: State, request: Request, what: MetricSource) -> Json:
     """Return the samples of *what* that the query asks for."""
-    asked = window(request.query, state.now)
+    asked = sample_window(request.query, state.now)
     step = INTERVALS[asked.interval][0]
     return [
         {
             **_values(state, what, at, request),
             "interval": asked.interval,
-            "stime": stamp(at),
-            "etime": stamp(at + step),
+            "stime": format_time(at),
+            "etime": format_time(at + step),
         }
         for at in asked.samples()
     ]
 
 
-def _last(state: State, request: Request, what: Measured) -> Json:
+def _last(state: State, request: Request, what: MetricSource) -> Json:
     at = int(state.now) // _LAST * _LAST
-    return {**_values(state, what, at, request), "stime": stamp(at - _LAST), "etime": stamp(at)}
+    return {**_values(state, what, at, request), "stime": format_time(at - _LAST), "etime": format_time(at)}
 
 
 # What is measured
 
 
-def _database(state: State, record: Record) -> Measured:
+def _database(state: State, record: Record) -> MetricSource:
     size = int(record.fields.get("memory_size", 0))
     shards = max(1, len(record.fields.get("shard_list", ())))
     used = 1434144.0 * shards + size // 1000
@@ -64,46 +64,49 @@ def _database(state: State, record: Record) -> Measured:
     known = {"used_memory": 1434144.0 if record.hidden.get("empty") else used, **stopped}
     if record.hidden.get("empty"):
         known.update(no_of_keys=0.0, no_of_expires=0.0)
-    return Measured("statistics.bdb_metrics", str(record.fields["uid"]), known)
+    return MetricSource("statistics.bdb_metrics", str(record.fields["uid"]), known)
 
 
-def _node(state: State, record: Record) -> Measured:
+def _node(state: State, record: Record) -> MetricSource:
     uid = record.fields["uid"]
-    free, provisional, _ = memory(state, record, placement.by_node(state)[uid])
+    free, provisional, _ = memory_of(state, record, placement.shards_by_node(state)[uid])
     known = {"free_memory": free, "available_memory": free, "provisional_memory": provisional}
-    return Measured("statistics.node_metrics", str(uid), known)
+    return MetricSource("statistics.node_metrics", str(uid), known)
 
 
-def _cluster(state: State) -> Measured:
-    spread, total = placement.by_node(state), {"free_memory": 0.0, "available_memory": 0.0, "provisional_memory": 0.0}
+def _cluster(state: State) -> MetricSource:
+    spread, total = (
+        placement.shards_by_node(state),
+        {"free_memory": 0.0, "available_memory": 0.0, "provisional_memory": 0.0},
+    )
     for uid, record in state.nodes.items():
-        free, provisional, _ = memory(state, record, spread[uid])
+        free, provisional, _ = memory_of(state, record, spread[uid])
         total["free_memory"] += free
         total["available_memory"] += free
         total["provisional_memory"] += provisional
-    return Measured("statistics.cluster_metrics", "", total)
+    return MetricSource("statistics.cluster_metrics", "", total)
 
 
-def _shard(state: State, item: placement.Shard) -> Measured:
-    return Measured("statistics.shard_metrics", str(item.uid), {})
+def _shard(state: State, item: placement.Shard) -> MetricSource:
+    return MetricSource("statistics.shard_metrics", str(item.uid), {})
 
 
-def _all_databases(state: State, request: Request) -> list[Measured]:
-    return [_database(state, record) for record in databases(state) if record.fields["status"] == "active"]
+def _all_databases(state: State, request: Request) -> list[MetricSource]:
+    return [_database(state, record) for record in visible_databases(state) if record.fields["status"] == "active"]
 
 
-def _all_nodes(state: State, request: Request) -> list[Measured]:
+def _all_nodes(state: State, request: Request) -> list[MetricSource]:
     return [_node(state, record) for record in state.nodes.values() if record.fields["status"] != "down"]
 
 
-def _all_shards(state: State, request: Request) -> list[Measured]:
+def _all_shards(state: State, request: Request) -> list[MetricSource]:
     parent = request.query.get("parent_uid")
-    found = [item for record in databases(state) for item in placement.shards(state, record)]
+    found = [item for record in visible_databases(state) for item in placement.shards(state, record)]
     return [_shard(state, item) for item in found if parent in (None, str(item.bdb))]
 
 
-def _one_database(state: State, uid: str) -> Measured:
-    record = bdb(state, uid)
+def _one_database(state: State, uid: str) -> MetricSource:
+    record = find_bdb(state, uid)
     if record.fields["status"] == "recovery":
         raise ApiError(503, "service_unavailable", "the database is being recovered")
     if not str(record.fields["status"]).startswith("active"):
@@ -111,15 +114,15 @@ def _one_database(state: State, uid: str) -> Measured:
     return _database(state, record)
 
 
-def _one_node(state: State, uid: str) -> Measured:
-    record = node(state, uid)
+def _one_node(state: State, uid: str) -> MetricSource:
+    record = find_node(state, uid)
     if record.fields["status"] == "down":
         raise ApiError(406, "not_acceptable", "the node is not active")
     return _node(state, record)
 
 
-def _one_shard(state: State, uid: str) -> Measured:
-    _, item = shard(state, uid)
+def _one_shard(state: State, uid: str) -> MetricSource:
+    _, item = find_shard(state, uid)
     if item.node in state.nodes and state.nodes[item.node].fields["status"] == "down":
         raise ApiError(406, "not_acceptable", "the shard is not active")
     return _shard(state, item)
@@ -128,29 +131,29 @@ def _one_shard(state: State, uid: str) -> Measured:
 # Operations
 
 
-def _some(found: list[Measured]) -> list[Measured]:
+def _require_any(found: list[MetricSource]) -> list[MetricSource]:
     if not found:
         raise ApiError(404, "not_found", "there is nothing to measure")
     return found
 
 
-def _list(every: Callable[[State, Request], list[Measured]], state: State, request: Request) -> Response:
-    found = _some(every(state, request))
-    return answer([{"intervals": series(state, request, what), "uid": what.uid} for what in found])
+def _list(every: Callable[[State, Request], list[MetricSource]], state: State, request: Request) -> Response:
+    found = _require_any(every(state, request))
+    return json_response([{"intervals": series(state, request, what), "uid": what.uid} for what in found])
 
 
-def _list_last(every: Callable[[State, Request], list[Measured]], state: State, request: Request) -> Response:
-    return answer({what.uid: _last(state, request, what) for what in _some(every(state, request))})
+def _list_last(every: Callable[[State, Request], list[MetricSource]], state: State, request: Request) -> Response:
+    return json_response({what.uid: _last(state, request, what) for what in _require_any(every(state, request))})
 
 
-def _get(one: Callable[[State, str], Measured], state: State, request: Request, uid: str) -> Response:
+def _get(one: Callable[[State, str], MetricSource], state: State, request: Request, uid: str) -> Response:
     what = one(state, uid)
-    return answer({"intervals": series(state, request, what), "uid": what.uid})
+    return json_response({"intervals": series(state, request, what), "uid": what.uid})
 
 
-def _get_last(one: Callable[[State, str], Measured], state: State, request: Request, uid: str) -> Response:
+def _get_last(one: Callable[[State, str], MetricSource], state: State, request: Request, uid: str) -> Response:
     what = one(state, uid)
-    return answer({what.uid: _last(state, request, what)})
+    return json_response({what.uid: _last(state, request, what)})
 
 
 for _path, _every, _one in (
@@ -158,22 +161,22 @@ for _path, _every, _one in (
     ("nodes", _all_nodes, _one_node),
     ("shards", _all_shards, _one_shard),
 ):
-    add([f"GET /v1/{_path}/stats"], partial(_list, _every))
-    add([f"GET /v1/{_path}/stats/last"], partial(_list_last, _every))
-    add([f"GET /v1/{_path}/stats/{{uid}}"], partial(_get, _one))
-    add([f"GET /v1/{_path}/stats/last/{{uid}}"], partial(_get_last, _one))
+    add_handler([f"GET /v1/{_path}/stats"], partial(_list, _every))
+    add_handler([f"GET /v1/{_path}/stats/last"], partial(_list_last, _every))
+    add_handler([f"GET /v1/{_path}/stats/{{uid}}"], partial(_get, _one))
+    add_handler([f"GET /v1/{_path}/stats/last/{{uid}}"], partial(_get_last, _one))
 
 
 @serves("GET /v1/cluster/stats")
 def cluster_stats(state: State, request: Request) -> Response:
     """Show the series of the whole cluster."""
-    return answer({"intervals": series(state, request, _cluster(state))})
+    return json_response({"intervals": series(state, request, _cluster(state))})
 
 
 @serves("GET /v1/cluster/stats/last")
 def cluster_last(state: State, request: Request) -> Response:
     """Show the last sample of the whole cluster."""
-    return answer(_last(state, request, _cluster(state)))
+    return json_response(_last(state, request, _cluster(state)))
 
 
 @serves("GET /v1/endpoints/stats")
@@ -185,41 +188,43 @@ def endpoint_stats(state: State, request: Request) -> Response:
         for end in record.fields.get("endpoints", ()):
             for address in end.get("addr", ()):
                 uid = f"{end.get('uid', '')}:{nodes.get(address, 0)}"
-                found.append({"intervals": series(state, request, Measured("endpoint", uid, {})), "uid": uid})
-    return answer(found)
+                found.append({"intervals": series(state, request, MetricSource("endpoint", uid, {})), "uid": uid})
+    return json_response(found)
 
 
 # Links: Active-Active peers and sources of Replica Of
 
 
-def _peers(state: State, uid: str) -> list[Measured]:
-    record = bdb(state, uid)
+def _peers(state: State, uid: str) -> list[MetricSource]:
+    record = find_bdb(state, uid)
     if not record.fields.get("crdt"):
         raise ApiError(406, "not_acceptable", "the database is not Active-Active")
-    return [Measured("peer", str(item["uid"]), {}) for item in record.fields.get("crdt_sources", ())]
+    return [MetricSource("peer", str(item["uid"]), {}) for item in record.fields.get("crdt_sources", ())]
 
 
-def _sources(state: State, uid: str) -> list[Measured]:
-    return [Measured("source", str(item["uid"]), {}) for item in bdb(state, uid).fields.get("replica_sources", ())]
+def _sources(state: State, uid: str) -> list[MetricSource]:
+    return [
+        MetricSource("source", str(item["uid"]), {}) for item in find_bdb(state, uid).fields.get("replica_sources", ())
+    ]
 
 
 def _links(
-    name: str, every: Callable[[State, str], list[Measured]], state: State, request: Request, uid: str
+    name: str, every: Callable[[State, str], list[MetricSource]], state: State, request: Request, uid: str
 ) -> Response:
     links = every(state, uid)
-    return answer({name: [{"intervals": series(state, request, what), "uid": what.uid} for what in links]})
+    return json_response({name: [{"intervals": series(state, request, what), "uid": what.uid} for what in links]})
 
 
 def _link(
-    every: Callable[[State, str], list[Measured]], state: State, request: Request, uid: str, link: str
+    every: Callable[[State, str], list[MetricSource]], state: State, request: Request, uid: str, link: str
 ) -> Response:
     for what in every(state, uid):
         if what.uid == link:
-            return answer({"intervals": series(state, request, what), "uid": what.uid})
+            return json_response({"intervals": series(state, request, what), "uid": what.uid})
     raise ApiError(404, "not_found", f"no such link {link[:20]}")
 
 
-add(["GET /v1/bdbs/{bdb_uid}/peer_stats"], partial(_links, "peer_stats", _peers))
-add(["GET /v1/bdbs/{bdb_uid}/peer_stats/{uid}"], partial(_link, _peers))
-add(["GET /v1/bdbs/{bdb_uid}/sync_source_stats"], partial(_links, "sync_source_stats", _sources))
-add(["GET /v1/bdbs/{bdb_uid}/sync_source_stats/{uid}"], partial(_link, _sources))
+add_handler(["GET /v1/bdbs/{bdb_uid}/peer_stats"], partial(_links, "peer_stats", _peers))
+add_handler(["GET /v1/bdbs/{bdb_uid}/peer_stats/{uid}"], partial(_link, _peers))
+add_handler(["GET /v1/bdbs/{bdb_uid}/sync_source_stats"], partial(_links, "sync_source_stats", _sources))
+add_handler(["GET /v1/bdbs/{bdb_uid}/sync_source_stats/{uid}"], partial(_link, _sources))

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
-from reconciler.simulator.resources.lookup import node, taken
+from reconciler.simulator.resources.lookup import find_node, validated_body
 from reconciler.simulator.state import tasks
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
@@ -22,19 +22,19 @@ Work = Callable[[State, Record, Mapping[str, Json]], str]
 @serves("POST /v1/nodes/{node_uid}/actions/{action}")
 def start(state: State, request: Request, uid: str, action: str, body: Json) -> Response:
     """Start one of the actions; ask for it by its name."""
-    record = node(state, uid)
+    record = find_node(state, uid)
     if action not in _ACTIONS:
         raise ApiError(400, "invalid_param", f"no action {action[:40]}")
-    options = taken(state, "node_action_request", body)
+    options = validated_body(state, "node_action_request", body)
     key = ("node", uid, action)
     undo = None
     if action == "remove":
-        if key not in state.tasks or not tasks.running(state.tasks[key]):
+        if key not in state.tasks or not tasks.is_running(state.tasks[key]):
             record.hidden["closed"] = True
             record.set(status="decommissioning" if record.fields["status"] == "active" else record.fields["status"])
         undo = partial(_reopen, state, record)
-    task = tasks.begin(state, key, _SECONDS, partial(_ACTIONS[action], state, record, options), undo=undo)
-    return answer({"status": "queued", "task_id": task.fields["task_id"]})
+    task = tasks.begin_task(state, key, _SECONDS, partial(_ACTIONS[action], state, record, options), undo=undo)
+    return json_response({"status": "queued", "task_id": task.fields["task_id"]})
 
 
 def _reopen(state: State, record: Record) -> None:
@@ -59,7 +59,7 @@ def _remove(state: State, record: Record, options: Mapping[str, Json]) -> str:
     if state.primary == uid:
         state.primary = min(state.nodes)
     for bdb in state.bdbs.values():
-        placement.rebind(state, bdb)
+        placement.rebind_endpoints(state, bdb)
     state.event("cluster_node_remove_completed", node_uid=uid)
     return ""
 
@@ -70,7 +70,7 @@ def _maintenance_on(state: State, record: Record, options: Mapping[str, Json]) -
         record.hidden["maintenance"] = {**current, "depth": current["depth"] + 1}
         return ""
     record.hidden["closed"] = True
-    kept = {shard.uid: shard for shard in placement.by_node(state)[uid]}
+    kept = {shard.uid: shard for shard in placement.shards_by_node(state)[uid]}
     stay = options.get("keep_slave_shards") or options.get("evict_ha_replica") is False
     only = {int(bdb) for bdb in options.get("evict_dbs", ()) if str(bdb).isdecimal()}
     if stay or only:
@@ -82,7 +82,7 @@ def _maintenance_on(state: State, record: Record, options: Mapping[str, Json]) -
     snapshot = _snapshot(state, record, "maintenance_mode", kept)
     record.hidden["maintenance"] = {"snapshot": snapshot, "depth": (current or {"depth": 0})["depth"] + 1}
     if state.primary == uid:
-        others = [other for other in placement.homes(state) if other != uid]
+        others = [other for other in placement.eligible_nodes(state) if other != uid]
         state.primary = min(others, default=uid)
     return ""
 
@@ -121,13 +121,13 @@ def _bring_back(state: State, kept: Mapping[int, Shard]) -> None:
         changed = [now._replace(node=shard.node, role=shard.role)]
         if shard.role != now.role:
             changed += [mate._replace(role=now.role) for mate in mates if mate.role == shard.role]
-        placement.put(state, bdb, *changed)
+        placement.store_shards(state, bdb, *changed)
 
 
 def _enslave(state: State, record: Record, options: Mapping[str, Json]) -> str:
-    for shard in placement.by_node(state)[record.fields["uid"]]:
+    for shard in placement.shards_by_node(state)[record.fields["uid"]]:
         if shard.role == "master":
-            placement.swap(state, state.bdbs[shard.bdb], shard)
+            placement.promote_replica(state, state.bdbs[shard.bdb], shard)
     return ""
 
 
@@ -142,29 +142,31 @@ _ACTIONS: Mapping[str, Work] = {
 @serves("GET /v1/nodes/actions")
 def list_all(state: State, request: Request) -> Response:
     """List the tasks of all nodes."""
-    return answer({"actions": [tasks.shown(state, task) for key, task in state.tasks.items() if key[0] == "node"]})
+    return json_response(
+        {"actions": [tasks.task_view(state, task) for key, task in state.tasks.items() if key[0] == "node"]}
+    )
 
 
 @serves("GET /v1/nodes/{node_uid}/actions")
 def list_node(state: State, request: Request, uid: str) -> Response:
     """List the tasks of one node."""
-    found = [tasks.shown(state, task) for key, task in state.tasks.items() if key[:2] == ("node", uid)]
+    found = [tasks.task_view(state, task) for key, task in state.tasks.items() if key[:2] == ("node", uid)]
     if not found:
         raise ApiError(404, "action_not_found", "nothing is running, and no record is kept")
-    return answer({"actions": found})
+    return json_response({"actions": found})
 
 
 @serves("GET /v1/nodes/{node_uid}/actions/{action}")
 def get(state: State, request: Request, uid: str, action: str) -> Response:
     """Show one task of a node."""
-    return answer(tasks.shown(state, tasks.found(state, ("node", uid, _path_name(action)))))
+    return json_response(tasks.task_view(state, tasks.find_task(state, ("node", uid, _path_name(action)))))
 
 
 @serves("DELETE /v1/nodes/{node_uid}/actions/{action}")
 def cancel(state: State, request: Request, uid: str, action: str) -> Response:
     """Cancel a task, or forget it where it is over."""
-    tasks.drop(state, ("node", uid, _path_name(action)))
-    return answer(None)
+    tasks.cancel_or_forget(state, ("node", uid, _path_name(action)))
+    return json_response(None)
 
 
 def _path_name(action: str) -> str:
@@ -187,22 +189,22 @@ def _snapshot(state: State, record: Record, name: str, kept: Mapping[int, Shard]
 @serves("GET /v1/nodes/{uid}/snapshots")
 def snapshots(state: State, request: Request, uid: str) -> Response:
     """List the snapshots of a node."""
-    return answer([snapshot for snapshot, _ in node(state, uid).hidden.get("snapshots", {}).values()])
+    return json_response([snapshot for snapshot, _ in find_node(state, uid).hidden.get("snapshots", {}).values()])
 
 
 @serves("POST /v1/nodes/{uid}/snapshots/{snapshot_name}")
 def take_snapshot(state: State, request: Request, uid: str, name: str, body: Json) -> Response:
     """Remember where the shards of a node are."""
-    record = node(state, uid)
-    kept = {shard.uid: shard for shard in placement.by_node(state)[int(uid)]}
+    record = find_node(state, uid)
+    kept = {shard.uid: shard for shard in placement.shards_by_node(state)[int(uid)]}
     state.changed()
-    return answer(_snapshot(state, record, name, kept))
+    return json_response(_snapshot(state, record, name, kept))
 
 
 @serves("DELETE /v1/nodes/{uid}/snapshots/{snapshot_name}")
 def drop_snapshot(state: State, request: Request, uid: str, name: str) -> Response:
     """Forget a snapshot, unless maintenance needs it."""
-    record = node(state, uid)
+    record = find_node(state, uid)
     held = record.hidden.get("snapshots", {})
     if name not in held:
         raise ApiError(404, "not_found", f"no snapshot {name[:80]}")
@@ -210,7 +212,7 @@ def drop_snapshot(state: State, request: Request, uid: str, name: str) -> Respon
         raise ApiError(403, "read_only_object", "the snapshot belongs to maintenance")
     record.hidden["snapshots"] = {key: value for key, value in held.items() if key != name}
     state.changed()
-    return answer(held[name][0])
+    return json_response(held[name][0])
 
 
 # The cluster's own action
@@ -226,7 +228,7 @@ def start_cluster(state: State, request: Request, action: str, body: Json) -> Re
     uid = str((body or {}).get("node_uid", "")) if isinstance(body or {}, dict) else ""
     if not uid:
         raise ApiError(400, "missing_field", "node_uid is needed")
-    if node(state, uid).fields["status"] in ("provisioning", "down"):
+    if find_node(state, uid).fields["status"] in ("provisioning", "down"):
         raise ApiError(406, "not_acceptable", "the node is no working member")
 
     def change() -> str:
@@ -235,27 +237,27 @@ def start_cluster(state: State, request: Request, action: str, body: Json) -> Re
         state.primary = int(uid)
         return ""
 
-    task = tasks.begin(state, _CHANGE, 2.0, change)
-    return answer({"status": "queued", "task_id": task.fields["task_id"]})
+    task = tasks.begin_task(state, _CHANGE, 2.0, change)
+    return json_response({"status": "queued", "task_id": task.fields["task_id"]})
 
 
 @serves("GET /v1/cluster/actions")
 def list_cluster(state: State, request: Request) -> Response:
     """List the tasks of the cluster."""
-    found = [tasks.shown(state, task) for key, task in state.tasks.items() if key[0] == "cluster"]
+    found = [tasks.task_view(state, task) for key, task in state.tasks.items() if key[0] == "cluster"]
     if not found:
         raise ApiError(404, "action_not_found", "nothing is running, and no record is kept")
-    return answer({"actions": found})
+    return json_response({"actions": found})
 
 
 @serves("GET /v1/cluster/actions/{action}")
 def get_cluster(state: State, request: Request, action: str) -> Response:
     """Show the task of the cluster."""
-    return answer(tasks.shown(state, tasks.found(state, ("cluster", "", action))))
+    return json_response(tasks.task_view(state, tasks.find_task(state, ("cluster", "", action))))
 
 
 @serves("DELETE /v1/cluster/actions/{action}")
 def cancel_cluster(state: State, request: Request, action: str) -> Response:
     """Cancel the task, or forget it where it is over."""
-    tasks.drop(state, ("cluster", "", action))
-    return answer(None)
+    tasks.cancel_or_forget(state, ("cluster", "", action))
+    return json_response(None)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from reconciler.simulator.access import authentication
-from reconciler.simulator.api.fields import rows
+from reconciler.simulator.api.fields import field_rows
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.cluster import initial, licenses
 from reconciler.simulator.nodes import placement
@@ -28,17 +28,17 @@ _PATHS = {
 }
 
 
-CODES: frozenset[str] = frozenset(rows("bootstrap_status")["error_code"]["enum"])
+CODES: frozenset[str] = frozenset(field_rows("bootstrap_status")["error_code"]["enum"])
 
 
-class Problem(NamedTuple):
+class BootstrapProblem(NamedTuple):
     """Why a bootstrap cannot be: the error code, and details for a human or a program."""
 
     code: str
     details: Mapping[str, Json]
 
 
-class Wish(NamedTuple):
+class BootstrapRequest(NamedTuple):
     """A bootstrap as asked for: the machine, the action, and the body."""
 
     machine: Machine
@@ -53,84 +53,86 @@ class Wish(NamedTuple):
         return found
 
 
-def _said(text: str) -> Mapping[str, Json]:
+def _message(text: str) -> Mapping[str, Json]:
     return {"message": text}
 
 
-def problem(state: State, wish: Wish) -> Problem | None:
+def find_problem(state: State, wish: BootstrapRequest) -> BootstrapProblem | None:
     """Return what is wrong with *wish*, None where it can come true."""
     paths = wish.part("node", "paths")
     if any(not str(path).startswith("/") for path in paths.values()):
-        return Problem("path_error", _said("a path is not absolute"))
+        return BootstrapProblem("path_error", _message("a path is not absolute"))
     credentials = wish.part("credentials")
     if not ({"username", "password"} <= set(credentials) or {"client_cert", "client_key"} <= set(credentials)):
-        return Problem("config_error", _said("credentials are needed"))
+        return BootstrapProblem("config_error", _message("credentials are needed"))
     return _CHECKS[wish.action](state, wish)
 
 
-def _create_problem(state: State, wish: Wish) -> Problem | None:
+def _create_problem(state: State, wish: BootstrapRequest) -> BootstrapProblem | None:
     if not _NAME.match(str(wish.part("cluster").get("name", ""))):
-        return Problem("config_error", _said("cluster.name is no host name of at most 64 letters"))
+        return BootstrapProblem("config_error", _message("cluster.name is no host name of at most 64 letters"))
     if not wish.part("credentials").get("password"):
-        return Problem("config_error", _said("the first account needs a password"))
+        return BootstrapProblem("config_error", _message("the first account needs a password"))
     text = wish.body.get("license")
     try:
         if text:
-            licenses.read(state, text, str(wish.part("cluster")["name"]))
+            licenses.read_license(state, text, str(wish.part("cluster")["name"]))
     except ApiError as error:
-        return Problem("invalid_license", _said(error.description))
+        return BootstrapProblem("invalid_license", _message(error.description))
     return None
 
 
-def target(state: State, wish: Wish) -> State | None:
+def join_target(state: State, wish: BootstrapRequest) -> State | None:
     """Return the cluster that *wish* wants to join: the first that one of the addresses leads to."""
     for address in wish.part("cluster").get("nodes") or ():
         peer = state.site.world.machine(str(address))
-        if peer is not None and peer.state is not None and peer.up and not peer.cut:
+        if peer is not None and peer.state is not None and peer.up and not peer.partitioned:
             return peer.state
     return None
 
 
-def _join_problem(state: State, wish: Wish) -> Problem | None:
-    there, credentials, identity = target(state, wish), wish.part("credentials"), wish.part("node", "identity")
+def _join_problem(state: State, wish: BootstrapRequest) -> BootstrapProblem | None:
+    there, credentials, identity = join_target(state, wish), wish.part("credentials"), wish.part("node", "identity")
     if there is None:
-        return Problem("connect_error", _said("no member of the cluster answers"))
+        return BootstrapProblem("connect_error", _message("no member of the cluster answers"))
     try:
-        user = authentication.by_password(
+        user = authentication.authenticate(
             there, str(credentials.get("username", "")), str(credentials.get("password", ""))
         )
-        authentication.permit(there, user, "update_cluster")
+        authentication.require_permission(there, user, "update_cluster")
     except ApiError:
-        return Problem("access_denied", _said("the cluster refuses the login"))
+        return BootstrapProblem("access_denied", _message("the cluster refuses the login"))
     return _place_problem(there, wish, identity)
 
 
-def _place_problem(there: State, wish: Wish, identity: Mapping[str, Any]) -> Problem | None:
+def _place_problem(there: State, wish: BootstrapRequest, identity: Mapping[str, Any]) -> BootstrapProblem | None:
     dead = [uid for uid, node in there.nodes.items() if node.fields["status"] == "down"]
     uid = identity.get("uid")
     if uid is not None and uid not in dead:
-        return Problem("config_error", _said("identity.uid names no node that is down"))
+        return BootstrapProblem("config_error", _message("identity.uid names no node that is down"))
     if dead and uid is None:
-        return Problem("repair_required", {"failed_nodes": dead, "replace_candidate": dead[0]})
+        return BootstrapProblem("repair_required", {"failed_nodes": dead, "replace_candidate": dead[0]})
     if uid is not None and there.nodes[uid].fields["total_memory"] > there.settings.node_memory:
-        return Problem("insufficient_node_memory", {"required_memory": there.nodes[uid].fields["total_memory"]})
+        return BootstrapProblem(
+            "insufficient_node_memory", {"required_memory": there.nodes[uid].fields["total_memory"]}
+        )
     if there.cluster.fields.get("rack_aware") and uid is None and not identity.get("rack_id"):
         racks = sorted({node.fields.get("rack_id", "") for node in there.nodes.values()})
-        return Problem("rack_id_required", {"current_rack_ids": racks})
+        return BootstrapProblem("rack_id_required", {"current_rack_ids": racks})
     return None
 
 
-def _recover_problem(state: State, wish: Wish) -> Problem | None:
+def _recover_problem(state: State, wish: BootstrapRequest) -> BootstrapProblem | None:
     if _file(wish) not in state.site.saved:
-        return Problem("path_error", _said("recovery_filename names no file"))
+        return BootstrapProblem("path_error", _message("recovery_filename names no file"))
     return None
 
 
-def _file(wish: Wish) -> str:
+def _file(wish: BootstrapRequest) -> str:
     return str(wish.body.get("recovery_filename", "")).rsplit("/", 1)[-1]
 
 
-_CHECKS: Mapping[str, Callable[[State, Wish], Problem | None]] = {
+_CHECKS: Mapping[str, Callable[[State, BootstrapRequest], BootstrapProblem | None]] = {
     "create_cluster": _create_problem,
     "join_cluster": _join_problem,
     "recover_cluster": _recover_problem,
@@ -146,21 +148,21 @@ _STATES = {
 }
 
 
-def begin(state: State, wish: Wish) -> None:
+def begin_bootstrap(state: State, wish: BootstrapRequest) -> None:
     """Start what *wish* asks for; the machine's `bootstrap` tells how it goes."""
     machine, seconds = wish.machine, state.settings.bootstrap_seconds
     machine.bootstrap = {"state": "initiated", "start_time": state.stamp()}
-    stuck, fails = state.fate == "stuck", state.fate == "fail"
-    code = state.fate_code if state.fate_code in CODES else "internal_error"
+    stuck, fails = state.outcome == "stuck", state.outcome == "fail"
+    code = state.outcome_code if state.outcome_code in CODES else "internal_error"
 
     def work() -> None:
         machine.bootstrap = {**machine.bootstrap, "state": _STATES[wish.action]}
 
     def end() -> None:
-        wrong = Problem(code, _said("it failed")) if fails else problem(state, wish)
+        wrong = BootstrapProblem(code, _message("it failed")) if fails else find_problem(state, wish)
         done = {**machine.bootstrap, "end_time": state.stamp()}
         if wrong is not None:
-            machine.bootstrap = {**done, "state": "error", **told(wrong)}
+            machine.bootstrap = {**done, "state": "error", **error_view(wrong)}
             return
         _DOING[wish.action](state, wish)
         machine.bootstrap = {**done, "state": "completed"}
@@ -170,12 +172,12 @@ def begin(state: State, wish: Wish) -> None:
         state.time.later(state.settings.scaled(seconds), end)
 
 
-def told(wrong: Problem) -> dict[str, Json]:
+def error_view(wrong: BootstrapProblem) -> dict[str, Json]:
     """Return *wrong* as a bootstrap status tells it."""
     return {"error_code": wrong.code, "error_details": dict(wrong.details)}
 
 
-def _own_state(state: State, wish: Wish, name: str) -> State:
+def _own_state(state: State, wish: BootstrapRequest, name: str) -> State:
     """Return the state that a new cluster fills: that of the core where it has none yet, else another."""
     credentials, settings = wish.part("credentials"), state.settings
     account = {"username": credentials["username"], "password": credentials["password"]}
@@ -188,16 +190,16 @@ def _own_state(state: State, wish: Wish, name: str) -> State:
     )
 
 
-def _create(state: State, wish: Wish) -> None:
+def _create(state: State, wish: BootstrapRequest) -> None:
     new = _own_state(state, wish, str(wish.part("cluster")["name"]))
     if not wish.body.get("license"):
         new.settings.license = "trial"
-    initial.found(new)
+    initial.create_cluster(new)
     snapshots.ensure_operator(new)
     if wish.body.get("license"):
         licenses.install(new, wish.body["license"])
-    policy, known = wish.part("policy"), new.singles["cluster_settings"].fields
-    new.singles["cluster_settings"].set(**{name: value for name, value in policy.items() if name in known})
+    policy, known = wish.part("policy"), new.singletons["cluster_settings"].fields
+    new.singletons["cluster_settings"].set(**{name: value for name, value in policy.items() if name in known})
     ports = ("cnm_https_port", "crdb_coordinator_port", "envoy_admin_port", "envoy_mgmt_server_port")
     new.cluster.set(**{name: wish.body[name] for name in ports if name in wish.body})
     wish.machine.enter(new, 1)
@@ -206,7 +208,7 @@ def _create(state: State, wish: Wish) -> None:
     new.changed()
 
 
-def _identify(state: State, uid: int, wish: Wish) -> None:
+def _identify(state: State, uid: int, wish: BootstrapRequest) -> None:
     """Give node *uid* what *wish* says of it."""
     identity, limits = wish.part("node", "identity"), wish.part("node", "limits")
     values: dict[str, Json] = {"addr": wish.machine.address}
@@ -220,8 +222,8 @@ def _identify(state: State, uid: int, wish: Wish) -> None:
     state.nodes[uid].hidden["since"] = state.now
 
 
-def _join(state: State, wish: Wish) -> None:
-    there = target(state, wish)
+def _join(state: State, wish: BootstrapRequest) -> None:
+    there = join_target(state, wish)
     if there is None:
         return
     replaced = wish.part("node", "identity").get("uid")
@@ -234,18 +236,18 @@ def _join(state: State, wish: Wish) -> None:
         there.nodes[uid] = Record(initial.new_node(there, uid, wish.machine.address))
     wish.machine.enter(there, uid)
     _identify(there, uid, wish)
-    placement.node_seen(there, uid, True)
+    placement.set_node_status(there, uid, True)
     for record in there.bdbs.values():
-        placement.rebind(there, record)
+        placement.rebind_endpoints(there, record)
     there.event("cluster_node_joined", node_uid=uid)
     there.changed()
 
 
-def _recover(state: State, wish: Wish) -> None:
+def _recover(state: State, wish: BootstrapRequest) -> None:
     saved = state.site.saved[_file(wish)]
     name = str(saved.get("/v1/cluster", {}).get("name", state.settings.cluster_name))
     new = _own_state(state, wish, name)
-    initial.found(new)
+    initial.create_cluster(new)
     snapshots.load(new, {path: body for path, body in saved.items() if path != "/v1/nodes"})
     snapshots.ensure_operator(new)
     new.primary = 1
@@ -257,7 +259,7 @@ def _recover(state: State, wish: Wish) -> None:
     new.changed(new.bdbs)
 
 
-_DOING: Mapping[str, Callable[[State, Wish], None]] = {
+_DOING: Mapping[str, Callable[[State, BootstrapRequest], None]] = {
     "create_cluster": _create,
     "join_cluster": _join,
     "recover_cluster": _recover,

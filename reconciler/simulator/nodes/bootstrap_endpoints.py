@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.nodes.bootstrap import Wish, begin, problem, told
-from reconciler.simulator.resources.lookup import taken
+from reconciler.simulator.nodes.bootstrap import BootstrapRequest, begin_bootstrap, error_view, find_problem
+from reconciler.simulator.resources.lookup import validated_body
 from reconciler.simulator.state.model import State
 
 
@@ -33,29 +33,29 @@ def get(state: State, request: Request) -> Response:
         if status["state"] == "idle":  # a member since before the server began
             since = state.cluster.fields.get("created_time", state.stamp())
             status = {"state": "completed", "start_time": since, "end_time": since}
-    return answer({"bootstrap_status": status, "local_node_info": info})
+    return json_response({"bootstrap_status": status, "local_node_info": info})
 
 
-def _wish(state: State, request: Request, action: str, body: Json) -> Wish:
-    sent = taken(state, "bootstrap", body)
+def _bootstrap_request(state: State, request: Request, action: str, body: Json) -> BootstrapRequest:
+    sent = validated_body(state, "bootstrap", body)
     if sent.setdefault("action", action) != action:
         raise ApiError(400, "invalid_param", "action in the body is not that of the path")
-    return Wish(state.site.machines[request.node], action, sent)
+    return BootstrapRequest(state.site.machines[request.node], action, sent)
 
 
 @serves("POST /v1/bootstrap/validate/{action}")
 def validate(state: State, request: Request, action: str, body: Json) -> Response:
     """Say whether a bootstrap would be accepted, without doing anything."""
-    wrong = problem(state, _wish(state, request, action, body))
-    return answer(None) if wrong is None else answer({"state": "error", **told(wrong)}, 406)
+    wrong = find_problem(state, _bootstrap_request(state, request, action, body))
+    return json_response(None) if wrong is None else json_response({"state": "error", **error_view(wrong)}, 406)
 
 
 @serves("POST /v1/bootstrap/{action}")
 def start(state: State, request: Request, action: str, body: Json) -> Response:
     """Begin a bootstrap; ask the same machine how it goes."""
-    wish = _wish(state, request, action, body)
+    wish = _bootstrap_request(state, request, action, body)
     if wish.machine.state is not None or wish.machine.bootstrap["state"] not in ("idle", "error"):
         raise ApiError(409, "busy", "a bootstrap is under way or done")
-    begin(state, wish)
+    begin_bootstrap(state, wish)
     state.changed()
-    return answer(wish.machine.bootstrap)
+    return json_response(wish.machine.bootstrap)

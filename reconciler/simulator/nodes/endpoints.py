@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
-from reconciler.simulator.resources.lookup import node, taken
+from reconciler.simulator.resources.lookup import find_node, validated_body
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 from reconciler.simulator.state.snapshots import add_section, fill
@@ -29,7 +29,7 @@ _SET_ONCE = ("rack_id", "second_rack_id")
 _SHARE = 0.78  # how much of a node's memory databases may be promised
 
 
-def full(state: State, record: Record, shards: list[Shard]) -> Json:
+def node_view(state: State, record: Record, shards: list[Shard]) -> Json:
     """Return what a read of a node shows, the numbers that follow from its *shards* included."""
     fields = record.fields
     own = sorted(shard.uid for shard in shards)
@@ -44,36 +44,36 @@ def full(state: State, record: Record, shards: list[Shard]) -> Json:
 @serves("GET /v1/nodes")
 def list_nodes(state: State, request: Request) -> Response:
     """List all nodes."""
-    spread = placement.by_node(state)
-    return answer([full(state, state.nodes[uid], spread[uid]) for uid in sorted(state.nodes)])
+    spread = placement.shards_by_node(state)
+    return json_response([node_view(state, state.nodes[uid], spread[uid]) for uid in sorted(state.nodes)])
 
 
 @serves("GET /v1/nodes/{uid}")
 def get_node(state: State, request: Request, uid: str) -> Response:
     """Show one node."""
-    record = node(state, uid)
-    return answer(full(state, record, placement.by_node(state)[int(uid)]))
+    record = find_node(state, uid)
+    return json_response(node_view(state, record, placement.shards_by_node(state)[int(uid)]))
 
 
 @serves("PUT /v1/nodes/{uid}")
 def update_node(state: State, request: Request, uid: str, body: Json) -> Response:
     """Change the settings of a node; the answer is empty."""
-    record = node(state, uid)
-    sent = taken(state, "node", body)
+    record = find_node(state, uid)
+    sent = validated_body(state, "node", body)
     fixed = sorted(set(sent) - set(_WRITABLE))
     if fixed and state.settings.on("read_only_fields", "refuse"):
         raise ApiError(400, "invalid_schema", f"{fixed[0]}: cannot be set")
     sent = {name: value for name, value in sent.items() if name in _WRITABLE}
-    _allow(state, record, sent)
+    _check_change(state, record, sent)
     for name in _SET_ONCE:
         if name in sent:
             sent[name] = sent[name].lower()
     record.set(**sent)
     state.changed()
-    return answer(None)
+    return json_response(None)
 
 
-def _allow(state: State, record: Record, sent: dict[str, Json]) -> None:
+def _check_change(state: State, record: Record, sent: dict[str, Json]) -> None:
     fields = record.fields
     if sent.get("addr", fields["addr"]) != fields["addr"] and fields["status"] != "down":
         raise ApiError(406, "node_not_offline", "the address can change only while the node is down")
@@ -81,39 +81,39 @@ def _allow(state: State, record: Record, sent: dict[str, Json]) -> None:
         if name in sent and fields.get(name) and sent[name].lower() != fields[name].lower():
             raise ApiError(406, "node_already_has_rack_id", f"{name} is set once")
     off = sent.get("accept_servers") is False and fields.get("accept_servers", True)
-    if off and placement.by_node(state)[fields["uid"]]:
+    if off and placement.shards_by_node(state)[fields["uid"]]:
         raise ApiError(406, "node_already_populated", "the node holds shards")
 
 
 @serves("GET /v1/nodes/status")
 def nodes_status(state: State, request: Request) -> Response:
     """Show role, memory and shards of each node."""
-    spread = placement.by_node(state)
-    return answer({str(uid): status(state, state.nodes[uid], spread[uid]) for uid in sorted(state.nodes)})
+    spread = placement.shards_by_node(state)
+    return json_response({str(uid): status_view(state, state.nodes[uid], spread[uid]) for uid in sorted(state.nodes)})
 
 
 @serves("GET /v1/nodes/{uid}/status")
 def node_status(state: State, request: Request, uid: str) -> Response:
     """Show role, memory and shards of one node."""
-    record = node(state, uid)
-    return answer(status(state, record, placement.by_node(state)[int(uid)]))
+    record = find_node(state, uid)
+    return json_response(status_view(state, record, placement.shards_by_node(state)[int(uid)]))
 
 
-def memory(state: State, record: Record, shards: list[Shard]) -> tuple[int, int, int]:
+def memory_of(state: State, record: Record, shards: list[Shard]) -> tuple[int, int, int]:
     """Return a node's free memory, and what databases may be promised: now, and were it empty. In bytes."""
     total = int(record.fields["total_memory"])
     promised = 0
     for shard in shards:
         fields = state.bdbs[shard.bdb].fields
         promised += int(fields.get("memory_size", 0)) // max(1, len(fields.get("shard_list", ())))
-    room = int(total * _SHARE) if placement.takes_shards(record) and record.fields["status"] != "down" else 0
+    room = int(total * _SHARE) if placement.accepts_shards(record) and record.fields["status"] != "down" else 0
     return max(0, total - promised), max(0, room - promised), room
 
 
-def status(state: State, record: Record, shards: list[Shard]) -> Json:
+def status_view(state: State, record: Record, shards: list[Shard]) -> Json:
     """Return the status of one node."""
     fields, uid = record.fields, record.fields["uid"]
-    free, provisional, room = memory(state, record, shards)
+    free, provisional, room = memory_of(state, record, shards)
     shown = {
         "cores": fields.get("cores", 8),
         "free_provisional_ram": provisional,
@@ -137,17 +137,17 @@ def status(state: State, record: Record, shards: list[Shard]) -> Json:
 @serves("GET /v1/nodes/check/{uid}")
 def check_node(state: State, request: Request, uid: str) -> Response:
     """Say whether a node is well; what is wrong is told in a good answer."""
-    return answer(_checked(state, node(state, uid)))
+    return json_response(_check_result(state, find_node(state, uid)))
 
 
 @serves("GET /v1/cluster/check")
 def check_cluster(state: State, request: Request) -> Response:
     """Say of each node whether it is well."""
-    results = [_checked(state, state.nodes[uid], str) for uid in sorted(state.nodes)]
-    return answer({"cluster_test_result": all(item["result"] for item in results), "nodes": results})
+    results = [_check_result(state, state.nodes[uid], str) for uid in sorted(state.nodes)]
+    return json_response({"cluster_test_result": all(item["result"] for item in results), "nodes": results})
 
 
-def _checked(state: State, record: Record, spelt: type = int) -> Json:
+def _check_result(state: State, record: Record, spelt: type = int) -> Json:
     uid = record.fields["uid"]
     machine = state.site.node(state, uid)
     wrong = "the node is down" if record.fields["status"] == "down" else ""
@@ -159,14 +159,14 @@ def _checked(state: State, record: Record, spelt: type = int) -> Json:
 @serves("GET /v1/nodes/wd_status")
 def witness_disks(state: State, request: Request) -> Response:
     """Show the witness disk of each node; none has one."""
-    return answer({str(uid): {"status": "disabled"} for uid in sorted(state.nodes)})
+    return json_response({str(uid): {"status": "disabled"} for uid in sorted(state.nodes)})
 
 
 @serves("GET /v1/nodes/{uid}/wd_status")
 def witness_disk(state: State, request: Request, uid: str) -> Response:
     """Show the witness disk of one node."""
-    node(state, uid)
-    return answer({"status": "disabled"})
+    find_node(state, uid)
+    return json_response({"status": "disabled"})
 
 
 add_section(

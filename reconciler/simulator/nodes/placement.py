@@ -26,12 +26,12 @@ class Shard(NamedTuple):
     slots: str
 
 
-def homes(state: State) -> list[int]:
+def eligible_nodes(state: State) -> list[int]:
     """Return the uids of the nodes that may be given shards."""
-    return [uid for uid, node in state.nodes.items() if node.fields["status"] == "active" and takes_shards(node)]
+    return [uid for uid, node in state.nodes.items() if node.fields["status"] == "active" and accepts_shards(node)]
 
 
-def takes_shards(node: Record) -> bool:
+def accepts_shards(node: Record) -> bool:
     """Say whether *node* is meant to hold shards: not a quorum-only node, not in maintenance, not being removed."""
     return bool(node.fields.get("accept_servers", True)) and not node.hidden.get("closed")
 
@@ -47,7 +47,7 @@ def shards(state: State, record: Record) -> list[Shard]:
     held: Mapping[int, Shard] = record.hidden.get("shards", {})
     wanted = record.fields.get("shard_list", ())
     if list(held) != list(wanted):
-        held = record.hidden["shards"] = _laid_out(state, record, held, wanted)
+        held = record.hidden["shards"] = _lay_out(state, record, held, wanted)
     return list(held.values())
 
 
@@ -56,7 +56,7 @@ def slot_range(place: int, count: int) -> str:
     return f"{place * SLOTS // count}-{(place + 1) * SLOTS // count - 1}"
 
 
-def _laid_out(state: State, record: Record, held: Mapping[int, Shard], wanted: Iterable[int]) -> dict[int, Shard]:
+def _lay_out(state: State, record: Record, held: Mapping[int, Shard], wanted: Iterable[int]) -> dict[int, Shard]:
     uids = list(wanted)
     count = min(int(record.fields.get("shards_count", 1)), len(uids))
     masters = [uid for uid in uids if uid in held and held[uid].role == "master"][:count]
@@ -71,7 +71,7 @@ def _laid_out(state: State, record: Record, held: Mapping[int, Shard], wanted: I
     for place, uid in enumerate(slaves):
         master = laid[masters[place % count]]
         node = (
-            held[uid].node if uid in held and held[uid].node != master.node else other_home(allowed, master.node, uid)
+            held[uid].node if uid in held and held[uid].node != master.node else other_node(allowed, master.node, uid)
         )
         laid[uid] = Shard(uid, record.fields["uid"], node, "slave", master.slots)
     return {uid: laid[uid] for uid in uids}
@@ -79,11 +79,11 @@ def _laid_out(state: State, record: Record, held: Mapping[int, Shard], wanted: I
 
 def _allowed(state: State, record: Record) -> list[int]:
     avoided = {str(uid) for uid in record.fields.get("avoid_nodes", ())}
-    found = homes(state)
+    found = eligible_nodes(state)
     return [uid for uid in found if str(uid) not in avoided] or found or list(state.nodes) or [1]
 
 
-def other_home(allowed: list[int], taken: int, seed: int) -> int:
+def other_node(allowed: list[int], taken: int, seed: int) -> int:
     """Return one of the nodes *allowed* that is not *taken*, where there is one."""
     rest = [uid for uid in allowed if uid != taken] or allowed
     return rest[seed % len(rest)]
@@ -94,7 +94,7 @@ def all_shards(state: State) -> list[Shard]:
     return [shard for record in state.bdbs.values() for shard in shards(state, record)]
 
 
-def by_node(state: State) -> dict[int, list[Shard]]:
+def shards_by_node(state: State) -> dict[int, list[Shard]]:
     """Return the shards of each node."""
     spread: dict[int, list[Shard]] = {uid: [] for uid in state.nodes}
     for shard in all_shards(state):
@@ -102,15 +102,15 @@ def by_node(state: State) -> dict[int, list[Shard]]:
     return spread
 
 
-def put(state: State, record: Record, *changed: Shard) -> None:
+def store_shards(state: State, record: Record, *changed: Shard) -> None:
     """Store *changed* shards of a database, and let its endpoints follow."""
     held = {shard.uid: shard for shard in shards(state, record)}
     held.update({shard.uid: shard for shard in changed})
     record.hidden["shards"] = held
-    rebind(state, record)
+    rebind_endpoints(state, record)
 
 
-def addresses(state: State, record: Record, policy: str) -> list[str]:
+def endpoint_addresses(state: State, record: Record, policy: str) -> list[str]:
     """Return the addresses at which a database with the proxy *policy* is served."""
     live = {uid: node.fields["addr"] for uid, node in state.nodes.items() if node.fields["status"] == "active"}
     live = live or {uid: node.fields["addr"] for uid, node in state.nodes.items()}
@@ -121,16 +121,16 @@ def addresses(state: State, record: Record, policy: str) -> list[str]:
     return found[:1] if policy == "single" else found
 
 
-def rebind(state: State, record: Record) -> None:
+def rebind_endpoints(state: State, record: Record) -> None:
     """Let the endpoints of a database listen where its shards are."""
     old = record.fields.get("endpoints", ())
-    new = [{**end, "addr": addresses(state, record, end.get("proxy_policy", "single"))} for end in old]
+    new = [{**end, "addr": endpoint_addresses(state, record, end.get("proxy_policy", "single"))} for end in old]
     if new != list(old):
         record.set(endpoints=new)
         state.bdbs.version += 1
 
 
-def node_seen(state: State, uid: int, up: bool) -> None:
+def set_node_status(state: State, uid: int, up: bool) -> None:
     """Mark node *uid* as up or down; on a loss another node becomes primary, and replicas take over."""
     node = state.nodes.get(uid)
     if node is None or (node.fields["status"] == "down") is not up:
@@ -142,32 +142,32 @@ def node_seen(state: State, uid: int, up: bool) -> None:
         state.primary = alive[0]
     for record in state.bdbs.values():
         if up:
-            rebind(state, record)
+            rebind_endpoints(state, record)
         else:
-            _take_over(state, record, uid)
+            _fail_over(state, record, uid)
 
 
-def _take_over(state: State, record: Record, lost: int) -> None:
+def _fail_over(state: State, record: Record, lost: int) -> None:
     """Let replicas on living nodes take the place of the masters on the node *lost*."""
     for master in shards(state, record):
         if master.node == lost and master.role == "master":
-            swap(state, record, master)
-    rebind(state, record)
+            promote_replica(state, record, master)
+    rebind_endpoints(state, record)
 
 
-def swap(state: State, record: Record, master: Shard) -> bool:
+def promote_replica(state: State, record: Record, master: Shard) -> bool:
     """Let a replica of *master* on a living node become the master; say whether there is one."""
     for slave in shards(state, record):
         alive = slave.node in state.nodes and state.nodes[slave.node].fields["status"] == "active"
         if slave.role == "slave" and slave.slots == master.slots and alive and slave.node != master.node:
-            put(state, record, slave._replace(role="master"), master._replace(role="slave"))
+            store_shards(state, record, slave._replace(role="master"), master._replace(role="slave"))
             return True
     return False
 
 
 def evacuate(state: State, uid: int, *, only: Iterable[int] | None = None) -> list[Shard]:
     """Move shards from node *uid* elsewhere, of the databases *only* where given; return those that found no place."""
-    allowed, stuck = [home for home in homes(state) if home != uid], []
+    allowed, stuck = [home for home in eligible_nodes(state) if home != uid], []
     for record in state.bdbs.values():
         if only is not None and record.fields["uid"] not in only:
             continue
@@ -177,19 +177,19 @@ def evacuate(state: State, uid: int, *, only: Iterable[int] | None = None) -> li
             mates = {mate.node for mate in shards(state, record) if mate.slots == shard.slots and mate is not shard}
             rest = [home for home in allowed if home not in mates]
             if rest:
-                put(state, record, shard._replace(node=rest[shard.uid % len(rest)]))
+                store_shards(state, record, shard._replace(node=rest[shard.uid % len(rest)]))
             else:
                 stuck.append(shard)
     return stuck
 
 
-def spread(state: State, record: Record) -> None:
+def redistribute(state: State, record: Record) -> None:
     """Lay the shards of a database out anew, evenly over the nodes."""
-    record.hidden["shards"] = _laid_out(state, record, {}, record.fields.get("shard_list", ()))
-    rebind(state, record)
+    record.hidden["shards"] = _lay_out(state, record, {}, record.fields.get("shard_list", ()))
+    rebind_endpoints(state, record)
 
 
-def blueprint(state: State, record: Record, fields: Mapping[str, Json]) -> list[Json]:
+def propose_blueprint(state: State, record: Record, fields: Mapping[str, Json]) -> list[Json]:
     """Return where the shards of a database with other *fields* would be, as the API writes it."""
     count, allowed = int(fields.get("shards_count", 1)), _allowed(state, record)
     laid = []
@@ -197,7 +197,7 @@ def blueprint(state: State, record: Record, fields: Mapping[str, Json]) -> list[
         master = allowed[place % len(allowed)] if fields.get("shards_placement") == "sparse" else allowed[0]
         nodes = [{"node_uid": str(master), "role": "master"}]
         if fields.get("replication"):
-            nodes.append({"node_uid": str(other_home(allowed, master, place)), "role": "slave"})
+            nodes.append({"node_uid": str(other_node(allowed, master, place)), "role": "slave"})
         laid.append({"nodes": nodes, "slot_range": slot_range(place, count)})
     return laid
 
@@ -205,7 +205,7 @@ def blueprint(state: State, record: Record, fields: Mapping[str, Json]) -> list[
 SLOTS = 16384
 
 
-def unfit(blueprint: Sequence[Mapping[str, Any]], fields: Mapping[str, Any], nodes: Collection[str]) -> str:
+def blueprint_problem(blueprint: Sequence[Mapping[str, Any]], fields: Mapping[str, Any], nodes: Collection[str]) -> str:
     """Return why *blueprint* does not fit a database with *fields* on *nodes*, empty where it does.
 
     It has an item for each shard: a slot range, and the nodes that hold its master and its copy.

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reconciler.simulator.api.fields import rows
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.fields import field_rows
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.resources.lookup import node, taken
+from reconciler.simulator.resources.lookup import find_node, validated_body
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 from reconciler.simulator.state.snapshots import add_section
 
 
-def shown(state: State, record: Record) -> Json:
+def proxy_view(state: State, record: Record) -> Json:
     """Return what a read of a node's proxy shows."""
-    known = rows("proxy", state.settings.server_version)
+    known = field_rows("proxy", state.settings.server_version)
     fields = {name: value for name, value in table("proxy").items() if name in known}
     return dict(sorted({**fields, **record.hidden.get("proxy", {}), "uid": record.fields["uid"]}.items()))
 
@@ -25,18 +25,18 @@ def shown(state: State, record: Record) -> Json:
 @serves("GET /v1/proxies")
 def list_all(state: State, request: Request) -> Response:
     """List all proxies."""
-    return answer([shown(state, state.nodes[uid]) for uid in sorted(state.nodes)])
+    return json_response([proxy_view(state, state.nodes[uid]) for uid in sorted(state.nodes)])
 
 
 @serves("GET /v1/proxies/{uid}")
 def get(state: State, request: Request, uid: str) -> Response:
     """Show one proxy."""
-    return answer(shown(state, _found(state, uid)))
+    return json_response(proxy_view(state, _found(state, uid)))
 
 
 def _found(state: State, uid: str) -> Record:
     try:
-        return node(state, uid)
+        return find_node(state, uid)
     except ApiError as error:
         raise ApiError(404, "not_found", f"no proxy with uid {uid}") from error
 
@@ -54,12 +54,12 @@ def update(state: State, request: Request, uid: str, body: Json) -> Response:
 
 
 def _update(state: State, records: Iterable[Record], body: Json) -> Response:
-    sent = taken(state, "proxy_update_request", body)
+    sent = validated_body(state, "proxy_update_request", body)
     if "proxy" not in sent:
         raise ApiError(400, "missing_field", "proxy is needed")
-    change = taken(state, "proxy", sent["proxy"])
+    change = validated_body(state, "proxy", sent["proxy"])
     for record in records:
-        now = shown(state, record)
+        now = proxy_view(state, record)
         least, most = change.get("threads", now["threads"]), change.get("max_threads", now["max_threads"])
         if least > most:
             raise ApiError(400, "invalid_param", "threads is larger than max_threads")
@@ -67,7 +67,7 @@ def _update(state: State, records: Iterable[Record], body: Json) -> Response:
         held = {name: value for name, value in change.items() if not (fewer and name == "threads")}
         record.hidden["proxy"] = {**record.hidden.get("proxy", {}), **held}
     state.changed()
-    return answer(None)
+    return json_response(None)
 
 
 def _load(state: State, body: list[Mapping[str, Any]]) -> None:
@@ -77,7 +77,7 @@ def _load(state: State, body: list[Mapping[str, Any]]) -> None:
 
 
 def _save(state: State) -> Json:
-    return [shown(state, record) for record in state.nodes.values()] or None
+    return [proxy_view(state, record) for record in state.nodes.values()] or None
 
 
 add_section("/v1/proxies", _load, _save)

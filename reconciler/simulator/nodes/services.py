@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.monitoring.series import stamp
-from reconciler.simulator.resources.lookup import named
+from reconciler.simulator.monitoring.series import format_time
+from reconciler.simulator.resources.lookup import typed_fields
 from reconciler.simulator.state.model import Machine, State
 
 _UPTIME = 3600  # seconds that a service has run when nobody has touched it
@@ -17,7 +17,7 @@ _OPERATIONS = ("stop", "start", "restart")
 def list_local(state: State, request: Request) -> Response:
     """Show the services of the node that is asked."""
     machine = state.site.machines[request.node]
-    return answer({name: _shown(state, machine, name) for name in table("services")})
+    return json_response({name: _shown(state, machine, name) for name in table("services")})
 
 
 def _shown(state: State, machine: Machine, name: str) -> Json:
@@ -25,11 +25,11 @@ def _shown(state: State, machine: Machine, name: str) -> Json:
     seconds = max(0, int(state.now - since))
     stopped = name in machine.stopped
     uptime = "" if stopped else f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-    return {"start_time": stamp(since), "status": "STOPPED" if stopped else "RUNNING", "uptime": uptime}
+    return {"start_time": format_time(since), "status": "STOPPED" if stopped else "RUNNING", "uptime": uptime}
 
 
 def _operate(state: State, machine: Machine, body: Json) -> Response:
-    sent = named(body, {"operation_type": str, "services": list})
+    sent = typed_fields(body, {"operation_type": str, "services": list})
     if sent.get("operation_type") not in _OPERATIONS or not sent.get("services"):
         raise ApiError(400, "invalid_param", "operation_type is stop, start or restart, and services names some")
     unknown = [name for name in sent["services"] if name not in table("services")]
@@ -42,7 +42,7 @@ def _operate(state: State, machine: Machine, body: Json) -> Response:
             machine.stopped.discard(name)
             machine.started[name] = state.now
     state.changed()
-    return answer(dict.fromkeys(sent["services"], True))
+    return json_response(dict.fromkeys(sent["services"], True))
 
 
 @serves("POST /v1/local/services")

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from reconciler.simulator.api import routes
-from reconciler.simulator.api.fields import absent, accept, how, missing, rows
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, answer, is_dry_run
+from reconciler.simulator.api.fields import absent_fields, body_rules, field_rows, missing_field, validate
+from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
 from reconciler.simulator.data import tables
 from reconciler.simulator.state import actions
 from reconciler.simulator.state.model import State
@@ -103,7 +103,7 @@ class Collection(NamedTuple):
 
     def shown(self, state: State, record: Record) -> Fields:
         """Return what a read of *record* shows."""
-        later = absent(self.kind, state.settings.server_version)
+        later = absent_fields(self.kind, state.settings.server_version)
         return self.view(state, {name: value for name, value in record.fields.items() if name not in later})
 
     def found(self, state: State, text: str) -> Record:
@@ -116,7 +116,7 @@ class Collection(NamedTuple):
 
     @property
     def _numbered(self) -> bool:
-        field = rows(self.kind).get(self.id_field)
+        field = field_rows(self.kind).get(self.id_field)
         return field is None or field["type"] == "integer"
 
 
@@ -125,18 +125,18 @@ class Collection(NamedTuple):
 
 def list_all(collection: Collection, state: State, request: Request) -> Response:
     """Show all objects."""
-    return answer([collection.shown(state, record) for record in collection.table(state).values()])
+    return json_response([collection.shown(state, record) for record in collection.table(state).values()])
 
 
 def get(collection: Collection, state: State, request: Request, text: str) -> Response:
     """Show one object."""
-    return answer(collection.shown(state, collection.found(state, text)))
+    return json_response(collection.shown(state, collection.found(state, text)))
 
 
 def _parsed(collection: Collection, state: State, body: Json, record: Record | None) -> Fields:
     if collection.parse is not None:
         return collection.parse(collection, state, body, record)
-    return accept(collection.kind, body, how(state.settings))
+    return validate(collection.kind, body, body_rules(state.settings))
 
 
 def _check(collection: Collection, state: State, sent: Fields, record: Record | None) -> None:
@@ -149,7 +149,7 @@ def _check(collection: Collection, state: State, sent: Fields, record: Record | 
 
 def _missing(collection: Collection, state: State, sent: Fields) -> str | None:
     if collection.required is None:
-        return missing(collection.kind, sent, how(state.settings))
+        return missing_field(collection.kind, sent, body_rules(state.settings))
     return next((name for name in collection.required if name not in sent), None)
 
 
@@ -165,10 +165,10 @@ def create(collection: Collection, state: State, request: Request, body: Json) -
     record = Record({**collection.defaults(state), collection.id_field: key})
     _store(collection, state, record, sent)
     if collection.dry_run and is_dry_run(request):
-        return answer(collection.shown(state, record))
+        return json_response(collection.shown(state, record))
     table[table.claim(key) if isinstance(key, int) else key] = record
     state.changed(table)
-    return answer({**collection.shown(state, record), **_action(collection, state, "Create", key)})
+    return json_response({**collection.shown(state, record), **_action(collection, state, "Create", key)})
 
 
 def _store(collection: Collection, state: State, record: Record, sent: Fields) -> None:
@@ -179,8 +179,8 @@ def _store(collection: Collection, state: State, record: Record, sent: Fields) -
 def _action(collection: Collection, state: State, verb: str, key: Json) -> Fields:
     if not collection.machine or state.settings.on("access_actions", "off"):
         return {}
-    action = actions.begin(state, f"SM{verb}{collection.machine}", collection.kind, key)
-    actions.finish(state, action)
+    action = actions.begin_action(state, f"SM{verb}{collection.machine}", collection.kind, key)
+    actions.finish_action(state, action)
     return {"action_uid": action.fields["action_uid"]}
 
 
@@ -195,10 +195,10 @@ def update(collection: Collection, state: State, request: Request, text: str, bo
     if collection.dry_run and is_dry_run(request):
         copy = Record(record.fields, dict(record.hidden))
         _store(collection, state, copy, sent)
-        return answer(collection.shown(state, copy))
+        return json_response(collection.shown(state, copy))
     _store(collection, state, record, sent)
     state.changed(collection.table(state))
-    return answer({**collection.shown(state, record), **_action(collection, state, "Update", key)})
+    return json_response({**collection.shown(state, record), **_action(collection, state, "Update", key)})
 
 
 def delete(collection: Collection, state: State, request: Request, text: str) -> Response:
@@ -208,15 +208,15 @@ def delete(collection: Collection, state: State, request: Request, text: str) ->
     collection.guard(state, record, "delete")
     _release(collection, state, key)
     if collection.dry_run and is_dry_run(request):
-        return answer(None)
+        return json_response(None)
     if not collection.delayed:
         del table[key]
         state.changed(table)
-        return answer(None)
-    action = actions.begin(state, f"SMDelete{collection.machine}", collection.kind, key)
+        return json_response(None)
+    action = actions.begin_action(state, f"SMDelete{collection.machine}", collection.kind, key)
 
     def finish() -> None:
-        actions.finish(state, action)
+        actions.finish_action(state, action)
         if table.get(key) is record:
             del table[key]
             table.version += 1
@@ -224,7 +224,7 @@ def delete(collection: Collection, state: State, request: Request, text: str) ->
     record.hidden["gone"] = True
     state.changed(table)
     state.later(state.settings.access_delete_seconds, finish)
-    return answer({"action_uid": action.fields["action_uid"]})
+    return json_response({"action_uid": action.fields["action_uid"]})
 
 
 def _release(collection: Collection, state: State, key: Json) -> None:
@@ -293,7 +293,7 @@ def serve(collection: Collection) -> None:
     for verb, operation in collection.operations.items():
         row = _endpoint(collection, verb, operation)
         tables.table("endpoints").append(row)
-        routes.add([f"{row['method']} {row['path']}"], partial(_VERBS[verb][1], collection))
+        routes.add_handler([f"{row['method']} {row['path']}"], partial(_VERBS[verb][1], collection))
     add_section(collection.path, partial(_load, collection), partial(_save, collection))
     tables.changed()
 
@@ -317,7 +317,7 @@ def _save(collection: Collection, state: State) -> Json:
 @contextmanager
 def serving(collection: Collection) -> Iterator[None]:
     """Serve *collection* by the servers that are made inside of this context, for tests."""
-    routes.load()
+    routes.load_handlers()
     known = {name: dict(tables.table(name)) for name in ("objects", "permissions")}
     endpoints, handlers = list(tables.table("endpoints")), dict(routes.HANDLERS)
     serve(collection)

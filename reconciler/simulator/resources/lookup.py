@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.simulator.access import scope
-from reconciler.simulator.api.fields import accept, how
+from reconciler.simulator.api.fields import body_rules, validate
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
@@ -20,19 +20,19 @@ def _of(table: Table, uid: str, code: str, word: str) -> Record:
     return table[int(uid)]
 
 
-def bdb(state: State, uid: str, code: str = "db_not_found") -> Record:
+def find_bdb(state: State, uid: str, code: str = "db_not_found") -> Record:
     """Return the database *uid*, or raise 404."""
     found = _of(state.bdbs, uid, code, "database")
-    scope.check(state, uid)
+    scope.check_visible(state, uid)
     return found
 
 
-def node(state: State, uid: str) -> Record:
+def find_node(state: State, uid: str) -> Record:
     """Return the node *uid*, or raise 404."""
     return _of(state.nodes, uid, "node_not_found", "node")
 
 
-def shard(state: State, uid: str) -> tuple[Record, Shard]:
+def find_shard(state: State, uid: str) -> tuple[Record, Shard]:
     """Return the shard *uid* and its database, or raise 404."""
     for record in state.bdbs.values():
         if uid.isdecimal() and int(uid) in record.fields.get("shard_list", ()):
@@ -40,18 +40,18 @@ def shard(state: State, uid: str) -> tuple[Record, Shard]:
     raise ApiError(404, "shard_not_exist", f"no shard with uid {uid}")
 
 
-def idle(state: State, record: Record, *also: str) -> None:
+def require_idle(state: State, record: Record, *also: str) -> None:
     """Raise 409 unless the database *record* is active, or in one of the states *also*."""
     if record.fields["status"] not in ("active", *also):
         raise ApiError(409, state.settings.switches["busy_code"], "another change of this database is in progress")
 
 
-def taken(state: State, kind: str, body: Json) -> dict[str, Json]:
+def validated_body(state: State, kind: str, body: Json) -> dict[str, Json]:
     """Return what *body* says of the object *kind*; no body says nothing."""
-    return accept(kind, {} if body is None else body, how(state.settings))
+    return validate(kind, {} if body is None else body, body_rules(state.settings))
 
 
-def named(body: Json, types: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
+def typed_fields(body: Json, types: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
     """Return *body* where each of its names has one of *types*, or raise 400."""
     body = {} if body is None else body
     if not isinstance(body, dict):
@@ -64,11 +64,11 @@ def named(body: Json, types: Mapping[str, type | tuple[type, ...]]) -> dict[str,
     return body
 
 
-def flag(query: Mapping[str, str], name: str) -> bool:
+def query_flag(query: Mapping[str, str], name: str) -> bool:
     """Say whether the query has *name*, alone or with a value that means yes."""
     return query.get(name, "false").lower() not in ("false", "0", "no")
 
 
-def texts(values: Iterable[Any]) -> set[str]:
+def as_strings(values: Iterable[Any]) -> set[str]:
     """Return uids that may be numbers or texts as texts."""
     return {str(value) for value in values}

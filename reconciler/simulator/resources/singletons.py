@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from reconciler.simulator.api.fields import Row, accept, bad, defaults, how, rows
-from reconciler.simulator.api.messages import Json, Request, Response, answer, is_dry_run
-from reconciler.simulator.api.routes import add
+from reconciler.simulator.api.fields import FieldRow, body_rules, default_values, field_rows, schema_error, validate
+from reconciler.simulator.api.messages import Json, Request, Response, is_dry_run, json_response
+from reconciler.simulator.api.routes import add_handler
 from reconciler.simulator.data.tables import derived, table
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
@@ -21,11 +21,11 @@ from reconciler.simulator.state.snapshots import add_section
 Fields = Mapping[str, Any]
 
 
-def _own(single: Single, state: State) -> Record:
-    return state.singles[single.kind]
+def _own(single: Singleton, state: State) -> Record:
+    return state.singletons[single.kind]
 
 
-class Single(NamedTuple):
+class Singleton(NamedTuple):
     """One such kind. *check* gets the object as it would be and what was sent; *after* what was sent."""
 
     kind: str
@@ -34,60 +34,62 @@ class Single(NamedTuple):
     check: Callable[[State, Fields, Fields], None] = lambda state, new, sent: None
     after: Callable[[State, Fields], None] = lambda state, sent: None
     adjust: Callable[[State, dict[str, Json], Fields], None] = lambda state, new, sent: None
-    record: Callable[[Single, State], Record] = _own
+    record: Callable[[Singleton, State], Record] = _own
     beside: Callable[[State], Fields] = lambda state: {}  # what a read shows that is kept elsewhere
 
 
-def initial(kind: str, version: str) -> dict[str, Json]:
+def initial_fields(kind: str, version: str) -> dict[str, Json]:
     """Return what an object of *kind* holds on a fresh cluster of a server *version*."""
     return dict(_initial(kind, version))
 
 
 @derived
 def _initial(kind: str, version: str) -> Fields:
-    fields = rows(kind, version)
+    fields = field_rows(kind, version)
     optional = {name for name, row in fields.items() if row.get("optional")}
     stored = known_fields(fields, table("singles").get(kind, {}), version)
-    return {**{name: value for name, value in defaults(kind, version).items() if name not in optional}, **stored}
+    return {**{name: value for name, value in default_values(kind, version).items() if name not in optional}, **stored}
 
 
-def known_fields(fields: Mapping[str, Row], values: Fields, version: str) -> dict[str, Json]:
+def known_fields(fields: Mapping[str, FieldRow], values: Fields, version: str) -> dict[str, Json]:
     """Return those of *values* that a server *version* has, inside of named settings as well."""
     found: dict[str, Json] = {}
     for name, value in values.items():
         if name in fields:
             kind = fields[name].get("ref")
-            nested = kind is not None and isinstance(value, dict) and rows(kind, version)
+            nested = kind is not None and isinstance(value, dict) and field_rows(kind, version)
             found[name] = {key: item for key, item in value.items() if key in nested} if nested else value
     return found
 
 
-PATHS: dict[str, str] = {}  # of the kinds that are kept in `State.singles`
+PATHS: dict[str, str] = {}  # of the kinds that are kept in `State.singletons`
 
 
-def keep(kind: str, path: str) -> None:
+def store_singleton(kind: str, path: str) -> None:
     """Let each cluster have a single object of *kind*, in snapshots under *path*."""
     PATHS[kind] = path
     add_section(
-        path, lambda state, body: state.singles[kind].set(**body), lambda state: state.singles[kind].fields or None
+        path,
+        lambda state, body: state.singletons[kind].set(**body),
+        lambda state: state.singletons[kind].fields or None,
     )
 
 
 def create_all(state: State) -> None:
     """Fill *state* with the single objects of a new cluster."""
     for kind in PATHS:
-        state.singles[kind] = Record(initial(kind, state.settings.server_version))
+        state.singletons[kind] = Record(initial_fields(kind, state.settings.server_version))
 
 
-def serve(single: Single) -> None:
+def serve_singleton(single: Singleton) -> None:
     """Serve a single object at its path."""
-    add([f"GET {single.path}"], partial(get, single))
-    add([f"PUT {single.path}"], partial(update, single))
+    add_handler([f"GET {single.path}"], partial(get, single))
+    add_handler([f"PUT {single.path}"], partial(update, single))
 
 
-def shown(single: Single, state: State, fields: Fields | None = None) -> dict[str, Json]:
+def singleton_view(single: Singleton, state: State, fields: Fields | None = None) -> dict[str, Json]:
     """Return what a read shows."""
-    known = rows(single.kind, state.settings.server_version)
+    known = field_rows(single.kind, state.settings.server_version)
     found: dict[str, Json] = dict(single.beside(state))
     for name, value in (single.record(single, state).fields if fields is None else fields).items():
         row = known.get(name, {})
@@ -103,21 +105,21 @@ def merged(old: Json, new: Json) -> Json:
     return new
 
 
-def _accepted(single: Single, state: State, body: Json) -> dict[str, Json]:
+def _accepted(single: Singleton, state: State, body: Json) -> dict[str, Json]:
     """Return what *body* may set; what a snapshot brought along unknown may be set to anything."""
     if not isinstance(body, dict):
-        raise bad("body", "expected an object")
-    fields, record = rows(single.kind, state.settings.server_version), single.record(single, state).fields
+        raise schema_error("body", "expected an object")
+    fields, record = field_rows(single.kind, state.settings.server_version), single.record(single, state).fields
     foreign = {name: value for name, value in body.items() if name not in fields and name in record}
-    sent = accept(
-        single.kind, {name: value for name, value in body.items() if name not in foreign}, how(state.settings)
+    sent = validate(
+        single.kind, {name: value for name, value in body.items() if name not in foreign}, body_rules(state.settings)
     )
     same = [name for name, value in sent.items() if "mask" in fields[name] and value == fields[name]["mask"]]
     return {**{name: value for name, value in sent.items() if name not in same}, **foreign}
 
 
-def _overlaid(single: Single, state: State, old: Fields, sent: Fields) -> dict[str, Json]:
-    fields, new = rows(single.kind, state.settings.server_version), dict(old)
+def _overlaid(single: Singleton, state: State, old: Fields, sent: Fields) -> dict[str, Json]:
+    fields, new = field_rows(single.kind, state.settings.server_version), dict(old)
     deep = state.settings.on("nested_settings", "merge")
     for name, value in sent.items():
         named = "ref" in fields.get(name, {}) and isinstance(value, dict) and value
@@ -130,12 +132,12 @@ def _overlaid(single: Single, state: State, old: Fields, sent: Fields) -> dict[s
     return new
 
 
-def get(single: Single, state: State, request: Request) -> Response:
+def get(single: Singleton, state: State, request: Request) -> Response:
     """GET"""
-    return answer(shown(single, state))
+    return json_response(singleton_view(single, state))
 
 
-def update(single: Single, state: State, request: Request, body: Json) -> Response:
+def update(single: Singleton, state: State, request: Request, body: Json) -> Response:
     """PUT: partial."""
     sent = _accepted(single, state, body)
     record = single.record(single, state)
@@ -143,9 +145,9 @@ def update(single: Single, state: State, request: Request, body: Json) -> Respon
     single.adjust(state, new, sent)
     single.check(state, new, sent)
     if is_dry_run(request):
-        return answer(shown(single, state, new) if single.replies else None)
+        return json_response(singleton_view(single, state, new) if single.replies else None)
     if new != record.fields:
         record.set(**new)
         state.changed()
     single.after(state, sent)
-    return answer(shown(single, state) if single.replies else None)
+    return json_response(singleton_view(single, state) if single.replies else None)

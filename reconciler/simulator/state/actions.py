@@ -11,7 +11,7 @@ from reconciler.simulator.state.records import Record
 STATE_MACHINE = "state-machine"
 
 
-def begin(
+def begin_action(
     state: State, name: str, kind: str, uid: int | str, seconds: float = 0.0, *, sort: str = STATE_MACHINE
 ) -> Record:
     """Record that the work *name* runs on an object and return the record; it will take *seconds* or so.
@@ -35,7 +35,7 @@ def begin(
     return record
 
 
-def finish(state: State, record: Record, error: str = "") -> None:
+def finish_action(state: State, record: Record, error: str = "") -> None:
     """Close *record* as completed, or as failed with *error*, and forget it in a while."""
     reached = progress(state, record) if error else 100.0
     record.set(status="failed" if error else "completed", heartbeat=int(state.now), progress=reached)

@@ -19,8 +19,8 @@ _STAYS = frozenset(
         "caller",
         "effects",
         "epoch",
-        "fate",
-        "fate_code",
+        "outcome",
+        "outcome_code",
         "lists",
         "log",
         "logins",
@@ -63,7 +63,7 @@ def restore_state(state: State, backup: State) -> None:
     for name, value in vars(backup).items():
         if name not in _STAYS:
             setattr(state, name, _copied(value))
-    state.forget_events()
+    state.cancel_events()
     for kind, version in versions.items():
         table = state.collection(kind)
         table.version = version

@@ -43,8 +43,8 @@ class State:
         self.random = random.Random(seed)
         self.version = table("versions")[settings.server_version]
         self.collections: dict[str, Table] = {}  # objects by kind, then by id
-        self.singles: dict[str, Record] = {}  # objects of which there is one, by kind
-        self.custom: dict[str, Record] = {}  # modules that users brought along, by uid
+        self.singletons: dict[str, Record] = {}  # objects of which there is one, by kind
+        self.user_modules: dict[str, Record] = {}  # modules that users brought along, by uid
         self.artifacts: dict[int, dict[tuple[str, str], Record]] = {}  # node -> (module, version) -> file
         self.tokens: dict[str, tuple[int, float]] = {}  # token -> uid of the user, and until when it is good
         self.token_key = b""  # made when the first token is
@@ -61,8 +61,8 @@ class State:
         self.primary = 1
         self.logins: dict[str, tuple[int, Record]] = {}  # Authorization header -> user version, user
         self.caller: Record | None = None  # the user of the call that is being handled
-        self.fate_code = ""  # the error code with which a bootstrap fails
-        self.fate = ""  # how the work that a call begins will end: well, "fail", or "stuck"
+        self.outcome_code = ""  # the error code with which a bootstrap fails
+        self.outcome = ""  # how the work that a call begins will end: well, "fail", or "stuck"
         self.lists: dict[Any, tuple[int, bytes]] = {}  # whole answers of the database list, by what was asked
         self.tasks: dict[tuple[str, str, str], Record] = {}  # (node or cluster, its uid, action) -> task
         self.log: deque[dict[str, Json]] = deque(maxlen=_EVENTS)  # what /v1/logs shows, oldest first
@@ -134,7 +134,7 @@ class State:
         """Write an entry of the event log."""
         self.log.append({"time": self.stamp(), "type": kind, "severity": severity, **fields})
 
-    def forget_events(self) -> None:
+    def cancel_events(self) -> None:
         """Let nothing happen of what was still to come here."""
         self.epoch += 1
 
@@ -170,7 +170,7 @@ class Machine:
     stopped: set[str] = field(default_factory=set)  # services that do not run
     started: dict[str, float] = field(default_factory=dict)  # service -> when somebody last started it
     up: bool = True
-    cut: bool = False  # runs, but reaches no other machine
+    partitioned: bool = False  # runs, but reaches no other machine
 
     def enter(self, state: State, uid: int) -> None:
         """Become node *uid* of *state*."""
@@ -255,7 +255,7 @@ class World:
         """Return the cluster at *url*: that of the machine there, or the one whose name is the host of the URL."""
         machine = self.machine(url)
         if machine is not None:
-            return machine.state if machine.up and not machine.cut else None
+            return machine.state if machine.up and not machine.partitioned else None
         host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
         return next((state for state in self.states() if state.cluster.fields.get("name") in (host, name)), None)
 

@@ -16,12 +16,12 @@ NAMES = {"remove": "remove_node"}  # action in the path -> name of its task, whe
 _OVER = frozenset({"completed", "failed", "cancelled", "aborted"})
 
 
-def running(record: Record) -> bool:
+def is_running(record: Record) -> bool:
     """Say whether the task is still under way."""
     return record.fields["status"] not in _OVER
 
 
-def begin(
+def begin_task(
     state: State, key: Key, seconds: float, work: Callable[[], str], *, undo: Callable[[], None] | None = None
 ) -> Record:
     """Start a task that calls *work* at its end; what it returns is the error code, "" for success.
@@ -29,7 +29,7 @@ def begin(
     *undo* is called when the task is cancelled. Raises 409 while a task of the same name runs on the same object; a
     finished one is replaced.
     """
-    if key in state.tasks and running(state.tasks[key]):
+    if key in state.tasks and is_running(state.tasks[key]):
         raise ApiError(409, "busy", f"{key[2]} is running already")
     fields = {"name": NAMES.get(key[2], key[2]), "progress": 0.0, "status": "queued", "task_id": state.new_id()}
     if key[0] == "node":
@@ -47,18 +47,18 @@ def begin(
             _close(state, record, "cancelled", "")
             if undo is not None:
                 undo()
-        elif running(record):
+        elif is_running(record):
             error = work()
             _close(state, record, "failed" if error else "completed", error)
 
     state.later(seconds * 0.1, start)
-    if state.fate != "stuck":
-        state.later(seconds, _failing(state, record) if state.fate == "fail" else finish)
+    if state.outcome != "stuck":
+        state.later(seconds, _failing(state, record) if state.outcome == "fail" else finish)
     return record
 
 
 def _failing(state: State, record: Record) -> Callable[[], None]:
-    return lambda: _close(state, record, "failed", "internal_error") if running(record) else None
+    return lambda: _close(state, record, "failed", "internal_error") if is_running(record) else None
 
 
 def _close(state: State, record: Record, status: str, error: str) -> None:
@@ -70,28 +70,28 @@ def _close(state: State, record: Record, status: str, error: str) -> None:
 
 def progress(state: State, record: Record) -> float:
     """Return how far a task is, in percent."""
-    if not running(record) or record.fields["status"] == "queued":
+    if not is_running(record) or record.fields["status"] == "queued":
         return float(record.fields["progress"])
     seconds = state.settings.scaled(record.hidden["seconds"]) or 1.0
     return float(round(min(99.0, 100.0 * (state.now - record.hidden["begun"]) / seconds), 1))
 
 
-def shown(state: State, record: Record) -> Json:
+def task_view(state: State, record: Record) -> Json:
     """Return what a read of a task shows."""
     return {**record.fields, "progress": progress(state, record)}
 
 
-def found(state: State, key: Key) -> Record:
+def find_task(state: State, key: Key) -> Record:
     """Return the task at *key*, running or kept, or raise 404."""
     if key not in state.tasks:
         raise ApiError(404, "action_not_found", f"{key[2]} is not running, and no record of it is kept")
     return state.tasks[key]
 
 
-def drop(state: State, key: Key) -> None:
+def cancel_or_forget(state: State, key: Key) -> None:
     """Cancel the task at *key*; forget it where it is over. Raises 404 where there is none."""
-    record = found(state, key)
-    if running(record):
+    record = find_task(state, key)
+    if is_running(record):
         record.set(status="cancelling")
     else:
         del state.tasks[key]
