@@ -14,7 +14,8 @@ from reconciler.simulator.access.rules import (
     store_user,
 )
 from reconciler.simulator.api.messages import ApiError, Json
-from reconciler.simulator.resources.collections import Collection, Fields, Operation, Reference, serve
+from reconciler.simulator.resources.collection import Collection, Fields, Operation, Reference
+from reconciler.simulator.resources.collection_registry import serve
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record, Table
 

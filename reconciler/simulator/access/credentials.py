@@ -11,7 +11,7 @@ from reconciler.simulator.api.fields import body_rules, schema_error, validate
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.resources.collections import create
+from reconciler.simulator.resources.collection_handlers import create
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record, digest
 

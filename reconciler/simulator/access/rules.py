@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from reconciler.simulator.access.authentication import require_permission
 from reconciler.simulator.api.fields import body_rules, validate
 from reconciler.simulator.api.messages import ApiError, Json
-from reconciler.simulator.resources.collections import Collection, Fields
+from reconciler.simulator.resources.collection import Collection, Fields
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record, Table, digest
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from reconciler.simulator.api.fields import schema_error
 from reconciler.simulator.api.messages import ApiError, Json
-from reconciler.simulator.resources.collections import Collection, Fields, Operation, serve
+from reconciler.simulator.resources.collection import Collection, Fields, Operation
+from reconciler.simulator.resources.collection_registry import serve
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 

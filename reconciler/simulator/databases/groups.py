@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.resources.collections import Collection, Fields, Operation, Reference, serve
+from reconciler.simulator.resources.collection import Collection, Fields, Operation, Reference
+from reconciler.simulator.resources.collection_registry import serve
 from reconciler.simulator.state.model import State
 
 
