@@ -13,8 +13,9 @@ import pytest
 from reconciler.simulator.api import openapi
 from reconciler.simulator.api.routes import routes
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.resources.collection import Collection, Operation, Reference
+from reconciler.simulator.resources.collection import Collection, Reference
 from reconciler.simulator.resources.collection_registry import serving
+from reconciler.simulator.resources.operation import Operation
 from reconciler.simulator.testing import Running, running
 
 EVERYBODY = ("admin", "cluster_member", "cluster_viewer", "db_member", "db_viewer", "user_manager")

@@ -14,8 +14,9 @@ from reconciler.simulator.access.rules import (
     store_user,
 )
 from reconciler.simulator.api.messages import ApiError, Json
-from reconciler.simulator.resources.collection import Collection, Fields, Operation, Reference
+from reconciler.simulator.resources.collection import Collection, Fields, Reference
 from reconciler.simulator.resources.collection_registry import serve
+from reconciler.simulator.resources.operation import Operation
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record, Table
 

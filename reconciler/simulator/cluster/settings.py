@@ -9,6 +9,7 @@ from reconciler.simulator.api.fields import schema_error
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster.certificates import shown_in_cluster
+from reconciler.simulator.resources.operation import Operation
 from reconciler.simulator.resources.singletons import Singleton, initial_fields, serve_singleton, store_singleton
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
@@ -139,25 +140,84 @@ def _check_auditing(state: State, new: Fields, sent: Fields) -> None:
         raise schema_error("audit_port", "missing")
 
 
-_POLICY = Singleton("cluster_settings", "/v1/cluster/policy", False, _check_policy, _after_policy)
-_LDAP = Singleton("ldap", "/v1/cluster/ldap", False, _check_ldap, adjust=_adjust_ldap)
-_SSO = Singleton("sso", "/v1/cluster/sso", False, _check_sso, adjust=_adjust_sso)
-_AUDITING = Singleton(
-    "db_conns_auditing_config", "/v1/cluster/auditing/db_conns", check=_check_auditing, adjust=_adjust_auditing
-)
+_READ, _WRITE = Operation("view_cluster_info"), Operation("update_cluster")
+_OBJECT = {"answer": "object"}  # without a documented object
+_NO_OCSP = "ocsp_unsupported_by_capability"
+_OCSP = {"mixed": [406, _NO_OCSP]}
+_NO_AUDITING = "db_conns_auditing_unsupported_by_capability"
+_AUDITING = {"mixed": [406, _NO_AUDITING]}
 
 SINGLETONS: tuple[Singleton, ...] = (
-    Singleton("cluster", "/v1/cluster", True, _check_cluster, _after_cluster, record=_cluster, beside=shown_in_cluster),
-    _POLICY,
-    Singleton("services_configuration", "/v1/cluster/services_configuration"),
-    Singleton("cm_settings", "/v1/cm_settings"),
-    Singleton("job_scheduler", "/v1/job_scheduler"),
-    Singleton("diagnostics", "/v1/diagnostics"),
-    Singleton("metrics_config", "/v1/metrics_config", check=_check_metrics),
-    Singleton("ocsp", "/v1/ocsp", check=_check_ocsp),
-    _AUDITING,
-    _LDAP,
-    _SSO,
+    Singleton(
+        "cluster",
+        "/v1/cluster",
+        _READ,
+        Operation(
+            "update_cluster",
+            codes=("bad_debuginfo_path", "bad_nginx_conf", "config_edit_conflict"),
+            query=("dry_run",),
+        ),
+        check=_check_cluster,
+        after=_after_cluster,
+        record=_cluster,
+        beside=shown_in_cluster,
+    ),
+    Singleton(
+        "cluster_settings",
+        "/v1/cluster/policy",
+        _READ,
+        _WRITE,
+        replies=False,
+        check=_check_policy,
+        after=_after_policy,
+    ),
+    Singleton(
+        "services_configuration", "/v1/cluster/services_configuration", _READ, Operation("update_cluster", (200,))
+    ),
+    Singleton("cm_settings", "/v1/cm_settings", _READ, _WRITE, "7.8"),
+    Singleton("job_scheduler", "/v1/job_scheduler", _READ, Operation("update_cluster", (200, 400, 409)), "7.8"),
+    Singleton(
+        "diagnostics",
+        "/v1/diagnostics",
+        Operation("view_cluster_info", columns=_OBJECT),
+        Operation("update_cluster", (200, 400, 409), columns=_OBJECT),
+        "7.22",
+    ),
+    Singleton("metrics_config", "/v1/metrics_config", _READ, _WRITE, "8.2", check=_check_metrics),
+    Singleton(
+        "ocsp",
+        "/v1/ocsp",
+        Operation("view_ocsp_config", (200, 406, 500), (_NO_OCSP,), columns=_OCSP),
+        Operation("config_ocsp", (200, 400, 406, 500), ("invalid_schema", "no_responder_url", _NO_OCSP), columns=_OCSP),
+        check=_check_ocsp,
+    ),
+    Singleton(
+        "db_conns_auditing_config",
+        "/v1/cluster/auditing/db_conns",
+        Operation("view_cluster_info", (200, 406), (_NO_AUDITING,), columns=_AUDITING),
+        Operation("update_cluster", (200, 406), (_NO_AUDITING,), columns=_AUDITING),
+        check=_check_auditing,
+        adjust=_adjust_auditing,
+    ),
+    Singleton(
+        "ldap",
+        "/v1/cluster/ldap",
+        Operation("view_ldap_config", (200, 500)),
+        Operation("config_ldap", (200, 400, 500), ("illegal_fields_combination",)),
+        replies=False,
+        check=_check_ldap,
+        adjust=_adjust_ldap,
+    ),
+    Singleton(
+        "sso",
+        "/v1/cluster/sso",
+        Operation("view_sso"),
+        Operation("config_sso", (200, 400, 406), ("missing_certificate", "missing_param")),
+        "8.0",
+        replies=False,
+        check=_check_sso,
+        adjust=_adjust_sso,
+    ),
 )
 
 for _single in SINGLETONS:

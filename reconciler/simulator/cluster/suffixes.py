@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from reconciler.simulator.api.fields import schema_error
 from reconciler.simulator.api.messages import ApiError, Json
-from reconciler.simulator.resources.collection import Collection, Fields, Operation
+from reconciler.simulator.resources.collection import Collection, Fields
 from reconciler.simulator.resources.collection_registry import serve
+from reconciler.simulator.resources.operation import Operation
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.resources.collection import Collection, Fields, Operation, Reference
+from reconciler.simulator.resources.collection import Collection, Fields, Reference
 from reconciler.simulator.resources.collection_registry import serve
+from reconciler.simulator.resources.operation import Operation
 from reconciler.simulator.state.model import State
 
 

@@ -10,20 +10,11 @@ from typing import NamedTuple
 
 from reconciler.simulator.api.fields import absent_fields, field_rows
 from reconciler.simulator.api.messages import ApiError, Json
+from reconciler.simulator.resources.operation import Operation
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record, Table
 
 Fields = dict[str, Json]
-
-
-class Operation(NamedTuple):
-    """How one verb of a collection is documented; what is empty follows from the row."""
-
-    permission: str | None = None
-    statuses: tuple[int, ...] = ()
-    codes: tuple[str, ...] | None = None
-    query: tuple[str, ...] = ()
-    columns: Mapping[str, Json] = {}  # further columns of `data/endpoints.json`: mixed, mode, source, since …
 
 
 class Reference(NamedTuple):

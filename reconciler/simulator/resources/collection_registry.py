@@ -14,7 +14,8 @@ from reconciler.simulator.api import routes
 from reconciler.simulator.api.messages import Json, Response
 from reconciler.simulator.data import tables
 from reconciler.simulator.resources import collection_handlers as handlers
-from reconciler.simulator.resources.collection import Collection, Operation
+from reconciler.simulator.resources.collection import Collection
+from reconciler.simulator.resources.operation import register
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 from reconciler.simulator.state.snapshots import SECTIONS, add_section
@@ -40,25 +41,19 @@ def _codes(collection: Collection, verb: str) -> list[str]:
     return sorted(found - {"not_found"})
 
 
-def _endpoint(collection: Collection, verb: str, operation: Operation) -> dict[str, Json]:
-    method, _, statuses = _VERBS[verb]
-    below = collection.item_path or f"{collection.path}/{{{collection.id_field}}}"
+def _derived(collection: Collection, verb: str) -> dict[str, Json]:
+    """Return the columns of an endpoint that follow from the row."""
     shapes = {"list": f"array:{collection.kind}", "delete": "action_uid" if collection.delayed else "empty"}
-    row: dict[str, Json] = {
-        "method": method or collection.update_method,
-        "path": collection.path if verb in ("list", "create") else below,
-        "permission": operation.permission,
-        "mode": "sync",
-        "query": list(operation.query),
-        "statuses": list(operation.statuses or statuses),
-        "codes": list(_codes(collection, verb) if operation.codes is None else operation.codes),
+    columns: dict[str, Json] = {
+        "statuses": list(_VERBS[verb][2]),
+        "codes": _codes(collection, verb),
         "answer": shapes.get(verb, f"object:{collection.kind}"),
     }
     if collection.since:
-        row["since"] = collection.since
+        columns["since"] = collection.since
     if verb in ("create", "update"):
-        row["body"] = collection.kind
-    return {**row, **operation.columns}
+        columns["body"] = collection.kind
+    return columns
 
 
 def serve(collection: Collection) -> None:
@@ -66,12 +61,13 @@ def serve(collection: Collection) -> None:
     if collection.fields:
         tables.table("objects")[collection.kind] = {"fields": [dict(row) for row in collection.fields]}
     tables.table("permissions").update({name: list(roles) for name, roles in collection.grants.items()})
-    for verb, operation in collection.operations.items():
-        row = _endpoint(collection, verb, operation)
-        tables.table("endpoints").append(row)
-        routes.add_handler([f"{row['method']} {row['path']}"], partial(_VERBS[verb][1], collection))
     add_section(collection.path, partial(_load, collection), partial(_save, collection))
-    tables.changed()
+    below = collection.item_path or f"{collection.path}/{{{collection.id_field}}}"
+    for verb, operation in collection.operations.items():
+        method, handler, _ = _VERBS[verb]
+        path = collection.path if verb in ("list", "create") else below
+        call = f"{method or collection.update_method} {path}"
+        register(call, operation, partial(handler, collection), _derived(collection, verb))
 
 
 def _load(collection: Collection, state: State, body: Json) -> None:

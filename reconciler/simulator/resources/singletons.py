@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from reconciler.simulator.api.fields import FieldRow, body_rules, default_values, field_rows, schema_error, validate
 from reconciler.simulator.api.messages import Json, Request, Response, is_dry_run, json_response
-from reconciler.simulator.api.routes import add_handler
 from reconciler.simulator.data.tables import derived, table
+from reconciler.simulator.resources.operation import Operation, register
 from reconciler.simulator.state.model import State
 from reconciler.simulator.state.records import Record
 from reconciler.simulator.state.snapshots import add_section
@@ -30,7 +30,10 @@ class Singleton(NamedTuple):
 
     kind: str
     path: str
-    replies: bool = True  # whether a PUT answers with the object, or with nothing
+    read: Operation
+    write: Operation
+    since: str = ""
+    replies: bool = True  # whether the response of a PUT is the object, or empty
     check: Callable[[State, Fields, Fields], None] = lambda state, new, sent: None
     after: Callable[[State, Fields], None] = lambda state, sent: None
     adjust: Callable[[State, dict[str, Json], Fields], None] = lambda state, new, sent: None
@@ -83,8 +86,11 @@ def create_all(state: State) -> None:
 
 def serve_singleton(single: Singleton) -> None:
     """Serve a single object at its path."""
-    add_handler([f"GET {single.path}"], partial(get, single))
-    add_handler([f"PUT {single.path}"], partial(update, single))
+    shape, since = f"object:{single.kind}", {"since": single.since} if single.since else {}
+    read = {"statuses": [200], "codes": [], "answer": shape, **since}
+    write = {"statuses": [200, 400], "codes": [], "answer": shape if single.replies else "empty", **since}
+    register(f"GET {single.path}", single.read, partial(get, single), read)
+    register(f"PUT {single.path}", single.write, partial(update, single), {**write, "body": single.kind})
 
 
 def singleton_view(single: Singleton, state: State, fields: Fields | None = None) -> dict[str, Json]:
