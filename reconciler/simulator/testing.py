@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -84,41 +84,47 @@ class Running:
         self.server.stop()
 
 
+@dataclass
+class ServerOptions:
+    """What `running` takes beside the fields of `Settings`."""
+
+    seed: int | None = None  # makes ports, passwords and ids repeatable
+    latency_ms: float = 0  # added to each response
+    clock: Clock = time.time
+    snapshot: Mapping[str, Json] | None = None  # the content of the first cluster
+    hosts: tuple[str, ...] = HOSTS  # names in the certificate
+    certificate_days: int = 365  # negative: expired already
+    control: bool = False  # open the control endpoint as well
+    clusters: Sequence[Mapping[str, Any]] = ()  # further clusters: the settings in which each differs from the first
+
+
+_OPTIONS = frozenset(field.name for field in fields(ServerOptions))
+
+
 @contextmanager
-def running(
-    *,
-    seed: int | None = None,
-    latency_ms: float = 0,
-    clock: Clock = time.time,
-    snapshot: Mapping[str, Json] | None = None,
-    hosts: tuple[str, ...] = HOSTS,
-    certificate_days: int = 365,
-    control: bool = False,
-    clusters: Sequence[Mapping[str, Any]] = (),
-    **settings: Any,
-) -> Iterator[Running]:
+def running(**arguments: Any) -> Iterator[Running]:
     """Serve a cluster on loopback for as long as the context lasts.
 
-    *settings* are fields of `Settings` (`nodes`, `outside`, `username`, `password`, `time_scale`, `switches` …).
-    *hosts* and *certificate_days* are for certificates with the wrong name or past their time.
-    *control* opens the control endpoint as well. *clusters* are further clusters that can reach the first, each with
-    the settings in which it differs from it; `Running.peers` are their servers. They are called cluster2.local and so
-    on where they say no `cluster_name`.
+    *arguments* are fields of `ServerOptions` and of `Settings` (`nodes`, `outside`, `time_scale`, `switches` …). The further
+    clusters can reach the first; `Running.peers` are their servers. They are called cluster2.local and so on unless
+    they have a `cluster_name`.
     """
-    settings.setdefault("time_scale", TEST_SCALE)
-    world = World(clock)
-    named = [{"cluster_name": f"cluster{place}.local", **own} for place, own in enumerate(clusters, 2)]
-    cores = [Core(Settings(**settings), seed=seed, snapshot=snapshot, world=world)]
-    cores += [Core(Settings(**{**settings, **own}), seed=seed, world=world) for own in named]
+    options = ServerOptions(**{name: value for name, value in arguments.items() if name in _OPTIONS})
+    settings = {"time_scale": TEST_SCALE, **{name: arguments[name] for name in arguments if name not in _OPTIONS}}
+    world = World(options.clock)
+    named = [{"cluster_name": f"cluster{place}.local", **own} for place, own in enumerate(options.clusters, 2)]
+    cores = [Core(Settings(**settings), seed=options.seed, snapshot=options.snapshot, world=world)]
+    cores += [Core(Settings(**{**settings, **own}), seed=options.seed, world=world) for own in named]
     with tempfile.TemporaryDirectory(prefix="simulator-") as folder, ExitStack() as stack:
-        files = make(Path(folder), hosts, days=certificate_days)
+        files = make(Path(folder), options.hosts, days=options.certificate_days)
         servers = []
         for core in cores:
-            servers.append(Server(core, files.context(), latency=latency_ms / 1000))
+            servers.append(Server(core, files.context(), latency=options.latency_ms / 1000))
             servers[-1].start()
             stack.callback(servers[-1].stop)
         peers = tuple(Running(core, server, files.ca) for core, server in zip(cores[1:], servers[1:], strict=True))
-        yield Running(cores[0], servers[0], files.ca, servers[0].control(cores) if control else "", peers)
+        control_url = servers[0].control(cores) if options.control else ""
+        yield Running(cores[0], servers[0], files.ca, control_url, peers)
 
 
 class VirtualClock:
