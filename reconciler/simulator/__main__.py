@@ -21,7 +21,7 @@ from reconciler.simulator.core import Core
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.http.server import Server
 from reconciler.simulator.http.tls import HOSTS, load_or_make
-from reconciler.simulator.settings import SWITCHES, Settings, Switch
+from reconciler.simulator.settings import SWITCHES, SimulatorSettings, Switch
 from reconciler.simulator.state.model import World
 
 
@@ -70,14 +70,14 @@ def _cores(options: argparse.Namespace) -> list[Core]:
     """Return a core for each cluster; snapshot and faults are for the first."""
     world = World(time.time)
     cores: list[Core] = []
-    for name in (options.clusters or Settings.cluster_name).split(","):
-        settings = Settings(
+    for name in (options.clusters or SimulatorSettings.cluster_name).split(","):
+        settings = SimulatorSettings(
             nodes=options.nodes,
             older_nodes=options.older_nodes,
             license=options.license,
             outside=options.outside,
             username=options.username,
-            password=options.password or os.environ.get("SIMULATOR_PASSWORD") or Settings.password,
+            password=options.password or os.environ.get("SIMULATOR_PASSWORD") or SimulatorSettings.password,
             server_version=options.server_version,
             cluster_name=name.strip(),
             time_scale=options.time_scale,

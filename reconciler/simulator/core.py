@@ -20,14 +20,14 @@ from reconciler.simulator.dispatch import Dispatcher
 from reconciler.simulator.faults.incidents import apply_incident
 from reconciler.simulator.faults.rules import Faults, Rule, distorted, refused_connection, replacement
 from reconciler.simulator.nodes import placement
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.settings import SimulatorSettings
 from reconciler.simulator.state import snapshots
 from reconciler.simulator.state.clock import Clock
 from reconciler.simulator.state.history import History
-from reconciler.simulator.state.model import Machine, State, World
+from reconciler.simulator.state.model import ClusterState, Machine, World
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """One call in the request log."""
 
     number: int  # from 1
@@ -49,19 +49,19 @@ class Core:
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: SimulatorSettings | None = None,
         *,
         clock: Clock = time.time,
         seed: int | None = None,
         snapshot: Mapping[str, Json] | None = None,
         world: World | None = None,
     ) -> None:
-        self.settings = settings or Settings()
+        self.settings = settings or SimulatorSettings()
         self._routes = routes(self.settings.server_version)
         self.world = world or World(clock)
         self.site = self.world.site(self.settings)
         self.dispatcher = Dispatcher(self.settings, self.site, self._routes)
-        self.state = self._addressed = State(self.settings, seed=seed, timeline=self.world.time)
+        self.state = self._addressed = ClusterState(self.settings, seed=seed, timeline=self.world.time)
         self.state.site = self.site
         if self.settings.nodes:
             create_cluster(self.state)
@@ -75,13 +75,13 @@ class Core:
             self.site.add(uid, self.state if uid in self.state.nodes else None)
         self.urls = self.site.urls
         self.faults = Faults(self._documents)
-        self.log: deque[Entry] = deque(maxlen=self.settings.log_limit)
+        self.log: deque[LogEntry] = deque(maxlen=self.settings.log_limit)
         self.calls = 0
         self.down: set[int] = set()
         self.watchers: list[Callable[[int, bool], None]] = []  # called when a node goes down or comes up
         self._delayed: list[tuple[int, Request]] = []  # (number of the call after which it takes effect, request)
         self.history = History()
-        self._past: State | None = None  # what a stale read shows in place of the addressed cluster
+        self._past: ClusterState | None = None  # what a stale read shows in place of the addressed cluster
 
     # Requests
 
@@ -121,7 +121,7 @@ class Core:
         user = (caller.fields.get("email") or caller.fields.get("name", "")) if caller else ""
         sha256 = hashlib.sha256(request.body).hexdigest() if request.body else ""
         head = (index, self.state.now, request.node, request.method, request.path, request.query)
-        self.log.append(Entry(*head, request.body, sha256, response.status, *effect, user))
+        self.log.append(LogEntry(*head, request.body, sha256, response.status, *effect, user))
 
     def _with_fault(self, request: Request, rule: Rule | None, index: int) -> Response:
         if request.node in self.down or request.node not in self.site.machines:
@@ -172,7 +172,7 @@ class Core:
                 responses.check(operations[request.method], response)
         return response
 
-    def _cluster_of(self, node: int) -> State:
+    def _cluster_of(self, node: int) -> ClusterState:
         """Return the cluster that machine *node* is in, or that of the core where it is in none."""
         machine = self.site.machines.get(node)
         return machine.state if machine is not None and machine.state is not None else self.state
@@ -238,4 +238,4 @@ def _report(machine: Machine, up: bool) -> None:
         placement.set_node_status(machine.state, machine.uid, up)
 
 
-__all__ = ["Core", "Entry", "Request", "Response", "Settings"]
+__all__ = ["Core", "LogEntry", "Request", "Response", "SimulatorSettings"]

@@ -11,8 +11,8 @@ from reconciler.simulator.api.messages import ApiError, Json, Request, Response,
 from reconciler.simulator.api.routes import Endpoint, Routes, at_least, has_mixed_versions
 from reconciler.simulator.faults.rules import NOT_MEMBER
 from reconciler.simulator.nodes import placement
-from reconciler.simulator.settings import Settings
-from reconciler.simulator.state.model import Machine, Site, State
+from reconciler.simulator.settings import SimulatorSettings
+from reconciler.simulator.state.model import ClusterSite, ClusterState, Machine
 
 _BOOTSTRAP = "/v1/bootstrap"
 _API_VERSIONS = frozenset({"1", "2", "v1", "v2", "1.0", "2.0"})
@@ -21,12 +21,12 @@ _API_VERSIONS = frozenset({"1", "2", "v1", "v2", "1.0", "2.0"})
 class Dispatcher:
     """Calls the handler of a request, on the cluster that the addressed machine is in."""
 
-    def __init__(self, settings: Settings, site: Site, routes: Routes) -> None:
+    def __init__(self, settings: SimulatorSettings, site: ClusterSite, routes: Routes) -> None:
         self.settings = settings
         self.site = site
         self.routes = routes
 
-    def dispatch(self, state: State, request: Request, past: State | None = None) -> Response:
+    def dispatch(self, state: ClusterState, request: Request, past: ClusterState | None = None) -> Response:
         """Return the response of the cluster *state*; reads see *past* in its place where that is given."""
         machine = self.site.machines[request.node]
         member = machine.state is not None
@@ -52,7 +52,12 @@ class Dispatcher:
         return redirect or self.run(state, endpoint, request, values, past)
 
     def run(
-        self, state: State, endpoint: Endpoint, request: Request, values: list[str], past: State | None = None
+        self,
+        state: ClusterState,
+        endpoint: Endpoint,
+        request: Request,
+        values: list[str],
+        past: ClusterState | None = None,
     ) -> Response:
         """Call the handler of *endpoint* with the parameters *values* of the path."""
         row = endpoint.row
@@ -66,7 +71,7 @@ class Dispatcher:
             return endpoint.handler(state, request, *values, request.body)
         return endpoint.handler(past or state, request, *values)
 
-    def _redirect(self, state: State, machine: Machine, request: Request, endpoint: Endpoint) -> Response | None:
+    def _redirect(self, state: ClusterState, machine: Machine, request: Request, endpoint: Endpoint) -> Response | None:
         """Return the redirect to the primary, where a secondary does not proxy calls."""
         if state.settings.handle_redirects or machine.state is None or machine.uid == state.primary:
             return None
@@ -92,7 +97,7 @@ class Dispatcher:
             raise ApiError(400, "invalid_content_type", f"Content-Type must be {expected}")
 
 
-def _authenticate(state: State, request: Request, endpoint: Endpoint | None, values: list[str]) -> None:
+def _authenticate(state: ClusterState, request: Request, endpoint: Endpoint | None, values: list[str]) -> None:
     """Identify the caller and check the permission; users may read and change their own account."""
     if endpoint is not None and authentication.is_open(state, endpoint.row) and "authorization" not in request.headers:
         return
@@ -103,7 +108,7 @@ def _authenticate(state: State, request: Request, endpoint: Endpoint | None, val
     )
 
 
-def _check_connectivity(state: State, machine: Machine, request: Request, endpoint: Endpoint | None) -> None:
+def _check_connectivity(state: ClusterState, machine: Machine, request: Request, endpoint: Endpoint | None) -> None:
     """Refuse what a partitioned node, or a cluster without a quorum, cannot do."""
     if endpoint is None or endpoint.row.get("local"):
         return

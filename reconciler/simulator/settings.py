@@ -1,6 +1,6 @@
 """How one simulated cluster is set up: size, speed, and a named switch for everything that the facts leave open.
 
-`SWITCHES` says of each switch what may be chosen, what is the default and why; `Settings` holds the choice.
+`SWITCHES` says of each switch what may be chosen, what is the default and why; `SimulatorSettings` holds the choice.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _defaults() -> dict[str, str]:
 
 
 @dataclass
-class Settings:
+class SimulatorSettings:
     """One cluster's setup. Times are seconds of the real thing; they are divided by *time_scale*."""
 
     nodes: int = 3

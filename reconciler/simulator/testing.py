@@ -28,11 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.simulator.api.messages import Json, Request, Response, encode
-from reconciler.simulator.core import Core, Entry
+from reconciler.simulator.core import Core, LogEntry
 from reconciler.simulator.faults.rules import Faults
 from reconciler.simulator.http.server import Server
 from reconciler.simulator.http.tls import HOSTS, make
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.settings import SimulatorSettings
 from reconciler.simulator.state.clock import Clock
 from reconciler.simulator.state.model import World
 
@@ -65,7 +65,7 @@ class Running:
         return self.core.settings.password
 
     @property
-    def log(self) -> list[Entry]:
+    def log(self) -> list[LogEntry]:
         """All calls so far."""
         with self.core.state.lock:
             return list(self.core.log)
@@ -86,7 +86,7 @@ class Running:
 
 @dataclass
 class ServerOptions:
-    """What `running` takes beside the fields of `Settings`."""
+    """What `running` takes beside the fields of `SimulatorSettings`."""
 
     seed: int | None = None  # makes ports, passwords and ids repeatable
     latency_ms: float = 0  # added to each response
@@ -105,16 +105,16 @@ _OPTIONS = frozenset(field.name for field in fields(ServerOptions))
 def running(**arguments: Any) -> Iterator[Running]:
     """Serve a cluster on loopback for as long as the context lasts.
 
-    *arguments* are fields of `ServerOptions` and of `Settings` (`nodes`, `outside`, `time_scale`, `switches` …). The further
-    clusters can reach the first; `Running.peers` are their servers. They are called cluster2.local and so on unless
-    they have a `cluster_name`.
+    *arguments* are fields of `ServerOptions` and of `SimulatorSettings` (`nodes`, `outside`, `time_scale`, `switches`
+    …). Further clusters can reach the first; `Running.peers` are their servers. They are called cluster2.local and so
+    on unless they have a `cluster_name`.
     """
     options = ServerOptions(**{name: value for name, value in arguments.items() if name in _OPTIONS})
     settings = {"time_scale": TEST_SCALE, **{name: arguments[name] for name in arguments if name not in _OPTIONS}}
     world = World(options.clock)
     named = [{"cluster_name": f"cluster{place}.local", **own} for place, own in enumerate(options.clusters, 2)]
-    cores = [Core(Settings(**settings), seed=options.seed, snapshot=options.snapshot, world=world)]
-    cores += [Core(Settings(**{**settings, **own}), seed=options.seed, world=world) for own in named]
+    cores = [Core(SimulatorSettings(**settings), seed=options.seed, snapshot=options.snapshot, world=world)]
+    cores += [Core(SimulatorSettings(**{**settings, **own}), seed=options.seed, world=world) for own in named]
     with tempfile.TemporaryDirectory(prefix="simulator-") as folder, ExitStack() as stack:
         files = make(Path(folder), options.hosts, days=options.certificate_days)
         servers = []
@@ -163,7 +163,7 @@ class Caller:
 def databases(count: int, *, first: int = 1) -> dict[str, list[Json]]:
     """Return a snapshot with *count* complete, active databases, named `db-00001` and so on."""
     clock = VirtualClock()
-    core = Core(Settings(), clock=clock, seed=1)
+    core = Core(SimulatorSettings(), clock=clock, seed=1)
     caller = Caller(core)
     caller("POST", "/v1/bdbs", {"name": "model", "memory_size": 1 << 30})
     clock.sleep(60)

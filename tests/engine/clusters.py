@@ -18,9 +18,9 @@ from reconciler.normalize import canonical
 from reconciler.plan import LiveState, Options, Plan, make_plan
 from reconciler.report import Report
 from reconciler.secrets import Secret
-from reconciler.simulator.core import Core, Entry
+from reconciler.simulator.core import Core, LogEntry
 from reconciler.simulator.databases import links
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.settings import SimulatorSettings
 from reconciler.simulator.state.model import World
 from reconciler.simulator.testing import Caller, VirtualClock
 from reconciler.strictyaml import Place
@@ -65,7 +65,7 @@ class Rig:
         world = World(self.clock)
         self.cores = {
             name: Core(
-                Settings(
+                SimulatorSettings(
                     cluster_name=NAMES[name], username=f"admin@{NAMES[name]}", password=f"secret-{name}", **settings
                 ),
                 seed=3,
@@ -165,5 +165,5 @@ class Rig:
     def part(self, one: str, other: str, *, whole: bool = False) -> None:
         links.set_connection(self.cores[one].state, self.cores[other].state, connected=whole)
 
-    def sent(self, cluster: str = "dc1") -> list[Entry]:
+    def sent(self, cluster: str = "dc1") -> list[LogEntry]:
         return [entry for entry in self.cores[cluster].log if entry.method != "GET"]

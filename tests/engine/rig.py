@@ -19,7 +19,7 @@ from reconciler.plan import LiveObject, LiveState, Options, Plan, make_plan
 from reconciler.report import Report
 from reconciler.rest import decode, natural_key
 from reconciler.secrets import Secret
-from reconciler.simulator.core import Entry
+from reconciler.simulator.core import LogEntry
 from reconciler.simulator.testing import Caller
 from reconciler.strictyaml import Place
 from reconciler.telemetry import Event
@@ -168,12 +168,12 @@ class Rig:
     # --- what the cluster says --------------------------------------------------------------------------------------
 
     @property
-    def writes(self) -> list[Entry]:
+    def writes(self) -> list[LogEntry]:
         """The calls that changed what the cluster holds."""
         return [entry for entry in self.world.log if entry.effect]
 
     @property
-    def sent(self) -> list[Entry]:
+    def sent(self) -> list[LogEntry]:
         """The writes that reached the cluster, whatever became of them."""
         return [entry for entry in self.world.log if entry.method != "GET"]
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from reconciler.simulator.cluster import licenses, pem
-from reconciler.simulator.core import Core, Settings
+from reconciler.simulator.core import Core, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock, running
 
 PATH = "/v1/cluster/certificates"
@@ -22,7 +22,7 @@ IDP = """<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID
 class Cluster(Caller):
     def __init__(self, **settings: Any) -> None:
         self.clock = VirtualClock()
-        super().__init__(Core(Settings(**settings), clock=self.clock, seed=7))
+        super().__init__(Core(SimulatorSettings(**settings), clock=self.clock, seed=7))
 
     def put(self, name: str, pair: pem.CertificatePair, path: str = PATH, **more: Any) -> tuple[int, str]:
         item = {"name": name, "certificate": pair.certificate, "key": pair.key, **more}

@@ -13,7 +13,7 @@ import pytest
 from reconciler.simulator.api import openapi
 from reconciler.simulator.api.routes import routes
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.resources.collection import Collection, Reference
+from reconciler.simulator.resources.collection import Collection, ReferencedBy
 from reconciler.simulator.resources.collection_registry import serving
 from reconciler.simulator.resources.operation import Operation
 from reconciler.simulator.testing import Running, running
@@ -33,7 +33,7 @@ SHELVES = Collection(
     },
     unique={"name": "name_already_exists"},
     missing_code="shelf_not_exist",
-    referenced_by=(Reference("user", "shelf_uid"),),
+    referenced_by=(ReferencedBy("user", "shelf_uid"),),
     since="8.0",
     fields=(
         {"name": "uid", "type": "integer", "read_only": True},

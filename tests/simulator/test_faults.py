@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.simulator.core import Core, Settings
+from reconciler.simulator.core import Core, SimulatorSettings
 from reconciler.simulator.faults.incidents import INCIDENTS
 from reconciler.simulator.faults.rules import ACTIONS
 from reconciler.simulator.testing import Caller, VirtualClock, running
@@ -23,7 +23,7 @@ class Cluster(Caller):
 
     def __init__(self, **settings: Any) -> None:
         self.clock = VirtualClock()
-        super().__init__(Core(Settings(**{"nodes": 3, **settings}), clock=self.clock, seed=7))
+        super().__init__(Core(SimulatorSettings(**{"nodes": 3, **settings}), clock=self.clock, seed=7))
         self.faults = self.core.faults
 
     def names(self, path: str = "/v1/bdbs") -> list[str]:

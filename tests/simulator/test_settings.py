@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.simulator.api.routes import VERSIONS
 from reconciler.simulator.cluster.settings import SINGLETONS
-from reconciler.simulator.core import Core, Request, Settings
+from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock, basic
 
 AUDIT = {"audit_address": "192.0.2.40", "audit_port": 12345, "audit_protocol": "TCP"}
@@ -17,7 +17,7 @@ QUERY = {"user_dn_query": {"base": "dc=example", "filter": "(cn=%u)", "scope": "
 
 
 def cluster(**settings: Any) -> Caller:
-    return Caller(Core(Settings(**settings), clock=VirtualClock(), seed=7))
+    return Caller(Core(SimulatorSettings(**settings), clock=VirtualClock(), seed=7))
 
 
 def refused(caller: Caller, path: str, body: Any, method: str = "PUT") -> tuple[int, str]:
@@ -206,7 +206,7 @@ def test_passwords_can_be_switched_off_for_the_api() -> None:
 
 def test_old_passwords_expire_and_an_admin_can_set_new_ones() -> None:
     clock = VirtualClock()
-    core = Core(Settings(), clock=clock, seed=7)
+    core = Core(SimulatorSettings(), clock=clock, seed=7)
     caller = Caller(core)
     clock.sleep(40 * 86400)
     caller("POST", "/v1/users", {"name": "fresh", "email": "f@example.com", "password": "new-one", "role_uids": [1]})

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from reconciler.simulator.api.fields import is_available
 from reconciler.simulator.api.messages import ApiError, Json, Request, encode
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record, digest
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord, digest
 
 _CHALLENGE = {"www-authenticate": 'Basic realm="simulator"'}
 
@@ -34,7 +34,7 @@ def _credentials(headers: Mapping[str, str]) -> tuple[str, str]:
     return name, password
 
 
-def find_account(state: State, name: str) -> Record | None:
+def find_account(state: ClusterState, name: str) -> ObjectRecord | None:
     """Return the user with this e-mail address or name."""
     found = state.users.named("email", name) or state.users.named("name", name) if name else None
     if found is None and name == state.settings.username:
@@ -42,7 +42,7 @@ def find_account(state: State, name: str) -> Record | None:
     return found
 
 
-_OPEN: Mapping[str, Callable[[State], bool]] = {
+_OPEN: Mapping[str, Callable[[ClusterState], bool]] = {
     "body": lambda state: True,
     "healthcheck": lambda state: (
         state.singletons["cluster_settings"].fields.get("master_healthcheck_api_auth") is False
@@ -50,13 +50,13 @@ _OPEN: Mapping[str, Callable[[State], bool]] = {
 }
 
 
-def is_open(state: State, row: Mapping[str, Json]) -> bool:
+def is_open(state: ClusterState, row: Mapping[str, Json]) -> bool:
     """Say whether the operation of *row* may be called by anybody: its column `open` names the rule, `until` when."""
     rule, last = row.get("open", ("", ""))
     return bool(rule) and is_available({"until": last}, state.settings.server_version) and _OPEN[rule](state)
 
 
-def login(state: State, request: Request) -> Record:
+def login(state: ClusterState, request: Request) -> ObjectRecord:
     """Return the user that *request* speaks for, or raise 401. Bad logins count, and too many lock the account."""
     if has_token(request):
         return _by_token(state, request)
@@ -75,7 +75,7 @@ def login(state: State, request: Request) -> Record:
     return user
 
 
-def authenticate(state: State, name: str, password: str) -> Record:
+def authenticate(state: ClusterState, name: str, password: str) -> ObjectRecord:
     """Return the user with *name* and *password*, or raise 401."""
     user = find_account(state, name)
     if user is None:
@@ -91,7 +91,7 @@ def authenticate(state: State, name: str, password: str) -> Record:
     return user
 
 
-def _current(state: State, user: Record) -> None:
+def _current(state: ClusterState, user: ObjectRecord) -> None:
     """Raise 401 where the password of *user* is older than the cluster allows."""
     days = state.cluster.fields.get("password_expiration_duration", 0)
     if not days:
@@ -112,7 +112,7 @@ def has_token(request: Request) -> bool:
     return request.headers.get("authorization", "").partition(" ")[0].lower() in ("bearer", "jwt")
 
 
-def _by_token(state: State, request: Request) -> Record:
+def _by_token(state: ClusterState, request: Request) -> ObjectRecord:
     scheme, _, token = request.headers["authorization"].partition(" ")
     wanted = state.settings.switches["jwt_scheme"]
     uid, until = state.tokens.get(token.strip(), (0, 0.0))
@@ -126,7 +126,7 @@ def _part(value: Json) -> str:
     return base64.urlsafe_b64encode(encode(value).encode()).decode().rstrip("=")
 
 
-def new_token(state: State, user: Record, seconds: int) -> str:
+def new_token(state: ClusterState, user: ObjectRecord, seconds: int) -> str:
     """Return a token that speaks for *user* for so many *seconds*."""
     state.tokens = {token: held for token, held in state.tokens.items() if held[1] > state.now}
     claims = {"sub": str(user.fields["uid"]), "iat": int(state.now), "exp": int(state.now + seconds)}
@@ -141,7 +141,7 @@ def new_token(state: State, user: Record, seconds: int) -> str:
 # Too many bad logins
 
 
-def _locked(state: State, user: Record) -> None:
+def _locked(state: ClusterState, user: ObjectRecord) -> None:
     until = user.hidden.get("locked_until")
     if until is None:
         return
@@ -151,7 +151,7 @@ def _locked(state: State, user: Record) -> None:
     user.set(status="active")
 
 
-def _count_failure(state: State, user: Record) -> None:
+def _count_failure(state: ClusterState, user: ObjectRecord) -> None:
     policy = state.singletons["cluster_settings"].fields
     window, allowed = policy["login_lockout_counter_reset_after"], policy["login_lockout_threshold"]
     recent = [moment for moment in user.hidden.get("failures", ()) if moment > state.now - window]
@@ -162,7 +162,7 @@ def _count_failure(state: State, user: Record) -> None:
         user.set(status="locked")
 
 
-def require_permission(state: State, user: Record, permission: str | None, own: bool = False) -> None:
+def require_permission(state: ClusterState, user: ObjectRecord, permission: str | None, own: bool = False) -> None:
     """Raise 403 unless one of the roles of *user* has *permission*; people may read and edit themselves (*own*)."""
     if permission is None or own:
         return

@@ -14,11 +14,11 @@ from reconciler.simulator.access.rules import (
     store_user,
 )
 from reconciler.simulator.api.messages import ApiError, Json
-from reconciler.simulator.resources.collection import Collection, Fields, Reference
+from reconciler.simulator.resources.collection import Collection, Fields, ReferencedBy
 from reconciler.simulator.resources.collection_registry import serve
 from reconciler.simulator.resources.operation import Operation
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record, Table
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord, Table
 
 _ACTION: Mapping[str, Json] = {"mode": "sync-maybe-action"}
 _MIXED: Mapping[str, Json] = {"mixed": [501, "unsupported_resource"]}
@@ -76,7 +76,7 @@ USERS = Collection(
 )
 
 
-def _with_role(state: State, fields: Fields) -> Fields:
+def _with_role(state: ClusterState, fields: Fields) -> Fields:
     """Return the fields of a user with the management role of the first of its roles."""
     roles = [state.roles[uid] for uid in fields.get("role_uids", ()) if uid in state.roles]
     if not roles or not state.settings.on("user_role_field", "both"):
@@ -84,7 +84,7 @@ def _with_role(state: State, fields: Fields) -> Fields:
     return {**fields, "role": roles[0].fields["management"]}
 
 
-def _guard_role(state: State, record: Record, verb: str) -> None:
+def _guard_role(state: ClusterState, record: ObjectRecord, verb: str) -> None:
     if record.hidden.get("builtin") and state.settings.on("builtin_roles", "guarded"):
         raise ApiError(406, "read_only_object", "a built-in role cannot change")
 
@@ -115,9 +115,9 @@ ROLES = Collection(
     unique=_NAMES,
     missing_code="role_not_exist",
     referenced_by=(
-        Reference("bdb", "roles_permissions", "role_uid", "role_in_bdbs"),
-        Reference("user", "role_uids", switch="role_with_users"),
-        Reference("ldap_mapping", "role_uids", switch="role_with_users"),
+        ReferencedBy("bdb", "roles_permissions", "role_uid", "role_in_bdbs"),
+        ReferencedBy("user", "role_uids", switch="role_with_users"),
+        ReferencedBy("ldap_mapping", "role_uids", switch="role_with_users"),
     ),
     dry_run=True,
     delayed=True,
@@ -127,7 +127,7 @@ ROLES = Collection(
 )
 
 
-def _guard_acl(state: State, record: Record, verb: str) -> None:
+def _guard_acl(state: ClusterState, record: ObjectRecord, verb: str) -> None:
     if record.hidden.get("builtin"):
         raise ApiError(409, "read_only_object", "a predefined ACL cannot change")
 
@@ -161,7 +161,7 @@ ACLS = Collection(
     },
     unique=_NAMES,
     missing_code="redis_acl_not_exist",
-    referenced_by=(Reference("bdb", "roles_permissions", "redis_acl_uid", "acl_in_use"),),
+    referenced_by=(ReferencedBy("bdb", "roles_permissions", "redis_acl_uid", "acl_in_use"),),
     dry_run=True,
     delayed=True,
     machine="Acl",

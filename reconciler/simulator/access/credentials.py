@@ -12,18 +12,18 @@ from reconciler.simulator.api.messages import ApiError, Json, Request, Response,
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.resources.collection_handlers import create
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record, digest
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord, digest
 
 
-def _caller(state: State) -> Record:
+def _caller(state: ClusterState) -> ObjectRecord:
     if state.caller is None:
         raise ApiError(401, "invalid_credentials", "credentials are needed")
     return state.caller
 
 
 @serves("POST /v1/users/authorize")
-def authorize(state: State, request: Request, body: Json) -> Response:
+def authorize(state: ClusterState, request: Request, body: Json) -> Response:
     """Give a token to whoever the Authorization header names; before 7.8 the body does."""
     body = {} if body is None else body
     ttl = validate("jwt_authorize", body, body_rules(state.settings)).get("ttl", authentication.TOKEN_SECONDS)
@@ -34,7 +34,7 @@ def authorize(state: State, request: Request, body: Json) -> Response:
 
 
 @serves("POST /v1/users/refresh_jwt")
-def refresh(state: State, request: Request, body: Json) -> Response:
+def refresh(state: ClusterState, request: Request, body: Json) -> Response:
     """Give a fresh token for one that is still good."""
     if not authentication.has_token(request):
         raise ApiError(401, "invalid_credentials", "a token is needed")
@@ -44,7 +44,7 @@ def refresh(state: State, request: Request, body: Json) -> Response:
     )
 
 
-def _whose(state: State, sent: Mapping[str, Json]) -> Record:
+def _whose(state: ClusterState, sent: Mapping[str, Json]) -> ObjectRecord:
     """Return the user that *sent* names, the caller where it names none; only admins may name others."""
     caller, name = _caller(state), sent.get("username")
     if name is None:
@@ -59,7 +59,7 @@ def _whose(state: State, sent: Mapping[str, Json]) -> Record:
     return user
 
 
-def _new_password(state: State, sent: Mapping[str, Json], user: Record) -> str:
+def _new_password(state: ClusterState, sent: Mapping[str, Json], user: ObjectRecord) -> str:
     password = sent.get("new_password")
     if not isinstance(password, str) or not password:
         raise schema_error("new_password", "missing")
@@ -67,7 +67,7 @@ def _new_password(state: State, sent: Mapping[str, Json], user: Record) -> str:
     return digest(password)
 
 
-def _stored(state: State, user: Record, passwords: list[str]) -> Response:
+def _stored(state: ClusterState, user: ObjectRecord, passwords: list[str]) -> Response:
     user.hidden["password"], user.hidden["more"] = passwords[0], passwords[1:]
     user.hidden.pop("locked_until", None)
     user.hidden["failures"] = []
@@ -76,12 +76,12 @@ def _stored(state: State, user: Record, passwords: list[str]) -> Response:
     return json_response(None)
 
 
-def _held(user: Record) -> list[str]:
+def _held(user: ObjectRecord) -> list[str]:
     return [one for one in (user.hidden.get("password"), *user.hidden.get("more", ())) if one]
 
 
 @serves("PUT /v1/users/password")
-def replace_password(state: State, request: Request, body: Json) -> Response:
+def replace_password(state: ClusterState, request: Request, body: Json) -> Response:
     """Leave a user with the new password only."""
     sent = validate("user_password_request", body, body_rules(state.settings))
     user = _whose(state, sent)
@@ -92,7 +92,7 @@ def replace_password(state: State, request: Request, body: Json) -> Response:
 
 
 @serves("POST /v1/users/password")
-def add_password(state: State, request: Request, body: Json) -> Response:
+def add_password(state: ClusterState, request: Request, body: Json) -> Response:
     """Give a user one more password."""
     sent = validate("user_password_request", body, body_rules(state.settings))
     user = _whose(state, sent)
@@ -103,7 +103,7 @@ def add_password(state: State, request: Request, body: Json) -> Response:
 
 
 @serves("DELETE /v1/users/password")
-def delete_password(state: State, request: Request, body: Json) -> Response:
+def delete_password(state: ClusterState, request: Request, body: Json) -> Response:
     """Take one password away from a user; the last one stays."""
     sent = validate("user_password_request", body, body_rules(state.settings))
     user, old = _whose(state, sent), sent.get("old_password")
@@ -126,13 +126,13 @@ _MANAGEMENT = ("admin", "cluster_member", "cluster_viewer", "db_member", "db_vie
 
 
 @serves("GET /v1/users/permissions")
-def permissions(state: State, request: Request) -> Response:
+def permissions(state: ClusterState, request: Request) -> Response:
     """Show what each management role may do."""
     return json_response({name: _permissions(name) for name in _MANAGEMENT})
 
 
 @serves("GET /v1/users/permissions/{role}")
-def permissions_of(state: State, request: Request, role: str) -> Response:
+def permissions_of(state: ClusterState, request: Request, role: str) -> Response:
     """Show what one management role may do."""
     if role not in _MANAGEMENT:
         raise ApiError(404, "role_not_exist", f"no role {role}")
@@ -140,13 +140,13 @@ def permissions_of(state: State, request: Request, role: str) -> Response:
 
 
 @serves("GET /v1/users/role")
-def own_role(state: State, request: Request) -> Response:
+def own_role(state: ClusterState, request: Request) -> Response:
     """Show the management role of the caller."""
     roles = [state.roles[uid] for uid in _caller(state).fields["role_uids"] if uid in state.roles]
     return json_response({"role": roles[0].fields["management"] if roles else "none"})
 
 
 @serves("POST /v1/redis_acls/validate")
-def validate_acl(state: State, request: Request, body: Json) -> Response:
+def validate_acl(state: ClusterState, request: Request, body: Json) -> Response:
     """Say whether an ACL could be created, by answering as its creation would."""
     return create(ACLS, state, request._replace(query={"dry_run": "true"}), body)

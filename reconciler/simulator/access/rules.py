@@ -11,17 +11,17 @@ from reconciler.simulator.access.authentication import require_permission
 from reconciler.simulator.api.fields import body_rules, validate
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.resources.collection import Collection, Fields
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record, Table, digest
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord, Table, digest
 
 
-def _unique(table: Table, field: str, value: Json, record: Record | None, refusal: ApiError) -> None:
+def _unique(table: Table, field: str, value: Json, record: ObjectRecord | None, refusal: ApiError) -> None:
     other = table.named(field, value) if value else None
     if other is not None and other is not record:
         raise refusal
 
 
-def check_role(state: State, sent: dict[str, Json], record: Record | None) -> None:
+def check_role(state: ClusterState, sent: dict[str, Json], record: ObjectRecord | None) -> None:
     """Check a role: what a PUT without resources means, and that an admin role remains."""
     if record is None:
         return
@@ -35,7 +35,7 @@ def check_role(state: State, sent: dict[str, Json], record: Record | None) -> No
             raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
 
 
-def check_acl(state: State, sent: dict[str, Json], record: Record | None) -> None:
+def check_acl(state: ClusterState, sent: dict[str, Json], record: ObjectRecord | None) -> None:
     """Check an ACL: its rules."""
     if "acl" in sent and not _plausible(sent["acl"]):
         raise ApiError(400, "invalid_param", "acl is no list of ACL rules")
@@ -48,13 +48,13 @@ def _plausible(acl: str) -> bool:
     return bool(words) and all(word.startswith((*starts, "nocommands", "reset", "clearselectors")) for word in words)
 
 
-def admin_uids(state: State) -> list[int]:
+def admin_uids(state: ClusterState) -> list[int]:
     """Return the uids of the users that are admins."""
     admin = {uid for uid, role in state.roles.items() if role.fields["management"] == "admin"}
     return [uid for uid, user in state.users.alive().items() if admin & set(user.fields.get("role_uids", ()))]
 
 
-def check_user(state: State, sent: dict[str, Json], record: Record | None) -> None:
+def check_user(state: ClusterState, sent: dict[str, Json], record: ObjectRecord | None) -> None:
     """Check a user: address, roles, password, and that an admin remains."""
     if "email" in sent:
         status = 409 if record is None else int(state.settings.switches["user_put_email_status"])
@@ -72,7 +72,7 @@ def check_user(state: State, sent: dict[str, Json], record: Record | None) -> No
             raise ApiError(406, "change_last_admin_role_not_allowed", "one admin must remain")
 
 
-def _check_password(state: State, sent: Mapping[str, Json], record: Record | None) -> None:
+def _check_password(state: ClusterState, sent: Mapping[str, Json], record: ObjectRecord | None) -> None:
     if record is None and sent.get("auth_method", "regular") == "regular" and not sent.get("password"):
         raise ApiError(400, "missing_field", "password is needed")
     if "password" not in sent:
@@ -87,7 +87,7 @@ def _check_password(state: State, sent: Mapping[str, Json], record: Record | Non
 _CLASSES = (str.islower, str.isupper, str.isdigit, lambda letter: not letter.isalnum())
 
 
-def check_complexity(state: State, password: str, user: Record | None, email: str = "") -> None:
+def check_complexity(state: ClusterState, password: str, user: ObjectRecord | None, email: str = "") -> None:
     """Raise 400 for a *password* that the rules of the cluster find too simple; they are off unless switched on."""
     cluster = state.cluster.fields
     if not cluster.get("password_complexity"):
@@ -100,7 +100,7 @@ def check_complexity(state: State, password: str, user: Record | None, email: st
         raise ApiError(400, "password_not_complex", "the password is too simple")
 
 
-def check_mapping(state: State, sent: dict[str, Json], record: Record | None) -> None:
+def check_mapping(state: ClusterState, sent: dict[str, Json], record: ObjectRecord | None) -> None:
     """Check an LDAP mapping: its roles."""
     if not set(sent.get("role_uids", ())) <= set(state.roles.alive()):
         raise ApiError(400, "invalid_role_uids_param", "role_uids has a role that does not exist")
@@ -109,7 +109,7 @@ def check_mapping(state: State, sent: dict[str, Json], record: Record | None) ->
 _OWN_FIELDS = frozenset({"name", "email", "password", "email_alerts", "bdbs_email_alerts", "cluster_email_alerts"})
 
 
-def parse_user(collection: Collection, state: State, body: Json, record: Record | None) -> Fields:
+def parse_user(collection: Collection, state: ClusterState, body: Json, record: ObjectRecord | None) -> Fields:
     """Return what *body* sets of a user. `role` may replace `role_uids`; callers may change a part of themselves."""
     sent = validate(collection.kind, body, body_rules(state.settings))
     if record is None and "role" in sent and not sent.get("role_uids"):
@@ -119,12 +119,12 @@ def parse_user(collection: Collection, state: State, body: Json, record: Record 
     return sent
 
 
-def role_uids(state: State, management: str) -> list[int]:
+def role_uids(state: ClusterState, management: str) -> list[int]:
     """Return the uid of the first role with a management role, as a list."""
     return [uid for uid, role in state.roles.items() if role.fields["management"] == management][:1]
 
 
-def store_user(state: State, record: Record, sent: Fields) -> None:
+def store_user(state: ClusterState, record: ObjectRecord, sent: Fields) -> None:
     """Put *sent* into *record*; a password goes where no read finds it."""
     if "password" in sent:
         record.hidden["password"] = digest(sent["password"])
@@ -135,7 +135,7 @@ def store_user(state: State, record: Record, sent: Fields) -> None:
     record.set(**{name: value for name, value in sent.items() if name not in ("password", "password_hash_method")})
 
 
-def guard_user(state: State, record: Record, verb: str) -> None:
+def guard_user(state: ClusterState, record: ObjectRecord, verb: str) -> None:
     """Refuse to delete the last admin, and the account in use."""
     if verb != "delete":
         return

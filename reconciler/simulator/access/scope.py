@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.simulator.api.messages import ApiError
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 _LIMITABLE = frozenset({"db_member", "db_viewer"})
 
 
-def allowed_uids(state: State) -> frozenset[str] | None:
+def allowed_uids(state: ClusterState) -> frozenset[str] | None:
     """Return the uids that the caller is limited to, None where there is no limit."""
     if state.caller is None:
         return None
@@ -29,7 +29,7 @@ def allowed_uids(state: State) -> frozenset[str] | None:
     return frozenset(seen)
 
 
-def visible_databases(state: State) -> Iterator[Record]:
+def visible_databases(state: ClusterState) -> Iterator[ObjectRecord]:
     """Yield the databases that the caller may know of."""
     allowed = allowed_uids(state)
     for uid, record in state.bdbs.items():
@@ -37,7 +37,7 @@ def visible_databases(state: State) -> Iterator[Record]:
             yield record
 
 
-def check_visible(state: State, uid: str) -> None:
+def check_visible(state: ClusterState, uid: str) -> None:
     """Raise what a call for the database *uid* answers where the caller may not know of it."""
     allowed = allowed_uids(state)
     if allowed is None or uid in allowed:

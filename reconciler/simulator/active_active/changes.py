@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.resources.lookup import validated_body
-from reconciler.simulator.state.model import State
+from reconciler.simulator.state.model import ClusterState
 
 _FIXED = ("sharding", "shard_key_regex", "oss_sharding", "module_list", "redis_version")
 _UNSAID: Mapping[str, Json] = {"sharding": False, "oss_sharding": False, "shard_key_regex": [], "module_list": []}
@@ -50,7 +50,7 @@ def _split(values: Json) -> tuple[Json, dict[str, None]]:
     return {name: value for name, value in values.items() if value is not None}, gone
 
 
-def parse_patch(state: State, body: Json) -> tuple[dict[str, Any], dict[int, dict[str, None]]]:
+def parse_patch(state: ClusterState, body: Json) -> tuple[dict[str, Any], dict[int, dict[str, None]]]:
     """Return what a partial configuration says, and the fields that instances are to take from the default again."""
     if not isinstance(body, dict):
         raise ApiError(400, "invalid_schema", "body: expected an object")

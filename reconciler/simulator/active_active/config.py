@@ -15,9 +15,9 @@ from reconciler.simulator.api.fields import default_values, field_rows
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.databases import lifecycle
 from reconciler.simulator.databases.fields import new_fields, normalised, with_defaults
-from reconciler.simulator.databases.rules import Draft, check_rules
-from reconciler.simulator.state.model import State, reachable
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.databases.rules import ProposedDatabase, check_rules
+from reconciler.simulator.state.model import ClusterState, reachable
+from reconciler.simulator.state.records import ObjectRecord
 
 FEATURESET, PROTOCOL = 8, 1
 _SECRETS = ("credentials", "certificate_auth")
@@ -29,7 +29,7 @@ class Peer(NamedTuple):
     """One instance and the cluster that it is in."""
 
     instance: Mapping[str, Any]
-    state: State
+    state: ClusterState
 
     @property
     def name(self) -> str:
@@ -37,7 +37,7 @@ class Peer(NamedTuple):
         return str(self.instance["cluster"]["name"])
 
 
-def cluster_name(state: State) -> str:
+def cluster_name(state: ClusterState) -> str:
     """Return the name of a cluster."""
     return str(state.cluster.fields.get("name", ""))
 
@@ -45,7 +45,7 @@ def cluster_name(state: State) -> str:
 # Reaching out
 
 
-def _peer(state: State, instance: Mapping[str, Any]) -> Peer:
+def _peer(state: ClusterState, instance: Mapping[str, Any]) -> Peer:
     cluster = instance["cluster"]
     name = str(cluster["name"])
     there = state.site.world.cluster(str(cluster["url"]))
@@ -65,7 +65,7 @@ def _peer(state: State, instance: Mapping[str, Any]) -> Peer:
     return Peer(instance, there)
 
 
-def connect(state: State, instances: Iterable[Mapping[str, Any]]) -> list[Peer]:
+def connect(state: ClusterState, instances: Iterable[Mapping[str, Any]]) -> list[Peer]:
     """Return the clusters of all *instances*, or raise `Trouble` that names each that cannot be had."""
     found: list[Peer] = []
     errors: list[tuple[str, str]] = []
@@ -82,13 +82,13 @@ def connect(state: State, instances: Iterable[Mapping[str, Any]]) -> list[Peer]:
 # The configuration
 
 
-def config_of(record: Record) -> Mapping[str, Any]:
+def config_of(record: ObjectRecord) -> Mapping[str, Any]:
     """Return the whole configuration, secrets included, that *record* holds."""
     held: Mapping[str, Any] = record.hidden["config"]
     return held
 
 
-def crdb_view(state: State, record: Record) -> Json:
+def crdb_view(state: ClusterState, record: ObjectRecord) -> Json:
     """Return what a read shows of the Active-Active database *record*."""
     whole, reading = config_of(record), state.settings.switches["crdb_credentials_read"]
     instances = []
@@ -115,19 +115,19 @@ def _masked(secret: Mapping[str, Json]) -> Json:
     return {name: value if name == "username" else "********" for name, value in secret.items()}
 
 
-def local_instance(state: State, guid: str) -> Record | None:
+def local_instance(state: ClusterState, guid: str) -> ObjectRecord | None:
     """Return the instance of an Active-Active database in the cluster *state*."""
     return next((record for record in state.bdbs.values() if record.fields.get("crdt_guid") == guid), None)
 
 
-def _local(state: State, guid: str, number: int) -> str:
+def _local(state: ClusterState, guid: str, number: int) -> str:
     record = local_instance(state, guid)
     return str(record.fields["uid"]) if record is not None and record.fields["crdt_replica_id"] == number else ""
 
 
-def store_config(state: State, whole: Mapping[str, Any], status: str = "commit-completed") -> None:
+def store_config(state: ClusterState, whole: Mapping[str, Any], status: str = "commit-completed") -> None:
     """Store a configuration in one cluster, as the next version."""
-    record = state.crdbs.setdefault(whole["guid"], Record({}, {"version": 0, "removed": {}}))
+    record = state.crdbs.setdefault(whole["guid"], ObjectRecord({}, {"version": 0, "removed": {}}))
     record.hidden["version"] += 1
     record.hidden["config"] = dict(whole)
     record.hidden["status"] = status
@@ -137,7 +137,7 @@ def store_config(state: State, whole: Mapping[str, Any], status: str = "commit-c
 # Instances
 
 
-def _values(state: State, whole: Mapping[str, Any], instance: Mapping[str, Any]) -> dict[str, Any]:
+def _values(state: ClusterState, whole: Mapping[str, Any], instance: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the database that an instance is."""
     version = state.settings.server_version
     said = {**whole["default_db_config"], **instance.get("db_config", {})}
@@ -179,7 +179,7 @@ def _draft(peer: Peer, whole: Mapping[str, Any]) -> tuple[dict[str, Json], dict[
     fields = new_fields(peer.state, peer.state.bdbs.next_uid, sent)
     fields.update(_marks(whole, peer.instance))
     try:
-        check_rules(Draft(peer.state, fields, sent, None))
+        check_rules(ProposedDatabase(peer.state, fields, sent, None))
     except ApiError as error:
         raise TaskError((peer.name, error.description)) from error
     return fields, sent
@@ -239,7 +239,7 @@ def update_instances(peers: Iterable[Peer], whole: Mapping[str, Any], touched: f
         values = normalised(peer.state, record.fields, sent)
         try:
             new = with_defaults({**record.fields, **values})
-            check_rules(Draft(peer.state, new, sent, with_defaults(record.fields)))
+            check_rules(ProposedDatabase(peer.state, new, sent, with_defaults(record.fields)))
         except ApiError as error:
             raise TaskError((peer.name, error.description)) from error
         changes.append((peer.state, record, {**values, **_marks(whole, peer.instance)}))
@@ -249,7 +249,7 @@ def update_instances(peers: Iterable[Peer], whole: Mapping[str, Any], touched: f
         lifecycle.begin_change(state, record, "SMUpdateBDB", values)
 
 
-def remove_instance(state: State, guid: str) -> None:
+def remove_instance(state: ClusterState, guid: str) -> None:
     """Take the instance, and the configuration, away from one cluster."""
     record = local_instance(state, guid)
     if record is not None and record.fields["status"] != "delete-pending":

@@ -24,22 +24,22 @@ from reconciler.simulator.api.routes import serves
 from reconciler.simulator.databases import lifecycle
 from reconciler.simulator.databases.upgrade import target_version, upgraded_fields
 from reconciler.simulator.resources.lookup import typed_fields, validated_body
-from reconciler.simulator.state.model import State, reachable
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState, reachable
+from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section
 
 _GUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _SECONDS = {"create": 8.0, "update": 5.0, "delete": 5.0, "flush": 3.0, "purge": 3.0, "upgrade": 6.0}
 
 
-def _found(state: State, guid: str) -> Record:
+def _found(state: ClusterState, guid: str) -> ObjectRecord:
     if guid not in state.crdbs:
         raise ApiError(404, "not_found", "no such Active-Active database")
     return state.crdbs[guid]
 
 
 def _task(
-    state: State, request: Request, operation: str, whole: Mapping[str, Any], work: Callable[[], None]
+    state: ClusterState, request: Request, operation: str, whole: Mapping[str, Any], work: Callable[[], None]
 ) -> Response:
     names = [str(instance["cluster"]["name"]) for instance in whole["instances"]]
     job = TaskSpec(operation, whole["guid"], names, _SECONDS[operation], work)
@@ -50,20 +50,20 @@ def _task(
 
 
 @serves("GET /v1/crdbs")
-def list_all(state: State, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> Response:
     """List the Active-Active databases that this cluster takes part in."""
     return json_response([config.crdb_view(state, record) for record in state.crdbs.values()])
 
 
 @serves("GET /v1/crdbs/{crdb_guid}")
-def get(state: State, request: Request, guid: str) -> Response:
+def get(state: ClusterState, request: Request, guid: str) -> Response:
     """Show one."""
     record = _found(state, guid)
     _wanted(record, request)
     return json_response(config.crdb_view(state, record))
 
 
-def _wanted(record: Record, request: Request) -> list[Mapping[str, Any]]:
+def _wanted(record: ObjectRecord, request: Request) -> list[Mapping[str, Any]]:
     """Return the instances that the query asks for, or raise 404."""
     text, instances = request.query.get("instance_id"), config.config_of(record)["instances"]
     found = [item for item in instances if text in (None, str(item["id"]))]
@@ -73,12 +73,12 @@ def _wanted(record: Record, request: Request) -> list[Mapping[str, Any]]:
 
 
 @serves("GET /v1/crdbs/{crdb_guid}/health_report")
-def health(state: State, request: Request, guid: str) -> Response:
+def health(state: ClusterState, request: Request, guid: str) -> Response:
     """Show how each instance sees the others."""
     return json_response([_report(state, guid, instance) for instance in _wanted(_found(state, guid), request)])
 
 
-def _report(state: State, guid: str, instance: Mapping[str, Any]) -> Json:
+def _report(state: ClusterState, guid: str, instance: Mapping[str, Any]) -> Json:
     there = state.site.world.cluster(str(instance["cluster"]["url"]))
     about = {"cluster_name": instance["cluster"]["name"], "name": config.config_of(state.crdbs[guid])["name"]}
     if there is None or not reachable(state, there) or guid not in there.crdbs:
@@ -104,7 +104,7 @@ def _report(state: State, guid: str, instance: Mapping[str, Any]) -> Json:
     }
 
 
-def _connection(there: State, uid: int, other: Mapping[str, Any]) -> Json:
+def _connection(there: ClusterState, uid: int, other: Mapping[str, Any]) -> Json:
     peer = there.site.world.cluster(str(other["cluster"]["url"]))
     up = peer is not None and reachable(there, peer)
     link = {"link_uid": f"{uid}:{other['id']}", "status": "up" if up else "down"}
@@ -115,7 +115,7 @@ def _connection(there: State, uid: int, other: Mapping[str, Any]) -> Json:
 
 
 @serves("POST /v1/crdbs")
-def create(state: State, request: Request, body: Json) -> Response:
+def create(state: ClusterState, request: Request, body: Json) -> Response:
     """Create an Active-Active database with an instance in each cluster that is named."""
     sent = validated_body(state, "crdb", body)
     for name in ("name", "default_db_config", "instances"):
@@ -142,7 +142,7 @@ def create(state: State, request: Request, body: Json) -> Response:
     return _task(state, request, "create", whole, work)
 
 
-def _commit(state: State, old: CrdbConfig, new: CrdbConfig, resets: Resets) -> None:
+def _commit(state: ClusterState, old: CrdbConfig, new: CrdbConfig, resets: Resets) -> None:
     """Bring a changed configuration to all clusters and their instances."""
     peers = config.connect(state, new["instances"])
     config.require_idle_instances(peers, new["guid"])
@@ -157,11 +157,11 @@ def _commit(state: State, old: CrdbConfig, new: CrdbConfig, resets: Resets) -> N
         config.store_config(peer.state, new)
 
 
-def _current(state: State, guid: str) -> CrdbConfig:
+def _current(state: ClusterState, guid: str) -> CrdbConfig:
     return dict(config.config_of(_found(state, guid)))
 
 
-def _credentials(state: State, sent: Mapping[str, Any], whole: CrdbConfig) -> None:
+def _credentials(state: ClusterState, sent: Mapping[str, Any], whole: CrdbConfig) -> None:
     """Raise 400 where an edit must bring the credentials of its peers again."""
     if not state.settings.on("crdb_credentials", "every-time"):
         return
@@ -172,7 +172,7 @@ def _credentials(state: State, sent: Mapping[str, Any], whole: CrdbConfig) -> No
 
 
 @serves("PATCH /v1/crdbs/{crdb_guid}")
-def patch(state: State, request: Request, guid: str, body: Json) -> Response:
+def patch(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
     """Change the configuration in part."""
     whole = _current(state, guid)
     sent, resets = parse_patch(state, body)
@@ -182,7 +182,7 @@ def patch(state: State, request: Request, guid: str, body: Json) -> Response:
 
 
 @serves("POST /v1/crdbs/{crdb_guid}/updates")
-def update(state: State, request: Request, guid: str, body: Json) -> Response:
+def update(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
     """Change the configuration, add instances, and remove some, also by force."""
     whole = _current(state, guid)
     if not isinstance(body, dict):
@@ -219,7 +219,7 @@ def update(state: State, request: Request, guid: str, body: Json) -> Response:
 
 
 def _commit_members(
-    state: State, change: tuple[CrdbConfig, CrdbConfig, Resets], peers: list[config.Peer], fresh: set[int]
+    state: ClusterState, change: tuple[CrdbConfig, CrdbConfig, Resets], peers: list[config.Peer], fresh: set[int]
 ) -> None:
     whole, new, resets = change
     staying = [peer for peer in peers if peer.instance["id"] not in fresh]
@@ -235,7 +235,7 @@ def _commit_members(
 
 
 @serves("DELETE /v1/crdbs/{crdb_guid}")
-def delete(state: State, request: Request, guid: str) -> Response:
+def delete(state: ClusterState, request: Request, guid: str) -> Response:
     """Take all instances and their data away."""
     if not _GUID.match(guid):
         raise ApiError(406, "not_acceptable", "this is no guid")
@@ -249,7 +249,7 @@ def delete(state: State, request: Request, guid: str) -> Response:
 
 
 @serves("PUT /v1/crdbs/{crdb_guid}/flush")
-def flush(state: State, request: Request, guid: str, body: Json) -> Response:
+def flush(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
     """Empty all instances."""
     whole = _current(state, guid)
     typed_fields(body, {})
@@ -265,12 +265,12 @@ def flush(state: State, request: Request, guid: str, body: Json) -> Response:
     return _task(state, request, "flush", whole, work)
 
 
-def _emptier(record: Record) -> Callable[[], None]:
+def _emptier(record: ObjectRecord) -> Callable[[], None]:
     return lambda: record.hidden.update(empty=True)
 
 
 @serves("PUT /v1/crdbs/{crdb_guid}/purge")
-def purge(state: State, request: Request, guid: str, body: Json) -> Response:
+def purge(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
     """Clear away what a removal by force has left, here or in the cluster that was removed."""
     record, sent = _found(state, guid), validated_body(state, "crdb_purge_request", body)
     if "instances" not in sent:
@@ -294,7 +294,7 @@ def purge(state: State, request: Request, guid: str, body: Json) -> Response:
 
 
 @serves("POST /v1/crdbs/{crdb_guid}/upgrade")
-def upgrade(state: State, request: Request, guid: str, body: Json) -> Response:
+def upgrade(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
     """Upgrade all instances."""
     whole, sent = _current(state, guid), validated_body(state, "crdb_upgrade_request", body)
     own = config.local_instance(state, guid)
@@ -325,7 +325,7 @@ def upgrade(state: State, request: Request, guid: str, body: Json) -> Response:
 _COMPUTED = ("local_databases", "modules")  # fields that a read shows and nothing keeps
 
 
-def _load(state: State, body: list[Mapping[str, Any]]) -> None:
+def _load(state: ClusterState, body: list[Mapping[str, Any]]) -> None:
     for item in body:
         instances = [{name: value for name, value in one.items() if name != "db_uid"} for one in item["instances"]]
         whole = {name: value for name, value in item.items() if name not in _COMPUTED}

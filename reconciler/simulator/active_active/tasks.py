@@ -8,8 +8,8 @@ from typing import NamedTuple
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.resources.lookup import query_flag
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 TTL = 500.0  # seconds that the result of a task is kept
 _COMMIT = 0.7  # when, in its time, a task comes to the point of no return
@@ -45,13 +45,13 @@ def _lifetime(request: Request) -> float:
     return float(text)
 
 
-def begin_task(state: State, request: Request, job: TaskSpec) -> Record:
+def begin_task(state: ClusterState, request: Request, job: TaskSpec) -> ObjectRecord:
     """Queue *job* and return its record. Raises 400 for headers that make no sense."""
     lifetime, uid = _lifetime(request), request.headers.get("x-task-id") or state.new_id()
     if uid in state.crdb_tasks:
         raise ApiError(400, "invalid_param", "X-Task-ID is in use")
     names = list(job.clusters)
-    record = Record(
+    record = ObjectRecord(
         {"crdb_guid": job.guid, "id": uid, "operation": job.operation, "status": "queued"},
         {"begun": state.now, "seconds": job.seconds, "clusters": names, "lifetime": lifetime},
     )
@@ -82,7 +82,7 @@ def begin_task(state: State, request: Request, job: TaskSpec) -> Record:
     return record
 
 
-def finish_task(state: State, record: Record, errors: Iterable[tuple[str, str]]) -> None:
+def finish_task(state: ClusterState, record: ObjectRecord, errors: Iterable[tuple[str, str]]) -> None:
     """End a task, well where there are no *errors*; it is forgotten when its time is over."""
     told = [{"cluster_name": name, "description": text, "error_code": "internal_error"} for name, text in errors]
     word = "failed" if told else "done"
@@ -99,19 +99,19 @@ def finish_task(state: State, record: Record, errors: Iterable[tuple[str, str]])
     state.later(record.hidden["lifetime"], forget)
 
 
-def is_running(record: Record) -> bool:
+def is_running(record: ObjectRecord) -> bool:
     """Say whether a task is not over yet."""
     return record.fields["status"] in ("queued", "started")
 
 
-def find_task(state: State, uid: str) -> Record:
+def find_task(state: ClusterState, uid: str) -> ObjectRecord:
     """Return the task *uid*, or raise 404."""
     if uid not in state.crdb_tasks:
         raise ApiError(404, "not_found", "no such task, or not any more")
     return state.crdb_tasks[uid]
 
 
-def cancel_running(state: State, uid: str, *, force: bool) -> None:
+def cancel_running(state: ClusterState, uid: str, *, force: bool) -> None:
     """Stop a task; raise 406 where it is over, or, without *force*, where it is committing."""
     record = find_task(state, uid)
     if not is_running(record):
@@ -123,7 +123,7 @@ def cancel_running(state: State, uid: str, *, force: bool) -> None:
     state.changed()
 
 
-def queued_view(record: Record) -> Json:
+def queued_view(record: ObjectRecord) -> Json:
     """Return what the answer to a write shows of its task."""
     return {"id": record.fields["id"], "status": record.fields["status"]}
 
@@ -132,19 +132,19 @@ def queued_view(record: Record) -> Json:
 
 
 @serves("GET /v1/crdb_tasks")
-def list_tasks(state: State, request: Request) -> Response:
+def list_tasks(state: ClusterState, request: Request) -> Response:
     """List the tasks that are not over."""
     return json_response([task.fields for task in state.crdb_tasks.values() if is_running(task)])
 
 
 @serves("GET /v1/crdb_tasks/{task_id}")
-def get_task(state: State, request: Request, uid: str) -> Response:
+def get_task(state: ClusterState, request: Request, uid: str) -> Response:
     """Show one task, for as long as its result is kept."""
     return json_response(find_task(state, uid).fields)
 
 
 @serves("POST /v1/crdb_tasks/{task_id}/actions/cancel")
-def cancel_task(state: State, request: Request, uid: str, body: Json) -> Response:
+def cancel_task(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Stop a task before it commits, or, by force, even then."""
     cancel_running(state, uid, force=query_flag(request.query, "force"))
     return json_response(None)

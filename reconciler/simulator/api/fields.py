@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.data.tables import derived, table
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.settings import SimulatorSettings
 
 FieldRow = Mapping[str, Any]
 
@@ -63,7 +63,7 @@ class BodyRules(NamedTuple):
     version: str
 
 
-def body_rules(settings: Settings) -> BodyRules:
+def body_rules(settings: SimulatorSettings) -> BodyRules:
     """Return how a server with *settings* reads bodies."""
     strict, refuse = settings.on("unknown_fields", "refuse"), settings.on("read_only_fields", "refuse")
     return BodyRules(strict, refuse, settings.server_version)

@@ -9,7 +9,7 @@ from reconciler.simulator.api.fields import FieldRow, field_rows
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import derived, table
-from reconciler.simulator.state.model import State
+from reconciler.simulator.state.model import ClusterState
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 _SAME = {
@@ -96,7 +96,7 @@ def _field(row: FieldRow, version: str, strict: bool) -> dict[str, Json]:
 
 
 @serves("GET /v1/jsonschema")
-def show_schema(state: State, request: Request) -> Response:
+def show_schema(state: ClusterState, request: Request) -> Response:
     """Show the schema of the object that `object` names; of all of them by name where it names none."""
     version, strict = state.settings.server_version, state.settings.on("unknown_fields", "refuse")
     wanted = request.query.get("object")

@@ -12,7 +12,7 @@ from reconciler.simulator.api.messages import Json
 from reconciler.simulator.api.responses import documented
 from reconciler.simulator.api.routes import Endpoint, is_enabled, routes
 from reconciler.simulator.data.tables import derived, table
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.settings import SimulatorSettings
 
 _ACTION = {"type": "object", "required": ["action_uid"], "properties": {"action_uid": {"type": "string"}}}
 _FORMS: Mapping[str, Json] = {
@@ -32,7 +32,7 @@ _ERROR = {"$ref": "#/components/schemas/error"}
 
 def describe(version: str) -> Json:
     """Return the description of the server *version*, with every open question read in the default way."""
-    settings = Settings(server_version=version)
+    settings = SimulatorSettings(server_version=version)
     paths: dict[str, dict[str, Json]] = {}
     for endpoint in routes(version).endpoints:
         if is_enabled(endpoint.row, settings):

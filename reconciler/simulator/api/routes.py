@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 from reconciler.simulator.api.fields import VERSIONS, is_available
 from reconciler.simulator.api.messages import Response
 from reconciler.simulator.data.tables import derived, table
-from reconciler.simulator.settings import Settings
-from reconciler.simulator.state.model import State
+from reconciler.simulator.settings import SimulatorSettings
+from reconciler.simulator.state.model import ClusterState
 
 Handler = Callable[..., Response]
 _Function = TypeVar("_Function", bound=Handler)
@@ -60,7 +60,7 @@ def at_least(version: str, first: str) -> bool:
     return VERSIONS.index(version) >= VERSIONS.index(first)
 
 
-def is_enabled(row: Mapping[str, Any], settings: Settings) -> bool:
+def is_enabled(row: Mapping[str, Any], settings: SimulatorSettings) -> bool:
     """Say whether the switch of *row*, `[name, choice, first version that it speaks of]`, lets it be served."""
     if "switch" not in row:
         return True
@@ -69,7 +69,7 @@ def is_enabled(row: Mapping[str, Any], settings: Settings) -> bool:
     return before or settings.on(name, choice)
 
 
-def has_mixed_versions(state: State) -> bool:
+def has_mixed_versions(state: ClusterState) -> bool:
     """Say whether the nodes of the cluster run different versions."""
     return len({node.fields.get("software_version") for node in state.nodes.values()}) > 1
 
@@ -92,7 +92,7 @@ class Routes:
             branch.setdefault("", {})[row["method"]] = endpoint
             self.endpoints.append(endpoint)
 
-    def find(self, path: str, settings: Settings) -> tuple[Mapping[str, Endpoint], list[str]]:
+    def find(self, path: str, settings: SimulatorSettings) -> tuple[Mapping[str, Endpoint], list[str]]:
         """Return the operations at *path* by method, and the segments that stand for parameters."""
         found, values = _walk(self._root, path.strip("/").split("/"))
         if any(values[-1] not in endpoint.row.get("among", values) for endpoint in found.values() if values):

@@ -10,8 +10,8 @@ from reconciler.simulator.api.messages import ApiError, Json, Request, Response,
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import pem
 from reconciler.simulator.resources.singletons import store_singleton
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 
 class CertificateType(NamedTuple):
@@ -39,7 +39,7 @@ CERTIFICATES: Mapping[str, CertificateType] = {
 _INTERNAL_DAYS = 90
 
 
-def stored_certificates(state: State) -> Record:
+def stored_certificates(state: ClusterState) -> ObjectRecord:
     """Return the certificates by `<name>_cert` and `<name>_key`; a fresh cluster makes its own when first asked."""
     record = state.singletons["cluster_certificates"]
     if not any(name.endswith("_cert") and name != "mtls_trusted_ca_cert" for name in record.fields):
@@ -49,7 +49,7 @@ def stored_certificates(state: State) -> Record:
     return record
 
 
-def _generate(state: State, record: Record, name: str) -> None:
+def _generate(state: ClusterState, record: ObjectRecord, name: str) -> None:
     days = _INTERNAL_DAYS if CERTIFICATES[name].internal else 365
     pair = pem.make(state.cluster.fields["name"], state.now, days)
     if name == "api" and state.site.shown is not None:
@@ -58,12 +58,12 @@ def _generate(state: State, record: Record, name: str) -> None:
 
 
 @serves("GET /v1/cluster/certificates")
-def get(state: State, request: Request) -> Response:
+def get(state: ClusterState, request: Request) -> Response:
     """Show all certificates, private keys included."""
     return json_response(dict(sorted(stored_certificates(state).fields.items())))
 
 
-def _checked(state: State, item: Mapping[str, Json]) -> dict[str, Json]:
+def _checked(state: ClusterState, item: Mapping[str, Json]) -> dict[str, Json]:
     """Return the fields that *item* sets, or raise: 403 for an unknown name, 400 for bad PEM, 406 when expired."""
     name = item["name"]
     if name not in CERTIFICATES:
@@ -93,7 +93,7 @@ def _validated(item: Json, where: str) -> Mapping[str, Json]:
     return item
 
 
-def _store(state: State, items: list[Mapping[str, Json]]) -> Response:
+def _store(state: ClusterState, items: list[Mapping[str, Json]]) -> Response:
     record = stored_certificates(state)
     new: dict[str, Json] = {}
     for item in items:
@@ -111,13 +111,13 @@ def _store(state: State, items: list[Mapping[str, Json]]) -> Response:
 _IN_CLUSTER = ("proxy", "syncer")
 
 
-def shown_in_cluster(state: State) -> dict[str, Json]:
+def shown_in_cluster(state: ClusterState) -> dict[str, Json]:
     """Return the certificates that a read of the cluster shows as well."""
     return {f"{name}_certificate": stored_certificates(state).fields[f"{name}_cert"] for name in _IN_CLUSTER}
 
 
 @serves("PUT /v1/cluster/certificates")
-def update(state: State, request: Request, body: Json) -> Response:
+def update(state: ClusterState, request: Request, body: Json) -> Response:
     """Replace any number of certificates; all of them or none."""
     items = body.get("certificates") if isinstance(body, dict) and set(body) == {"certificates"} else None
     if not isinstance(items, list) or not items:
@@ -126,13 +126,13 @@ def update(state: State, request: Request, body: Json) -> Response:
 
 
 @serves("PUT /v1/cluster/update_cert")
-def update_one(state: State, request: Request, body: Json) -> Response:
+def update_one(state: ClusterState, request: Request, body: Json) -> Response:
     """Replace one certificate."""
     return _store(state, [_validated(body, "body")])
 
 
 @serves("DELETE /v1/cluster/certificates/{certificate_name}")
-def delete(state: State, request: Request, name: str) -> Response:
+def delete(state: ClusterState, request: Request, name: str) -> Response:
     """Delete a certificate that a cluster can do without."""
     if name not in CERTIFICATES:
         raise ApiError(404, "not_found", f"there is no certificate {name}")
@@ -145,14 +145,14 @@ def delete(state: State, request: Request, name: str) -> Response:
     return json_response(None)
 
 
-def drop_certificate(state: State, name: str) -> None:
+def drop_certificate(state: ClusterState, name: str) -> None:
     """Forget the certificate *name* and its key."""
     for part in ("cert", "key"):
         stored_certificates(state).drop(f"{name}_{part}")
 
 
 @serves("POST /v1/cluster/certificates/rotate")
-def rotate(state: State, request: Request, body: Json) -> Response:
+def rotate(state: ClusterState, request: Request, body: Json) -> Response:
     """Make internal certificates anew: the named one, or all."""
     sent = validate("certificate_rotate_request", body or {}, body_rules(state.settings))
     internal = [name for name, sort in CERTIFICATES.items() if sort.internal]
@@ -168,7 +168,7 @@ def rotate(state: State, request: Request, body: Json) -> Response:
 
 
 @serves("PATCH /v1/cluster/change_password_hashing_algorithm")
-def change_hashing(state: State, request: Request, body: Json) -> Response:
+def change_hashing(state: ClusterState, request: Request, body: Json) -> Response:
     """Choose how passwords are kept; 400 where that is so already."""
     sent, kind = validate("password_hashing_algorithm_request", body, body_rules(state.settings)), "algorithm"
     if missing_field("password_hashing_algorithm_request", sent, body_rules(state.settings)):

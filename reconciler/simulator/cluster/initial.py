@@ -7,8 +7,8 @@ from reconciler.simulator.api.messages import Json
 from reconciler.simulator.cluster import licenses
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.resources.singletons import create_all, initial_fields, known_fields
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 BUILTIN_ROLES = (
     ("Admin", "admin"),
@@ -21,27 +21,29 @@ BUILTIN_ROLES = (
 BUILTIN_ACLS = (("Full Access", "+@all ~*"), ("Not Dangerous", "+@all -@dangerous ~*"), ("Read Only", "+@read ~*"))
 
 
-def create_cluster(state: State) -> None:
+def create_cluster(state: ClusterState) -> None:
     """Fill *state* with what a cluster holds right after its bootstrap."""
     settings = state.settings
     _singletons(state)
     for uid in range(1, settings.nodes + 1):
-        state.nodes[state.nodes.claim(uid)] = Record(new_node(state, uid, f"{state.site.network}.{10 + uid}"))
+        state.nodes[state.nodes.claim(uid)] = ObjectRecord(new_node(state, uid, f"{state.site.network}.{10 + uid}"))
     for name, management in BUILTIN_ROLES:
         uid = state.roles.claim()
-        state.roles[uid] = Record({"management": management, "name": name, "uid": uid}, {"builtin": True})
+        state.roles[uid] = ObjectRecord({"management": management, "name": name, "uid": uid}, {"builtin": True})
     if settings.on("user_manager_builtin", "present"):
         uid = state.roles.claim()
-        state.roles[uid] = Record({"management": "user_manager", "name": "User Manager", "uid": uid}, {"builtin": True})
+        state.roles[uid] = ObjectRecord(
+            {"management": "user_manager", "name": "User Manager", "uid": uid}, {"builtin": True}
+        )
     for name, acl in BUILTIN_ACLS:
         uid = state.acls.claim()  # the first uids stay taken even where a build shows one predefined ACL only
         if name == "Full Access" or settings.on("older_acls", "present"):
             versions = {"min_version": "6.2", "max_version": "9999"}
-            state.acls[uid] = Record({"acl": acl, "name": name, "uid": uid, **versions}, {"builtin": True})
+            state.acls[uid] = ObjectRecord({"acl": acl, "name": name, "uid": uid, **versions}, {"builtin": True})
     state.license = licenses.initial_license(state)
 
 
-def _singletons(state: State) -> None:
+def _singletons(state: ClusterState) -> None:
     """Fill *state* with the settings of a new cluster."""
     settings, version = state.settings, state.settings.server_version
     cluster = {
@@ -50,7 +52,7 @@ def _singletons(state: State) -> None:
     }
     cluster.update(name=settings.cluster_name, created_time=state.stamp(), reserved_ports=[])
     cluster.update(handle_redirects=settings.handle_redirects, rack_aware=settings.rack_aware)
-    state.cluster = Record(cluster)
+    state.cluster = ObjectRecord(cluster)
     create_all(state)
     state.singletons["cluster_settings"].set(
         rack_aware=settings.rack_aware,
@@ -62,10 +64,10 @@ def _singletons(state: State) -> None:
     address = f"https://{settings.cluster_name}:{cluster['cm_port']}"
     paths = {"acs_url": f"{address}/cluster/sso/saml/acs", "slo_url": f"{address}/cluster/sso/saml/slo"}
     state.singletons["sso"].set(service={"address": address, "saml2": {"entity_id": f"{address}/sp", **paths}})
-    state.singletons["db_conns_auditing_config"] = Record({})
+    state.singletons["db_conns_auditing_config"] = ObjectRecord({})
 
 
-def new_node(state: State, uid: int, address: str) -> dict[str, Json]:
+def new_node(state: ClusterState, uid: int, address: str) -> dict[str, Json]:
     """Return the fields of a node that has just come into the cluster."""
     known, version = field_rows("node", state.settings.server_version), state.version
     if state.settings.nodes - state.settings.older_nodes < uid <= state.settings.nodes:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from reconciler.simulator.api.fields import body_rules, schema_error, validate
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section
 
 _BEGIN, _END = "----- LICENSE START -----", "----- LICENSE END -----"
@@ -42,23 +42,23 @@ def make(**fields: Json) -> str:
     return f"{_BEGIN}\n{sealed}\n{_END}\n"
 
 
-def initial_license(state: State) -> Record:
-    """Return the licence that `Settings.license` asks for."""
+def initial_license(state: ClusterState) -> ObjectRecord:
+    """Return the licence that the settings ask for."""
     settings, now = state.settings, state.now
     sort = "expired" if settings.license_expired else settings.license
     if sort == "none":
-        return Record({})
+        return ObjectRecord({})
     if sort == "trial":
         times = {"activation_date": format_time(now), "expiration_date": format_time(now + TRIAL_DAYS * _DAY)}
         limits = {"shards_limit": TRIAL_SHARDS, "ram_shards_limit": None, "flash_shards_limit": None}
         trial = {"features": ["trial", "bigstore"], "key": "", "license": _TRIAL, "owner": None, "cluster_name": None}
-        return Record({**times, **limits, **trial})
+        return ObjectRecord({**times, **limits, **trial})
     end = "2020-02-01T00:00:00Z" if sort == "expired" else "2099-01-01T00:00:00Z"
     limits = {"ram_shards_limit": settings.shards_limit, "flash_shards_limit": settings.shards_limit}
     text = make(
         cluster_name=settings.cluster_name, expiration_date=end, shards_limit=settings.shards_limit * 2, **limits
     )
-    return Record(_fields(text, settings.cluster_name))
+    return ObjectRecord(_fields(text, settings.cluster_name))
 
 
 def _is_date(value: Json) -> bool:
@@ -107,7 +107,7 @@ def _fields(text: str, name: str) -> dict[str, Json]:
     return {**default, **limits, **about, **said, "key": text, "license": text}
 
 
-def is_expired(state: State) -> bool:
+def is_expired(state: ClusterState) -> bool:
     """Say whether the licence has come to its end."""
     end = state.license.fields.get("expiration_date")
     try:
@@ -116,7 +116,7 @@ def is_expired(state: State) -> bool:
         return bool(state.license.fields.get("expired"))
 
 
-def shards_in_use(state: State) -> Mapping[str, int]:
+def shards_in_use(state: ClusterState) -> Mapping[str, int]:
     """Return the shards in use, by the memory that they live in."""
     used = {"ram": 0, "flash": 0}
     for bdb in state.bdbs.values():
@@ -124,7 +124,7 @@ def shards_in_use(state: State) -> Mapping[str, int]:
     return used
 
 
-def shards_limit(state: State) -> int:
+def shards_limit(state: ClusterState) -> int:
     """Return how many shards the cluster may have; without a licence as many as on trial."""
     return _limit_in(state.license.fields) if state.license.fields else TRIAL_SHARDS
 
@@ -134,7 +134,7 @@ def _limit_in(fields: Mapping[str, Json]) -> int:
     return _NO_LIMIT if found is None else int(found)
 
 
-def read_license(state: State, text: str, name: str) -> dict[str, Json]:
+def read_license(state: ClusterState, text: str, name: str) -> dict[str, Json]:
     """Return what the licence *text* says; raise 400 where it is damaged, 406 where it does not fit cluster *name*."""
     fields = _fields(text, name)
     reasons = (
@@ -149,13 +149,13 @@ def read_license(state: State, text: str, name: str) -> dict[str, Json]:
     return fields
 
 
-def install(state: State, text: str) -> None:
+def install(state: ClusterState, text: str) -> None:
     """Put the licence *text* in place; raise 400 where it is damaged, 406 where it does not fit this cluster."""
     try:
-        state.license = Record(read_license(state, text, state.cluster.fields["name"]))
+        state.license = ObjectRecord(read_license(state, text, state.cluster.fields["name"]))
     except ApiError as error:
         if error.status == 406 and state.settings.on("license_failure", "remove"):
-            state.license = Record({})
+            state.license = ObjectRecord({})
             state.changed()
         raise
     state.changed()
@@ -165,7 +165,7 @@ def install(state: State, text: str) -> None:
 
 
 @serves("GET /v1/license")
-def get(state: State, request: Request) -> Response:
+def get(state: ClusterState, request: Request) -> Response:
     """Show the licence; 404 where there is none."""
     if not state.license.fields:
         raise ApiError(404, "not_found", "no licence is installed")
@@ -175,7 +175,7 @@ def get(state: State, request: Request) -> Response:
 
 
 @serves("PUT /v1/license")
-def update(state: State, request: Request, body: Json) -> Response:
+def update(state: ClusterState, request: Request, body: Json) -> Response:
     """Install a licence."""
     sent = validate("license", body, body_rules(state.settings))
     if "license" not in sent:
@@ -184,8 +184,8 @@ def update(state: State, request: Request, body: Json) -> Response:
     return json_response(None)
 
 
-def _load(state: State, body: Json) -> None:
-    state.license = Record(dict(body))
+def _load(state: ClusterState, body: Json) -> None:
+    state.license = ObjectRecord(dict(body))
 
 
 add_section("/v1/license", _load, lambda state: state.license.fields)

@@ -11,8 +11,8 @@ from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster.certificates import shown_in_cluster
 from reconciler.simulator.resources.operation import Operation
 from reconciler.simulator.resources.singletons import Singleton, initial_fields, serve_singleton, store_singleton
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section
 
 Fields = Mapping[str, Any]
@@ -21,11 +21,11 @@ _PORTS = ("cm_port", "cnm_http_port", "cnm_https_port", "crdb_coordinator_port",
 _MORE_PORTS = ("envoy_mgmt_server_port", "gossip_envoy_admin_port")
 
 
-def _cluster(single: Singleton, state: State) -> Record:
+def _cluster(single: Singleton, state: ClusterState) -> ObjectRecord:
     return state.cluster
 
 
-def _check_cluster(state: State, new: Fields, sent: Fields) -> None:
+def _check_cluster(state: ClusterState, new: Fields, sent: Fields) -> None:
     ports = [new[name] for name in (*_PORTS, *_MORE_PORTS) if new.get(name)]
     for name in (*_PORTS, *_MORE_PORTS):
         if name in sent and (ports.count(sent[name]) > 1 or sent[name] in state.ports):
@@ -37,7 +37,7 @@ def _check_cluster(state: State, new: Fields, sent: Fields) -> None:
         raise schema_error("mtls_certificate_authentication", "needs the certificate mtls_trusted_ca")
 
 
-def _after_cluster(state: State, sent: Fields) -> None:
+def _after_cluster(state: ClusterState, sent: Fields) -> None:
     state.settings.handle_redirects = bool(state.cluster.fields.get("handle_redirects"))
     if "mask_bdb_credentials" in sent:
         state.changed(state.bdbs)
@@ -45,7 +45,7 @@ def _after_cluster(state: State, sent: Fields) -> None:
             record.texts = {}
 
 
-def _check_policy(state: State, new: Fields, sent: Fields) -> None:
+def _check_policy(state: ClusterState, new: Fields, sent: Fields) -> None:
     old = state.singletons["cluster_settings"].fields
     if old.get("rack_aware") and not new.get("rack_aware"):
         raise schema_error("rack_aware", "cannot be turned off")
@@ -60,7 +60,7 @@ def _check_policy(state: State, new: Fields, sent: Fields) -> None:
         raise schema_error("db_conns_auditing", "auditing is not configured")
 
 
-def _after_policy(state: State, sent: Fields) -> None:
+def _after_policy(state: ClusterState, sent: Fields) -> None:
     mirrored = {name: sent[name] for name in sent if name in state.cluster.fields}
     if mirrored:
         state.cluster.set(**mirrored)
@@ -71,7 +71,7 @@ def _suffix_of(text: str) -> int:
     return int(number) << 10 * "BKMGTPE".find(unit or "B")
 
 
-def _check_metrics(state: State, new: Fields, sent: Fields) -> None:
+def _check_metrics(state: ClusterState, new: Fields, sent: Fields) -> None:
     if not sent:
         raise schema_error("body", "names no known setting")
     for name in ("key_size_buckets", "key_items_buckets"):
@@ -81,7 +81,7 @@ def _check_metrics(state: State, new: Fields, sent: Fields) -> None:
             raise schema_error(name, "must ascend, with numbers from 1 to 1023")
 
 
-def _adjust_ldap(state: State, new: dict[str, Json], sent: Fields) -> None:
+def _adjust_ldap(state: ClusterState, new: dict[str, Json], sent: Fields) -> None:
     """Let one half of a pair push the other out, unless a client has to clear it by itself."""
     for mine, other in _LDAP_PAIRS:
         if sent.get(mine) and sent.get(other):
@@ -94,7 +94,7 @@ def _adjust_ldap(state: State, new: dict[str, Json], sent: Fields) -> None:
 _LDAP_PAIRS = (("user_dn_template", "user_dn_query"), ("dn_group_attr", "dn_group_query"))
 
 
-def _check_ldap(state: State, new: Fields, sent: Fields) -> None:
+def _check_ldap(state: ClusterState, new: Fields, sent: Fields) -> None:
     for one, two in _LDAP_PAIRS:
         if new.get(one) and new.get(two):
             raise ApiError(400, "illegal_fields_combination", f"{one} and {two} exclude each other")
@@ -104,7 +104,7 @@ def _check_ldap(state: State, new: Fields, sent: Fields) -> None:
         raise schema_error("cba_identity_oid", "missing")
 
 
-def _check_sso(state: State, new: Fields, sent: Fields) -> None:
+def _check_sso(state: ClusterState, new: Fields, sent: Fields) -> None:
     if not new.get("control_plane"):
         return
     for name in ("id", "login_url"):
@@ -116,23 +116,23 @@ def _check_sso(state: State, new: Fields, sent: Fields) -> None:
             raise ApiError(406, "missing_certificate", f"the certificate {name} is needed")
 
 
-def _adjust_sso(state: State, new: dict[str, Json], sent: Fields) -> None:
+def _adjust_sso(state: ClusterState, new: dict[str, Json], sent: Fields) -> None:
     address = new["service"].get("address", "")
     base = {"acs_url": f"{address}/cluster/sso/saml/acs", "slo_url": f"{address}/cluster/sso/saml/slo"}
     new["service"] = {**new["service"], "saml2": {"entity_id": f"{address}/sp", **base}}
     new["issuer"] = {**new["issuer"], "metadata": state.singletons["sso"].fields["issuer"].get("metadata", "")}
 
 
-def _check_ocsp(state: State, new: Fields, sent: Fields) -> None:
+def _check_ocsp(state: ClusterState, new: Fields, sent: Fields) -> None:
     if new.get("ocsp_functionality") and not new.get("responder_url"):
         raise ApiError(400, "no_responder_url", "the proxy certificate names no OCSP responder")
 
 
-def _adjust_auditing(state: State, new: dict[str, Json], sent: Fields) -> None:
+def _adjust_auditing(state: ClusterState, new: dict[str, Json], sent: Fields) -> None:
     new.update({**initial_fields("db_conns_auditing_config", state.settings.server_version), **new})
 
 
-def _check_auditing(state: State, new: Fields, sent: Fields) -> None:
+def _check_auditing(state: ClusterState, new: Fields, sent: Fields) -> None:
     for name in ("audit_protocol", "audit_address"):
         if not new.get(name):
             raise schema_error(name, "missing")
@@ -226,15 +226,15 @@ for _single in SINGLETONS:
         store_singleton(_single.kind, _single.path)
 
 
-def _load_cluster(state: State, body: Json) -> None:
-    state.cluster = Record(dict(body))
+def _load_cluster(state: ClusterState, body: Json) -> None:
+    state.cluster = ObjectRecord(dict(body))
 
 
 add_section("/v1/cluster", _load_cluster, lambda state: state.cluster.fields)
 
 
 @serves("PUT /v1/cluster/policy/restore_default")
-def restore_policy(state: State, request: Request, body: Json) -> Response:
+def restore_policy(state: ClusterState, request: Request, body: Json) -> Response:
     """Take every policy back to its default, but for rack awareness, which is for good."""
     fields = initial_fields("cluster_settings", state.settings.server_version)
     record = state.singletons["cluster_settings"]
@@ -245,15 +245,15 @@ def restore_policy(state: State, request: Request, body: Json) -> Response:
 
 
 @serves("DELETE /v1/cluster/ldap")
-def delete_ldap(state: State, request: Request) -> Response:
+def delete_ldap(state: ClusterState, request: Request) -> Response:
     """Forget the whole LDAP configuration."""
-    state.singletons["ldap"] = Record(initial_fields("ldap", state.settings.server_version))
+    state.singletons["ldap"] = ObjectRecord(initial_fields("ldap", state.settings.server_version))
     state.changed()
     return json_response(None)
 
 
 @serves("DELETE /v1/cluster/auditing/db_conns")
-def delete_auditing(state: State, request: Request) -> Response:
+def delete_auditing(state: ClusterState, request: Request) -> Response:
     """Forget where connections are reported to, unless something still reports."""
     if not state.singletons["db_conns_auditing_config"].fields:
         raise ApiError(404, "db_conns_audit_config_not_found", "auditing is not configured")
@@ -261,6 +261,6 @@ def delete_auditing(state: State, request: Request) -> Response:
         raise ApiError(406, "cannot_delete_audit_config_when_policy_enabled", "new databases would report to it")
     if any(bdb.fields.get("db_conns_auditing") for bdb in state.bdbs.values()):
         raise ApiError(406, "cannot_delete_audit_config_when_bdb_enabled", "a database reports to it")
-    state.singletons["db_conns_auditing_config"] = Record({})
+    state.singletons["db_conns_auditing_config"] = ObjectRecord({})
     state.changed()
     return json_response(None)

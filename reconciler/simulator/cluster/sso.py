@@ -11,8 +11,8 @@ from reconciler.simulator.api.messages import ApiError, Json, Request, Response,
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster.certificates import drop_certificate, stored_certificates
 from reconciler.simulator.resources.singletons import initial_fields
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 _METADATA = "urn:oasis:names:tc:SAML:2.0:metadata"
 _BINDING = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-"
@@ -20,10 +20,10 @@ _SIGNATURE = "http://www.w3.org/2000/09/xmldsig#"
 
 
 @serves("DELETE /v1/cluster/sso")
-def delete(state: State, request: Request) -> Response:
+def delete(state: ClusterState, request: Request) -> Response:
     """Forget single sign-on and its certificates."""
     service = state.singletons["sso"].fields["service"]
-    state.singletons["sso"] = Record({**initial_fields("sso", state.settings.server_version), "service": service})
+    state.singletons["sso"] = ObjectRecord({**initial_fields("sso", state.settings.server_version), "service": service})
     for name in ("sso_service", "sso_issuer"):
         drop_certificate(state, name)
     state.changed()
@@ -31,7 +31,7 @@ def delete(state: State, request: Request) -> Response:
 
 
 @serves("GET /v1/cluster/sso/saml/metadata/sp")
-def service_metadata(state: State, request: Request) -> Response:
+def service_metadata(state: ClusterState, request: Request) -> Response:
     """Show what an identity provider must know of this cluster, as XML."""
     certificate = stored_certificates(state).fields.get("sso_service_cert")
     if not certificate:
@@ -57,7 +57,7 @@ def service_metadata(state: State, request: Request) -> Response:
 
 
 @serves("POST /v1/cluster/sso/saml/metadata/idp")
-def issuer_metadata(state: State, request: Request, body: Json) -> Response:
+def issuer_metadata(state: ClusterState, request: Request, body: Json) -> Response:
     """Take the metadata of the identity provider and fill in what it says."""
     text = body.get("idp_metadata") if isinstance(body, dict) else None
     if not isinstance(text, str) or not text:
@@ -87,7 +87,7 @@ def _parsed(text: str) -> ElementTree.Element:
         raise ApiError(400, "saml_metadata_parsing_error", "idp_metadata is no XML in base64") from None
 
 
-def _keep_certificate(state: State, root: ElementTree.Element) -> None:
+def _keep_certificate(state: ClusterState, root: ElementTree.Element) -> None:
     found = root.find(f".//{{{_SIGNATURE}}}X509Certificate")
     if found is not None and found.text:
         lines = "\n".join(found.text.split())
@@ -95,7 +95,7 @@ def _keep_certificate(state: State, root: ElementTree.Element) -> None:
         stored_certificates(state).set(sso_issuer_cert=text)
 
 
-def _ocsp_status(state: State) -> Json:
+def _ocsp_status(state: ClusterState) -> Json:
     if not state.singletons["ocsp"].fields["responder_url"]:
         return {"cert_status": "UNKNOWN", "responder_url": "", **dict.fromkeys(_TIMES, "")}
     now = [time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(state.now + later)) for later in (0, 7200)]
@@ -107,13 +107,13 @@ _TIMES = ("produced_at", "this_update", "next_update", "revocation_time")
 
 
 @serves("GET /v1/ocsp/status")
-def ocsp_status(state: State, request: Request) -> Response:
+def ocsp_status(state: ClusterState, request: Request) -> Response:
     """Show the cached answer of the responder."""
     return json_response(_ocsp_status(state))
 
 
 @serves("POST /v1/ocsp/test")
-def ocsp_test(state: State, request: Request, body: Json) -> Response:
+def ocsp_test(state: ClusterState, request: Request, body: Json) -> Response:
     """Ask the responder now."""
     if not state.singletons["ocsp"].fields["responder_url"]:
         raise ApiError(406, "no_responder_url", "the proxy certificate names no OCSP responder")

@@ -9,16 +9,16 @@ from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.resources.collection import Collection, Fields
 from reconciler.simulator.resources.collection_registry import serve
 from reconciler.simulator.resources.operation import Operation
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 
-def _initial(state: State) -> Iterable[Fields]:
+def _initial(state: ClusterState) -> Iterable[Fields]:
     flags = {"default": True, "internal": False, "mdns": False, "use_aaaa_ns": False}
     yield {**flags, "name": state.cluster.fields["name"], "slaves": []}
 
 
-def _parse(collection: Collection, state: State, body: Json, record: Record | None) -> Fields:
+def _parse(collection: Collection, state: ClusterState, body: Json, record: ObjectRecord | None) -> Fields:
     """Return the flags and secondaries that *body* sets; each keeps its type."""
     if not isinstance(body, dict):
         raise schema_error("body", "expected an object")
@@ -29,7 +29,7 @@ def _parse(collection: Collection, state: State, body: Json, record: Record | No
     return dict(body)
 
 
-def _guard(state: State, record: Record, verb: str) -> None:
+def _guard(state: ClusterState, record: ObjectRecord, verb: str) -> None:
     if verb == "delete" and record.fields["default"]:
         raise ApiError(400, "invalid_param", "the default suffix cannot be deleted")
 

@@ -8,8 +8,8 @@ from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import pem
 from reconciler.simulator.cluster.licenses import format_time
 from reconciler.simulator.resources import lookup
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 _KEPT = "proxy_certificate"
 
@@ -22,7 +22,7 @@ def _number(request: Request, name: str, default: int) -> int:
 
 
 @serves("GET /v1/bdbs/certificates")
-def list_all(state: State, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> Response:
     """Show the certificates of databases, a page at a time."""
     page, size = _number(request, "page", 1), _number(request, "page_size", 100)
     before, mode = request.query.get("expires_before"), request.query.get("tls_mode")
@@ -35,20 +35,20 @@ def list_all(state: State, request: Request) -> Response:
     return json_response(found[(page - 1) * size : page * size])
 
 
-def _certificate(record: Record) -> Json:
+def _certificate(record: ObjectRecord) -> Json:
     if _KEPT not in record.hidden:
         raise ApiError(404, "not_found", "the database has no certificate of its own")
     return record.hidden[_KEPT]
 
 
 @serves("GET /v1/bdbs/{uid}/certificates")
-def get(state: State, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> Response:
     """Show the certificate of a database, without its key."""
     return json_response(_certificate(lookup.find_bdb(state, uid)))
 
 
 @serves("POST /v1/bdbs/{uid}/certificates")
-def update(state: State, request: Request, uid: str, body: Json) -> Response:
+def update(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Give a database a certificate of its own, or another one."""
     record, kind = lookup.find_bdb(state, uid), "bdb_proxy_certificate"
     sent = validate(kind, body, body_rules(state.settings))
@@ -71,7 +71,7 @@ def update(state: State, request: Request, uid: str, body: Json) -> Response:
 
 
 @serves("DELETE /v1/bdbs/{uid}/certificates")
-def delete(state: State, request: Request, uid: str) -> Response:
+def delete(state: ClusterState, request: Request, uid: str) -> Response:
     """Take the certificate of a database away, so that it shows that of the cluster."""
     record = lookup.find_bdb(state, uid)
     _certificate(record)

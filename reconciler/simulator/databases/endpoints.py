@@ -12,9 +12,9 @@ from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import licenses
 from reconciler.simulator.databases.fields import EXTENDED, mask_credentials, new_fields, normalised, with_defaults
 from reconciler.simulator.databases.lifecycle import begin_change, begin_create, begin_delete, new_password
-from reconciler.simulator.databases.rules import Draft, check_rules
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.databases.rules import ProposedDatabase, check_rules
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section, fill
 
 _NEVER_SHOWN = frozenset(name for name, row in field_rows("bdb").items() if row.get("write_only"))
@@ -30,12 +30,12 @@ def _selection(request: Request) -> tuple[tuple[str, ...] | None, bool]:
     return names, request.query.get("extended", "false").lower() in ("true", "1", "yes", "")
 
 
-def _view(state: State, names: tuple[str, ...] | None, extended: bool) -> Callable[[Record], Json]:
+def _view(state: ClusterState, names: tuple[str, ...] | None, extended: bool) -> Callable[[ObjectRecord], Json]:
     hidden = frozenset() if extended else frozenset(EXTENDED)
     system = {"key": "cluster", "value": state.cluster.fields.get("name", ""), "isSystem": True}
     with_system = state.settings.on("system_tags", "on")
 
-    def view(record: Record) -> Json:
+    def view(record: ObjectRecord) -> Json:
         fields: Mapping[str, Json] = record.fields
         if with_system:
             fields = {**fields, "tags": [*fields.get("tags", ()), system]}
@@ -47,12 +47,12 @@ def _view(state: State, names: tuple[str, ...] | None, extended: bool) -> Callab
     return view
 
 
-def _state_id(state: State) -> Mapping[str, str]:
+def _state_id(state: ClusterState) -> Mapping[str, str]:
     return {"cluster-state-id": str(state.state_id)}
 
 
 @serves("GET /v1/bdbs")
-def list_all(state: State, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> Response:
     """List the databases."""
     key = _selection(request)
     if scope.allowed_uids(state) is not None:
@@ -69,7 +69,7 @@ def list_all(state: State, request: Request) -> Response:
     return Response(200, {"content-type": "application/json", **_state_id(state)}, known[1])
 
 
-def _found(state: State, uid: str) -> Record:
+def _found(state: ClusterState, uid: str) -> ObjectRecord:
     if not uid.isdecimal() or int(uid) not in state.bdbs:
         raise ApiError(404, "db_not_found", f"no database with uid {uid}", _state_id(state))
     scope.check_visible(state, uid)
@@ -77,14 +77,14 @@ def _found(state: State, uid: str) -> Record:
 
 
 @serves("GET /v1/bdbs/{uid}")
-def get(state: State, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> Response:
     """Show one database."""
     record, key = _found(state, uid), _selection(request)
     body = record.text(key, _view(state, *key)).encode()
     return Response(200, {"content-type": "application/json", **_state_id(state)}, body)
 
 
-def _response(state: State, fields: Mapping[str, Json], sent: Mapping[str, Json] | None = None) -> Response:
+def _response(state: ClusterState, fields: Mapping[str, Json], sent: Mapping[str, Json] | None = None) -> Response:
     fields = mask_credentials(state, fields)
     if sent is not None and state.settings.on("put_echo", "sent"):
         always = ("uid", "status", "action_uid")
@@ -97,32 +97,32 @@ def _response(state: State, fields: Mapping[str, Json], sent: Mapping[str, Json]
 # Writing
 
 
-def _check_license(state: State) -> None:
+def _check_license(state: ClusterState) -> None:
     if licenses.is_expired(state):
         raise ApiError(403, "license_expired", "the licence is no longer valid")
 
 
-def _check_state_id(state: State, request: Request, body: Json) -> None:
+def _check_state_id(state: ClusterState, request: Request, body: Json) -> None:
     given = request.headers.get("cluster-state-id")
     guarded = state.settings.on("state_id_guard", "all") or (isinstance(body, dict) and "shards_blueprint" in body)
     if guarded and given is not None and given != str(state.state_id):
         raise ApiError(406, "wrong_cluster_state_id", "the cluster has moved on", _state_id(state))
 
 
-def _accepted(state: State, body: Json) -> dict[str, Json]:
+def _accepted(state: ClusterState, body: Json) -> dict[str, Json]:
     sent = validate("bdb", body, body_rules(state.settings))
     if "tags" in sent:
         sent["tags"] = [item for item in sent["tags"] if not item.get("isSystem")]
     return sent
 
 
-def _check_name(state: State, name: str) -> None:
+def _check_name(state: ClusterState, name: str) -> None:
     if state.settings.on("duplicate_bdb_names", "refuse") and state.bdbs.named("name", name):
         raise ApiError(409, "name_already_exists", f"the name {name} is taken")
 
 
 @serves("POST /v1/bdbs")
-def create(state: State, request: Request, body: Json) -> Response:
+def create(state: ClusterState, request: Request, body: Json) -> Response:
     """Create a database."""
     _check_license(state)
     _check_state_id(state, request, body)
@@ -135,14 +135,14 @@ def create(state: State, request: Request, body: Json) -> Response:
     _check_name(state, sent["name"])
     uid = sent.get("uid", state.bdbs.next_uid)
     fields = new_fields(state, uid, sent)
-    check_rules(Draft(state, fields, sent, None))
+    check_rules(ProposedDatabase(state, fields, sent, None))
     if is_dry_run(request):
         return _response(state, {**fields, "status": "pending"})
     return _response(state, begin_create(state, fields, _hidden_fields(sent)).fields)
 
 
 @serves("POST /v2/bdbs")
-def create_v2(state: State, request: Request, body: Json) -> Response:
+def create_v2(state: ClusterState, request: Request, body: Json) -> Response:
     """Create a database from a wrapped body; a recovery plan is accepted and has nothing to recover."""
     if not isinstance(body, dict) or not isinstance(body.get("bdb"), dict) or not set(body) <= {"bdb", "recovery_plan"}:
         raise schema_error("body", "expected an object with bdb and, at most, recovery_plan")
@@ -154,12 +154,12 @@ def _hidden_fields(sent: Mapping[str, Json]) -> dict[str, Json]:
     return {name: sent[name] for name in names if name in sent}
 
 
-def _require_idle(state: State, record: Record, *also: str) -> None:
+def _require_idle(state: ClusterState, record: ObjectRecord, *also: str) -> None:
     if record.fields["status"] not in ("active", *also):
         raise ApiError(409, state.settings.switches["busy_code"], "another change of this database is in progress")
 
 
-def _check_fixed_fields(state: State, record: Record, sent: dict[str, Json]) -> None:
+def _check_fixed_fields(state: ClusterState, record: ObjectRecord, sent: dict[str, Json]) -> None:
     """Refuse a change of what is fixed at creation; drop it where it says what holds already."""
     for name in _CREATE_ONLY:
         if name not in sent:
@@ -179,7 +179,7 @@ def _check_fixed_fields(state: State, record: Record, sent: dict[str, Json]) -> 
 
 
 @serves("PUT /v1/bdbs/{uid}", "PUT /v2/bdbs/{uid}")
-def update(state: State, request: Request, uid: str, body: Json) -> Response:
+def update(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Change a database in part; lists are replaced whole."""
     return _update(state, request, _found(state, uid), body, _PLAIN)
 
@@ -189,14 +189,14 @@ class UpdateAction(NamedTuple):
     what follows at the end."""
 
     name: str = "SMUpdateBDB"
-    values: Callable[[State, Record], Mapping[str, Json]] = lambda state, record: {}
-    after: Callable[[Record], None] = lambda record: None
+    values: Callable[[ClusterState, ObjectRecord], Mapping[str, Json]] = lambda state, record: {}
+    after: Callable[[ObjectRecord], None] = lambda record: None
 
 
 _PLAIN = UpdateAction()
 
 
-def _update(state: State, request: Request, record: Record, body: Json, doing: UpdateAction) -> Response:
+def _update(state: ClusterState, request: Request, record: ObjectRecord, body: Json, doing: UpdateAction) -> Response:
     _check_license(state)
     _check_state_id(state, request, body)
     sent = _accepted(state, body)
@@ -207,7 +207,7 @@ def _update(state: State, request: Request, record: Record, body: Json, doing: U
     if sent.get("name", old["name"]) != old["name"]:
         _check_name(state, sent["name"])
     kept = {**normalised(state, old, sent), **doing.values(state, record)}
-    check_rules(Draft(state, with_defaults({**old, **kept}), sent, with_defaults(old)))
+    check_rules(ProposedDatabase(state, with_defaults({**old, **kept}), sent, with_defaults(old)))
     if is_dry_run(request):
         return _response(state, {**old, **kept}, sent)
     record.hidden.update(_hidden_fields(sent))
@@ -229,11 +229,11 @@ def _check_instance(old: Mapping[str, Json], sent: Mapping[str, Json]) -> None:
         raise ApiError(406, "crdt_sharding_violation", "an Active-Active database keeps its sharding")
 
 
-def _mark_empty(record: Record) -> None:
+def _mark_empty(record: ObjectRecord) -> None:
     record.hidden["empty"] = True
 
 
-def _new_password(state: State, record: Record) -> Mapping[str, Json]:
+def _new_password(state: ClusterState, record: ObjectRecord) -> Mapping[str, Json]:
     if record.fields.get("crdt"):
         raise ApiError(
             406, "not_supported_action_on_crdt", "an instance of an Active-Active database keeps its password"
@@ -248,7 +248,7 @@ _ACTIONS: Mapping[str, UpdateAction] = {
 
 
 @serves("PUT /v1/bdbs/{uid}/{action}")
-def run_action(state: State, request: Request, uid: str, action: str, body: Json) -> Response:
+def run_action(state: ClusterState, request: Request, uid: str, action: str, body: Json) -> Response:
     """Change a database, or nothing of it, and run an action."""
     record = _found(state, uid)
     if action not in _ACTIONS:
@@ -257,7 +257,7 @@ def run_action(state: State, request: Request, uid: str, action: str, body: Json
 
 
 @serves("DELETE /v1/bdbs/{uid}")
-def delete(state: State, request: Request, uid: str) -> Response:
+def delete(state: ClusterState, request: Request, uid: str) -> Response:
     """Delete a database: delete-pending, then gone."""
     record = _found(state, uid)
     if record.fields.get("internal"):
@@ -269,7 +269,7 @@ def delete(state: State, request: Request, uid: str) -> Response:
     return json_response({"action_uid": action.fields["action_uid"]}, 200, _state_id(state))
 
 
-def _load(state: State, body: Json) -> None:
+def _load(state: ClusterState, body: Json) -> None:
     """Replace all databases, and what the server keeps beside them: ports, shard and source numbers."""
     fill(state.bdbs, body, set())
     state.ports = {}

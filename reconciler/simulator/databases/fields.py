@@ -9,7 +9,7 @@ from reconciler.simulator.api.fields import VERSIONS, default_values, field_rows
 from reconciler.simulator.api.messages import Json
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.databases.modules import module_uid
-from reconciler.simulator.state.model import State
+from reconciler.simulator.state.model import ClusterState
 
 EXTENDED = tuple(name for name, row in field_rows("bdb").items() if row.get("extended"))
 _MERGED = ("audit_settings", "gradual_sync_policy_parameters", *EXTENDED)
@@ -19,14 +19,14 @@ MASK = "********"
 _CREDENTIALS = ("authentication_admin_pass", "authentication_sasl_pass")
 
 
-def mask_credentials(state: State, fields: Mapping[str, Json]) -> Mapping[str, Json]:
+def mask_credentials(state: ClusterState, fields: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return *fields* of a database with its credentials masked, where the cluster is set to."""
     if not state.cluster.fields.get("mask_bdb_credentials"):
         return fields
     return {**fields, **{name: MASK for name in _CREDENTIALS if fields.get(name)}}
 
 
-def change_view(state: State, fields: Mapping[str, Json]) -> dict[str, Json]:
+def change_view(state: ClusterState, fields: Mapping[str, Json]) -> dict[str, Json]:
     """Return what an answer to a change shows of a database."""
     return {name: value for name, value in mask_credentials(state, fields).items() if name not in EXTENDED}
 
@@ -57,7 +57,7 @@ def with_defaults(fields: Mapping[str, Json]) -> dict[str, Json]:
     return {**_base(), **rest, **fields}
 
 
-def _policy(state: State, sent: Mapping[str, Json]) -> dict[str, Json]:
+def _policy(state: ClusterState, sent: Mapping[str, Json]) -> dict[str, Json]:
     """Return what the policy of the cluster gives to a new database for which *sent* was sent."""
     policy = state.singletons["cluster_settings"].fields
     known = field_rows("bdb", state.settings.server_version)
@@ -70,7 +70,7 @@ def _policy(state: State, sent: Mapping[str, Json]) -> dict[str, Json]:
     return found
 
 
-def new_fields(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
+def new_fields(state: ClusterState, uid: int, sent: Mapping[str, Json]) -> dict[str, Json]:
     """Return the fields of a new database: server defaults, then what was *sent*."""
     memcached = sent.get("type") == "memcached"
     fields = {
@@ -97,11 +97,11 @@ def new_fields(state: State, uid: int, sent: Mapping[str, Json]) -> dict[str, Js
     return {name: fields[name] for name in sorted(fields) if name in known}
 
 
-def _redis_version(state: State) -> str:
+def _redis_version(state: ClusterState) -> str:
     return str(state.singletons["cluster_settings"].fields["default_provisioned_redis_version"])
 
 
-def add_modules(state: State, fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
+def add_modules(state: ClusterState, fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
     """Give *fields* the modules that a database of its Redis version has, and those that are *sent* for."""
     redis, wanted = fields["redis_version"], {item["module_name"]: item for item in sent.get("module_list") or ()}
     bundled = fields["type"] == "redis" and redis.split(".")[0].isdecimal() and int(redis.split(".")[0]) >= 8
@@ -125,7 +125,7 @@ def add_modules(state: State, fields: dict[str, Json], sent: Mapping[str, Json])
         fields[setting] = {**default_values(f"bdb.{setting}"), **fields.get(setting, {})}
 
 
-def normalised(state: State, old: Mapping[str, Json], sent: Mapping[str, Json]) -> dict[str, Json]:
+def normalised(state: ClusterState, old: Mapping[str, Json], sent: Mapping[str, Json]) -> dict[str, Json]:
     """Return *sent* in the form in which the server keeps and shows it."""
     kept: dict[str, Json] = {}
     for name, value in sent.items():
@@ -149,7 +149,7 @@ def _overlaid(old: Json, new: Json) -> Json:
     return new
 
 
-def _normalise(state: State, old: Mapping[str, Json], kept: dict[str, Json]) -> None:
+def _normalise(state: ClusterState, old: Mapping[str, Json], kept: dict[str, Json]) -> None:
     settings = state.settings
     if "active_defrag_ignore_bytes" in kept:
         kept["active_defrag_ignore_bytes"] = _bytes(kept["active_defrag_ignore_bytes"])
@@ -177,7 +177,7 @@ def _bytes(text: str) -> str:
     return str(int(number) * _UNITS[unit]) if unit in _UNITS and number.isdecimal() else text
 
 
-def _source(state: State, before: Json, item: Json) -> Json:
+def _source(state: ClusterState, before: Json, item: Json) -> Json:
     """Return a replica source as it is shown: with the server's uid and its own view of the link."""
     known = next((one for one in before if one["uri"] == item["uri"]), None)
     if known is None:

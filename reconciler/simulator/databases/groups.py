@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.resources.collection import Collection, Fields, Reference
+from reconciler.simulator.resources.collection import Collection, Fields, ReferencedBy
 from reconciler.simulator.resources.collection_registry import serve
 from reconciler.simulator.resources.operation import Operation
-from reconciler.simulator.state.model import State
+from reconciler.simulator.state.model import ClusterState
 
 
-def _view(state: State, fields: Fields) -> Fields:
+def _view(state: ClusterState, fields: Fields) -> Fields:
     members = [str(uid) for uid, other in state.bdbs.items() if other.fields.get("group_uid") == fields["uid"]]
     return {**fields, "members": members}
 
@@ -27,7 +27,7 @@ GROUPS = Collection(
         "delete": Operation("delete_bdb", (200, 404, 406), (), columns=_OBSERVED),
     },
     required_code="invalid_schema",
-    referenced_by=(Reference("bdb", "group_uid"),),
+    referenced_by=(ReferencedBy("bdb", "group_uid"),),
     reference_code="not_acceptable",
     computed=frozenset({"members"}),
     view=_view,

@@ -13,11 +13,11 @@ from reconciler.simulator.databases.fields import with_defaults
 from reconciler.simulator.databases.rules import PORTS, reserved_ports, shard_total
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.state import actions
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 
-def free_port(state: State) -> int:
+def free_port(state: ClusterState) -> int:
     """Return a port for a new endpoint, or raise 406 where none is left."""
     closed, first = reserved_ports(state), state.random.randrange(len(PORTS))
     for step in range(len(PORTS)):
@@ -27,7 +27,7 @@ def free_port(state: State) -> int:
     raise ApiError(406, "insufficient_resources", "no free port is left")
 
 
-def build_endpoints(state: State, record: Record) -> Json:
+def build_endpoints(state: ClusterState, record: ObjectRecord) -> Json:
     """Return the endpoints that a database with its present settings has."""
     fields, port = with_defaults(record.fields), record.hidden.get("port") or free_port(state)
     record.hidden["port"] = port
@@ -48,10 +48,10 @@ def build_endpoints(state: State, record: Record) -> Json:
 
 
 def schedule_completion(
-    state: State,
+    state: ClusterState,
     seconds: float,
-    record: Record,
-    action: Record,
+    record: ObjectRecord,
+    action: ObjectRecord,
     failed: dict[str, Json],
     after: Callable[[], None] | None = None,
 ) -> None:
@@ -80,7 +80,7 @@ def schedule_completion(
     state.later(seconds, finish)
 
 
-def activate(state: State, record: Record) -> None:
+def activate(state: ClusterState, record: ObjectRecord) -> None:
     """Make *record* active with the shards and endpoints that its settings ask for."""
     waiting = record.hidden.pop("waiting", {})
     record.set(status="active", **waiting)
@@ -100,12 +100,12 @@ def activate(state: State, record: Record) -> None:
     record.set(endpoints=bound)
 
 
-def new_password(state: State) -> str:
+def new_password(state: ClusterState) -> str:
     """Return a random password."""
     return "".join(state.random.choices("abcdefghijkmnpqrstuvwxyz23456789", k=32))
 
 
-def begin_create(state: State, fields: dict[str, Json], hidden: dict[str, Json]) -> Record:
+def begin_create(state: ClusterState, fields: dict[str, Json], hidden: dict[str, Json]) -> ObjectRecord:
     """Begin the creation of a database with *fields*, checked already, and return its record."""
     uid = state.bdbs.claim(fields["uid"])
     port = fields["port"] or free_port(state)
@@ -113,7 +113,7 @@ def begin_create(state: State, fields: dict[str, Json], hidden: dict[str, Json])
     action = actions.begin_action(state, "SMCreateBDB", "bdb", uid)
     fields.setdefault("authentication_admin_pass", new_password(state))
     fields.update(status="pending", action_uid=action.fields["action_uid"])
-    record = state.bdbs[uid] = Record(dict(sorted(fields.items())), {**hidden, "port": port})
+    record = state.bdbs[uid] = ObjectRecord(dict(sorted(fields.items())), {**hidden, "port": port})
     state.event("cluster_bdb_created", bdb_uid=str(uid), bdb_name=fields["name"])
     state.changed(state.bdbs)
     schedule_completion(
@@ -122,7 +122,7 @@ def begin_create(state: State, fields: dict[str, Json], hidden: dict[str, Json])
     return record
 
 
-def begin_delete(state: State, record: Record) -> Record:
+def begin_delete(state: ClusterState, record: ObjectRecord) -> ObjectRecord:
     """Begin the deletion of a database and return the action."""
     uid = record.fields["uid"]
     action = actions.begin_action(state, "SMDeleteBDB", "bdb", uid, state.settings.delete_seconds)
@@ -151,14 +151,14 @@ def begin_delete(state: State, record: Record) -> Record:
 
 
 def begin_change(
-    state: State,
-    record: Record,
+    state: ClusterState,
+    record: ObjectRecord,
     name: str,
     values: Mapping[str, Json],
     *,
     pending: str = "active-change-pending",
     after: Callable[[], None] | None = None,
-) -> Record:
+) -> ObjectRecord:
     """Begin the state machine *name*, which gives *record* new *values*; *after* is called when it ends well."""
     old = record.fields
     action = actions.begin_action(state, name, "bdb", old["uid"])
@@ -175,7 +175,7 @@ def begin_change(
     return action
 
 
-def _log_changes(state: State, old: Mapping[str, Json], values: Mapping[str, Json]) -> None:
+def _log_changes(state: ClusterState, old: Mapping[str, Json], values: Mapping[str, Json]) -> None:
     for name, value in values.items():
         before = old.get(name)
         if value != before and isinstance(value, str | int | float) and name not in _NOT_LOGGED:

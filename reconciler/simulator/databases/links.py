@@ -11,8 +11,8 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from reconciler.simulator.api.messages import Json
-from reconciler.simulator.state.model import State, World, reachable
-from reconciler.simulator.state.records import Record, digest
+from reconciler.simulator.state.model import ClusterState, World, reachable
+from reconciler.simulator.state.records import ObjectRecord, digest
 
 _BYTES = 1434144  # what the first copy of a small database moves
 
@@ -24,7 +24,7 @@ class LinkHealth(NamedTuple):
     error: str
 
 
-def _ends(world: World, uri: SplitResult) -> Iterator[tuple[State, Record]]:
+def _ends(world: World, uri: SplitResult) -> Iterator[tuple[ClusterState, ObjectRecord]]:
     """Yield the databases that are served at the host and port of *uri*."""
     for state in world.states():
         for record in state.bdbs.values():
@@ -40,7 +40,7 @@ def _known(world: World, host: str) -> bool:
     return any(name and host.endswith(f".{name}") for name in names) or world.machine(host) is not None
 
 
-def link_health(state: State, uri: str) -> LinkHealth:
+def link_health(state: ClusterState, uri: str) -> LinkHealth:
     """Return how a link from *uri* into a database of *state* does."""
     world = state.site.world
     try:
@@ -61,13 +61,13 @@ def link_health(state: State, uri: str) -> LinkHealth:
     return LinkHealth("out-of-sync", "cannot connect to the source")
 
 
-def _accepts_password(record: Record, password: str) -> bool:
+def _accepts_password(record: ObjectRecord, password: str) -> bool:
     given = record.hidden.get("authentication_redis_pass")
     held = record.hidden.get("passwords", [digest(given)] if given else [])
     return not held or digest(password) in held or password == record.fields.get("authentication_admin_pass")
 
 
-def database_changed(state: State, record: Record) -> None:
+def database_changed(state: ClusterState, record: ObjectRecord) -> None:
     """Note that a database has changed: its own links, and those of databases that read from it."""
     world, key = state.site.world, (id(state), record.fields["uid"])
     if any(record.fields.get(field) for field in ("replica_sources", "crdt_sources")):
@@ -90,7 +90,7 @@ def refresh_links(world: World) -> None:
             state.bdbs.version += 1
 
 
-def _refresh_sources(state: State, record: Record) -> None:
+def _refresh_sources(state: ClusterState, record: ObjectRecord) -> None:
     sources = record.fields.get("replica_sources", ())
     if not sources:
         return
@@ -100,7 +100,7 @@ def _refresh_sources(state: State, record: Record) -> None:
         record.set(replica_sources=seen)
 
 
-def _source_view(state: State, source: Json, running: bool) -> Json:
+def _source_view(state: ClusterState, source: Json, running: bool) -> Json:
     found = link_health(state, source["uri"]) if running else LinkHealth("out-of-sync", "")
     if not running and not _inside(state, source["uri"]):
         return source
@@ -112,11 +112,11 @@ def _source_view(state: State, source: Json, running: bool) -> Json:
     return {**source, **changed, "last_update": state.stamp(), "status": found.status}
 
 
-def _inside(state: State, uri: str) -> bool:
+def _inside(state: ClusterState, uri: str) -> bool:
     return _known(state.site.world, urlsplit(uri).hostname or "")
 
 
-def _refresh_peers(state: State, record: Record) -> None:
+def _refresh_peers(state: ClusterState, record: ObjectRecord) -> None:
     """Let an instance of an Active-Active database show which of its peers it reaches."""
     sources, seen = record.fields.get("crdt_sources", ()), []
     for source in sources:
@@ -128,7 +128,7 @@ def _refresh_peers(state: State, record: Record) -> None:
         record.set(crdt_sources=seen)
 
 
-def set_connection(here: State, there: State, *, connected: bool = False) -> None:
+def set_connection(here: ClusterState, there: ClusterState, *, connected: bool = False) -> None:
     """Cut the connection between two clusters, or restore it."""
     name = str(there.cluster.fields.get("name", ""))
     (here.broken.discard if connected else here.broken.add)(name)

@@ -14,19 +14,19 @@ from reconciler.simulator.api.messages import ApiError, Json, Request, Response,
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.databases.modules import all_modules, find_module, module_uid, version_number
 from reconciler.simulator.state import actions
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section
 
 
 @serves("GET /v1/modules")
-def list_all(state: State, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> Response:
     """Show all modules, each version by itself."""
     return json_response(list(all_modules(state)))
 
 
 @serves("GET /v1/modules/{uid}")
-def get(state: State, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> Response:
     """Show one version of a module."""
     found = find_module(state, uid)
     if found is None:
@@ -52,12 +52,12 @@ _CAPABILITIES = {
 
 
 @serves("GET /v1/cluster/module-capabilities")
-def capabilities(state: State, request: Request) -> Response:
+def capabilities(state: ClusterState, request: Request) -> Response:
     """Show what modules may be able to do."""
     return json_response({"all_capabilities": [{"name": name, "desc": text} for name, text in _CAPABILITIES.items()]})
 
 
-def _require_uploads(state: State) -> None:
+def _require_uploads(state: ClusterState) -> None:
     if state.cluster.fields.get("allow_modules_upload", True) is False:
         raise ApiError(403, "modules_upload_disabled", "the cluster takes no modules: allow_modules_upload is off")
 
@@ -113,38 +113,38 @@ def _fields(sent: Mapping[str, Json]) -> dict[str, Json]:
     )
 
 
-def _store(state: State, sent: Mapping[str, Json]) -> dict[str, Json]:
+def _store(state: ClusterState, sent: Mapping[str, Json]) -> dict[str, Json]:
     fields = _fields(sent)
     if find_module(state, fields["uid"]) is not None:
         raise ApiError(400, "invalid_param", "this version of the module is on the cluster already")
     pack = {"min_redis_pack_version": str(sent.get("min_redis_pack_version", ""))}
     if "min_redis_pack_version" in field_rows("module", state.settings.server_version):
         fields = dict(sorted({**fields, **pack}.items()))
-    state.user_modules[fields["uid"]] = Record(fields, pack)
+    state.user_modules[fields["uid"]] = ObjectRecord(fields, pack)
     state.changed()
     return fields
 
 
 @serves("POST /v1/modules")
-def upload(state: State, request: Request, data: bytes) -> Response:
+def upload(state: ClusterState, request: Request, data: bytes) -> Response:
     """Take a module's zip file, as servers before 8.0 do."""
     return json_response(_store(state, _manifest(_upload(request, data))))
 
 
 @serves("POST /v2/modules")
-def upload_async(state: State, request: Request, data: bytes) -> Response:
+def upload_async(state: ClusterState, request: Request, data: bytes) -> Response:
     """Take a module's zip file and answer with the action that brings it to all nodes."""
     fields = _store(state, _manifest(_upload(request, data)))
     return _action(state, "SMUploadModule", fields)
 
 
-def _action(state: State, name: str, fields: Mapping[str, Json], error: str = "") -> Response:
+def _action(state: ClusterState, name: str, fields: Mapping[str, Json], error: str = "") -> Response:
     action = actions.begin_action(state, name, "module", fields["uid"])
     actions.finish_action(state, action, error)
     return json_response({"action_uid": action.fields["action_uid"], **fields})
 
 
-def _remove(state: State, uid: str) -> Record:
+def _remove(state: ClusterState, uid: str) -> ObjectRecord:
     found = find_module(state, uid)
     if found is None:
         raise ApiError(404, "not_found", f"no module with uid {uid}")
@@ -158,14 +158,14 @@ def _remove(state: State, uid: str) -> Record:
 
 
 @serves("DELETE /v1/modules/{uid}", "DELETE /v2/modules/user-defined/{uid}")
-def delete(state: State, request: Request, uid: str) -> Response:
+def delete(state: ClusterState, request: Request, uid: str) -> Response:
     """Take a user's module off the cluster; files on nodes stay."""
     _remove(state, uid)
     return json_response(None)
 
 
 @serves("DELETE /v2/modules/{uid}")
-def delete_async(state: State, request: Request, uid: str) -> Response:
+def delete_async(state: ClusterState, request: Request, uid: str) -> Response:
     """Take a user's module off the cluster and answer with the action that does it, or fails to."""
     try:
         _remove(state, uid)
@@ -177,7 +177,7 @@ def delete_async(state: State, request: Request, uid: str) -> Response:
 
 
 @serves("POST /v2/modules/user-defined")
-def define(state: State, request: Request, body: Json) -> Response:
+def define(state: ClusterState, request: Request, body: Json) -> Response:
     """Make a user's module known to the cluster; its files come to each node by themselves."""
     _require_uploads(state)
     sent = validate("user_defined_module_request", body, body_rules(state.settings))
@@ -190,13 +190,13 @@ def define(state: State, request: Request, body: Json) -> Response:
 
 
 @serves("GET /v2/local/modules/user-defined/artifacts")
-def artifacts(state: State, request: Request) -> Response:
+def artifacts(state: ClusterState, request: Request) -> Response:
     """Show the module files on the node that is asked."""
     return json_response([record.fields for record in state.artifacts.get(request.node, {}).values()])
 
 
 @serves("POST /v2/local/modules/user-defined/artifacts")
-def add_artifact(state: State, request: Request, data: bytes) -> Response:
+def add_artifact(state: ClusterState, request: Request, data: bytes) -> Response:
     """Put a module's zip file on the node that is asked."""
     _require_uploads(state)
     found = _manifest(_upload(request, data))
@@ -205,13 +205,13 @@ def add_artifact(state: State, request: Request, data: bytes) -> Response:
     if (name, str(version)) in known:
         raise ApiError(406, "not_acceptable", "this version of the module is on the node already")
     fields = {"module_name": name, "version": version, "dependencies": sorted(found.get("dependencies") or ())}
-    known[name, str(version)] = Record(fields)
+    known[name, str(version)] = ObjectRecord(fields)
     state.changed()
     return json_response(None)
 
 
 @serves("DELETE /v2/local/modules/user-defined/artifacts/{module_name}/{version}")
-def delete_artifact(state: State, request: Request, name: str, version: str) -> Response:
+def delete_artifact(state: ClusterState, request: Request, name: str, version: str) -> Response:
     """Take a module's zip file off the node that is asked."""
     if state.artifacts.get(request.node, {}).pop((name, version), None) is None:
         raise ApiError(404, "not_found", f"no module {name} {version} on this node")
@@ -219,8 +219,8 @@ def delete_artifact(state: State, request: Request, name: str, version: str) -> 
     return json_response(None)
 
 
-def _load(state: State, body: Json) -> None:
-    state.user_modules = {item["uid"]: Record(dict(item)) for item in body if not item.get("is_bundled", True)}
+def _load(state: ClusterState, body: Json) -> None:
+    state.user_modules = {item["uid"]: ObjectRecord(dict(item)) for item in body if not item.get("is_bundled", True)}
 
 
 add_section("/v1/modules", _load, lambda state: list(all_modules(state)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from reconciler.simulator.api.fields import field_rows
 from reconciler.simulator.api.messages import Json
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.state.model import State
+from reconciler.simulator.state.model import ClusterState
 
 
 def module_uid(name: str, version: str) -> str:
@@ -49,7 +49,7 @@ def _bundled(row: Mapping[str, Json], redis: str, version: str) -> dict[str, Jso
     }
 
 
-def all_modules(state: State) -> Iterator[dict[str, Json]]:
+def all_modules(state: ClusterState) -> Iterator[dict[str, Json]]:
     """Yield the modules of the cluster as a read shows them: bundled ones, then those of users."""
     known = field_rows("module", state.settings.server_version)
     offered = {item.get("redis_version") for item in state.version["databases"]}
@@ -62,7 +62,7 @@ def all_modules(state: State) -> Iterator[dict[str, Json]]:
         yield record.fields
 
 
-def find_module(state: State, uid: str) -> dict[str, Json] | None:
+def find_module(state: ClusterState, uid: str) -> dict[str, Json] | None:
     """Return the module with this *uid*, None where there is none."""
     return next((fields for fields in all_modules(state) if fields["uid"] == uid), None)
 
@@ -70,7 +70,7 @@ def find_module(state: State, uid: str) -> dict[str, Json] | None:
 _NEEDED = {"sharding": "clustering", "replica_sources": "replica_of", "backup": "backup_restore"}
 
 
-def missing_capability(state: State, fields: Mapping[str, Json]) -> str:
+def missing_capability(state: ClusterState, fields: Mapping[str, Json]) -> str:
     """Return what a module of the database *fields* cannot do that its settings need, empty where all is well."""
     needed = [_NEEDED[name] for name in _NEEDED if fields.get(name)]
     for item in fields.get("module_list", ()) if needed else ():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.resources.lookup import find_bdb, validated_body
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record, digest
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord, digest
 
 
-def password_digests(record: Record) -> list[str]:
+def password_digests(record: ObjectRecord) -> list[str]:
     """Return the digests of a database's passwords, oldest first; the one of its creation is the first."""
     if "passwords" not in record.hidden:
         given = record.hidden.get("authentication_redis_pass")
@@ -19,7 +19,7 @@ def password_digests(record: Record) -> list[str]:
 
 
 @serves("POST /v1/bdbs/{uid}/passwords", "PUT /v1/bdbs/{uid}/passwords", "DELETE /v1/bdbs/{uid}/passwords")
-def change(state: State, request: Request, uid: str, body: Json) -> Response:
+def change(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Add a password, make it the only one, or take it away."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_password", body)

@@ -11,7 +11,7 @@ from reconciler.simulator.cluster import licenses, pem
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.databases.modules import missing_capability
 from reconciler.simulator.nodes.placement import blueprint_problem
-from reconciler.simulator.state.model import State
+from reconciler.simulator.state.model import ClusterState
 
 PORTS = range(10000, 20000)
 _TAG_RULES = {row["name"]: re.compile(row["rule"]) for row in table("objects")["bdb.tag"]["fields"] if "rule" in row}
@@ -20,10 +20,10 @@ _SHARD_LEAST = 1 << 20  # bytes: a shard without a key holds about as much
 _POLICIES = frozenset({"single", "all-master-shards", "all-nodes"})
 
 
-class Draft(NamedTuple):
+class ProposedDatabase(NamedTuple):
     """A database as it would be: merged fields, what the request sent, and what there was before (None on creation)."""
 
-    state: State
+    state: ClusterState
     new: Mapping[str, Json]
     sent: Mapping[str, Json]
     old: Mapping[str, Json] | None
@@ -37,7 +37,7 @@ def _refuse(code: str, description: str) -> ApiError:
     return ApiError(406, code, description)
 
 
-def _port(draft: Draft) -> None:
+def _port(draft: ProposedDatabase) -> None:
     port = draft.new["port"]
     if draft.old is not None or port == 0:
         return
@@ -45,7 +45,7 @@ def _port(draft: Draft) -> None:
         raise _refuse("port_unavailable", f"port {port} is taken, reserved or out of range")
 
 
-def reserved_ports(state: State) -> frozenset[int]:
+def reserved_ports(state: ClusterState) -> frozenset[int]:
     """Return the ports that the cluster keeps for itself."""
     closed = set(state.cluster.fields.get("system_reserved_ports", ()))
     for item in state.cluster.fields.get("reserved_ports", ()):
@@ -54,7 +54,7 @@ def reserved_ports(state: State) -> frozenset[int]:
     return frozenset(closed)
 
 
-def _version(draft: Draft) -> None:
+def _version(draft: ProposedDatabase) -> None:
     offered = {item.get("redis_version") for item in draft.state.version["databases"]}
     if draft.old is None and draft.new["type"] == "redis" and draft.new["redis_version"] not in offered:
         raise _refuse("invalid_version", f"redis version {draft.new['redis_version']} is not offered")
@@ -62,7 +62,7 @@ def _version(draft: Draft) -> None:
         raise _refuse("invalid_version", "the version of a database moves by an upgrade")
 
 
-def _modules(draft: Draft) -> None:
+def _modules(draft: ProposedDatabase) -> None:
     wanted = draft.sent.get("module_list") or ()
     if draft.old is not None:
         return
@@ -75,7 +75,7 @@ def _modules(draft: Draft) -> None:
             raise _refuse("missing_module", f"module {item['module_name']} is not on the cluster")
 
 
-def _capabilities(draft: Draft) -> None:
+def _capabilities(draft: ProposedDatabase) -> None:
     if draft.old is None or draft.sent_any("sharding", "replica_sources", "backup"):
         wrong = missing_capability(draft.state, draft.new)
         if wrong:
@@ -86,7 +86,7 @@ def _older(version: str, than: tuple[int, ...]) -> bool:
     return tuple(int(part) for part in version.split(".") if part.isdecimal()) < than
 
 
-def _memcached(draft: Draft) -> None:
+def _memcached(draft: ProposedDatabase) -> None:
     new = draft.new
     names = ("authentication_sasl_uname", "authentication_sasl_pass")
     given = [name for name in names if new[name]]
@@ -96,7 +96,7 @@ def _memcached(draft: Draft) -> None:
         raise _refuse("invalid_sasl_credentials", f"memcached needs {' and '.join(names)}")
 
 
-def _eviction(draft: Draft) -> None:
+def _eviction(draft: ProposedDatabase) -> None:
     new, policy = draft.new, str(draft.new["eviction_policy"])
     if not draft.sent_any("eviction_policy"):
         return
@@ -106,14 +106,14 @@ def _eviction(draft: Draft) -> None:
         raise _refuse("eviction_policy_violation", f"an Active-Active database cannot have {policy}")
 
 
-def _blueprint(draft: Draft) -> None:
+def _blueprint(draft: ProposedDatabase) -> None:
     wanted = draft.sent.get("shards_blueprint")
     wrong = blueprint_problem(wanted, draft.new, {str(uid) for uid in draft.state.nodes}) if wanted else ""
     if wrong:
         raise _refuse("bad_shards_blueprint", wrong)
 
 
-def _sharding(draft: Draft) -> None:
+def _sharding(draft: ProposedDatabase) -> None:
     new, old = draft.new, draft.old
     count = new["shards_count"]
     if new["sharding"] and not new["shard_key_regex"] and not new.get("oss_sharding"):
@@ -130,7 +130,7 @@ def _sharding(draft: Draft) -> None:
         raise _refuse("invalid_sharding", "shards_count can only grow, by multiples")
 
 
-def _replication(draft: Draft) -> None:
+def _replication(draft: ProposedDatabase) -> None:
     if draft.old is None and draft.sent.get("crdt") and draft.sent.get("replication") is False:
         raise _refuse("replication_violation", "an Active-Active database is replicated")
     if not draft.new["replication"] or not draft.sent_any("replication"):
@@ -143,7 +143,7 @@ def _replication(draft: Draft) -> None:
         raise _refuse("replication_size_violation", "memory_size is for the copies too, and too small for them")
 
 
-def _racks(draft: Draft) -> None:
+def _racks(draft: ProposedDatabase) -> None:
     if draft.new["rack_aware"] and draft.sent_any("rack_aware") and not draft.state.cluster.fields.get("rack_aware"):
         code = "not_rack_aware" if draft.old is None else "rack_awareness_violation"
         raise _refuse(code, "the cluster is not rack-aware")
@@ -153,20 +153,20 @@ def _racks(draft: Draft) -> None:
         raise _refuse("rack_awareness_violation", "copies need a second rack")
 
 
-def _persistence(draft: Draft) -> None:
+def _persistence(draft: ProposedDatabase) -> None:
     if not draft.sent_any("data_persistence", "snapshot_policy"):
         return
     if draft.new["data_persistence"] == "snapshot" and not draft.new["snapshot_policy"]:
         raise _refuse("invalid_data_persistence", "snapshots need snapshot_policy")
 
 
-def _backup(draft: Draft) -> None:
+def _backup(draft: ProposedDatabase) -> None:
     known = draft.sent if draft.old is None else draft.new
     if draft.new["backup"] and draft.sent_any("backup", "backup_interval") and not known.get("backup_interval"):
         raise _refuse("missing_backup_interval", "backup needs backup_interval")
 
 
-def _proxies(draft: Draft) -> None:
+def _proxies(draft: ProposedDatabase) -> None:
     new = draft.new
     if new["proxy_policy"] not in _POLICIES:
         raise _refuse("invalid_proxy_policy", "proxy_policy is none of " + ", ".join(sorted(_POLICIES)))
@@ -183,7 +183,7 @@ def _is_expired(text: str, now: float) -> bool:
         return False
 
 
-def _certificates(draft: Draft) -> None:
+def _certificates(draft: ProposedDatabase) -> None:
     for name in ("authentication_ssl_client_certs", "authentication_ssl_crdt_certs"):
         texts = [item["client_cert"].strip() for item in draft.sent.get(name, ())]
         if any("-----BEGIN CERTIFICATE-----" not in text for text in texts):
@@ -194,7 +194,7 @@ def _certificates(draft: Draft) -> None:
             raise _refuse("certificate_expired", f"{name} has a certificate past its time")
 
 
-def _tags(draft: Draft) -> None:
+def _tags(draft: ProposedDatabase) -> None:
     before = {(item["key"], item["value"]) for item in (draft.old or {}).get("tags", ())}
     seen: set[str] = set()
     for item in draft.sent.get("tags", ()):
@@ -208,7 +208,7 @@ def _tags(draft: Draft) -> None:
             raise _refuse("invalid_bdb_tags", f"tag {key} breaks the rules")
 
 
-def _permissions(draft: Draft) -> None:
+def _permissions(draft: ProposedDatabase) -> None:
     wanted = draft.sent.get("roles_permissions", ())
     if wanted and (draft.new["type"] == "memcached" or _older(draft.new["redis_version"], (6,))):
         raise _refuse("redis_acl_unsupported", "ACLs came with Redis 6")
@@ -220,7 +220,7 @@ def _permissions(draft: Draft) -> None:
             raise _refuse("invalid_param", f"no ACL with uid {item['redis_acl_uid']}")
 
 
-def _capacity(draft: Draft) -> None:
+def _capacity(draft: ProposedDatabase) -> None:
     if not draft.sent_any("memory_size", "shards_count", "replication"):
         return
     state, uid = draft.state, draft.new["uid"]
@@ -240,7 +240,7 @@ def shard_total(fields: Mapping[str, Json]) -> int:
     return int(fields["shards_count"]) * (2 if fields["replication"] else 1)
 
 
-RULES: tuple[Callable[[Draft], None], ...] = (
+RULES: tuple[Callable[[ProposedDatabase], None], ...] = (
     _version,
     _port,
     _modules,
@@ -261,7 +261,7 @@ RULES: tuple[Callable[[Draft], None], ...] = (
 )
 
 
-def check_rules(draft: Draft) -> None:
+def check_rules(draft: ProposedDatabase) -> None:
     """Raise `ApiError` with the first rule that *draft* breaks."""
     for rule in RULES:
         rule(draft)

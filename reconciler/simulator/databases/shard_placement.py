@@ -9,16 +9,16 @@ from reconciler.simulator.api.messages import ApiError, Json, Request, Response,
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.databases.fields import normalised, with_defaults
 from reconciler.simulator.databases.lifecycle import begin_change
-from reconciler.simulator.databases.rules import Draft, check_rules
+from reconciler.simulator.databases.rules import ProposedDatabase, check_rules
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.resources.lookup import find_bdb, query_flag, require_idle, typed_fields, validated_body
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 _NUMBERS = {"memory_size": (0, 1 << 62), "shards_count": (1, 512), "bigstore_ram_size": (0, 1 << 62)}
 
 
-def _action_response(action: Record) -> Response:
+def _action_response(action: ObjectRecord) -> Response:
     return json_response({"action_uid": action.fields["action_uid"]})
 
 
@@ -30,7 +30,7 @@ def _number(query: Mapping[str, str], name: str, least: int, most: int) -> int:
 
 
 @serves("GET /v1/bdbs/{uid}/actions/optimize_shards_placement")
-def optimize(state: State, request: Request, uid: str) -> Response:
+def optimize(state: ClusterState, request: Request, uid: str) -> Response:
     """Show where shards would best be; the state id in the answer goes back with the blueprint."""
     record, query = find_bdb(state, uid), request.query
     wanted: dict[str, Json] = {name: _number(query, name, *_NUMBERS[name]) for name in _NUMBERS if name in query}
@@ -51,7 +51,7 @@ def optimize(state: State, request: Request, uid: str) -> Response:
 
 
 @serves("PUT /v1/bdbs/{uid}/actions/rebalance")
-def rebalance(state: State, request: Request, uid: str, body: Json) -> Response:
+def rebalance(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Spread the shards of a database evenly; a dry run shows where they would be."""
     record = find_bdb(state, uid)
     if "max_operations" in request.query:
@@ -71,7 +71,7 @@ def rebalance(state: State, request: Request, uid: str, body: Json) -> Response:
 
 
 @serves("PUT /v1/bdbs/{uid}/actions/revamp")
-def revamp(state: State, request: Request, uid: str, body: Json) -> Response:
+def revamp(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Change size, shards and copies in one go and place the shards anew; a dry run shows where they would be."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_revamp_request", body)
@@ -81,7 +81,7 @@ def revamp(state: State, request: Request, uid: str, body: Json) -> Response:
         raise ApiError(403, "license_expired", "the licence is no longer valid")
     kept = normalised(state, record.fields, sent)
     new = with_defaults({**record.fields, **kept})
-    check_rules(Draft(state, new, sent, with_defaults(record.fields)))
+    check_rules(ProposedDatabase(state, new, sent, with_defaults(record.fields)))
     if is_dry_run(request):
         return json_response(placement.propose_blueprint(state, record, new))
     require_idle(state, record)
@@ -90,18 +90,18 @@ def revamp(state: State, request: Request, uid: str, body: Json) -> Response:
 
 
 @serves("POST /v1/bdbs/{uid}/actions/stop_traffic")
-def stop_traffic(state: State, request: Request, uid: str, body: Json) -> Response:
+def stop_traffic(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Let no client through."""
     return _traffic(state, uid, body, stopped=True)
 
 
 @serves("POST /v1/bdbs/{uid}/actions/resume_traffic")
-def resume_traffic(state: State, request: Request, uid: str, body: Json) -> Response:
+def resume_traffic(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Let clients through again."""
     return _traffic(state, uid, body, stopped=False)
 
 
-def _traffic(state: State, uid: str, body: Json, *, stopped: bool) -> Response:
+def _traffic(state: ClusterState, uid: str, body: Json, *, stopped: bool) -> Response:
     record = find_bdb(state, uid)
     typed_fields(body, {})
     require_idle(state, record)
@@ -118,7 +118,7 @@ def _traffic(state: State, uid: str, body: Json, *, stopped: bool) -> Response:
 # Recovery
 
 
-def _files(state: State, record: Record) -> list[Json]:
+def _files(state: ClusterState, record: ObjectRecord) -> list[Json]:
     return [
         {
             "filename": f"appendonly-{shard.uid}.aof",
@@ -134,7 +134,7 @@ def _files(state: State, record: Record) -> list[Json]:
 
 
 @serves("GET /v1/bdbs/{uid}/actions/recover")
-def recovery_plan(state: State, request: Request, uid: str) -> Response:
+def recovery_plan(state: ClusterState, request: Request, uid: str) -> Response:
     """Show the files from which a database can be recovered."""
     record = find_bdb(state, uid)
     waiting = record.fields["status"] == "recovery"
@@ -142,7 +142,7 @@ def recovery_plan(state: State, request: Request, uid: str) -> Response:
 
 
 @serves("POST /v1/bdbs/{uid}/actions/recover")
-def recover(state: State, request: Request, uid: str, body: Json) -> Response:
+def recover(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Recover a database after its cluster; without a body as the plan says."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_recovery", body)

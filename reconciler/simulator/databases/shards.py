@@ -11,14 +11,14 @@ from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
 from reconciler.simulator.resources.lookup import as_strings, find_bdb, find_shard, require_idle, validated_body
 from reconciler.simulator.state import actions
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 _SECONDS = 2.0
 _EXTRA = {"used_memory": 1434144, "connected_slaves": 0, "rdb_bgsave_in_progress": 0, "aof_rewrite_in_progress": 0}
 
 
-def shown(state: State, request: Request, item: Shard) -> Json:
+def shown(state: ClusterState, request: Request, item: Shard) -> Json:
     """Return what a read of a shard shows."""
     keys = [key.strip() for key in request.query.get("extra_info_keys", "").split(",") if key.strip()]
     down = item.node in state.nodes and state.nodes[item.node].fields["status"] == "down"
@@ -40,25 +40,27 @@ def shown(state: State, request: Request, item: Shard) -> Json:
 
 
 @serves("GET /v1/shards")
-def list_all(state: State, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> Response:
     """List the shards of all databases."""
     found = [item for record in visible_databases(state) for item in placement.shards(state, record)]
     return json_response([shown(state, request, item) for item in found])
 
 
 @serves("GET /v1/shards/{uid}")
-def get(state: State, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> Response:
     """Show one shard."""
     return json_response(shown(state, request, find_shard(state, uid)[1]))
 
 
 @serves("GET /v1/bdbs/{bdb_uid}/shards")
-def of_bdb(state: State, request: Request, uid: str) -> Response:
+def of_bdb(state: ClusterState, request: Request, uid: str) -> Response:
     """List the shards of one database."""
     return json_response([shown(state, request, item) for item in placement.shards(state, find_bdb(state, uid))])
 
 
-def _work(state: State, name: str, records: Iterable[Record], moves: Iterable[tuple[Record, Shard]]) -> Response:
+def _work(
+    state: ClusterState, name: str, records: Iterable[ObjectRecord], moves: Iterable[tuple[ObjectRecord, Shard]]
+) -> Response:
     """Mark the databases as busy, and carry the moves out after a while."""
     marked, planned = list(records), list(moves)
     action = actions.begin_action(state, name, "bdb", marked[0].fields["uid"], _SECONDS)
@@ -81,17 +83,17 @@ def _work(state: State, name: str, records: Iterable[Record], moves: Iterable[tu
     return json_response({"action_uid": action.fields["action_uid"], "description": "accepted"})
 
 
-def _chosen(state: State, uids: Json) -> list[tuple[Record, Shard]]:
+def _chosen(state: ClusterState, uids: Json) -> list[tuple[ObjectRecord, Shard]]:
     if not uids:
         raise ApiError(404, "shard_uids_required", "shard_uids is needed")
     return [find_shard(state, str(uid)) for uid in uids]
 
 
-def _migrate(state: State, chosen: list[tuple[Record, Shard]], sent: dict[str, Json]) -> Response:
+def _migrate(state: ClusterState, chosen: list[tuple[ObjectRecord, Shard]], sent: dict[str, Json]) -> Response:
     target = int(sent.get("target_node_uid", 0))
     if target not in state.nodes:
         raise ApiError(404, "node_not_found", "target_node_uid names no node")
-    moves: list[tuple[Record, Shard]] = []
+    moves: list[tuple[ObjectRecord, Shard]] = []
     for record, item in chosen:
         mates = [mate for mate in placement.shards(state, record) if mate.slots == item.slots and mate.uid != item.uid]
         swapped = [mate for mate in mates if mate.node == target]
@@ -106,26 +108,26 @@ def _migrate(state: State, chosen: list[tuple[Record, Shard]], sent: dict[str, J
 
 
 @serves("POST /v1/shards/actions/migrate")
-def migrate(state: State, request: Request, body: Json) -> Response:
+def migrate(state: ClusterState, request: Request, body: Json) -> Response:
     """Move shards to another node."""
     sent = validated_body(state, "shard_migrate_request", body)
     return _migrate(state, _chosen(state, sent.get("shard_uids")), sent)
 
 
 @serves("POST /v1/shards/{uid}/actions/migrate")
-def migrate_one(state: State, request: Request, uid: str, body: Json) -> Response:
+def migrate_one(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Move one shard to another node."""
     return _migrate(state, [find_shard(state, uid)], validated_body(state, "shard_migrate_request", body))
 
 
-def _failover(state: State, chosen: list[tuple[Record, Shard]], sent: dict[str, Json]) -> Response:
+def _failover(state: ClusterState, chosen: list[tuple[ObjectRecord, Shard]], sent: dict[str, Json]) -> Response:
     if any(item.role == "slave" for _, item in chosen):
         raise ApiError(400, "shard_is_slave", "only a master can fail over")
     record = chosen[0][0]
     if any(other is not record for other, _ in chosen):
         raise ApiError(400, "failover_shards_different_bdb", "the shards belong to several databases")
     require_idle(state, record)
-    moves: list[tuple[Record, Shard]] = []
+    moves: list[tuple[ObjectRecord, Shard]] = []
     dead = as_strings(sent.get("dead_uids", ())) | {sent.get("dead_uid", "")}
     for _, item in chosen:
         heirs = [mate for mate in placement.shards(state, record) if mate.slots == item.slots and mate.role == "slave"]
@@ -138,13 +140,13 @@ def _failover(state: State, chosen: list[tuple[Record, Shard]], sent: dict[str, 
 
 
 @serves("POST /v1/shards/actions/failover")
-def failover(state: State, request: Request, body: Json) -> Response:
+def failover(state: ClusterState, request: Request, body: Json) -> Response:
     """Let replicas take over from masters of one database."""
     sent = validated_body(state, "shard_failover_request", body)
     return _failover(state, _chosen(state, sent.get("shard_uids")), sent)
 
 
 @serves("POST /v1/shards/{uid}/actions/failover")
-def failover_one(state: State, request: Request, uid: str, body: Json) -> Response:
+def failover_one(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Let a replica take over from one master."""
     return _failover(state, [find_shard(state, uid)], validated_body(state, "shard_failover_request", body))

@@ -14,8 +14,8 @@ from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.resources.lookup import find_bdb, require_idle, typed_fields, validated_body
 from reconciler.simulator.state import actions
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 RUNNING = {"import": "importing", "export": "exporting", "backup": "exporting"}
 _SECONDS = 8.0
@@ -33,7 +33,7 @@ def _is_unreachable(place: Json) -> bool:
     return isinstance(place, str) and ("missing" in place or ".invalid" in place)
 
 
-def begin_transfer(state: State, record: Record, kind: str, place: Json) -> None:
+def begin_transfer(state: ClusterState, record: ObjectRecord, kind: str, place: Json) -> None:
     """Begin a transfer of *kind* import, export or backup from or to *place*."""
     fails, stuck = _is_unreachable(place) or state.outcome == "fail", state.outcome == "stuck"
     action = actions.begin_action(state, f"{kind}_bdb", "bdb", record.fields["uid"], _SECONDS, sort="other")
@@ -49,14 +49,14 @@ def begin_transfer(state: State, record: Record, kind: str, place: Json) -> None
     state.later(_SECONDS, partial(_finish, state, record, kind, action, fails))
 
 
-def _step(state: State, record: Record, kind: str, done: float) -> None:
+def _step(state: ClusterState, record: ObjectRecord, kind: str, done: float) -> None:
     if record.fields[f"{kind}_status"] not in ("initializing", RUNNING[kind]):
         return
     record.set(**{f"{kind}_status": RUNNING[kind], f"{kind}_progress": done})
     state.bdbs.version += 1
 
 
-def _finish(state: State, record: Record, kind: str, action: Record, fails: bool) -> None:
+def _finish(state: ClusterState, record: ObjectRecord, kind: str, action: ObjectRecord, fails: bool) -> None:
     reason = _REASON[kind] if fails else ""
     actions.finish_action(state, action, reason)
     outcome = "failed" if fails else "succeeded"
@@ -74,7 +74,7 @@ def _finish(state: State, record: Record, kind: str, action: Record, fails: bool
     state.bdbs.version += 1
 
 
-def schedule_backup(state: State, record: Record, fields: Mapping[str, Json]) -> None:
+def schedule_backup(state: ClusterState, record: ObjectRecord, fields: Mapping[str, Json]) -> None:
     """Let a backup come when its interval is over, and again, for as long as the database wants backups."""
     interval = max(_LEAST, float(fields.get("backup_interval") or _DAY))
     if not fields.get("backup") or record.hidden.get("backup_due"):
@@ -98,7 +98,7 @@ def schedule_backup(state: State, record: Record, fields: Mapping[str, Json]) ->
 # Endpoints
 
 
-def _check_modules(record: Record) -> None:
+def _check_modules(record: ObjectRecord) -> None:
     """Raise 406 where a module of the database cannot be backed up."""
     able = {row["module_name"] for row in table("modules") if "backup_restore" in row["capabilities"]}
     for item in record.fields.get("module_list", ()):
@@ -107,7 +107,7 @@ def _check_modules(record: Record) -> None:
 
 
 @serves("POST /v1/bdbs/{uid}/actions/import")
-def start_import(state: State, request: Request, uid: str, body: Json) -> Response:
+def start_import(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Replace the data of a database; the answer is empty, its fields tell how it goes."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_import_request", body)
@@ -121,7 +121,7 @@ def start_import(state: State, request: Request, uid: str, body: Json) -> Respon
 
 
 @serves("POST /v1/bdbs/{uid}/actions/export")
-def start_export(state: State, request: Request, uid: str, body: Json) -> Response:
+def start_export(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Write the data of a database somewhere; the answer is empty, its fields tell how it goes."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_export_request", body)
@@ -140,7 +140,7 @@ def start_export(state: State, request: Request, uid: str, body: Json) -> Respon
     "PUT /v1/bdbs/{uid}/actions/export_reset_status",
     "PUT /v1/bdbs/{uid}/actions/backup_reset_status",
 )
-def reset_status(state: State, request: Request, uid: str, body: Json) -> Response:
+def reset_status(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Forget how the last transfer ended."""
     record, kind = find_bdb(state, uid), request.path.rsplit("/", 1)[-1].partition("_")[0]
     typed_fields(body, {})

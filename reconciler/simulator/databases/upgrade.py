@@ -10,15 +10,15 @@ from reconciler.simulator.databases import modules
 from reconciler.simulator.databases.fields import EXTENDED, add_modules, change_view
 from reconciler.simulator.databases.lifecycle import begin_change
 from reconciler.simulator.resources.lookup import find_bdb, require_idle, typed_fields, validated_body
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 
 def _version_number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
-def target_version(state: State, now: str, sent: Mapping[str, Json]) -> Mapping[str, Json]:
+def target_version(state: ClusterState, now: str, sent: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return the row of the Redis version that an upgrade from *now* goes to, or raise 406."""
     wanted = sent.get("redis_version") or (
         now if sent.get("keep_redis_version") else state.version["default_redis_version"]
@@ -32,7 +32,7 @@ def target_version(state: State, now: str, sent: Mapping[str, Json]) -> Mapping[
     raise ApiError(406, "invalid_version", f"redis version {wanted} is not offered")
 
 
-def upgraded_fields(state: State, fields: Mapping[str, Json], row: Mapping[str, Json]) -> dict[str, Json]:
+def upgraded_fields(state: ClusterState, fields: Mapping[str, Json], row: Mapping[str, Json]) -> dict[str, Json]:
     """Return the fields that an upgrade of a database to the version of *row* changes."""
     new = {"type": "redis", **fields, "redis_version": row["redis_version"], "version": row["version"]}
     add_modules(state, new, {"module_list": fields.get("module_list", ())})
@@ -41,7 +41,7 @@ def upgraded_fields(state: State, fields: Mapping[str, Json], row: Mapping[str, 
 
 
 @serves("POST /v1/bdbs/{uid}/upgrade")
-def upgrade(state: State, request: Request, uid: str, body: Json) -> Response:
+def upgrade(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Upgrade a database: its shards restart, and what is only in memory may be lost."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_upgrade_request", body)
@@ -52,7 +52,7 @@ def upgrade(state: State, request: Request, uid: str, body: Json) -> Response:
     return json_response(change_view(state, record.fields))
 
 
-def _check_data_loss(state: State, record: Record, sent: Mapping[str, Json]) -> None:
+def _check_data_loss(state: ClusterState, record: ObjectRecord, sent: Mapping[str, Json]) -> None:
     """Raise 406 where an upgrade would lose data without leave."""
     fields = record.fields
     kept = fields.get("replication") or fields.get("data_persistence", "disabled") != "disabled"
@@ -62,7 +62,7 @@ def _check_data_loss(state: State, record: Record, sent: Mapping[str, Json]) -> 
 
 
 @serves("POST /v1/bdbs/{uid}/modules/upgrade", "POST /v1/modules/upgrade/bdb/{uid}")
-def upgrade_modules(state: State, request: Request, uid: str, body: Json) -> Response:
+def upgrade_modules(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Move modules of a database to other versions."""
     record = find_bdb(state, uid)
     sent = typed_fields(
@@ -82,7 +82,9 @@ def upgrade_modules(state: State, request: Request, uid: str, body: Json) -> Res
     return json_response(change_view(state, record.fields))
 
 
-def _upgraded_module(state: State, record: Record, held: Mapping[str, Json], wanted: list[dict[str, Json]]) -> Json:
+def _upgraded_module(
+    state: ClusterState, record: ObjectRecord, held: Mapping[str, Json], wanted: list[dict[str, Json]]
+) -> Json:
     new = next((item for item in wanted if item.get("current_module") == held.get("module_id")), None)
     if new is None:
         return held
@@ -102,7 +104,7 @@ def _upgraded_module(state: State, record: Record, held: Mapping[str, Json], wan
 
 
 @serves("POST /v1/bdbs/{uid}/modules/config", "POST /v1/modules/config/bdb/{uid}")
-def configure(state: State, request: Request, uid: str, body: Json) -> Response:
+def configure(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Set the arguments of modules; the answer is empty."""
     record = find_bdb(state, uid, "db_not_exist")
     sent = typed_fields(body, {"modules": list})

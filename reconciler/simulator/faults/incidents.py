@@ -10,16 +10,16 @@ from typing import Any, Protocol
 
 from reconciler.simulator.api.messages import Json, Request, Response, encode
 from reconciler.simulator.faults.rules import Rule
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.settings import SimulatorSettings
 from reconciler.simulator.state.history import History, restore_state
-from reconciler.simulator.state.model import State
+from reconciler.simulator.state.model import ClusterState
 
 
-class Target(Protocol):
+class IncidentTarget(Protocol):
     """What an incident needs of the core."""
 
-    settings: Settings
-    state: State
+    settings: SimulatorSettings
+    state: ClusterState
     history: History
 
     def call(self, method: str, path: str, body: Json = None) -> Response:
@@ -32,7 +32,7 @@ class Target(Protocol):
         """Take a node down or bring it up."""
 
 
-def human_edit(target: Target, rule: Rule, request: Request, index: int) -> None:
+def human_edit(target: IncidentTarget, rule: Rule, request: Request, index: int) -> None:
     """Make the calls `edits` (or the one `edit`), each {method, path, body}, as the operator."""
     edits = rule.options.get("edits") or [rule.options["edit"]]
     caller = target.state.caller
@@ -46,7 +46,7 @@ def human_edit(target: Target, rule: Rule, request: Request, index: int) -> None
     target.state.caller = caller
 
 
-def restore(target: Target, rule: Rule, request: Request, index: int) -> None:
+def restore(target: IncidentTarget, rule: Rule, request: Request, index: int) -> None:
     """Put back what the cluster held `depth` effects ago, or when recording began."""
     depth = rule.options.get("depth")
     backup = target.history.first if depth is None else target.history.ago(int(depth))
@@ -54,7 +54,7 @@ def restore(target: Target, rule: Rule, request: Request, index: int) -> None:
         restore_state(target.state, backup)
 
 
-def failover(target: Target, rule: Rule, request: Request, index: int) -> None:
+def failover(target: IncidentTarget, rule: Rule, request: Request, index: int) -> None:
     """Take the primary down for `seconds` (for good without), so that another member becomes primary."""
     node = int(rule.options.get("victim", target.state.primary))
     target.set_node(node, up=False)
@@ -63,7 +63,7 @@ def failover(target: Target, rule: Rule, request: Request, index: int) -> None:
         target.state.time.later(seconds, lambda: target.set_node(node, up=True))
 
 
-Incident = Callable[[Target, Rule, Request, int], None]
+Incident = Callable[[IncidentTarget, Rule, Request, int], None]
 INCIDENTS: Mapping[str, Incident] = {"human_edit": human_edit, "restore": restore, "failover": failover}
 
 
@@ -74,7 +74,7 @@ def _moment(rule: Rule) -> str:
     return str(chosen)
 
 
-def apply_incident(target: Target, rule: Rule | None, request: Request, index: int, moment: str) -> None:
+def apply_incident(target: IncidentTarget, rule: Rule | None, request: Request, index: int, moment: str) -> None:
     """Apply the incident of *rule* if it is due at this *moment*, "before" or "after" the call."""
     if rule is not None and rule.action in INCIDENTS and _moment(rule) == moment:
         INCIDENTS[rule.action](target, rule, request, index)

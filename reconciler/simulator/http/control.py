@@ -32,7 +32,7 @@ from starlette.types import Receive, Scope, Send
 from reconciler.simulator.api import openapi
 from reconciler.simulator.api.fields import VERSIONS
 from reconciler.simulator.api.messages import Json, encode
-from reconciler.simulator.core import Core, Entry
+from reconciler.simulator.core import Core, LogEntry
 from reconciler.simulator.faults.rules import Rule
 from reconciler.simulator.settings import SWITCHES
 
@@ -79,7 +79,7 @@ def clear_faults(core: Core, query: Query, body: Json) -> Json:
     return []
 
 
-def _entry(entry: Entry, *, body: bool) -> Json:
+def _entry(entry: LogEntry, *, body: bool) -> Json:
     row = entry._asdict()
     text = row.pop("body").decode("utf-8", "replace")
     return {**row, "body": text} if body else row

@@ -33,7 +33,7 @@ class ServerContext(ssl.SSLContext):
             self.load_cert_chain(*paths)
 
 
-class Files(NamedTuple):
+class TlsFiles(NamedTuple):
     """Where the PEM files are."""
 
     ca: Path
@@ -97,10 +97,10 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
-def make(folder: Path, hosts: Sequence[str] = HOSTS, *, days: int = 365) -> Files:
+def make(folder: Path, hosts: Sequence[str] = HOSTS, *, days: int = 365) -> TlsFiles:
     """Write a new CA and a server certificate for *hosts* to *folder*; negative *days* make it expired already."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = Files(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    files = TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     ca = (
@@ -127,7 +127,7 @@ def make(folder: Path, hosts: Sequence[str] = HOSTS, *, days: int = 365) -> File
     return files
 
 
-def load_or_make(folder: Path, hosts: Sequence[str] = HOSTS) -> Files:
+def load_or_make(folder: Path, hosts: Sequence[str] = HOSTS) -> TlsFiles:
     """Return the files of *folder*, made if one of them is missing, so that a CA can be kept from run to run."""
-    files = Files(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    files = TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     return files if all(path.is_file() for path in files) else make(folder, hosts)

@@ -11,15 +11,17 @@ from reconciler.simulator.api.messages import ApiError, Json, Request, Response,
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import licenses
 from reconciler.simulator.resources.lookup import find_bdb, find_node, validated_body
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section
 
 _OF_SOURCES = {"replica_sources": "bdb_replica_src_", "crdt_sources": "bdb_crdt_src_"}
 _OFF = {"enabled": False, "threshold": ""}
 
 
-def _alert(record: Record, settings: Mapping[str, Json], state: bool = False, sample: Mapping[str, Json] = {}) -> Json:
+def _alert(
+    record: ObjectRecord, settings: Mapping[str, Json], state: bool = False, sample: Mapping[str, Json] = {}
+) -> Json:
     threshold = settings.get("threshold", "")
     value = {"state": state, **({"threshold": threshold} if threshold else {}), **sample}
     return {
@@ -32,12 +34,12 @@ def _alert(record: Record, settings: Mapping[str, Json], state: bool = False, sa
     }
 
 
-def _names(state: State) -> list[str]:
+def _names(state: ClusterState) -> list[str]:
     known = field_rows("db_alerts_settings", state.settings.server_version)
     return sorted(name for name, row in known.items() if not row.get("deprecated"))
 
 
-def database_alerts(state: State, record: Record) -> dict[str, Json]:
+def database_alerts(state: ClusterState, record: ObjectRecord) -> dict[str, Json]:
     """Return the alerts of one database by name."""
     held = record.hidden.get("alerts", {})
     found = {}
@@ -50,7 +52,7 @@ def database_alerts(state: State, record: Record) -> dict[str, Json]:
 
 
 @serves("GET /v1/bdbs/alerts")
-def list_all(state: State, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> Response:
     """Show the alerts of all databases by uid."""
     return json_response(
         {str(record.fields["uid"]): database_alerts(state, record) for record in visible_databases(state)}
@@ -58,13 +60,13 @@ def list_all(state: State, request: Request) -> Response:
 
 
 @serves("GET /v1/bdbs/alerts/{uid}")
-def get(state: State, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> Response:
     """Show the alerts of one database."""
     return json_response(database_alerts(state, find_bdb(state, uid)))
 
 
 @serves("GET /v1/bdbs/alerts/{uid}/{alert}")
-def get_one(state: State, request: Request, uid: str, alert: str) -> Response:
+def get_one(state: ClusterState, request: Request, uid: str, alert: str) -> Response:
     """Show one alert of one database."""
     return json_response(_find_alert(database_alerts(state, find_bdb(state, uid)), alert))
 
@@ -76,7 +78,7 @@ def _find_alert(found: Mapping[str, Json], alert: str) -> Json:
 
 
 @serves("POST /v1/bdbs/alerts/{uid}")
-def update(state: State, request: Request, uid: str, body: Json) -> Response:
+def update(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Set alerts by name; those that are not named stay as they are."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "db_alerts_settings", body)
@@ -95,7 +97,7 @@ def update(state: State, request: Request, uid: str, body: Json) -> Response:
 # Sources
 
 
-def _links(state: State, record: Record, field: str) -> dict[str, Json]:
+def _links(state: ClusterState, record: ObjectRecord, field: str) -> dict[str, Json]:
     held, prefix = record.hidden.get("alerts", {}), _OF_SOURCES[field]
     names = [name for name in _names(state) if name.startswith(prefix)]
     found = {}
@@ -108,7 +110,7 @@ def _links(state: State, record: Record, field: str) -> dict[str, Json]:
     return found
 
 
-def _link(state: State, uid: str, field: str, source: str) -> Mapping[str, Json]:
+def _link(state: ClusterState, uid: str, field: str, source: str) -> Mapping[str, Json]:
     found = _links(state, find_bdb(state, uid), field)
     if source not in found:
         raise ApiError(404, "not_found", f"no source {source[:20]}")
@@ -121,14 +123,14 @@ def _field(request: Request) -> str:
 
 
 @serves("GET /v1/bdbs/replica_sources/alerts", "GET /v1/bdbs/crdt_sources/alerts")
-def list_links(state: State, request: Request) -> Response:
+def list_links(state: ClusterState, request: Request) -> Response:
     """Show the alerts of the sources of all databases."""
     found = {str(record.fields["uid"]): _links(state, record, _field(request)) for record in visible_databases(state)}
     return json_response({uid: links for uid, links in found.items() if links})
 
 
 @serves("GET /v1/bdbs/replica_sources/alerts/{uid}", "GET /v1/bdbs/crdt_sources/alerts/{uid}")
-def get_links(state: State, request: Request, uid: str) -> Response:
+def get_links(state: ClusterState, request: Request, uid: str) -> Response:
     """Show the alerts of the sources of one database."""
     return json_response(_links(state, find_bdb(state, uid), _field(request)))
 
@@ -137,7 +139,7 @@ def get_links(state: State, request: Request, uid: str) -> Response:
     "GET /v1/bdbs/replica_sources/alerts/{uid}/{replica_src_id}",
     "GET /v1/bdbs/crdt_sources/alerts/{uid}/{crdt_src_id}",
 )
-def get_link(state: State, request: Request, uid: str, source: str) -> Response:
+def get_link(state: ClusterState, request: Request, uid: str, source: str) -> Response:
     """Show the alerts of one source."""
     return json_response(_link(state, uid, _field(request), source))
 
@@ -146,7 +148,7 @@ def get_link(state: State, request: Request, uid: str, source: str) -> Response:
     "GET /v1/bdbs/replica_sources/alerts/{uid}/{replica_src_id}/{alert}",
     "GET /v1/bdbs/crdt_sources/alerts/{uid}/{crdt_src_id}/{alert}",
 )
-def get_link_alert(state: State, request: Request, uid: str, source: str, alert: str) -> Response:
+def get_link_alert(state: ClusterState, request: Request, uid: str, source: str, alert: str) -> Response:
     """Show one alert of one source."""
     return json_response(_find_alert(_link(state, uid, _field(request), source), alert))
 
@@ -154,7 +156,7 @@ def get_link_alert(state: State, request: Request, uid: str, source: str, alert:
 # Nodes: their settings are the cluster's
 
 
-def _of_node(state: State, request: Request, record: Record) -> dict[str, Json]:
+def _of_node(state: ClusterState, request: Request, record: ObjectRecord) -> dict[str, Json]:
     settings, every = state.cluster.fields.get("alert_settings", {}), request.query.get("ignore_settings") is not None
     known = field_rows("cluster.alert_settings", state.settings.server_version)
     found = {}
@@ -178,19 +180,19 @@ def _of_node(state: State, request: Request, record: Record) -> dict[str, Json]:
 
 
 @serves("GET /v1/nodes/alerts")
-def list_nodes(state: State, request: Request) -> Response:
+def list_nodes(state: ClusterState, request: Request) -> Response:
     """Show the alerts of all nodes by uid."""
     return json_response({str(uid): _of_node(state, request, state.nodes[uid]) for uid in sorted(state.nodes)})
 
 
 @serves("GET /v1/nodes/alerts/{uid}")
-def get_node(state: State, request: Request, uid: str) -> Response:
+def get_node(state: ClusterState, request: Request, uid: str) -> Response:
     """Show the alerts of one node."""
     return json_response(_of_node(state, request, find_node(state, uid)))
 
 
 @serves("GET /v1/nodes/alerts/{uid}/{alert}")
-def get_node_alert(state: State, request: Request, uid: str, alert: str) -> Response:
+def get_node_alert(state: ClusterState, request: Request, uid: str, alert: str) -> Response:
     """Show one alert of one node."""
     return json_response(_find_alert(_of_node(state, request, find_node(state, uid)), alert))
 
@@ -200,7 +202,7 @@ def get_node_alert(state: State, request: Request, uid: str, alert: str) -> Resp
 _SEVERITY = {True: "WARNING", False: "INFO"}
 
 
-def _raised_alerts(state: State) -> Mapping[str, bool]:
+def _raised_alerts(state: ClusterState) -> Mapping[str, bool]:
     """Return which alerts of the cluster hold now, of those that this server can tell."""
     nodes = list(state.nodes.values())
     up = len(list(state.members()))
@@ -218,16 +220,16 @@ def _raised_alerts(state: State) -> Mapping[str, bool]:
     }
 
 
-def _setting(state: State, name: str) -> Any:
+def _setting(state: ClusterState, name: str) -> Any:
     return state.cluster.fields.get("alert_settings", {}).get(name, False)
 
 
-def _threshold(state: State, name: str) -> Any:
+def _threshold(state: ClusterState, name: str) -> Any:
     setting = _setting(state, name)
     return setting.get("threshold") if isinstance(setting, dict) else None
 
 
-def _cluster_alerts(state: State, request: Request) -> dict[str, Json]:
+def _cluster_alerts(state: ClusterState, request: Request) -> dict[str, Json]:
     """Return the alerts that are switched on or raised; all of them with `ignore_settings`."""
     raised = _raised_alerts(state)
     names = {name for name in state.cluster.fields.get("alert_settings", {}) if name.startswith("cluster_")}
@@ -245,13 +247,13 @@ def _cluster_alerts(state: State, request: Request) -> dict[str, Json]:
 
 
 @serves("GET /v1/cluster/alerts")
-def list_cluster(state: State, request: Request) -> Response:
+def list_cluster(state: ClusterState, request: Request) -> Response:
     """Show the alerts of the cluster by name."""
     return json_response(_cluster_alerts(state, request))
 
 
 @serves("GET /v1/cluster/alerts/{alert}")
-def get_cluster_alert(state: State, request: Request, name: str) -> Response:
+def get_cluster_alert(state: ClusterState, request: Request, name: str) -> Response:
     """Show one alert."""
     found = _cluster_alerts(state, request._replace(query={"ignore_settings": "true"}))
     if name not in found:
@@ -259,14 +261,14 @@ def get_cluster_alert(state: State, request: Request, name: str) -> Response:
     return json_response(found[name])
 
 
-def _load(state: State, body: Mapping[str, Any]) -> None:
+def _load(state: ClusterState, body: Mapping[str, Any]) -> None:
     for uid, held in body.items():
         if int(uid) in state.bdbs:
             settings = {name: {key: alert.get(key) for key in ("enabled", "threshold")} for name, alert in held.items()}
             state.bdbs[int(uid)].hidden["alerts"] = settings
 
 
-def _save(state: State) -> Json:
+def _save(state: ClusterState) -> Json:
     saved = {
         str(uid): database_alerts(state, record) for uid, record in state.bdbs.items() if record.hidden.get("alerts")
     }

@@ -6,8 +6,8 @@ from reconciler.simulator.api.messages import ApiError, Request, Response, json_
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.resources.lookup import find_bdb
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 
 def _check_query(request: Request) -> None:
@@ -20,7 +20,7 @@ def _unavailable(code: str, description: str) -> ApiError:
     return ApiError(503, code, description)
 
 
-def _require_serving(state: State, record: Record) -> None:
+def _require_serving(state: ClusterState, record: ObjectRecord) -> None:
     """Raise 503 with the reason why *record* does not serve clients."""
     if not placement.has_quorum(state):
         raise _unavailable("no_quorum", "the cluster has lost its majority")
@@ -34,12 +34,12 @@ def _require_serving(state: State, record: Record) -> None:
             raise _unavailable("bdb_unavailable_shard_unreachable", f"primary shard {shard.uid} is not reachable")
 
 
-def _up(state: State, node: int) -> bool:
+def _up(state: ClusterState, node: int) -> bool:
     return node in state.nodes and state.nodes[node].fields["status"] != "down"
 
 
 @serves("GET /v1/bdbs/{uid}/availability")
-def database(state: State, request: Request, uid: str) -> Response:
+def database(state: ClusterState, request: Request, uid: str) -> Response:
     """Say whether a database serves clients: an empty answer, or 503 with the reason."""
     record = find_bdb(state, uid)
     _check_query(request)
@@ -48,7 +48,7 @@ def database(state: State, request: Request, uid: str) -> Response:
 
 
 @serves("GET /v1/local/bdbs/{uid}/endpoint/availability")
-def endpoint(state: State, request: Request, uid: str) -> Response:
+def endpoint(state: ClusterState, request: Request, uid: str) -> Response:
     """Say whether a database is served at the node that is asked."""
     record = find_bdb(state, uid)
     _check_query(request)
@@ -62,7 +62,7 @@ def endpoint(state: State, request: Request, uid: str) -> Response:
 
 
 @serves("GET /v1/local/node/master_healthcheck")
-def primary(state: State, request: Request) -> Response:
+def primary(state: ClusterState, request: Request) -> Response:
     """Say whether the node that is asked is the primary."""
     here = state.site.machines[request.node].uid == state.primary
     return json_response({"status": "active" if here else "inactive"})

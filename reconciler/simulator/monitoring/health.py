@@ -11,8 +11,8 @@ from reconciler.simulator.cluster.certificates import stored_certificates
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
 from reconciler.simulator.resources import lookup
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 _ROLES = {"master": "leader", "slave": "follower"}
 _PERSISTENCE = {"snapshot": "rdb"}
@@ -26,11 +26,11 @@ def _shard(shard: Shard) -> Json:
     return {"detailed_status": "ok", "id": str(shard.uid), "role": _ROLES[shard.role], "status": "active"}
 
 
-def _copies(record: Record) -> Json:
+def _copies(record: ObjectRecord) -> Json:
     return {"status": "up" if record.fields.get("replication") else "disabled"}
 
 
-def _database(record: Record) -> dict[str, Json]:
+def _database(record: ObjectRecord) -> dict[str, Json]:
     fields = record.fields
     status = "active" if fields.get("status") == "active" else "warning"
     named = {"id": str(fields["uid"]), "name": fields.get("name", ""), "version": str(fields.get("version", ""))}
@@ -42,7 +42,7 @@ def _database(record: Record) -> dict[str, Json]:
     }
 
 
-def _node(state: State, uid: int, held_here: list[Shard]) -> dict[str, Json]:
+def _node(state: ClusterState, uid: int, held_here: list[Shard]) -> dict[str, Json]:
     fields = state.nodes[uid].fields
     memory = fields.get("total_memory", 0)
     free = {"free_provisional_ram": memory, "free_ram": memory, "overbooking_depth": 0}
@@ -66,7 +66,7 @@ def _node(state: State, uid: int, held_here: list[Shard]) -> dict[str, Json]:
     }
 
 
-def _certificates(state: State) -> list[Json]:
+def _certificates(state: ClusterState) -> list[Json]:
     found = []
     for name, text in sorted(stored_certificates(state).fields.items()):
         if name.endswith("_cert"):
@@ -81,7 +81,7 @@ def _certificates(state: State) -> list[Json]:
     return found
 
 
-def _license(state: State) -> Mapping[str, Json]:
+def _license(state: ClusterState) -> Mapping[str, Json]:
     fields, used = state.license.fields, licenses.shards_in_use(state)
     return {
         "expired": licenses.is_expired(state),
@@ -96,7 +96,7 @@ def _license(state: State) -> Mapping[str, Json]:
 
 
 @serves("GET /v4/cluster/health")
-def cluster(state: State, request: Request) -> Response:
+def cluster(state: ClusterState, request: Request) -> Response:
     """Show how the cluster is; with `issues_only` without what is well."""
     if not placement.has_quorum(state):
         raise ApiError(503, "no_quorum", "the cluster has lost its majority")
@@ -120,7 +120,7 @@ def cluster(state: State, request: Request) -> Response:
 
 
 @serves("GET /v4/db/{uid}/health")
-def database(state: State, request: Request, uid: str) -> Response:
+def database(state: ClusterState, request: Request, uid: str) -> Response:
     """Show how a database is."""
     record = lookup.find_bdb(state, uid)
     fields, up = record.fields, record.fields.get("status") != "creation-failed"
@@ -146,6 +146,6 @@ def database(state: State, request: Request, uid: str) -> Response:
 
 
 @serves("GET /v1/cluster/witness_disk")
-def witness_disk(state: State, request: Request) -> Response:
+def witness_disk(state: ClusterState, request: Request) -> Response:
     """Show the witness disk: this cluster has none."""
     return json_response({})

@@ -13,14 +13,14 @@ from reconciler.simulator.api.routes import serves
 from reconciler.simulator.monitoring.series import format_time, parse_time
 from reconciler.simulator.nodes.placement import shards
 from reconciler.simulator.resources.lookup import find_bdb, find_node
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 _DAY = 86400
 _DAYS = 30  # how far back the report goes unless it is asked
 
 
-def _package(state: State, files: Mapping[str, Json]) -> Response:
+def _package(state: ClusterState, files: Mapping[str, Json]) -> Response:
     """Return *files* as a compressed archive, the same bytes for the same content."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as archive:
@@ -34,74 +34,74 @@ def _package(state: State, files: Mapping[str, Json]) -> Response:
     return Response(200, headers, gzip.compress(raw.getvalue(), 6, mtime=int(state.now)))
 
 
-def _database(state: State, record: Record) -> Json:
+def _database(state: ClusterState, record: ObjectRecord) -> Json:
     fields = record.fields
     names = ("uid", "name", "status", "version", "memory_size", "shards_count", "replication", "shard_list")
     about = {name: fields[name] for name in names if name in fields}
     return {**about, "shards": [shard._asdict() for shard in shards(state, record)]}
 
 
-def _databases(state: State, only: str = "") -> dict[str, Json]:
+def _databases(state: ClusterState, only: str = "") -> dict[str, Json]:
     records = [find_bdb(state, only)] if only else list(state.bdbs.values())
     return {f"database_{record.fields['uid']}.json": _database(state, record) for record in records}
 
 
-def _nodes(state: State, *uids: int) -> dict[str, Json]:
+def _nodes(state: ClusterState, *uids: int) -> dict[str, Json]:
     return {
         f"node_{uid}/node.json": state.nodes[uid].fields for uid in uids or sorted(state.nodes) if uid in state.nodes
     }
 
 
-def _cluster(state: State) -> dict[str, Json]:
+def _cluster(state: ClusterState) -> dict[str, Json]:
     names = ("name", "created_time", "cnm_https_port")
     return {"cluster.json": {name: state.cluster.fields.get(name) for name in names}, "log.json": list(state.log)}
 
 
 @serves("GET /v1/debuginfo/all", "GET /v1/cluster/debuginfo")
-def everything(state: State, request: Request) -> Response:
+def everything(state: ClusterState, request: Request) -> Response:
     """Pack what is known of the cluster, its nodes and its databases."""
     return _package(state, {**_cluster(state), **_nodes(state), **_databases(state)})
 
 
 @serves("GET /v1/debuginfo/all/bdb/{bdb_uid}")
-def everything_of_bdb(state: State, request: Request, uid: str) -> Response:
+def everything_of_bdb(state: ClusterState, request: Request, uid: str) -> Response:
     """Pack what is known of the cluster, its nodes and one database."""
     return _package(state, {**_cluster(state), **_nodes(state), **_databases(state, uid)})
 
 
 @serves("GET /v1/debuginfo/node")
-def local_node(state: State, request: Request) -> Response:
+def local_node(state: ClusterState, request: Request) -> Response:
     """Pack what is known of the node that is asked."""
     return _package(state, _nodes(state, state.site.machines[request.node].uid))
 
 
 @serves("GET /v1/debuginfo/node/bdb/{bdb_uid}")
-def local_node_of_bdb(state: State, request: Request, uid: str) -> Response:
+def local_node_of_bdb(state: ClusterState, request: Request, uid: str) -> Response:
     """Pack what is known of the node that is asked, and of one database."""
     return _package(state, {**_nodes(state, state.site.machines[request.node].uid), **_databases(state, uid)})
 
 
 @serves("GET /v1/nodes/debuginfo")
-def all_nodes(state: State, request: Request) -> Response:
+def all_nodes(state: ClusterState, request: Request) -> Response:
     """Pack what is known of all nodes."""
     return _package(state, _nodes(state))
 
 
 @serves("GET /v1/nodes/{node_uid}/debuginfo")
-def one_node(state: State, request: Request, uid: str) -> Response:
+def one_node(state: ClusterState, request: Request, uid: str) -> Response:
     """Pack what is known of one node."""
     find_node(state, uid)
     return _package(state, _nodes(state, int(uid)))
 
 
 @serves("GET /v1/bdbs/debuginfo")
-def all_databases(state: State, request: Request) -> Response:
+def all_databases(state: ClusterState, request: Request) -> Response:
     """Pack what is known of all databases."""
     return _package(state, _databases(state))
 
 
 @serves("GET /v1/bdbs/{bdb_uid}/debuginfo")
-def one_database(state: State, request: Request, uid: str) -> Response:
+def one_database(state: ClusterState, request: Request, uid: str) -> Response:
     """Pack what is known of one database."""
     return _package(state, _databases(state, uid))
 
@@ -109,7 +109,7 @@ def one_database(state: State, request: Request, uid: str) -> Response:
 # Usage
 
 
-def _used(state: State, record: Record, day: float) -> Json:
+def _used(state: ClusterState, record: ObjectRecord, day: float) -> Json:
     fields = record.fields
     return {
         "active": True,
@@ -131,7 +131,7 @@ def _used(state: State, record: Record, day: float) -> Json:
 
 
 @serves("GET /v1/usage_report")
-def usage(state: State, request: Request) -> Response:
+def usage(state: ClusterState, request: Request) -> Response:
     """Report what each database used on each day: a JSON object a line, at the end their digest."""
     query = request.query
     if any(item.fields["status"] == "down" for item in state.nodes.values()):

@@ -13,8 +13,8 @@ from reconciler.simulator.monitoring.series import INTERVALS, format_time, sampl
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.endpoints import memory_of
 from reconciler.simulator.resources.lookup import find_bdb, find_node, find_shard
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 _LAST = 5  # seconds that the last sample covers
 
@@ -27,13 +27,13 @@ class MetricSource(NamedTuple):
     known: Mapping[str, float]
 
 
-def _values(state: State, what: MetricSource, at: float, request: Request) -> dict[str, Json]:
+def _values(state: ClusterState, what: MetricSource, at: float, request: Request) -> dict[str, Json]:
     only = [name.strip() for name in request.query.get("metrics", "").split(",") if name.strip()]
     version = state.settings.server_version
     return sample(what.kind, version, f"{what.kind} {what.uid}", at, what.known, only)
 
 
-def series(state: State, request: Request, what: MetricSource) -> Json:
+def series(state: ClusterState, request: Request, what: MetricSource) -> Json:
     """Return the samples of *what* that the query asks for."""
     asked = sample_window(request.query, state.now)
     step = INTERVALS[asked.interval][0]
@@ -48,7 +48,7 @@ def series(state: State, request: Request, what: MetricSource) -> Json:
     ]
 
 
-def _last(state: State, request: Request, what: MetricSource) -> Json:
+def _last(state: ClusterState, request: Request, what: MetricSource) -> Json:
     at = int(state.now) // _LAST * _LAST
     return {**_values(state, what, at, request), "stime": format_time(at - _LAST), "etime": format_time(at)}
 
@@ -56,7 +56,7 @@ def _last(state: State, request: Request, what: MetricSource) -> Json:
 # What is measured
 
 
-def _database(state: State, record: Record) -> MetricSource:
+def _database(state: ClusterState, record: ObjectRecord) -> MetricSource:
     size = int(record.fields.get("memory_size", 0))
     shards = max(1, len(record.fields.get("shard_list", ())))
     used = 1434144.0 * shards + size // 1000
@@ -67,14 +67,14 @@ def _database(state: State, record: Record) -> MetricSource:
     return MetricSource("statistics.bdb_metrics", str(record.fields["uid"]), known)
 
 
-def _node(state: State, record: Record) -> MetricSource:
+def _node(state: ClusterState, record: ObjectRecord) -> MetricSource:
     uid = record.fields["uid"]
     free, provisional, _ = memory_of(state, record, placement.shards_by_node(state)[uid])
     known = {"free_memory": free, "available_memory": free, "provisional_memory": provisional}
     return MetricSource("statistics.node_metrics", str(uid), known)
 
 
-def _cluster(state: State) -> MetricSource:
+def _cluster(state: ClusterState) -> MetricSource:
     spread, total = (
         placement.shards_by_node(state),
         {"free_memory": 0.0, "available_memory": 0.0, "provisional_memory": 0.0},
@@ -87,25 +87,25 @@ def _cluster(state: State) -> MetricSource:
     return MetricSource("statistics.cluster_metrics", "", total)
 
 
-def _shard(state: State, item: placement.Shard) -> MetricSource:
+def _shard(state: ClusterState, item: placement.Shard) -> MetricSource:
     return MetricSource("statistics.shard_metrics", str(item.uid), {})
 
 
-def _all_databases(state: State, request: Request) -> list[MetricSource]:
+def _all_databases(state: ClusterState, request: Request) -> list[MetricSource]:
     return [_database(state, record) for record in visible_databases(state) if record.fields["status"] == "active"]
 
 
-def _all_nodes(state: State, request: Request) -> list[MetricSource]:
+def _all_nodes(state: ClusterState, request: Request) -> list[MetricSource]:
     return [_node(state, record) for record in state.nodes.values() if record.fields["status"] != "down"]
 
 
-def _all_shards(state: State, request: Request) -> list[MetricSource]:
+def _all_shards(state: ClusterState, request: Request) -> list[MetricSource]:
     parent = request.query.get("parent_uid")
     found = [item for record in visible_databases(state) for item in placement.shards(state, record)]
     return [_shard(state, item) for item in found if parent in (None, str(item.bdb))]
 
 
-def _one_database(state: State, uid: str) -> MetricSource:
+def _one_database(state: ClusterState, uid: str) -> MetricSource:
     record = find_bdb(state, uid)
     if record.fields["status"] == "recovery":
         raise ApiError(503, "service_unavailable", "the database is being recovered")
@@ -114,14 +114,14 @@ def _one_database(state: State, uid: str) -> MetricSource:
     return _database(state, record)
 
 
-def _one_node(state: State, uid: str) -> MetricSource:
+def _one_node(state: ClusterState, uid: str) -> MetricSource:
     record = find_node(state, uid)
     if record.fields["status"] == "down":
         raise ApiError(406, "not_acceptable", "the node is not active")
     return _node(state, record)
 
 
-def _one_shard(state: State, uid: str) -> MetricSource:
+def _one_shard(state: ClusterState, uid: str) -> MetricSource:
     _, item = find_shard(state, uid)
     if item.node in state.nodes and state.nodes[item.node].fields["status"] == "down":
         raise ApiError(406, "not_acceptable", "the shard is not active")
@@ -137,21 +137,27 @@ def _require_any(found: list[MetricSource]) -> list[MetricSource]:
     return found
 
 
-def _list(every: Callable[[State, Request], list[MetricSource]], state: State, request: Request) -> Response:
+def _list(
+    every: Callable[[ClusterState, Request], list[MetricSource]], state: ClusterState, request: Request
+) -> Response:
     found = _require_any(every(state, request))
     return json_response([{"intervals": series(state, request, what), "uid": what.uid} for what in found])
 
 
-def _list_last(every: Callable[[State, Request], list[MetricSource]], state: State, request: Request) -> Response:
+def _list_last(
+    every: Callable[[ClusterState, Request], list[MetricSource]], state: ClusterState, request: Request
+) -> Response:
     return json_response({what.uid: _last(state, request, what) for what in _require_any(every(state, request))})
 
 
-def _get(one: Callable[[State, str], MetricSource], state: State, request: Request, uid: str) -> Response:
+def _get(one: Callable[[ClusterState, str], MetricSource], state: ClusterState, request: Request, uid: str) -> Response:
     what = one(state, uid)
     return json_response({"intervals": series(state, request, what), "uid": what.uid})
 
 
-def _get_last(one: Callable[[State, str], MetricSource], state: State, request: Request, uid: str) -> Response:
+def _get_last(
+    one: Callable[[ClusterState, str], MetricSource], state: ClusterState, request: Request, uid: str
+) -> Response:
     what = one(state, uid)
     return json_response({what.uid: _last(state, request, what)})
 
@@ -168,19 +174,19 @@ for _path, _every, _one in (
 
 
 @serves("GET /v1/cluster/stats")
-def cluster_stats(state: State, request: Request) -> Response:
+def cluster_stats(state: ClusterState, request: Request) -> Response:
     """Show the series of the whole cluster."""
     return json_response({"intervals": series(state, request, _cluster(state))})
 
 
 @serves("GET /v1/cluster/stats/last")
-def cluster_last(state: State, request: Request) -> Response:
+def cluster_last(state: ClusterState, request: Request) -> Response:
     """Show the last sample of the whole cluster."""
     return json_response(_last(state, request, _cluster(state)))
 
 
 @serves("GET /v1/endpoints/stats")
-def endpoint_stats(state: State, request: Request) -> Response:
+def endpoint_stats(state: ClusterState, request: Request) -> Response:
     """Show the series of each endpoint at each proxy that serves it; the uid names all three."""
     nodes = {record.fields["addr"]: uid for uid, record in state.nodes.items()}
     found = []
@@ -195,28 +201,28 @@ def endpoint_stats(state: State, request: Request) -> Response:
 # Links: Active-Active peers and sources of Replica Of
 
 
-def _peers(state: State, uid: str) -> list[MetricSource]:
+def _peers(state: ClusterState, uid: str) -> list[MetricSource]:
     record = find_bdb(state, uid)
     if not record.fields.get("crdt"):
         raise ApiError(406, "not_acceptable", "the database is not Active-Active")
     return [MetricSource("peer", str(item["uid"]), {}) for item in record.fields.get("crdt_sources", ())]
 
 
-def _sources(state: State, uid: str) -> list[MetricSource]:
+def _sources(state: ClusterState, uid: str) -> list[MetricSource]:
     return [
         MetricSource("source", str(item["uid"]), {}) for item in find_bdb(state, uid).fields.get("replica_sources", ())
     ]
 
 
 def _links(
-    name: str, every: Callable[[State, str], list[MetricSource]], state: State, request: Request, uid: str
+    name: str, every: Callable[[ClusterState, str], list[MetricSource]], state: ClusterState, request: Request, uid: str
 ) -> Response:
     links = every(state, uid)
     return json_response({name: [{"intervals": series(state, request, what), "uid": what.uid} for what in links]})
 
 
 def _link(
-    every: Callable[[State, str], list[MetricSource]], state: State, request: Request, uid: str, link: str
+    every: Callable[[ClusterState, str], list[MetricSource]], state: ClusterState, request: Request, uid: str, link: str
 ) -> Response:
     for what in every(state, uid):
         if what.uid == link:

@@ -12,15 +12,15 @@ from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
 from reconciler.simulator.resources.lookup import find_node, validated_body
 from reconciler.simulator.state import tasks
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 _SECONDS = 5.0
-Work = Callable[[State, Record, Mapping[str, Json]], str]
+Work = Callable[[ClusterState, ObjectRecord, Mapping[str, Json]], str]
 
 
 @serves("POST /v1/nodes/{node_uid}/actions/{action}")
-def start(state: State, request: Request, uid: str, action: str, body: Json) -> Response:
+def start(state: ClusterState, request: Request, uid: str, action: str, body: Json) -> Response:
     """Start one of the actions; ask for it by its name."""
     record = find_node(state, uid)
     if action not in _ACTIONS:
@@ -37,13 +37,13 @@ def start(state: State, request: Request, uid: str, action: str, body: Json) -> 
     return json_response({"status": "queued", "task_id": task.fields["task_id"]})
 
 
-def _reopen(state: State, record: Record) -> None:
+def _reopen(state: ClusterState, record: ObjectRecord) -> None:
     record.hidden.pop("closed", None)
     if record.fields["status"] == "decommissioning":
         record.set(status="active")
 
 
-def _remove(state: State, record: Record, options: Mapping[str, Json]) -> str:
+def _remove(state: ClusterState, record: ObjectRecord, options: Mapping[str, Json]) -> str:
     uid = record.fields["uid"]
     replicated = any(bdb.fields.get("replication") for bdb in state.bdbs.values())
     few = len(state.nodes) == 1 or (len(state.nodes) == 2 and replicated)
@@ -64,7 +64,7 @@ def _remove(state: State, record: Record, options: Mapping[str, Json]) -> str:
     return ""
 
 
-def _maintenance_on(state: State, record: Record, options: Mapping[str, Json]) -> str:
+def _maintenance_on(state: ClusterState, record: ObjectRecord, options: Mapping[str, Json]) -> str:
     uid, current = record.fields["uid"], record.hidden.get("maintenance")
     if current is not None and not options.get("overwrite_snapshot"):
         record.hidden["maintenance"] = {**current, "depth": current["depth"] + 1}
@@ -87,7 +87,7 @@ def _maintenance_on(state: State, record: Record, options: Mapping[str, Json]) -
     return ""
 
 
-def _maintenance_off(state: State, record: Record, options: Mapping[str, Json]) -> str:
+def _maintenance_off(state: ClusterState, record: ObjectRecord, options: Mapping[str, Json]) -> str:
     current = record.hidden.get("maintenance")
     if current is None:
         return "internal_error"
@@ -104,7 +104,7 @@ def _maintenance_off(state: State, record: Record, options: Mapping[str, Json]) 
     return ""
 
 
-def _bring_back(state: State, kept: Mapping[int, Shard]) -> None:
+def _bring_back(state: ClusterState, kept: Mapping[int, Shard]) -> None:
     """Put shards back where a snapshot saw them, with the role that they had."""
     for shard in kept.values():
         bdb = state.bdbs.get(shard.bdb)
@@ -124,7 +124,7 @@ def _bring_back(state: State, kept: Mapping[int, Shard]) -> None:
         placement.store_shards(state, bdb, *changed)
 
 
-def _enslave(state: State, record: Record, options: Mapping[str, Json]) -> str:
+def _enslave(state: ClusterState, record: ObjectRecord, options: Mapping[str, Json]) -> str:
     for shard in placement.shards_by_node(state)[record.fields["uid"]]:
         if shard.role == "master":
             placement.promote_replica(state, state.bdbs[shard.bdb], shard)
@@ -140,7 +140,7 @@ _ACTIONS: Mapping[str, Work] = {
 
 
 @serves("GET /v1/nodes/actions")
-def list_all(state: State, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> Response:
     """List the tasks of all nodes."""
     return json_response(
         {"actions": [tasks.task_view(state, task) for key, task in state.tasks.items() if key[0] == "node"]}
@@ -148,7 +148,7 @@ def list_all(state: State, request: Request) -> Response:
 
 
 @serves("GET /v1/nodes/{node_uid}/actions")
-def list_node(state: State, request: Request, uid: str) -> Response:
+def list_node(state: ClusterState, request: Request, uid: str) -> Response:
     """List the tasks of one node."""
     found = [tasks.task_view(state, task) for key, task in state.tasks.items() if key[:2] == ("node", uid)]
     if not found:
@@ -157,13 +157,13 @@ def list_node(state: State, request: Request, uid: str) -> Response:
 
 
 @serves("GET /v1/nodes/{node_uid}/actions/{action}")
-def get(state: State, request: Request, uid: str, action: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str, action: str) -> Response:
     """Show one task of a node."""
     return json_response(tasks.task_view(state, tasks.find_task(state, ("node", uid, _path_name(action)))))
 
 
 @serves("DELETE /v1/nodes/{node_uid}/actions/{action}")
-def cancel(state: State, request: Request, uid: str, action: str) -> Response:
+def cancel(state: ClusterState, request: Request, uid: str, action: str) -> Response:
     """Cancel a task, or forget it where it is over."""
     tasks.cancel_or_forget(state, ("node", uid, _path_name(action)))
     return json_response(None)
@@ -176,7 +176,7 @@ def _path_name(action: str) -> str:
 # Snapshots: where the shards of a node are
 
 
-def _snapshot(state: State, record: Record, name: str, kept: Mapping[int, Shard]) -> Json:
+def _snapshot(state: ClusterState, record: ObjectRecord, name: str, kept: Mapping[int, Shard]) -> Json:
     moment = time.gmtime(state.now)
     if name == "maintenance_mode":
         name = f"maintenance_mode_{time.strftime('%Y-%m-%d_%H-%M-%S', moment)}"
@@ -187,13 +187,13 @@ def _snapshot(state: State, record: Record, name: str, kept: Mapping[int, Shard]
 
 
 @serves("GET /v1/nodes/{uid}/snapshots")
-def snapshots(state: State, request: Request, uid: str) -> Response:
+def snapshots(state: ClusterState, request: Request, uid: str) -> Response:
     """List the snapshots of a node."""
     return json_response([snapshot for snapshot, _ in find_node(state, uid).hidden.get("snapshots", {}).values()])
 
 
 @serves("POST /v1/nodes/{uid}/snapshots/{snapshot_name}")
-def take_snapshot(state: State, request: Request, uid: str, name: str, body: Json) -> Response:
+def take_snapshot(state: ClusterState, request: Request, uid: str, name: str, body: Json) -> Response:
     """Remember where the shards of a node are."""
     record = find_node(state, uid)
     kept = {shard.uid: shard for shard in placement.shards_by_node(state)[int(uid)]}
@@ -202,7 +202,7 @@ def take_snapshot(state: State, request: Request, uid: str, name: str, body: Jso
 
 
 @serves("DELETE /v1/nodes/{uid}/snapshots/{snapshot_name}")
-def drop_snapshot(state: State, request: Request, uid: str, name: str) -> Response:
+def drop_snapshot(state: ClusterState, request: Request, uid: str, name: str) -> Response:
     """Forget a snapshot, unless maintenance needs it."""
     record = find_node(state, uid)
     held = record.hidden.get("snapshots", {})
@@ -221,7 +221,7 @@ _CHANGE = ("cluster", "", "change_master")
 
 
 @serves("POST /v1/cluster/actions/{action}")
-def start_cluster(state: State, request: Request, action: str, body: Json) -> Response:
+def start_cluster(state: ClusterState, request: Request, action: str, body: Json) -> Response:
     """Let another node become the primary."""
     if action != "change_master":
         raise ApiError(400, "invalid_param", f"no action {action[:40]}")
@@ -242,7 +242,7 @@ def start_cluster(state: State, request: Request, action: str, body: Json) -> Re
 
 
 @serves("GET /v1/cluster/actions")
-def list_cluster(state: State, request: Request) -> Response:
+def list_cluster(state: ClusterState, request: Request) -> Response:
     """List the tasks of the cluster."""
     found = [tasks.task_view(state, task) for key, task in state.tasks.items() if key[0] == "cluster"]
     if not found:
@@ -251,13 +251,13 @@ def list_cluster(state: State, request: Request) -> Response:
 
 
 @serves("GET /v1/cluster/actions/{action}")
-def get_cluster(state: State, request: Request, action: str) -> Response:
+def get_cluster(state: ClusterState, request: Request, action: str) -> Response:
     """Show the task of the cluster."""
     return json_response(tasks.task_view(state, tasks.find_task(state, ("cluster", "", action))))
 
 
 @serves("DELETE /v1/cluster/actions/{action}")
-def cancel_cluster(state: State, request: Request, action: str) -> Response:
+def cancel_cluster(state: ClusterState, request: Request, action: str) -> Response:
     """Cancel the task, or forget it where it is over."""
     tasks.cancel_or_forget(state, ("cluster", "", action))
     return json_response(None)

@@ -16,8 +16,8 @@ from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.cluster import initial, licenses
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.state import snapshots
-from reconciler.simulator.state.model import Machine, State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState, Machine
+from reconciler.simulator.state.records import ObjectRecord
 
 _NAME = re.compile(r"^(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$")
 _KEPT = ("accept_servers", "addr", "external_addr", "use_internal_ipv6")
@@ -57,7 +57,7 @@ def _message(text: str) -> Mapping[str, Json]:
     return {"message": text}
 
 
-def find_problem(state: State, wish: BootstrapRequest) -> BootstrapProblem | None:
+def find_problem(state: ClusterState, wish: BootstrapRequest) -> BootstrapProblem | None:
     """Return what is wrong with *wish*, None where it can come true."""
     paths = wish.part("node", "paths")
     if any(not str(path).startswith("/") for path in paths.values()):
@@ -68,7 +68,7 @@ def find_problem(state: State, wish: BootstrapRequest) -> BootstrapProblem | Non
     return _CHECKS[wish.action](state, wish)
 
 
-def _create_problem(state: State, wish: BootstrapRequest) -> BootstrapProblem | None:
+def _create_problem(state: ClusterState, wish: BootstrapRequest) -> BootstrapProblem | None:
     if not _NAME.match(str(wish.part("cluster").get("name", ""))):
         return BootstrapProblem("config_error", _message("cluster.name is no host name of at most 64 letters"))
     if not wish.part("credentials").get("password"):
@@ -82,7 +82,7 @@ def _create_problem(state: State, wish: BootstrapRequest) -> BootstrapProblem | 
     return None
 
 
-def join_target(state: State, wish: BootstrapRequest) -> State | None:
+def join_target(state: ClusterState, wish: BootstrapRequest) -> ClusterState | None:
     """Return the cluster that *wish* wants to join: the first that one of the addresses leads to."""
     for address in wish.part("cluster").get("nodes") or ():
         peer = state.site.world.machine(str(address))
@@ -91,7 +91,7 @@ def join_target(state: State, wish: BootstrapRequest) -> State | None:
     return None
 
 
-def _join_problem(state: State, wish: BootstrapRequest) -> BootstrapProblem | None:
+def _join_problem(state: ClusterState, wish: BootstrapRequest) -> BootstrapProblem | None:
     there, credentials, identity = join_target(state, wish), wish.part("credentials"), wish.part("node", "identity")
     if there is None:
         return BootstrapProblem("connect_error", _message("no member of the cluster answers"))
@@ -105,7 +105,7 @@ def _join_problem(state: State, wish: BootstrapRequest) -> BootstrapProblem | No
     return _place_problem(there, wish, identity)
 
 
-def _place_problem(there: State, wish: BootstrapRequest, identity: Mapping[str, Any]) -> BootstrapProblem | None:
+def _place_problem(there: ClusterState, wish: BootstrapRequest, identity: Mapping[str, Any]) -> BootstrapProblem | None:
     dead = [uid for uid, node in there.nodes.items() if node.fields["status"] == "down"]
     uid = identity.get("uid")
     if uid is not None and uid not in dead:
@@ -122,7 +122,7 @@ def _place_problem(there: State, wish: BootstrapRequest, identity: Mapping[str, 
     return None
 
 
-def _recover_problem(state: State, wish: BootstrapRequest) -> BootstrapProblem | None:
+def _recover_problem(state: ClusterState, wish: BootstrapRequest) -> BootstrapProblem | None:
     if _file(wish) not in state.site.saved:
         return BootstrapProblem("path_error", _message("recovery_filename names no file"))
     return None
@@ -132,7 +132,7 @@ def _file(wish: BootstrapRequest) -> str:
     return str(wish.body.get("recovery_filename", "")).rsplit("/", 1)[-1]
 
 
-_CHECKS: Mapping[str, Callable[[State, BootstrapRequest], BootstrapProblem | None]] = {
+_CHECKS: Mapping[str, Callable[[ClusterState, BootstrapRequest], BootstrapProblem | None]] = {
     "create_cluster": _create_problem,
     "join_cluster": _join_problem,
     "recover_cluster": _recover_problem,
@@ -148,7 +148,7 @@ _STATES = {
 }
 
 
-def begin_bootstrap(state: State, wish: BootstrapRequest) -> None:
+def begin_bootstrap(state: ClusterState, wish: BootstrapRequest) -> None:
     """Start what *wish* asks for; the machine's `bootstrap` tells how it goes."""
     machine, seconds = wish.machine, state.settings.bootstrap_seconds
     machine.bootstrap = {"state": "initiated", "start_time": state.stamp()}
@@ -177,7 +177,7 @@ def error_view(wrong: BootstrapProblem) -> dict[str, Json]:
     return {"error_code": wrong.code, "error_details": dict(wrong.details)}
 
 
-def _own_state(state: State, wish: BootstrapRequest, name: str) -> State:
+def _own_state(state: ClusterState, wish: BootstrapRequest, name: str) -> ClusterState:
     """Return the state that a new cluster fills: that of the core where it has none yet, else another."""
     credentials, settings = wish.part("credentials"), state.settings
     account = {"username": credentials["username"], "password": credentials["password"]}
@@ -190,7 +190,7 @@ def _own_state(state: State, wish: BootstrapRequest, name: str) -> State:
     )
 
 
-def _create(state: State, wish: BootstrapRequest) -> None:
+def _create(state: ClusterState, wish: BootstrapRequest) -> None:
     new = _own_state(state, wish, str(wish.part("cluster")["name"]))
     if not wish.body.get("license"):
         new.settings.license = "trial"
@@ -208,7 +208,7 @@ def _create(state: State, wish: BootstrapRequest) -> None:
     new.changed()
 
 
-def _identify(state: State, uid: int, wish: BootstrapRequest) -> None:
+def _identify(state: ClusterState, uid: int, wish: BootstrapRequest) -> None:
     """Give node *uid* what *wish* says of it."""
     identity, limits = wish.part("node", "identity"), wish.part("node", "limits")
     values: dict[str, Json] = {"addr": wish.machine.address}
@@ -222,7 +222,7 @@ def _identify(state: State, uid: int, wish: BootstrapRequest) -> None:
     state.nodes[uid].hidden["since"] = state.now
 
 
-def _join(state: State, wish: BootstrapRequest) -> None:
+def _join(state: ClusterState, wish: BootstrapRequest) -> None:
     there = join_target(state, wish)
     if there is None:
         return
@@ -233,7 +233,7 @@ def _join(state: State, wish: BootstrapRequest) -> None:
         if old is not None:
             old.leave(fresh=False)
     else:
-        there.nodes[uid] = Record(initial.new_node(there, uid, wish.machine.address))
+        there.nodes[uid] = ObjectRecord(initial.new_node(there, uid, wish.machine.address))
     wish.machine.enter(there, uid)
     _identify(there, uid, wish)
     placement.set_node_status(there, uid, True)
@@ -243,7 +243,7 @@ def _join(state: State, wish: BootstrapRequest) -> None:
     there.changed()
 
 
-def _recover(state: State, wish: BootstrapRequest) -> None:
+def _recover(state: ClusterState, wish: BootstrapRequest) -> None:
     saved = state.site.saved[_file(wish)]
     name = str(saved.get("/v1/cluster", {}).get("name", state.settings.cluster_name))
     new = _own_state(state, wish, name)
@@ -259,7 +259,7 @@ def _recover(state: State, wish: BootstrapRequest) -> None:
     new.changed(new.bdbs)
 
 
-_DOING: Mapping[str, Callable[[State, BootstrapRequest], None]] = {
+_DOING: Mapping[str, Callable[[ClusterState, BootstrapRequest], None]] = {
     "create_cluster": _create,
     "join_cluster": _join,
     "recover_cluster": _recover,

@@ -8,11 +8,11 @@ from reconciler.simulator.api.messages import ApiError, Json, Request, Response,
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.nodes.bootstrap import BootstrapRequest, begin_bootstrap, error_view, find_problem
 from reconciler.simulator.resources.lookup import validated_body
-from reconciler.simulator.state.model import State
+from reconciler.simulator.state.model import ClusterState
 
 
 @serves("GET /v1/bootstrap")
-def get(state: State, request: Request) -> Response:
+def get(state: ClusterState, request: Request) -> Response:
     """Show the machine that is asked, and how its bootstrap went."""
     machine = state.site.machines[request.node]
     info = {
@@ -36,7 +36,7 @@ def get(state: State, request: Request) -> Response:
     return json_response({"bootstrap_status": status, "local_node_info": info})
 
 
-def _bootstrap_request(state: State, request: Request, action: str, body: Json) -> BootstrapRequest:
+def _bootstrap_request(state: ClusterState, request: Request, action: str, body: Json) -> BootstrapRequest:
     sent = validated_body(state, "bootstrap", body)
     if sent.setdefault("action", action) != action:
         raise ApiError(400, "invalid_param", "action in the body is not that of the path")
@@ -44,14 +44,14 @@ def _bootstrap_request(state: State, request: Request, action: str, body: Json) 
 
 
 @serves("POST /v1/bootstrap/validate/{action}")
-def validate(state: State, request: Request, action: str, body: Json) -> Response:
+def validate(state: ClusterState, request: Request, action: str, body: Json) -> Response:
     """Say whether a bootstrap would be accepted, without doing anything."""
     wrong = find_problem(state, _bootstrap_request(state, request, action, body))
     return json_response(None) if wrong is None else json_response({"state": "error", **error_view(wrong)}, 406)
 
 
 @serves("POST /v1/bootstrap/{action}")
-def start(state: State, request: Request, action: str, body: Json) -> Response:
+def start(state: ClusterState, request: Request, action: str, body: Json) -> Response:
     """Begin a bootstrap; ask the same machine how it goes."""
     wish = _bootstrap_request(state, request, action, body)
     if wish.machine.state is not None or wish.machine.bootstrap["state"] not in ("idle", "error"):

@@ -9,8 +9,8 @@ from reconciler.simulator.api.routes import serves
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
 from reconciler.simulator.resources.lookup import find_node, validated_body
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section, fill
 
 _WRITABLE = (
@@ -29,7 +29,7 @@ _SET_ONCE = ("rack_id", "second_rack_id")
 _SHARE = 0.78  # how much of a node's memory databases may be promised
 
 
-def node_view(state: State, record: Record, shards: list[Shard]) -> Json:
+def node_view(state: ClusterState, record: ObjectRecord, shards: list[Shard]) -> Json:
     """Return what a read of a node shows, the numbers that follow from its *shards* included."""
     fields = record.fields
     own = sorted(shard.uid for shard in shards)
@@ -42,21 +42,21 @@ def node_view(state: State, record: Record, shards: list[Shard]) -> Json:
 
 
 @serves("GET /v1/nodes")
-def list_nodes(state: State, request: Request) -> Response:
+def list_nodes(state: ClusterState, request: Request) -> Response:
     """List all nodes."""
     spread = placement.shards_by_node(state)
     return json_response([node_view(state, state.nodes[uid], spread[uid]) for uid in sorted(state.nodes)])
 
 
 @serves("GET /v1/nodes/{uid}")
-def get_node(state: State, request: Request, uid: str) -> Response:
+def get_node(state: ClusterState, request: Request, uid: str) -> Response:
     """Show one node."""
     record = find_node(state, uid)
     return json_response(node_view(state, record, placement.shards_by_node(state)[int(uid)]))
 
 
 @serves("PUT /v1/nodes/{uid}")
-def update_node(state: State, request: Request, uid: str, body: Json) -> Response:
+def update_node(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Change the settings of a node; the answer is empty."""
     record = find_node(state, uid)
     sent = validated_body(state, "node", body)
@@ -73,7 +73,7 @@ def update_node(state: State, request: Request, uid: str, body: Json) -> Respons
     return json_response(None)
 
 
-def _check_change(state: State, record: Record, sent: dict[str, Json]) -> None:
+def _check_change(state: ClusterState, record: ObjectRecord, sent: dict[str, Json]) -> None:
     fields = record.fields
     if sent.get("addr", fields["addr"]) != fields["addr"] and fields["status"] != "down":
         raise ApiError(406, "node_not_offline", "the address can change only while the node is down")
@@ -86,20 +86,20 @@ def _check_change(state: State, record: Record, sent: dict[str, Json]) -> None:
 
 
 @serves("GET /v1/nodes/status")
-def nodes_status(state: State, request: Request) -> Response:
+def nodes_status(state: ClusterState, request: Request) -> Response:
     """Show role, memory and shards of each node."""
     spread = placement.shards_by_node(state)
     return json_response({str(uid): status_view(state, state.nodes[uid], spread[uid]) for uid in sorted(state.nodes)})
 
 
 @serves("GET /v1/nodes/{uid}/status")
-def node_status(state: State, request: Request, uid: str) -> Response:
+def node_status(state: ClusterState, request: Request, uid: str) -> Response:
     """Show role, memory and shards of one node."""
     record = find_node(state, uid)
     return json_response(status_view(state, record, placement.shards_by_node(state)[int(uid)]))
 
 
-def memory_of(state: State, record: Record, shards: list[Shard]) -> tuple[int, int, int]:
+def memory_of(state: ClusterState, record: ObjectRecord, shards: list[Shard]) -> tuple[int, int, int]:
     """Return a node's free memory, and what databases may be promised: now, and were it empty. In bytes."""
     total = int(record.fields["total_memory"])
     promised = 0
@@ -110,7 +110,7 @@ def memory_of(state: State, record: Record, shards: list[Shard]) -> tuple[int, i
     return max(0, total - promised), max(0, room - promised), room
 
 
-def status_view(state: State, record: Record, shards: list[Shard]) -> Json:
+def status_view(state: ClusterState, record: ObjectRecord, shards: list[Shard]) -> Json:
     """Return the status of one node."""
     fields, uid = record.fields, record.fields["uid"]
     free, provisional, room = memory_of(state, record, shards)
@@ -135,19 +135,19 @@ def status_view(state: State, record: Record, shards: list[Shard]) -> Json:
 
 
 @serves("GET /v1/nodes/check/{uid}")
-def check_node(state: State, request: Request, uid: str) -> Response:
+def check_node(state: ClusterState, request: Request, uid: str) -> Response:
     """Say whether a node is well; what is wrong is told in a good answer."""
     return json_response(_check_result(state, find_node(state, uid)))
 
 
 @serves("GET /v1/cluster/check")
-def check_cluster(state: State, request: Request) -> Response:
+def check_cluster(state: ClusterState, request: Request) -> Response:
     """Say of each node whether it is well."""
     results = [_check_result(state, state.nodes[uid], str) for uid in sorted(state.nodes)]
     return json_response({"cluster_test_result": all(item["result"] for item in results), "nodes": results})
 
 
-def _check_result(state: State, record: Record, spelt: type = int) -> Json:
+def _check_result(state: ClusterState, record: ObjectRecord, spelt: type = int) -> Json:
     uid = record.fields["uid"]
     machine = state.site.node(state, uid)
     wrong = "the node is down" if record.fields["status"] == "down" else ""
@@ -157,13 +157,13 @@ def _check_result(state: State, record: Record, spelt: type = int) -> Json:
 
 
 @serves("GET /v1/nodes/wd_status")
-def witness_disks(state: State, request: Request) -> Response:
+def witness_disks(state: ClusterState, request: Request) -> Response:
     """Show the witness disk of each node; none has one."""
     return json_response({str(uid): {"status": "disabled"} for uid in sorted(state.nodes)})
 
 
 @serves("GET /v1/nodes/{uid}/wd_status")
-def witness_disk(state: State, request: Request, uid: str) -> Response:
+def witness_disk(state: ClusterState, request: Request, uid: str) -> Response:
     """Show the witness disk of one node."""
     find_node(state, uid)
     return json_response({"status": "disabled"})

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.simulator.api.messages import Json
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 SLOTS = 16384
 
@@ -26,23 +26,23 @@ class Shard(NamedTuple):
     slots: str
 
 
-def eligible_nodes(state: State) -> list[int]:
+def eligible_nodes(state: ClusterState) -> list[int]:
     """Return the uids of the nodes that may be given shards."""
     return [uid for uid, node in state.nodes.items() if node.fields["status"] == "active" and accepts_shards(node)]
 
 
-def accepts_shards(node: Record) -> bool:
+def accepts_shards(node: ObjectRecord) -> bool:
     """Say whether *node* is meant to hold shards: not a quorum-only node, not in maintenance, not being removed."""
     return bool(node.fields.get("accept_servers", True)) and not node.hidden.get("closed")
 
 
-def has_quorum(state: State) -> bool:
+def has_quorum(state: ClusterState) -> bool:
     """Say whether more than half of the nodes are up."""
     up = sum(node.fields["status"] != "down" for node in state.nodes.values())
     return bool(2 * up > len(state.nodes))
 
 
-def shards(state: State, record: Record) -> list[Shard]:
+def shards(state: ClusterState, record: ObjectRecord) -> list[Shard]:
     """Return the shards of a database, laid out anew where its list of shards has changed."""
     held: Mapping[int, Shard] = record.hidden.get("shards", {})
     wanted = record.fields.get("shard_list", ())
@@ -56,7 +56,9 @@ def slot_range(place: int, count: int) -> str:
     return f"{place * SLOTS // count}-{(place + 1) * SLOTS // count - 1}"
 
 
-def _lay_out(state: State, record: Record, held: Mapping[int, Shard], wanted: Iterable[int]) -> dict[int, Shard]:
+def _lay_out(
+    state: ClusterState, record: ObjectRecord, held: Mapping[int, Shard], wanted: Iterable[int]
+) -> dict[int, Shard]:
     uids = list(wanted)
     count = min(int(record.fields.get("shards_count", 1)), len(uids))
     masters = [uid for uid in uids if uid in held and held[uid].role == "master"][:count]
@@ -77,7 +79,7 @@ def _lay_out(state: State, record: Record, held: Mapping[int, Shard], wanted: It
     return {uid: laid[uid] for uid in uids}
 
 
-def _allowed(state: State, record: Record) -> list[int]:
+def _allowed(state: ClusterState, record: ObjectRecord) -> list[int]:
     avoided = {str(uid) for uid in record.fields.get("avoid_nodes", ())}
     found = eligible_nodes(state)
     return [uid for uid in found if str(uid) not in avoided] or found or list(state.nodes) or [1]
@@ -89,12 +91,12 @@ def other_node(allowed: list[int], taken: int, seed: int) -> int:
     return rest[seed % len(rest)]
 
 
-def all_shards(state: State) -> list[Shard]:
+def all_shards(state: ClusterState) -> list[Shard]:
     """Return the shards of all databases."""
     return [shard for record in state.bdbs.values() for shard in shards(state, record)]
 
 
-def shards_by_node(state: State) -> dict[int, list[Shard]]:
+def shards_by_node(state: ClusterState) -> dict[int, list[Shard]]:
     """Return the shards of each node."""
     spread: dict[int, list[Shard]] = {uid: [] for uid in state.nodes}
     for shard in all_shards(state):
@@ -102,7 +104,7 @@ def shards_by_node(state: State) -> dict[int, list[Shard]]:
     return spread
 
 
-def store_shards(state: State, record: Record, *changed: Shard) -> None:
+def store_shards(state: ClusterState, record: ObjectRecord, *changed: Shard) -> None:
     """Store *changed* shards of a database, and let its endpoints follow."""
     held = {shard.uid: shard for shard in shards(state, record)}
     held.update({shard.uid: shard for shard in changed})
@@ -110,7 +112,7 @@ def store_shards(state: State, record: Record, *changed: Shard) -> None:
     rebind_endpoints(state, record)
 
 
-def endpoint_addresses(state: State, record: Record, policy: str) -> list[str]:
+def endpoint_addresses(state: ClusterState, record: ObjectRecord, policy: str) -> list[str]:
     """Return the addresses at which a database with the proxy *policy* is served."""
     live = {uid: node.fields["addr"] for uid, node in state.nodes.items() if node.fields["status"] == "active"}
     live = live or {uid: node.fields["addr"] for uid, node in state.nodes.items()}
@@ -121,7 +123,7 @@ def endpoint_addresses(state: State, record: Record, policy: str) -> list[str]:
     return found[:1] if policy == "single" else found
 
 
-def rebind_endpoints(state: State, record: Record) -> None:
+def rebind_endpoints(state: ClusterState, record: ObjectRecord) -> None:
     """Let the endpoints of a database listen where its shards are."""
     old = record.fields.get("endpoints", ())
     new = [{**end, "addr": endpoint_addresses(state, record, end.get("proxy_policy", "single"))} for end in old]
@@ -130,7 +132,7 @@ def rebind_endpoints(state: State, record: Record) -> None:
         state.bdbs.version += 1
 
 
-def set_node_status(state: State, uid: int, up: bool) -> None:
+def set_node_status(state: ClusterState, uid: int, up: bool) -> None:
     """Mark node *uid* as up or down; on a loss another node becomes primary, and replicas take over."""
     node = state.nodes.get(uid)
     if node is None or (node.fields["status"] == "down") is not up:
@@ -147,7 +149,7 @@ def set_node_status(state: State, uid: int, up: bool) -> None:
             _fail_over(state, record, uid)
 
 
-def _fail_over(state: State, record: Record, lost: int) -> None:
+def _fail_over(state: ClusterState, record: ObjectRecord, lost: int) -> None:
     """Let replicas on living nodes take the place of the masters on the node *lost*."""
     for master in shards(state, record):
         if master.node == lost and master.role == "master":
@@ -155,7 +157,7 @@ def _fail_over(state: State, record: Record, lost: int) -> None:
     rebind_endpoints(state, record)
 
 
-def promote_replica(state: State, record: Record, master: Shard) -> bool:
+def promote_replica(state: ClusterState, record: ObjectRecord, master: Shard) -> bool:
     """Let a replica of *master* on a living node become the master; say whether there is one."""
     for slave in shards(state, record):
         alive = slave.node in state.nodes and state.nodes[slave.node].fields["status"] == "active"
@@ -165,7 +167,7 @@ def promote_replica(state: State, record: Record, master: Shard) -> bool:
     return False
 
 
-def evacuate(state: State, uid: int, *, only: Iterable[int] | None = None) -> list[Shard]:
+def evacuate(state: ClusterState, uid: int, *, only: Iterable[int] | None = None) -> list[Shard]:
     """Move shards from node *uid* elsewhere, of the databases *only* where given; return those that found no place."""
     allowed, stuck = [home for home in eligible_nodes(state) if home != uid], []
     for record in state.bdbs.values():
@@ -183,13 +185,13 @@ def evacuate(state: State, uid: int, *, only: Iterable[int] | None = None) -> li
     return stuck
 
 
-def redistribute(state: State, record: Record) -> None:
+def redistribute(state: ClusterState, record: ObjectRecord) -> None:
     """Lay the shards of a database out anew, evenly over the nodes."""
     record.hidden["shards"] = _lay_out(state, record, {}, record.fields.get("shard_list", ()))
     rebind_endpoints(state, record)
 
 
-def propose_blueprint(state: State, record: Record, fields: Mapping[str, Json]) -> list[Json]:
+def propose_blueprint(state: ClusterState, record: ObjectRecord, fields: Mapping[str, Json]) -> list[Json]:
     """Return where the shards of a database with other *fields* would be, as the API writes it."""
     count, allowed = int(fields.get("shards_count", 1)), _allowed(state, record)
     laid = []

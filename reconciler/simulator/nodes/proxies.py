@@ -10,12 +10,12 @@ from reconciler.simulator.api.messages import ApiError, Json, Request, Response,
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.resources.lookup import find_node, validated_body
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section
 
 
-def proxy_view(state: State, record: Record) -> Json:
+def proxy_view(state: ClusterState, record: ObjectRecord) -> Json:
     """Return what a read of a node's proxy shows."""
     known = field_rows("proxy", state.settings.server_version)
     fields = {name: value for name, value in table("proxy").items() if name in known}
@@ -23,18 +23,18 @@ def proxy_view(state: State, record: Record) -> Json:
 
 
 @serves("GET /v1/proxies")
-def list_all(state: State, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> Response:
     """List all proxies."""
     return json_response([proxy_view(state, state.nodes[uid]) for uid in sorted(state.nodes)])
 
 
 @serves("GET /v1/proxies/{uid}")
-def get(state: State, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> Response:
     """Show one proxy."""
     return json_response(proxy_view(state, _found(state, uid)))
 
 
-def _found(state: State, uid: str) -> Record:
+def _found(state: ClusterState, uid: str) -> ObjectRecord:
     try:
         return find_node(state, uid)
     except ApiError as error:
@@ -42,18 +42,18 @@ def _found(state: State, uid: str) -> Record:
 
 
 @serves("PUT /v1/proxies")
-def update_all(state: State, request: Request, body: Json) -> Response:
+def update_all(state: ClusterState, request: Request, body: Json) -> Response:
     """Change all proxies."""
     return _update(state, state.nodes.values(), body)
 
 
 @serves("PUT /v1/proxies/{uid}")
-def update(state: State, request: Request, uid: str, body: Json) -> Response:
+def update(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
     """Change one proxy."""
     return _update(state, [_found(state, uid)], body)
 
 
-def _update(state: State, records: Iterable[Record], body: Json) -> Response:
+def _update(state: ClusterState, records: Iterable[ObjectRecord], body: Json) -> Response:
     sent = validated_body(state, "proxy_update_request", body)
     if "proxy" not in sent:
         raise ApiError(400, "missing_field", "proxy is needed")
@@ -70,13 +70,13 @@ def _update(state: State, records: Iterable[Record], body: Json) -> Response:
     return json_response(None)
 
 
-def _load(state: State, body: list[Mapping[str, Any]]) -> None:
+def _load(state: ClusterState, body: list[Mapping[str, Any]]) -> None:
     for item in body:
         if item["uid"] in state.nodes:
             state.nodes[item["uid"]].hidden["proxy"] = dict(item)
 
 
-def _save(state: State) -> Json:
+def _save(state: ClusterState) -> Json:
     return [proxy_view(state, record) for record in state.nodes.values()] or None
 
 

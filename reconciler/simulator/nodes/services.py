@@ -7,20 +7,20 @@ from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.monitoring.series import format_time
 from reconciler.simulator.resources.lookup import typed_fields
-from reconciler.simulator.state.model import Machine, State
+from reconciler.simulator.state.model import ClusterState, Machine
 
 _UPTIME = 3600  # seconds that a service has run when nobody has touched it
 _OPERATIONS = ("stop", "start", "restart")
 
 
 @serves("GET /v1/local/services")
-def list_local(state: State, request: Request) -> Response:
+def list_local(state: ClusterState, request: Request) -> Response:
     """Show the services of the node that is asked."""
     machine = state.site.machines[request.node]
     return json_response({name: _shown(state, machine, name) for name in table("services")})
 
 
-def _shown(state: State, machine: Machine, name: str) -> Json:
+def _shown(state: ClusterState, machine: Machine, name: str) -> Json:
     since = machine.started.get(name, state.now - _UPTIME)
     seconds = max(0, int(state.now - since))
     stopped = name in machine.stopped
@@ -28,7 +28,7 @@ def _shown(state: State, machine: Machine, name: str) -> Json:
     return {"start_time": format_time(since), "status": "STOPPED" if stopped else "RUNNING", "uptime": uptime}
 
 
-def _operate(state: State, machine: Machine, body: Json) -> Response:
+def _operate(state: ClusterState, machine: Machine, body: Json) -> Response:
     sent = typed_fields(body, {"operation_type": str, "services": list})
     if sent.get("operation_type") not in _OPERATIONS or not sent.get("services"):
         raise ApiError(400, "invalid_param", "operation_type is stop, start or restart, and services names some")
@@ -46,13 +46,13 @@ def _operate(state: State, machine: Machine, body: Json) -> Response:
 
 
 @serves("POST /v1/local/services")
-def operate_local(state: State, request: Request, body: Json) -> Response:
+def operate_local(state: ClusterState, request: Request, body: Json) -> Response:
     """Stop, start or restart services of the node that is asked."""
     return _operate(state, state.site.machines[request.node], body)
 
 
 @serves("POST /v1/services")
-def operate(state: State, request: Request, body: Json) -> Response:
+def operate(state: ClusterState, request: Request, body: Json) -> Response:
     """Stop, start or restart services of the primary."""
     machine = state.site.node(state, state.primary)
     return _operate(state, machine or state.site.machines[request.node], body)

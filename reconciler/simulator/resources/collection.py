@@ -11,13 +11,13 @@ from typing import NamedTuple
 from reconciler.simulator.api.fields import absent_fields, field_rows
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.resources.operation import Operation
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record, Table
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord, Table
 
 Fields = dict[str, Json]
 
 
-class Reference(NamedTuple):
+class ReferencedBy(NamedTuple):
     """Where other objects refer to those of a collection: a field with an id, ids, or objects with an id in *item*."""
 
     kind: str
@@ -25,7 +25,7 @@ class Reference(NamedTuple):
     item: str = ""
     switch: str = ""  # open question whose choice is refuse or cascade; without one a delete is refused
 
-    def values(self, record: Record) -> list[Json]:
+    def values(self, record: ObjectRecord) -> list[Json]:
         """Return what the field of *record* holds, as a list."""
         value = record.fields.get(self.field)
         return list(value) if isinstance(value, list) else [] if value is None else [value]
@@ -34,7 +34,7 @@ class Reference(NamedTuple):
         """Return the id that one of the values refers to."""
         return value.get(self.item) if self.item else value
 
-    def holders(self, state: State, identity: Json) -> list[Record]:
+    def holders(self, state: ClusterState, identity: Json) -> list[ObjectRecord]:
         """Return the objects that refer to *identity*."""
         records = state.collection(self.kind).values()
         return [record for record in records if any(self.id_of(value) == identity for value in self.values(record))]
@@ -58,7 +58,7 @@ class Collection(NamedTuple):
     unique: Mapping[str, str] = {}  # field -> error code of a value that is taken (409)
     missing_code: str = "not_found"  # of an unknown id (404)
     required_code: str = "missing_field"  # of a creation that lacks a field (400)
-    referenced_by: Sequence[Reference] = ()
+    referenced_by: Sequence[ReferencedBy] = ()
     reference_code: str = "in_use"  # of deleting an object that others refer to (406)
     computed: frozenset[str] = frozenset()  # fields that `view` adds and nothing keeps
     dry_run: bool = False
@@ -68,29 +68,31 @@ class Collection(NamedTuple):
     fields: Sequence[Mapping[str, Json]] = ()  # as in `data/objects/`, where they do not stand there
     grants: Mapping[str, Sequence[str]] = {}  # permission -> roles, where `data/permissions.json` lacks it
     # hooks
-    initial: Callable[[State], Iterable[Fields]] = lambda state: ()  # objects that exist without being created
-    defaults: Callable[[State], Fields] = lambda state: {}  # fields that the server gives to a new object
-    parse: Callable[[Collection, State, Json, Record | None], Fields] | None = None
-    check: Callable[[State, Fields, Record | None], None] = lambda state, sent, record: None
-    store: Callable[[State, Record, Fields], None] = lambda state, record, sent: record.set(**sent)
-    view: Callable[[State, Fields], Fields] = lambda state, fields: fields
-    guard: Callable[[State, Record, str], None] = lambda state, record, verb: None  # before update and delete
+    initial: Callable[[ClusterState], Iterable[Fields]] = lambda state: ()  # objects that exist without being created
+    defaults: Callable[[ClusterState], Fields] = lambda state: {}  # fields that the server gives to a new object
+    parse: Callable[[Collection, ClusterState, Json, ObjectRecord | None], Fields] | None = None
+    check: Callable[[ClusterState, Fields, ObjectRecord | None], None] = lambda state, sent, record: None
+    store: Callable[[ClusterState, ObjectRecord, Fields], None] = lambda state, record, sent: record.set(**sent)
+    view: Callable[[ClusterState, Fields], Fields] = lambda state, fields: fields
+    guard: Callable[[ClusterState, ObjectRecord, str], None] = lambda state, record, verb: (
+        None
+    )  # before update and delete
     builtin: Callable[[Table, Json], set[Json]] = _builtin  # of the objects in a snapshot
 
-    def table(self, state: State) -> Table:
+    def table(self, state: ClusterState) -> Table:
         """Return the objects of the collection."""
         table = state.collection(self.kind)
         if not table:
             for fields in self.initial(state):
-                table[fields[self.id_field]] = Record(dict(fields))
+                table[fields[self.id_field]] = ObjectRecord(dict(fields))
         return table
 
-    def shown(self, state: State, record: Record) -> Fields:
+    def shown(self, state: ClusterState, record: ObjectRecord) -> Fields:
         """Return what a read of *record* shows."""
         later = absent_fields(self.kind, state.settings.server_version)
         return self.view(state, {name: value for name, value in record.fields.items() if name not in later})
 
-    def found(self, state: State, text: str) -> Record:
+    def found(self, state: ClusterState, text: str) -> ObjectRecord:
         """Return the object whose id is *text* in a path, or raise 404."""
         table = self.table(state)
         key: Json = int(text) if self._numbered and text.isdecimal() else text

@@ -16,8 +16,8 @@ from reconciler.simulator.data import tables
 from reconciler.simulator.resources import collection_handlers as handlers
 from reconciler.simulator.resources.collection import Collection
 from reconciler.simulator.resources.operation import register
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import SECTIONS, add_section
 
 _VERBS: Mapping[str, tuple[str, Callable[..., Response], tuple[int, ...]]] = {
@@ -70,19 +70,19 @@ def serve(collection: Collection) -> None:
         register(call, operation, partial(handler, collection), _derived(collection, verb))
 
 
-def _load(collection: Collection, state: State, body: Json) -> None:
+def _load(collection: Collection, state: ClusterState, body: Json) -> None:
     table = collection.table(state)
     builtin = collection.builtin(table, body)
     table.clear()
     for item in body:
         key = item[collection.id_field]
         kept = {name: value for name, value in item.items() if name not in collection.computed}
-        table[table.claim(key) if isinstance(key, int) else key] = Record(
+        table[table.claim(key) if isinstance(key, int) else key] = ObjectRecord(
             kept, {"builtin": True} if key in builtin else None
         )
 
 
-def _save(collection: Collection, state: State) -> Json:
+def _save(collection: Collection, state: ClusterState) -> Json:
     return [collection.shown(state, record) for record in collection.table(state).values()]
 
 

@@ -10,29 +10,29 @@ from reconciler.simulator.api.fields import body_rules, validate
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record, Table
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord, Table
 
 
-def _of(table: Table, uid: str, code: str, word: str) -> Record:
+def _of(table: Table, uid: str, code: str, word: str) -> ObjectRecord:
     if not uid.isdecimal() or int(uid) not in table:
         raise ApiError(404, code, f"no {word} with uid {uid}")
     return table[int(uid)]
 
 
-def find_bdb(state: State, uid: str, code: str = "db_not_found") -> Record:
+def find_bdb(state: ClusterState, uid: str, code: str = "db_not_found") -> ObjectRecord:
     """Return the database *uid*, or raise 404."""
     found = _of(state.bdbs, uid, code, "database")
     scope.check_visible(state, uid)
     return found
 
 
-def find_node(state: State, uid: str) -> Record:
+def find_node(state: ClusterState, uid: str) -> ObjectRecord:
     """Return the node *uid*, or raise 404."""
     return _of(state.nodes, uid, "node_not_found", "node")
 
 
-def find_shard(state: State, uid: str) -> tuple[Record, Shard]:
+def find_shard(state: ClusterState, uid: str) -> tuple[ObjectRecord, Shard]:
     """Return the shard *uid* and its database, or raise 404."""
     for record in state.bdbs.values():
         if uid.isdecimal() and int(uid) in record.fields.get("shard_list", ()):
@@ -40,13 +40,13 @@ def find_shard(state: State, uid: str) -> tuple[Record, Shard]:
     raise ApiError(404, "shard_not_exist", f"no shard with uid {uid}")
 
 
-def require_idle(state: State, record: Record, *also: str) -> None:
+def require_idle(state: ClusterState, record: ObjectRecord, *also: str) -> None:
     """Raise 409 unless the database *record* is active, or in one of the states *also*."""
     if record.fields["status"] not in ("active", *also):
         raise ApiError(409, state.settings.switches["busy_code"], "another change of this database is in progress")
 
 
-def validated_body(state: State, kind: str, body: Json) -> dict[str, Json]:
+def validated_body(state: ClusterState, kind: str, body: Json) -> dict[str, Json]:
     """Return what *body* says of the object *kind*; no body says nothing."""
     return validate(kind, {} if body is None else body, body_rules(state.settings))
 

@@ -14,14 +14,14 @@ from reconciler.simulator.api.fields import FieldRow, body_rules, default_values
 from reconciler.simulator.api.messages import Json, Request, Response, is_dry_run, json_response
 from reconciler.simulator.data.tables import derived, table
 from reconciler.simulator.resources.operation import Operation, register
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section
 
 Fields = Mapping[str, Any]
 
 
-def _own(single: Singleton, state: State) -> Record:
+def _own(single: Singleton, state: ClusterState) -> ObjectRecord:
     return state.singletons[single.kind]
 
 
@@ -34,11 +34,11 @@ class Singleton(NamedTuple):
     write: Operation
     since: str = ""
     replies: bool = True  # whether the response of a PUT is the object, or empty
-    check: Callable[[State, Fields, Fields], None] = lambda state, new, sent: None
-    after: Callable[[State, Fields], None] = lambda state, sent: None
-    adjust: Callable[[State, dict[str, Json], Fields], None] = lambda state, new, sent: None
-    record: Callable[[Singleton, State], Record] = _own
-    beside: Callable[[State], Fields] = lambda state: {}  # what a read shows that is kept elsewhere
+    check: Callable[[ClusterState, Fields, Fields], None] = lambda state, new, sent: None
+    after: Callable[[ClusterState, Fields], None] = lambda state, sent: None
+    adjust: Callable[[ClusterState, dict[str, Json], Fields], None] = lambda state, new, sent: None
+    record: Callable[[Singleton, ClusterState], ObjectRecord] = _own
+    beside: Callable[[ClusterState], Fields] = lambda state: {}  # what a read shows that is kept elsewhere
 
 
 def initial_fields(kind: str, version: str) -> dict[str, Json]:
@@ -65,7 +65,7 @@ def known_fields(fields: Mapping[str, FieldRow], values: Fields, version: str) -
     return found
 
 
-PATHS: dict[str, str] = {}  # of the kinds that are kept in `State.singletons`
+PATHS: dict[str, str] = {}  # of the kinds that are stored in `ClusterState.singletons`
 
 
 def store_singleton(kind: str, path: str) -> None:
@@ -78,10 +78,10 @@ def store_singleton(kind: str, path: str) -> None:
     )
 
 
-def create_all(state: State) -> None:
+def create_all(state: ClusterState) -> None:
     """Fill *state* with the single objects of a new cluster."""
     for kind in PATHS:
-        state.singletons[kind] = Record(initial_fields(kind, state.settings.server_version))
+        state.singletons[kind] = ObjectRecord(initial_fields(kind, state.settings.server_version))
 
 
 def serve_singleton(single: Singleton) -> None:
@@ -93,7 +93,7 @@ def serve_singleton(single: Singleton) -> None:
     register(f"PUT {single.path}", single.write, partial(update, single), {**write, "body": single.kind})
 
 
-def singleton_view(single: Singleton, state: State, fields: Fields | None = None) -> dict[str, Json]:
+def singleton_view(single: Singleton, state: ClusterState, fields: Fields | None = None) -> dict[str, Json]:
     """Return what a read shows."""
     known = field_rows(single.kind, state.settings.server_version)
     found: dict[str, Json] = dict(single.beside(state))
@@ -111,7 +111,7 @@ def merged(old: Json, new: Json) -> Json:
     return new
 
 
-def _accepted(single: Singleton, state: State, body: Json) -> dict[str, Json]:
+def _accepted(single: Singleton, state: ClusterState, body: Json) -> dict[str, Json]:
     """Return what *body* may set; what a snapshot brought along unknown may be set to anything."""
     if not isinstance(body, dict):
         raise schema_error("body", "expected an object")
@@ -124,7 +124,7 @@ def _accepted(single: Singleton, state: State, body: Json) -> dict[str, Json]:
     return {**{name: value for name, value in sent.items() if name not in same}, **foreign}
 
 
-def _overlaid(single: Singleton, state: State, old: Fields, sent: Fields) -> dict[str, Json]:
+def _overlaid(single: Singleton, state: ClusterState, old: Fields, sent: Fields) -> dict[str, Json]:
     fields, new = field_rows(single.kind, state.settings.server_version), dict(old)
     deep = state.settings.on("nested_settings", "merge")
     for name, value in sent.items():
@@ -138,12 +138,12 @@ def _overlaid(single: Singleton, state: State, old: Fields, sent: Fields) -> dic
     return new
 
 
-def get(single: Singleton, state: State, request: Request) -> Response:
+def get(single: Singleton, state: ClusterState, request: Request) -> Response:
     """GET"""
     return json_response(singleton_view(single, state))
 
 
-def update(single: Singleton, state: State, request: Request, body: Json) -> Response:
+def update(single: Singleton, state: ClusterState, request: Request, body: Json) -> Response:
     """PUT: partial."""
     sent = _accepted(single, state, body)
     record = single.record(single, state)

@@ -5,20 +5,20 @@ Three sorts: state machines of databases, tasks of nodes (kept in `tasks`), and 
 
 from __future__ import annotations
 
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 STATE_MACHINE = "state-machine"
 
 
 def begin_action(
-    state: State, name: str, kind: str, uid: int | str, seconds: float = 0.0, *, sort: str = STATE_MACHINE
-) -> Record:
+    state: ClusterState, name: str, kind: str, uid: int | str, seconds: float = 0.0, *, sort: str = STATE_MACHINE
+) -> ObjectRecord:
     """Record that the work *name* runs on an object and return the record; it will take *seconds* or so.
 
     *sort* is state-machine, or other for work that v1 does not list.
     """
-    record = Record(
+    record = ObjectRecord(
         {
             "action_uid": state.new_id(),
             "heartbeat": int(state.now),
@@ -35,7 +35,7 @@ def begin_action(
     return record
 
 
-def finish_action(state: State, record: Record, error: str = "") -> None:
+def finish_action(state: ClusterState, record: ObjectRecord, error: str = "") -> None:
     """Close *record* as completed, or as failed with *error*, and forget it in a while."""
     reached = progress(state, record) if error else 100.0
     record.set(status="failed" if error else "completed", heartbeat=int(state.now), progress=reached)
@@ -50,7 +50,7 @@ def finish_action(state: State, record: Record, error: str = "") -> None:
     state.later(state.settings.action_seconds, forget)
 
 
-def progress(state: State, record: Record) -> float:
+def progress(state: ClusterState, record: ObjectRecord) -> float:
     """Return how far the work is, in percent."""
     seconds = state.settings.scaled(record.hidden["seconds"])
     if record.fields["status"] != "active" or not seconds:

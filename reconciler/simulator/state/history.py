@@ -9,8 +9,8 @@ import copy
 from collections import deque
 from typing import Any
 
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record, Table
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord, Table
 
 _LIMIT = 64  # how many effects a stale read can lie back
 # What belongs to the machine and not to the content of the cluster: it never goes back.
@@ -33,21 +33,24 @@ _STAYS = frozenset(
 
 
 def _copied(value: Any) -> Any:
-    if isinstance(value, Record):
-        return Record(value.fields, dict(value.hidden))
+    if isinstance(value, ObjectRecord):
+        return ObjectRecord(value.fields, dict(value.hidden))
     if isinstance(value, Table):
         table = Table(value.next_uid)
         table.version = value.version
         table.update({uid: _copied(record) for uid, record in value.items()})
         return table
     if isinstance(value, dict):
-        return {name: _copied(item) if isinstance(item, Record | dict | list) else item for name, item in value.items()}
+        return {
+            name: _copied(item) if isinstance(item, ObjectRecord | dict | list) else item
+            for name, item in value.items()
+        }
     if isinstance(value, list | set):
         return copy.copy(value)
     return value
 
 
-def copy_state(state: State) -> State:
+def copy_state(state: ClusterState) -> ClusterState:
     """Return the content of *state* as it is now; it can be read with any handler that only reads."""
     twin = copy.copy(state)
     for name, value in vars(state).items():
@@ -57,7 +60,7 @@ def copy_state(state: State) -> State:
     return twin
 
 
-def restore_state(state: State, backup: State) -> None:
+def restore_state(state: ClusterState, backup: ClusterState) -> None:
     """Put the content of *backup* into *state*: also the numbers that uids count on from. Unfinished work is lost."""
     versions = {kind: table.version for kind, table in state.collections.items()}
     for name, value in vars(backup).items():
@@ -81,10 +84,10 @@ class History:
     """What a cluster held before each of its last effects, and when keeping began."""
 
     def __init__(self) -> None:
-        self.first: State | None = None
-        self._kept: deque[State] = deque(maxlen=_LIMIT)
+        self.first: ClusterState | None = None
+        self._kept: deque[ClusterState] = deque(maxlen=_LIMIT)
 
-    def keep(self, state: State) -> None:
+    def keep(self, state: ClusterState) -> None:
         """Keep the content of *state*, unless nothing has happened since the last time."""
         if self._kept and self._kept[-1].effects == state.effects:
             return
@@ -92,7 +95,7 @@ class History:
         if self.first is None:
             self.first = self._kept[-1]
 
-    def ago(self, depth: int) -> State:
+    def ago(self, depth: int) -> ClusterState:
         """Return the content *depth* effects ago, or the oldest that is kept."""
         found = self._kept[max(0, len(self._kept) - 1 - depth)]
         return copy_state(found)

@@ -19,21 +19,21 @@ from urllib.parse import urlsplit
 
 from reconciler.simulator.api.messages import Json
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.settings import SimulatorSettings
 from reconciler.simulator.state.clock import Clock, Timeline
-from reconciler.simulator.state.records import Record, Table
+from reconciler.simulator.state.records import ObjectRecord, Table
 
 _EVENTS = 10_000  # how many entries of the event log are kept
 
 
-class State:
+class ClusterState:
     """A cluster's content. Use it under `lock`; `now` is the clock of the last `advance`."""
 
-    site: Site  # the machines that it runs on; set by whoever makes a state
+    site: ClusterSite  # the machines that it runs on; set by whoever makes a state
 
     def __init__(
         self,
-        settings: Settings,
+        settings: SimulatorSettings,
         clock: Clock = time.time,
         seed: int | None = None,
         timeline: Timeline | None = None,
@@ -43,14 +43,14 @@ class State:
         self.random = random.Random(seed)
         self.version = table("versions")[settings.server_version]
         self.collections: dict[str, Table] = {}  # objects by kind, then by id
-        self.singletons: dict[str, Record] = {}  # objects of which there is one, by kind
-        self.user_modules: dict[str, Record] = {}  # modules that users brought along, by uid
-        self.artifacts: dict[int, dict[tuple[str, str], Record]] = {}  # node -> (module, version) -> file
+        self.singletons: dict[str, ObjectRecord] = {}  # objects of which there is one, by kind
+        self.user_modules: dict[str, ObjectRecord] = {}  # modules that users brought along, by uid
+        self.artifacts: dict[int, dict[tuple[str, str], ObjectRecord]] = {}  # node -> (module, version) -> file
         self.tokens: dict[str, tuple[int, float]] = {}  # token -> uid of the user, and until when it is good
         self.token_key = b""  # made when the first token is
-        self.actions: dict[str, Record] = {}
-        self.cluster = Record({})
-        self.license = Record({})
+        self.actions: dict[str, ObjectRecord] = {}
+        self.cluster = ObjectRecord({})
+        self.license = ObjectRecord({})
         self.extra: dict[str, Json] = {}  # parts of a snapshot that this server does not serve
         self.ports: dict[int, int] = {}  # taken port -> uid of the database
         self.state_id = 1
@@ -59,15 +59,15 @@ class State:
         self.next_shard = 1
         self.next_source = 1
         self.primary = 1
-        self.logins: dict[str, tuple[int, Record]] = {}  # Authorization header -> user version, user
-        self.caller: Record | None = None  # the user of the call that is being handled
+        self.logins: dict[str, tuple[int, ObjectRecord]] = {}  # Authorization header -> user version, user
+        self.caller: ObjectRecord | None = None  # the user of the call that is being handled
         self.outcome_code = ""  # the error code with which a bootstrap fails
         self.outcome = ""  # how the work that a call begins will end: well, "fail", or "stuck"
         self.lists: dict[Any, tuple[int, bytes]] = {}  # whole answers of the database list, by what was asked
-        self.tasks: dict[tuple[str, str, str], Record] = {}  # (node or cluster, its uid, action) -> task
+        self.tasks: dict[tuple[str, str, str], ObjectRecord] = {}  # (node or cluster, its uid, action) -> task
         self.log: deque[dict[str, Json]] = deque(maxlen=_EVENTS)  # what /v1/logs shows, oldest first
-        self.crdbs: dict[str, Record] = {}
-        self.crdb_tasks: dict[str, Record] = {}
+        self.crdbs: dict[str, ObjectRecord] = {}
+        self.crdb_tasks: dict[str, ObjectRecord] = {}
         self.broken: set[str] = set()  # names of clusters that cannot be reached from here
 
     def collection(self, kind: str) -> Table:
@@ -153,7 +153,7 @@ class State:
         """Return a fresh uuid, from the seeded generator."""
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
-    def members(self) -> Iterable[Record]:
+    def members(self) -> Iterable[ObjectRecord]:
         """Return the nodes that belong to the cluster and are up."""
         return [node for node in self.nodes.values() if node.fields["status"] == "active"]
 
@@ -164,7 +164,7 @@ class Machine:
 
     number: int
     address: str
-    state: State | None = None
+    state: ClusterState | None = None
     uid: int = 0
     bootstrap: dict[str, Json] = field(default_factory=lambda: {"state": "idle"})
     stopped: set[str] = field(default_factory=set)  # services that do not run
@@ -172,7 +172,7 @@ class Machine:
     up: bool = True
     partitioned: bool = False  # runs, but reaches no other machine
 
-    def enter(self, state: State, uid: int) -> None:
+    def enter(self, state: ClusterState, uid: int) -> None:
         """Become node *uid* of *state*."""
         self.state, self.uid = state, uid
 
@@ -182,10 +182,10 @@ class Machine:
         self.bootstrap = {"state": "idle" if fresh else "completed"}
 
 
-class Site:
+class ClusterSite:
     """The machines of one core, by number."""
 
-    def __init__(self, world: World, settings: Settings, place: int) -> None:
+    def __init__(self, world: World, settings: SimulatorSettings, place: int) -> None:
         self.world = world
         self.settings = settings
         self.network = f"10.20.{place}"
@@ -195,7 +195,7 @@ class Site:
         self.show: Callable[[str, str], None] = lambda certificate, key: None  # lets them meet others from now on
         self.saved: dict[str, dict[str, Json]] = {}  # files that a cluster can be recovered from
 
-    def add(self, number: int, state: State | None = None) -> Machine:
+    def add(self, number: int, state: ClusterState | None = None) -> Machine:
         """Add a machine; with *state* it is the node of the same uid there."""
         address = state.nodes[number].fields.get("addr") if state is not None else None
         machine = Machine(number, str(address or f"{self.network}.{10 + number}"))
@@ -205,18 +205,18 @@ class Site:
             machine.enter(state, number)
         return machine
 
-    def of(self, state: State) -> Iterator[Machine]:
+    def of(self, state: ClusterState) -> Iterator[Machine]:
         """Return the machines that are in *state*'s cluster."""
         return (machine for machine in self.machines.values() if machine.state is state)
 
-    def node(self, state: State, uid: int) -> Machine | None:
+    def node(self, state: ClusterState, uid: int) -> Machine | None:
         """Return the machine that is node *uid* of *state*, None where a snapshot only names it."""
         return next((machine for machine in self.of(state) if machine.uid == uid), None)
 
-    def new_state(self, settings: Settings) -> State:
+    def new_state(self, settings: SimulatorSettings) -> ClusterState:
         """Return an empty cluster of this site."""
         seed = int(hashlib.sha256(settings.cluster_name.encode()).hexdigest()[:12], 16)
-        state = State(settings, seed=seed, timeline=self.world.time)
+        state = ClusterState(settings, seed=seed, timeline=self.world.time)
         state.site = self
         return state
 
@@ -226,12 +226,14 @@ class World:
 
     def __init__(self, clock: Clock) -> None:
         self.time = Timeline(clock)
-        self.sites: list[Site] = []
-        self.linked: dict[tuple[int, int], tuple[State, Record]] = {}  # databases that read from others: see `links`
+        self.sites: list[ClusterSite] = []
+        self.linked: dict[
+            tuple[int, int], tuple[ClusterState, ObjectRecord]
+        ] = {}  # databases that read from others: see `links`
 
-    def site(self, settings: Settings) -> Site:
+    def site(self, settings: SimulatorSettings) -> ClusterSite:
         """Add a site."""
-        site = Site(self, settings, len(self.sites))
+        site = ClusterSite(self, settings, len(self.sites))
         self.sites.append(site)
         return site
 
@@ -251,7 +253,7 @@ class World:
                 return machine
         return None
 
-    def cluster(self, url: str, name: str = "") -> State | None:
+    def cluster(self, url: str, name: str = "") -> ClusterState | None:
         """Return the cluster at *url*: that of the machine there, or the one whose name is the host of the URL."""
         machine = self.machine(url)
         if machine is not None:
@@ -259,16 +261,16 @@ class World:
         host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
         return next((state for state in self.states() if state.cluster.fields.get("name") in (host, name)), None)
 
-    def states(self) -> list[State]:
+    def states(self) -> list[ClusterState]:
         """Return all clusters."""
-        found: dict[int, State] = {}
+        found: dict[int, ClusterState] = {}
         for machine, _ in self.machines():
             if machine.state is not None:
                 found[id(machine.state)] = machine.state
         return list(found.values())
 
 
-def reachable(here: State, there: State) -> bool:
+def reachable(here: ClusterState, there: ClusterState) -> bool:
     """Say whether two clusters can talk to each other."""
     names = here.cluster.fields.get("name"), there.cluster.fields.get("name")
     return here is there or (names[1] not in here.broken and names[0] not in there.broken)

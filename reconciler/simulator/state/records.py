@@ -16,7 +16,7 @@ def digest(password: str) -> str:
     return hashlib.sha256(password.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class Record:
+class ObjectRecord:
     """One stored object: what a read shows, what it hides, and the texts that reads have made of it."""
 
     __slots__ = ("fields", "hidden", "texts")
@@ -36,7 +36,7 @@ class Record:
         self.fields = {key: value for key, value in self.fields.items() if key != name}
         self.texts = {}
 
-    def text(self, key: Any, view: Callable[[Record], Json]) -> str:
+    def text(self, key: Any, view: Callable[[ObjectRecord], Json]) -> str:
         """Return the JSON text of *view*, made once for each *key* until the record changes."""
         found = self.texts.get(key)
         if found is None:
@@ -46,7 +46,7 @@ class Record:
         return found
 
 
-class Table(dict[Any, Record]):
+class Table(dict[Any, ObjectRecord]):
     """The objects of one kind by uid, and the next uid."""
 
     def __init__(self, first: int = 1) -> None:
@@ -60,10 +60,10 @@ class Table(dict[Any, Record]):
         self.next_uid = max(self.next_uid, uid + 1)
         return uid
 
-    def alive(self) -> dict[int, Record]:
+    def alive(self) -> dict[int, ObjectRecord]:
         """Return the objects that are not on their way out."""
         return {uid: record for uid, record in self.items() if "gone" not in record.hidden}
 
-    def named(self, field: str, value: str) -> Record | None:
+    def named(self, field: str, value: str) -> ObjectRecord | None:
         """Return the first object whose *field* is *value*."""
         return next((record for record in self.values() if record.fields.get(field) == value), None)

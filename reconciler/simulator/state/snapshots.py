@@ -9,26 +9,26 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from reconciler.simulator.api.messages import Json
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record, Table, digest
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord, Table, digest
 
 
 class Section(NamedTuple):
     """One path of a snapshot. *save* returns None for what is left out."""
 
-    load: Callable[[State, Any], None]
-    save: Callable[[State], Json]
+    load: Callable[[ClusterState, Any], None]
+    save: Callable[[ClusterState], Json]
 
 
 SECTIONS: dict[str, Section] = {}
 
 
-def add_section(path: str, load: Callable[[State, Any], None], save: Callable[[State], Json]) -> None:
+def add_section(path: str, load: Callable[[ClusterState, Any], None], save: Callable[[ClusterState], Json]) -> None:
     """Let *load* and *save* handle the part of snapshots under *path*."""
     SECTIONS[path] = Section(load, save)
 
 
-def load(state: State, snapshot: Mapping[str, Any]) -> None:
+def load(state: ClusterState, snapshot: Mapping[str, Any]) -> None:
     """Replace the parts of *state* that *snapshot* has; the rest stays as it is on a new cluster."""
     for path in sorted(snapshot):
         if path in SECTIONS:
@@ -40,7 +40,7 @@ def load(state: State, snapshot: Mapping[str, Any]) -> None:
     state.changed(*state.tables())
 
 
-def save(state: State) -> dict[str, Json]:
+def save(state: ClusterState) -> dict[str, Json]:
     """Return the content of *state*, each part under the path that reads it."""
     saved = {path: section.save(state) for path, section in sorted(SECTIONS.items())}
     return {**state.extra, **{path: body for path, body in saved.items() if body is not None}}
@@ -50,10 +50,12 @@ def fill(table: Table, body: Json, builtin: set[int]) -> None:
     """Replace the records of *table* by the objects in *body*."""
     table.clear()
     for item in body:
-        table[table.claim(item["uid"])] = Record(dict(item), {"builtin": True} if item["uid"] in builtin else None)
+        table[table.claim(item["uid"])] = ObjectRecord(
+            dict(item), {"builtin": True} if item["uid"] in builtin else None
+        )
 
 
-def ensure_operator(state: State) -> None:
+def ensure_operator(state: ClusterState) -> None:
     """Make sure that the configured account can log in: as itself, or as the first admin of the snapshot."""
     settings = state.settings
     user = state.users.named("email", settings.username) or state.users.named("name", settings.username)
@@ -64,7 +66,7 @@ def ensure_operator(state: State) -> None:
     user.hidden.update(operator=True, password=digest(settings.password))
 
 
-def _new_admin(state: State) -> Record:
+def _new_admin(state: ClusterState) -> ObjectRecord:
     email = state.settings.username if "@" in state.settings.username else ""
     fields = {
         "auth_method": "regular",
@@ -77,5 +79,5 @@ def _new_admin(state: State) -> Record:
         "status": "active",
     }
     uid = state.users.claim()
-    state.users[uid] = Record({**fields, "uid": uid})
+    state.users[uid] = ObjectRecord({**fields, "uid": uid})
     return state.users[uid]

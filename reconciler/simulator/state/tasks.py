@@ -8,22 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reconciler.simulator.api.messages import ApiError, Json
-from reconciler.simulator.state.model import State
-from reconciler.simulator.state.records import Record
+from reconciler.simulator.state.model import ClusterState
+from reconciler.simulator.state.records import ObjectRecord
 
 Key = tuple[str, str, str]  # node or cluster, uid, name
 NAMES = {"remove": "remove_node"}  # action in the path -> name of its task, where they differ
 _OVER = frozenset({"completed", "failed", "cancelled", "aborted"})
 
 
-def is_running(record: Record) -> bool:
+def is_running(record: ObjectRecord) -> bool:
     """Say whether the task is still under way."""
     return record.fields["status"] not in _OVER
 
 
 def begin_task(
-    state: State, key: Key, seconds: float, work: Callable[[], str], *, undo: Callable[[], None] | None = None
-) -> Record:
+    state: ClusterState, key: Key, seconds: float, work: Callable[[], str], *, undo: Callable[[], None] | None = None
+) -> ObjectRecord:
     """Start a task that calls *work* at its end; what it returns is the error code, "" for success.
 
     *undo* is called when the task is cancelled. Raises 409 while a task of the same name runs on the same object; a
@@ -35,7 +35,7 @@ def begin_task(
     if key[0] == "node":
         fields["node_uid"] = key[1]
     hidden = {"begun": state.now, "seconds": seconds, "undo": undo}
-    record = state.tasks[key] = Record(dict(sorted(fields.items())), hidden)
+    record = state.tasks[key] = ObjectRecord(dict(sorted(fields.items())), hidden)
     state.changed()
 
     def start() -> None:
@@ -57,18 +57,18 @@ def begin_task(
     return record
 
 
-def _failing(state: State, record: Record) -> Callable[[], None]:
+def _failing(state: ClusterState, record: ObjectRecord) -> Callable[[], None]:
     return lambda: _close(state, record, "failed", "internal_error") if is_running(record) else None
 
 
-def _close(state: State, record: Record, status: str, error: str) -> None:
+def _close(state: ClusterState, record: ObjectRecord, status: str, error: str) -> None:
     record.set(status=status, progress=100.0 if status == "completed" else progress(state, record))
     if error:
         record.set(error_code=error)
     state.changed()
 
 
-def progress(state: State, record: Record) -> float:
+def progress(state: ClusterState, record: ObjectRecord) -> float:
     """Return how far a task is, in percent."""
     if not is_running(record) or record.fields["status"] == "queued":
         return float(record.fields["progress"])
@@ -76,19 +76,19 @@ def progress(state: State, record: Record) -> float:
     return float(round(min(99.0, 100.0 * (state.now - record.hidden["begun"]) / seconds), 1))
 
 
-def task_view(state: State, record: Record) -> Json:
+def task_view(state: ClusterState, record: ObjectRecord) -> Json:
     """Return what a read of a task shows."""
     return {**record.fields, "progress": progress(state, record)}
 
 
-def find_task(state: State, key: Key) -> Record:
+def find_task(state: ClusterState, key: Key) -> ObjectRecord:
     """Return the task at *key*, running or kept, or raise 404."""
     if key not in state.tasks:
         raise ApiError(404, "action_not_found", f"{key[2]} is not running, and no record of it is kept")
     return state.tasks[key]
 
 
-def cancel_or_forget(state: State, key: Key) -> None:
+def cancel_or_forget(state: ClusterState, key: Key) -> None:
     """Cancel the task at *key*; forget it where it is over. Raises 404 where there is none."""
     record = find_task(state, key)
     if is_running(record):
