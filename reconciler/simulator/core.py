@@ -144,7 +144,7 @@ class Core:
             state.outcome, state.outcome_code, self._past = "", "", None
 
     def _documents(self, request: Request, status: int, code: str) -> bool:
-        """Say whether the facts list the error *code* for the operation of *request*, and *status* for a response."""
+        """Return whether *status* and the error *code* are documented for the operation of *request*."""
         operations, _ = self._routes.find(request.path, self.settings)
         endpoint = operations.get(request.method)
         if endpoint is None or code not in endpoint.row["codes"] or status < 400:

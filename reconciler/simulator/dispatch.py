@@ -27,7 +27,7 @@ class Dispatcher:
         self.routes = routes
 
     def dispatch(self, state: ClusterState, request: Request, past: ClusterState | None = None) -> Response:
-        """Return the response of the cluster *state*; reads see *past* in its place where that is given."""
+        """Return the response of the cluster *state*; a stale read gets *past* instead."""
         machine = self.site.machines[request.node]
         member = machine.state is not None
         if not member and not request.path.startswith(_BOOTSTRAP):

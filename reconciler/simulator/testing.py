@@ -1,4 +1,4 @@
-"""A simulator for tests: over real TLS from a thread, or in process with a clock that the test turns.
+"""The simulator for tests: over TLS in a thread, or in process with a virtual clock.
 
 with running(nodes=3, outside=1) as server:
     client = httpx.Client(base_url=server.urls[0], verify=ssl.create_default_context(cafile=str(server.ca_file)), …)
@@ -6,14 +6,14 @@ with running(nodes=3, outside=1) as server:
     …
     assert [entry.path for entry in server.log if entry.effect] == ["/v1/bdbs"]
 
-For pytest there is a fixture, which is `running` with one node, or with what a test asks for:
+For pytest there is a fixture, `running` with default or given arguments:
 
     from reconciler.simulator.testing import redis_enterprise  # noqa: F401, in conftest.py
 
     @pytest.mark.parametrize("redis_enterprise", [{"nodes": 3, "server_version": "7.22"}], indirect=True)
     def test_my_client(redis_enterprise): ...
 
-Programs in other languages start `python -m reconciler.simulator --control 0` and use its control endpoint.
+Tests in other languages start `python -m reconciler.simulator --control 0` and use the control endpoint.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ from reconciler.simulator.settings import SimulatorSettings
 from reconciler.simulator.state.clock import Clock
 from reconciler.simulator.state.model import World
 
-TEST_SCALE = 100.0  # two seconds of the real thing take 20 ms
+TEST_SCALE = 100.0  # two seconds of a real cluster take 20 ms
 
 
 @dataclass
 class Running:
-    """A server that answers. `core` is its inside; `settings` of the core may be changed while it runs."""
+    """A running server. `settings` of its `core` may be changed while it runs."""
 
     core: Core
     server: Server
     ca_file: Path
-    control_url: str = ""  # where the control endpoint is, "" unless it was asked for
+    control_url: str = ""  # URL of the control endpoint, "" if it is off
     peers: tuple[Running, ...] = ()  # the other clusters of the same world
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """One URL a node: the members, then the nodes outside the cluster."""
+        """One URL per node: the members, then the nodes outside the cluster."""
         return self.server.urls
 
     @property
     def username(self) -> str:
-        """The account that may do everything."""
+        """The admin account."""
         return self.core.settings.username
 
     @property
@@ -66,13 +66,13 @@ class Running:
 
     @property
     def log(self) -> list[LogEntry]:
-        """All calls so far."""
+        """The request log."""
         with self.core.state.lock:
             return list(self.core.log)
 
     @property
     def faults(self) -> Faults:
-        """The faults to come."""
+        """The fault schedule."""
         return self.core.faults
 
     def authorization(self) -> str:
@@ -80,13 +80,13 @@ class Running:
         return basic(self.username, self.password)
 
     def stop(self) -> None:
-        """Stop it; harmless when it is stopped already."""
+        """Stop it; idempotent."""
         self.server.stop()
 
 
 @dataclass
 class ServerOptions:
-    """What `running` takes beside the fields of `SimulatorSettings`."""
+    """Arguments of `running` in addition to the fields of `SimulatorSettings`."""
 
     seed: int | None = None  # makes ports, passwords and ids repeatable
     latency_ms: float = 0  # added to each response
@@ -128,7 +128,7 @@ def running(**arguments: Any) -> Iterator[Running]:
 
 
 class VirtualClock:
-    """A clock that stands still until it is told to go on; `sleep` goes on at once, for code that waits."""
+    """A clock that only advances by `sleep`, which returns at once."""
 
     def __init__(self, now: float = 1_768_467_600.0) -> None:
         self.now = now
@@ -137,7 +137,7 @@ class VirtualClock:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Go on by *seconds*."""
+        """Advance by *seconds*."""
         self.now += seconds
 
 
@@ -171,7 +171,7 @@ def databases(count: int, *, first: int = 1) -> dict[str, list[Json]]:
     end = model["endpoints"][0]
     made = []
     for uid in range(first, first + count):
-        port = 20000 + uid  # outside of the pool that new databases take theirs from
+        port = 20000 + uid  # outside the pool for new databases
         endpoint = {**end, "port": port, "uid": f"{uid}:1", "dns_name": f"redis-{port}.{core.settings.cluster_name}"}
         own = {"uid": uid, "name": f"db-{uid:05}", "endpoints": [endpoint], "shard_list": [uid]}
         made.append({**model, **own})
@@ -179,7 +179,7 @@ def databases(count: int, *, first: int = 1) -> dict[str, list[Json]]:
 
 
 def __getattr__(name: str) -> Any:
-    """Make the pytest fixture, so that pytest is needed only by those who import it."""
+    """Create the pytest fixture on import, so that the module does not require pytest."""
     if name != "redis_enterprise":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import pytest

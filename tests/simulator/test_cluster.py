@@ -176,5 +176,5 @@ def test_a_foreign_hand_leaves_no_trace_in_the_log() -> None:
 
 def test_switches_have_a_default_among_their_choices_and_a_reason() -> None:
     assert [name for name, item in SWITCHES.items() if item.default not in item.choices or not item.reason] == []
-    with pytest.raises(ValueError, match="no such switch"):
+    with pytest.raises(ValueError, match="unknown switch"):
         SimulatorSettings(switches={"duplicate_bdb_names": "maybe"})

@@ -89,7 +89,7 @@ def test_rules_match_by_call_node_and_times() -> None:
     assert [caller("GET", "/v1/bdbs").status for _ in range(4)] == [200, 500, 500, 200]
     caller.node = 2
     assert [caller("GET", "/v1/bdbs").status for _ in range(2)] == [502, 200]
-    with pytest.raises(ValueError, match="no such fault"):
+    with pytest.raises(ValueError, match="unknown fault"):
         caller.core.faults.add("meteor")
 
 

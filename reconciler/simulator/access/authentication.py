@@ -1,4 +1,4 @@
-"""Who is calling and what they may do: passwords, tokens, the lockout after bad logins, the permission table."""
+"""Authentication and permissions: passwords, tokens, lockout after failed logins, the permission table."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ _OPEN: Mapping[str, Callable[[ClusterState], bool]] = {
 
 
 def is_open(state: ClusterState, row: Mapping[str, Json]) -> bool:
-    """Say whether the operation of *row* may be called by anybody: its column `open` names the rule, `until` when."""
+    """Return whether the operation of *row* needs no login: column `open` names the rule and the last version."""
     rule, last = row.get("open", ("", ""))
     return bool(rule) and is_available({"until": last}, state.settings.server_version) and _OPEN[rule](state)
 
 
 def login(state: ClusterState, request: Request) -> ObjectRecord:
-    """Return the user that *request* speaks for, or raise 401. Bad logins count, and too many lock the account."""
+    """Return the user who makes *request*, or raise 401. Failed logins are counted, and too many lock the account."""
     if has_token(request):
         return _by_token(state, request)
     if state.cluster.fields.get("control_plane_basic_authentication") is False:
-        raise _denied("logins with a password are switched off")
+        raise _denied("logins with a password are disabled")
     header = request.headers.get("authorization", "")
     known = state.logins.get(header)
     if known is not None and known[0] == state.users.version and "locked_until" not in known[1].hidden:
@@ -108,7 +108,7 @@ TOKEN_SECONDS = 300
 
 
 def has_token(request: Request) -> bool:
-    """Say whether *request* carries a token in place of a password."""
+    """Return whether *request* carries a token instead of a password."""
     return request.headers.get("authorization", "").partition(" ")[0].lower() in ("bearer", "jwt")
 
 
@@ -118,7 +118,7 @@ def _by_token(state: ClusterState, request: Request) -> ObjectRecord:
     uid, until = state.tokens.get(token.strip(), (0, 0.0))
     user = state.users.get(uid)
     if wanted not in ("both", scheme.lower()) or until <= state.now or user is None or user.hidden.get("gone"):
-        raise _denied("the token is not good, or not any more")
+        raise _denied("the token is invalid or has expired")
     return user
 
 
@@ -127,7 +127,7 @@ def _part(value: Json) -> str:
 
 
 def new_token(state: ClusterState, user: ObjectRecord, seconds: int) -> str:
-    """Return a token that speaks for *user* for so many *seconds*."""
+    """Return a token for *user* that is valid for *seconds*."""
     state.tokens = {token: held for token, held in state.tokens.items() if held[1] > state.now}
     claims = {"sub": str(user.fields["uid"]), "iat": int(state.now), "exp": int(state.now + seconds)}
     text = f"{_part({'alg': 'HS256', 'typ': 'JWT'})}.{_part({**claims, 'jti': state.new_id()})}"
@@ -138,7 +138,7 @@ def new_token(state: ClusterState, user: ObjectRecord, seconds: int) -> str:
     return token
 
 
-# Too many bad logins
+# Lockout
 
 
 def _locked(state: ClusterState, user: ObjectRecord) -> None:
@@ -163,7 +163,7 @@ def _count_failure(state: ClusterState, user: ObjectRecord) -> None:
 
 
 def require_permission(state: ClusterState, user: ObjectRecord, permission: str | None, own: bool = False) -> None:
-    """Raise 403 unless one of the roles of *user* has *permission*; people may read and edit themselves (*own*)."""
+    """Raise 403 unless one of the roles of *user* grants *permission*, or *own*: users may read and edit themselves."""
     if permission is None or own:
         return
     allowed = table("permissions")[permission]

@@ -1,4 +1,4 @@
-"""What a person does about the own login: tokens, passwords, permissions. Who may call at all is `auth`'s business."""
+"""Endpoints for the caller's own account: tokens, passwords, permissions. `authentication` checks the login itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _caller(state: ClusterState) -> ObjectRecord:
 
 @serves("POST /v1/users/authorize")
 def authorize(state: ClusterState, request: Request, body: Json) -> Response:
-    """Give a token to whoever the Authorization header names; before 7.8 the body does."""
+    """Issue a token to the user in the Authorization header; before 7.8 the credentials are in the body."""
     body = {} if body is None else body
     ttl = validate("jwt_authorize", body, body_rules(state.settings)).get("ttl", authentication.TOKEN_SECONDS)
     user = state.caller
@@ -35,7 +35,7 @@ def authorize(state: ClusterState, request: Request, body: Json) -> Response:
 
 @serves("POST /v1/users/refresh_jwt")
 def refresh(state: ClusterState, request: Request, body: Json) -> Response:
-    """Give a fresh token for one that is still good."""
+    """Issue a new token for one that is still valid."""
     if not authentication.has_token(request):
         raise ApiError(401, "invalid_credentials", "a token is needed")
     sent = {} if body is None else validate("jwt_authorize", body, body_rules(state.settings))
@@ -45,7 +45,7 @@ def refresh(state: ClusterState, request: Request, body: Json) -> Response:
 
 
 def _whose(state: ClusterState, sent: Mapping[str, Json]) -> ObjectRecord:
-    """Return the user that *sent* names, the caller where it names none; only admins may name others."""
+    """Return the user named in *sent*, by default the caller; only admins may name others."""
     caller, name = _caller(state), sent.get("username")
     if name is None:
         return caller
@@ -82,7 +82,7 @@ def _held(user: ObjectRecord) -> list[str]:
 
 @serves("PUT /v1/users/password")
 def replace_password(state: ClusterState, request: Request, body: Json) -> Response:
-    """Leave a user with the new password only."""
+    """Replace all passwords of a user."""
     sent = validate("user_password_request", body, body_rules(state.settings))
     user = _whose(state, sent)
     password = _new_password(state, sent, user)
@@ -93,7 +93,7 @@ def replace_password(state: ClusterState, request: Request, body: Json) -> Respo
 
 @serves("POST /v1/users/password")
 def add_password(state: ClusterState, request: Request, body: Json) -> Response:
-    """Give a user one more password."""
+    """Add a password to a user."""
     sent = validate("user_password_request", body, body_rules(state.settings))
     user = _whose(state, sent)
     password = _new_password(state, sent, user)
@@ -104,14 +104,14 @@ def add_password(state: ClusterState, request: Request, body: Json) -> Response:
 
 @serves("DELETE /v1/users/password")
 def delete_password(state: ClusterState, request: Request, body: Json) -> Response:
-    """Take one password away from a user; the last one stays."""
+    """Delete one password of a user; the last one cannot be deleted."""
     sent = validate("user_password_request", body, body_rules(state.settings))
     user, old = _whose(state, sent), sent.get("old_password")
     if not isinstance(old, str):
         raise schema_error("old_password", "missing")
     held = _held(user)
     if digest(old) not in held:
-        raise ApiError(400, "invalid_param", "that is no password of the user")
+        raise ApiError(400, "invalid_param", "that is not a password of the user")
     if len(held) == 1:
         raise ApiError(400, "cannot_delete_last_password", "one password must remain")
     return _stored(state, user, [one for one in held if one != digest(old)])
@@ -148,5 +148,5 @@ def own_role(state: ClusterState, request: Request) -> Response:
 
 @serves("POST /v1/redis_acls/validate")
 def validate_acl(state: ClusterState, request: Request, body: Json) -> Response:
-    """Say whether an ACL could be created, by answering as its creation would."""
+    """Validate an ACL: a dry run of its creation."""
     return create(ACLS, state, request._replace(query={"dry_run": "true"}), body)

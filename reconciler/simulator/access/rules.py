@@ -1,6 +1,6 @@
-"""What users, roles, ACLs and LDAP mappings must satisfy. Each check gets what was sent and the record that there was.
+"""Validation of users, roles, ACLs and LDAP mappings. A check gets the sent fields and, for an update, the record.
 
-A check raises `ApiError`, or puts into *sent* what the server makes of it.
+A check raises `ApiError`, or normalises *sent* in place.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def check_role(state: ClusterState, sent: dict[str, Json], record: ObjectRecord 
 def check_acl(state: ClusterState, sent: dict[str, Json], record: ObjectRecord | None) -> None:
     """Check an ACL: its rules."""
     if "acl" in sent and not _plausible(sent["acl"]):
-        raise ApiError(400, "invalid_param", "acl is no list of ACL rules")
+        raise ApiError(400, "invalid_param", "acl is not a list of ACL rules")
 
 
 def _plausible(acl: str) -> bool:
-    """Say whether each word could be an ACL rule; braces of selectors may hold blanks."""
+    """Return whether each word could be an ACL rule; selectors in parentheses may contain spaces."""
     starts = ("+", "-", "~", "%", "&", "(", "allkeys", "resetkeys", "allchannels", "resetchannels", "allcommands")
     words = acl.replace("(", " ( ").replace(")", " ").split()
     return bool(words) and all(word.startswith((*starts, "nocommands", "reset", "clearselectors")) for word in words)
@@ -64,7 +64,7 @@ def check_user(state: ClusterState, sent: dict[str, Json], record: ObjectRecord 
         sent["role_uids"] = role_uids(state, sent["role"])
     sent.pop("role", None)
     if not set(sent.get("role_uids", ())) <= set(state.roles.alive()):
-        raise ApiError(400, "invalid_param", "role_uids has a role that does not exist")
+        raise ApiError(400, "invalid_param", "role_uids contains a role that does not exist")
     _check_password(state, sent, record)
     if record is not None and "role_uids" in sent and admin_uids(state) == [record.fields["uid"]]:
         kept = any(state.roles[uid].fields["management"] == "admin" for uid in sent["role_uids"])
@@ -88,7 +88,7 @@ _CLASSES = (str.islower, str.isupper, str.isdigit, lambda letter: not letter.isa
 
 
 def check_complexity(state: ClusterState, password: str, user: ObjectRecord | None, email: str = "") -> None:
-    """Raise 400 for a *password* that the rules of the cluster find too simple; they are off unless switched on."""
+    """Raise 400 for a *password* that violates the complexity rules, where the cluster enforces them."""
     cluster = state.cluster.fields
     if not cluster.get("password_complexity"):
         return
@@ -103,14 +103,14 @@ def check_complexity(state: ClusterState, password: str, user: ObjectRecord | No
 def check_mapping(state: ClusterState, sent: dict[str, Json], record: ObjectRecord | None) -> None:
     """Check an LDAP mapping: its roles."""
     if not set(sent.get("role_uids", ())) <= set(state.roles.alive()):
-        raise ApiError(400, "invalid_role_uids_param", "role_uids has a role that does not exist")
+        raise ApiError(400, "invalid_role_uids_param", "role_uids contains a role that does not exist")
 
 
 _OWN_FIELDS = frozenset({"name", "email", "password", "email_alerts", "bdbs_email_alerts", "cluster_email_alerts"})
 
 
 def parse_user(collection: Collection, state: ClusterState, body: Json, record: ObjectRecord | None) -> Fields:
-    """Return what *body* sets of a user. `role` may replace `role_uids`; callers may change a part of themselves."""
+    """Return the fields of a user in *body*, with `role` as `role_uids`; callers may change parts of themselves."""
     sent = validate(collection.kind, body, body_rules(state.settings))
     if record is None and "role" in sent and not sent.get("role_uids"):
         sent["role_uids"] = role_uids(state, sent["role"])
@@ -120,12 +120,12 @@ def parse_user(collection: Collection, state: ClusterState, body: Json, record: 
 
 
 def role_uids(state: ClusterState, management: str) -> list[int]:
-    """Return the uid of the first role with a management role, as a list."""
+    """Return a list with the uid of the first role that has this management role."""
     return [uid for uid, role in state.roles.items() if role.fields["management"] == management][:1]
 
 
 def store_user(state: ClusterState, record: ObjectRecord, sent: Fields) -> None:
-    """Put *sent* into *record*; a password goes where no read finds it."""
+    """Store *sent* in *record*; a password is hidden from reads."""
     if "password" in sent:
         record.hidden["password"] = digest(sent["password"])
         record.hidden.pop("more", None)

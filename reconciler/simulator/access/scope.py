@@ -1,6 +1,6 @@
-"""Which databases the caller may know of: since 8.2 a role for databases may be limited to some of them.
+"""Which databases the caller may access: since 8.2 a database role may be limited to some of them.
 
-Lists leave the others out. What a call for one of them answers is open: switch `scoped_get`.
+Lists omit the others. The response to a call for one of them is unknown: switch `scoped_get`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _LIMITABLE = frozenset({"db_member", "db_viewer"})
 
 
 def allowed_uids(state: ClusterState) -> frozenset[str] | None:
-    """Return the uids that the caller is limited to, None where there is no limit."""
+    """Return the uids that the caller is limited to, None for no limit."""
     if state.caller is None:
         return None
     seen: set[str] = set()
@@ -30,7 +30,7 @@ def allowed_uids(state: ClusterState) -> frozenset[str] | None:
 
 
 def visible_databases(state: ClusterState) -> Iterator[ObjectRecord]:
-    """Yield the databases that the caller may know of."""
+    """Yield the databases that the caller may access."""
     allowed = allowed_uids(state)
     for uid, record in state.bdbs.items():
         if allowed is None or str(uid) in allowed:
@@ -38,10 +38,10 @@ def visible_databases(state: ClusterState) -> Iterator[ObjectRecord]:
 
 
 def check_visible(state: ClusterState, uid: str) -> None:
-    """Raise what a call for the database *uid* answers where the caller may not know of it."""
+    """Raise the response to a call for the database *uid* if the caller may not access it."""
     allowed = allowed_uids(state)
     if allowed is None or uid in allowed:
         return
     if state.settings.on("scoped_get", "404"):
         raise ApiError(404, "db_not_found", f"no database with uid {uid}")
-    raise ApiError(403, "unauthorized_action", "the role does not reach this database")
+    raise ApiError(403, "unauthorized_action", "the role does not include this database")

@@ -1,4 +1,4 @@
-"""What may change in the configuration of an Active-Active database, and what it is afterwards. Reaches nobody."""
+"""Changes to the configuration of an Active-Active database: validation and merging. Makes no connections."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _FIXED = ("sharding", "shard_key_regex", "oss_sharding", "module_list", "redis_v
 _UNSAID: Mapping[str, Json] = {"sharding": False, "oss_sharding": False, "shard_key_regex": [], "module_list": []}
 
 CrdbConfig = dict[str, Any]
-Resets = Mapping[int, Mapping[str, None]]  # instance -> settings that it takes from the default again
+Resets = Mapping[int, Mapping[str, None]]  # instance -> settings that are reset to the default
 
 
 def check_clusters(instances: list[Mapping[str, Any]]) -> None:
-    """Raise 400 and 406 unless each of new *instances* says how to reach a cluster of its own."""
+    """Raise 400 or 406 unless each of the new *instances* has credentials for a different cluster."""
     for place, item in enumerate(instances):
         cluster = item.get("cluster")
         if cluster is None:
@@ -26,11 +26,11 @@ def check_clusters(instances: list[Mapping[str, Any]]) -> None:
             raise ApiError(400, "missing_field", f"instances[{place}].cluster needs credentials")
     names = [item["cluster"]["name"] for item in instances]
     if len(set(names)) < len(names):
-        raise ApiError(406, "not_acceptable", "a cluster takes part once")
+        raise ApiError(406, "not_acceptable", "a cluster can participate only once")
 
 
 def new_instance(sent: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Return a new instance as it is kept."""
+    """Return a new instance as it is stored."""
     return {"compression": 3, "db_config": {}, **sent, "id": number}
 
 
@@ -51,7 +51,7 @@ def _split(values: Json) -> tuple[Json, dict[str, None]]:
 
 
 def parse_patch(state: ClusterState, body: Json) -> tuple[dict[str, Any], dict[int, dict[str, None]]]:
-    """Return what a partial configuration says, and the fields that instances are to take from the default again."""
+    """Return the fields of a partial configuration, and the settings that instances reset to the default."""
     if not isinstance(body, dict):
         raise ApiError(400, "invalid_schema", "body: expected an object")
     resets, copies, instances = {}, dict(body), body.get("instances")
@@ -71,9 +71,9 @@ def parse_patch(state: ClusterState, body: Json) -> tuple[dict[str, Any], dict[i
 
 
 def apply_patch(whole: CrdbConfig, sent: Mapping[str, Any], resets: Resets) -> CrdbConfig:
-    """Return the configuration *whole* with what was *sent*, or raise 404 and 406."""
+    """Return the configuration *whole* updated by *sent*, or raise 404 or 406."""
     if sent.get("name", whole["name"]) != whole["name"]:
-        raise ApiError(406, "not_acceptable", "an Active-Active database keeps its name")
+        raise ApiError(406, "not_acceptable", "the name of an Active-Active database cannot change")
     shared = sent.get("default_db_config", {})
     for name in _FIXED:
         if name in shared and shared[name] != whole["default_db_config"].get(name, _UNSAID.get(name)):
@@ -85,7 +85,7 @@ def apply_patch(whole: CrdbConfig, sent: Mapping[str, Any], resets: Resets) -> C
     for item in sent.get("instances", ()):
         number = item.get("id") or next((uid for uid, one in by_id.items() if _same(one, item)), 0)
         if number not in by_id:
-            raise ApiError(406, "not_acceptable", "instances come and go by updates")
+            raise ApiError(406, "not_acceptable", "instances are added and removed by updates")
         old, values = by_id[number], {**item.get("db_config", {}), **resets.get(number, {})}
         own = {name: value for name, value in {**old["db_config"], **values}.items() if value is not None}
         by_id[number] = {
@@ -104,7 +104,7 @@ def _same(one: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
 
 
 def changed_settings(old: CrdbConfig, new: CrdbConfig) -> frozenset[str]:
-    """Return the settings in which two configurations differ, anywhere."""
+    """Return the settings in which two configurations differ."""
     parts = [(old["default_db_config"], new["default_db_config"])]
     before = {item["id"]: item["db_config"] for item in old["instances"]}
     parts += [(before.get(item["id"], {}), item["db_config"]) for item in new["instances"]]
@@ -112,10 +112,10 @@ def changed_settings(old: CrdbConfig, new: CrdbConfig) -> frozenset[str]:
 
 
 def new_instances(whole: CrdbConfig, sent: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the instances that join *whole*, numbered on from those that there are, or raise 400 and 406."""
+    """Return the instances that join *whole*, with the next ids, or raise 400 or 406."""
     check_clusters(sent)
     names = {item["cluster"]["name"] for item in whole["instances"]}
     if any(item["cluster"]["name"] in names for item in sent):
-        raise ApiError(406, "not_acceptable", "the cluster takes part already")
+        raise ApiError(406, "not_acceptable", "the cluster participates already")
     first = max(item["id"] for item in whole["instances"]) + 1
     return [new_instance(item, number) for number, item in enumerate(sent, first)]

@@ -1,7 +1,7 @@
-"""Active-Active databases: one configuration, held by each cluster that takes part, and an instance in each.
+"""Active-Active databases: one configuration, stored in each participating cluster, and an instance in each.
 
-Clusters talk to each other here as tasks do: by URL, with credentials that may be wrong, over links that may be cut.
-Functions that reach out raise `Trouble`, naming each cluster where something is wrong, before they change anything.
+Clusters connect to each other by URL, with credentials that may be wrong, over links that may be down. Functions that
+connect raise `TaskError` with the error of each cluster before they change anything.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from reconciler.simulator.state.records import ObjectRecord
 
 FEATURESET, PROTOCOL = 8, 1
 _SECRETS = ("credentials", "certificate_auth")
-_SHOWN = ("data_persistence", "eviction_policy", "replication")  # defaults that a read shows
-_OWN = frozenset({"name"})  # fields of a configuration that are no settings of the instance
+_SHOWN = ("data_persistence", "eviction_policy", "replication")  # defaults that reads show
+_OWN = frozenset({"name"})  # fields of a configuration that are not settings of an instance
 
 
 class Peer(NamedTuple):
@@ -42,7 +42,7 @@ def cluster_name(state: ClusterState) -> str:
     return str(state.cluster.fields.get("name", ""))
 
 
-# Reaching out
+# Connections
 
 
 def _peer(state: ClusterState, instance: Mapping[str, Any]) -> Peer:
@@ -52,7 +52,7 @@ def _peer(state: ClusterState, instance: Mapping[str, Any]) -> Peer:
     if there is None or not reachable(state, there):
         raise TaskError((name, "cannot connect to the cluster"))
     if cluster_name(there) != name:
-        raise TaskError((name, f"the cluster at this URL is called {cluster_name(there)}"))
+        raise TaskError((name, f"the cluster at this URL has the name {cluster_name(there)}"))
     credentials = cluster.get("credentials")
     if credentials is not None:
         try:
@@ -66,7 +66,7 @@ def _peer(state: ClusterState, instance: Mapping[str, Any]) -> Peer:
 
 
 def connect(state: ClusterState, instances: Iterable[Mapping[str, Any]]) -> list[Peer]:
-    """Return the clusters of all *instances*, or raise `Trouble` that names each that cannot be had."""
+    """Return the clusters of all *instances*, or raise `TaskError` with each cluster that is not available."""
     found: list[Peer] = []
     errors: list[tuple[str, str]] = []
     for instance in instances:
@@ -83,7 +83,7 @@ def connect(state: ClusterState, instances: Iterable[Mapping[str, Any]]) -> list
 
 
 def config_of(record: ObjectRecord) -> Mapping[str, Any]:
-    """Return the whole configuration, secrets included, that *record* holds."""
+    """Return the configuration in *record*, secrets included."""
     held: Mapping[str, Any] = record.hidden["config"]
     return held
 
@@ -149,7 +149,7 @@ def _values(state: ClusterState, whole: Mapping[str, Any], instance: Mapping[str
 
 
 def _marks(whole: Mapping[str, Any], instance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields by which a database shows that it is an instance."""
+    """Return the Active-Active fields of an instance's database."""
     others = [item for item in whole["instances"] if item["id"] != instance["id"]]
     return {
         "crdt": True,
@@ -174,7 +174,7 @@ def _source(whole: Mapping[str, Any], other: Mapping[str, Any]) -> Json:
 
 
 def _draft(peer: Peer, whole: Mapping[str, Any]) -> tuple[dict[str, Json], dict[str, Any]]:
-    """Return the fields of a new instance, and what was said of it, or raise `Trouble`."""
+    """Return the fields of a new instance and the settings that were sent, or raise `TaskError`."""
     sent = {**_values(peer.state, whole, peer.instance), "name": whole["name"]}
     fields = new_fields(peer.state, peer.state.bdbs.next_uid, sent)
     fields.update(_marks(whole, peer.instance))
@@ -210,18 +210,18 @@ def _all(peers: Iterable[Peer], work: Callable[[Peer], None]) -> None:
 
 
 def require_idle_instances(peers: Iterable[Peer], guid: str) -> None:
-    """Raise `Trouble` where an instance is busy or not there."""
+    """Raise `TaskError` where an instance is busy or missing."""
 
     def idle(peer: Peer) -> None:
         record = local_instance(peer.state, guid)
         if record is None or record.fields["status"] != "active":
-            raise TaskError((peer.name, "the instance is busy or not there"))
+            raise TaskError((peer.name, "the instance is busy or missing"))
 
     _all(peers, idle)
 
 
 def update_instances(peers: Iterable[Peer], whole: Mapping[str, Any], touched: frozenset[str]) -> None:
-    """Let instances follow a changed configuration, in the fields *touched*; those set locally keep their values."""
+    """Apply a changed configuration to the instances, in the fields *touched*; local overrides keep their values."""
     changes = []
     for peer in peers:
         record = local_instance(peer.state, whole["guid"])
@@ -250,7 +250,7 @@ def update_instances(peers: Iterable[Peer], whole: Mapping[str, Any], touched: f
 
 
 def remove_instance(state: ClusterState, guid: str) -> None:
-    """Take the instance, and the configuration, away from one cluster."""
+    """Remove the instance and the configuration from one cluster."""
     record = local_instance(state, guid)
     if record is not None and record.fields["status"] != "delete-pending":
         record.set(status="active", crdt=False, crdt_guid="")

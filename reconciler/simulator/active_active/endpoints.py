@@ -1,4 +1,4 @@
-"""Active-Active databases: every write is a task, which reaches all clusters that take part, or fails."""
+"""Endpoints of Active-Active databases: every write is a task that runs in all participating clusters, or fails."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _task(
 
 @serves("GET /v1/crdbs")
 def list_all(state: ClusterState, request: Request) -> Response:
-    """List the Active-Active databases that this cluster takes part in."""
+    """List the Active-Active databases of this cluster."""
     return json_response([config.crdb_view(state, record) for record in state.crdbs.values()])
 
 
@@ -64,7 +64,7 @@ def get(state: ClusterState, request: Request, guid: str) -> Response:
 
 
 def _wanted(record: ObjectRecord, request: Request) -> list[Mapping[str, Any]]:
-    """Return the instances that the query asks for, or raise 404."""
+    """Return the instances selected by the query, or raise 404."""
     text, instances = request.query.get("instance_id"), config.config_of(record)["instances"]
     found = [item for item in instances if text in (None, str(item["id"]))]
     if not found:
@@ -116,7 +116,7 @@ def _connection(there: ClusterState, uid: int, other: Mapping[str, Any]) -> Json
 
 @serves("POST /v1/crdbs")
 def create(state: ClusterState, request: Request, body: Json) -> Response:
-    """Create an Active-Active database with an instance in each cluster that is named."""
+    """Create an Active-Active database with an instance in each named cluster."""
     sent = validated_body(state, "crdb", body)
     for name in ("name", "default_db_config", "instances"):
         if name not in sent:
@@ -143,7 +143,7 @@ def create(state: ClusterState, request: Request, body: Json) -> Response:
 
 
 def _commit(state: ClusterState, old: CrdbConfig, new: CrdbConfig, resets: Resets) -> None:
-    """Bring a changed configuration to all clusters and their instances."""
+    """Apply a changed configuration to all clusters and their instances."""
     peers = config.connect(state, new["instances"])
     config.require_idle_instances(peers, new["guid"])
     for peer in peers:
@@ -162,13 +162,13 @@ def _current(state: ClusterState, guid: str) -> CrdbConfig:
 
 
 def _credentials(state: ClusterState, sent: Mapping[str, Any], whole: CrdbConfig) -> None:
-    """Raise 400 where an edit must bring the credentials of its peers again."""
+    """Raise 400 where an edit must repeat the credentials of the peers."""
     if not state.settings.on("crdb_credentials", "every-time"):
         return
     given = {item["cluster"]["name"] for item in sent.get("instances", ()) if "credentials" in item.get("cluster", {})}
     for item in whole["instances"]:
         if item["cluster"]["name"] not in given | {config.cluster_name(state)}:
-            raise ApiError(400, "missing_field", f"credentials of {item['cluster']['name']} are needed again")
+            raise ApiError(400, "missing_field", f"the credentials of {item['cluster']['name']} must be repeated")
 
 
 @serves("PATCH /v1/crdbs/{crdb_guid}")
@@ -183,7 +183,7 @@ def patch(state: ClusterState, request: Request, guid: str, body: Json) -> Respo
 
 @serves("POST /v1/crdbs/{crdb_guid}/updates")
 def update(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
-    """Change the configuration, add instances, and remove some, also by force."""
+    """Change the configuration, and add or remove instances, also by force."""
     whole = _current(state, guid)
     if not isinstance(body, dict):
         raise ApiError(400, "invalid_schema", "body: expected an object")
@@ -236,9 +236,9 @@ def _commit_members(
 
 @serves("DELETE /v1/crdbs/{crdb_guid}")
 def delete(state: ClusterState, request: Request, guid: str) -> Response:
-    """Take all instances and their data away."""
+    """Delete all instances and their data."""
     if not _GUID.match(guid):
-        raise ApiError(406, "not_acceptable", "this is no guid")
+        raise ApiError(406, "not_acceptable", "this is not a guid")
     whole = _current(state, guid)
 
     def work() -> None:
@@ -250,7 +250,7 @@ def delete(state: ClusterState, request: Request, guid: str) -> Response:
 
 @serves("PUT /v1/crdbs/{crdb_guid}/flush")
 def flush(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
-    """Empty all instances."""
+    """Delete the data of all instances."""
     whole = _current(state, guid)
     typed_fields(body, {})
 
@@ -271,7 +271,7 @@ def _emptier(record: ObjectRecord) -> Callable[[], None]:
 
 @serves("PUT /v1/crdbs/{crdb_guid}/purge")
 def purge(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
-    """Clear away what a removal by force has left, here or in the cluster that was removed."""
+    """Clean up after a forced removal, here or in the removed cluster."""
     record, sent = _found(state, guid), validated_body(state, "crdb_purge_request", body)
     if "instances" not in sent:
         raise ApiError(400, "missing_field", "instances is needed")
@@ -322,7 +322,7 @@ def upgrade(state: ClusterState, request: Request, guid: str, body: Json) -> Res
     return _task(state, request, "upgrade", whole, work)
 
 
-_COMPUTED = ("local_databases", "modules")  # fields that a read shows and nothing keeps
+_COMPUTED = ("local_databases", "modules")  # fields that are computed on read
 
 
 def _load(state: ClusterState, body: list[Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
 
 TTL = 500.0  # seconds that the result of a task is kept
-_COMMIT = 0.7  # when, in its time, a task comes to the point of no return
+_COMMIT = 0.7  # fraction of its duration after which a task cannot be cancelled
 
 
 class TaskError(Exception):
@@ -24,9 +24,9 @@ class TaskError(Exception):
 
 
 class TaskSpec(NamedTuple):
-    """What a task is to do: its operation, the guid it is about, its clusters, seconds, and the work at the end.
+    """What a task does: operation, guid of the database, clusters, duration in seconds, and the work at its end.
 
-    The work may raise `Trouble`.
+    The work may raise `TaskError`.
     """
 
     operation: str
@@ -41,12 +41,12 @@ def _lifetime(request: Request) -> float:
     if text is None:
         return TTL
     if not text.isdecimal():
-        raise ApiError(400, "invalid_param", "X-Result-TTL is no number of seconds")
+        raise ApiError(400, "invalid_param", "X-Result-TTL is not a number of seconds")
     return float(text)
 
 
 def begin_task(state: ClusterState, request: Request, job: TaskSpec) -> ObjectRecord:
-    """Queue *job* and return its record. Raises 400 for headers that make no sense."""
+    """Queue *job* and return its record. Raise 400 for invalid headers."""
     lifetime, uid = _lifetime(request), request.headers.get("x-task-id") or state.new_id()
     if uid in state.crdb_tasks:
         raise ApiError(400, "invalid_param", "X-Task-ID is in use")
@@ -83,13 +83,13 @@ def begin_task(state: ClusterState, request: Request, job: TaskSpec) -> ObjectRe
 
 
 def finish_task(state: ClusterState, record: ObjectRecord, errors: Iterable[tuple[str, str]]) -> None:
-    """End a task, well where there are no *errors*; it is forgotten when its time is over."""
-    told = [{"cluster_name": name, "description": text, "error_code": "internal_error"} for name, text in errors]
-    word = "failed" if told else "done"
+    """Finish a task, as failed if there are *errors*; its record expires later."""
+    failures = [{"cluster_name": name, "description": text, "error_code": "internal_error"} for name, text in errors]
+    word = "failed" if failures else "done"
     progress = {"clusters": [{"name": name, "progress": word} for name in record.hidden["clusters"]], "worker": word}
-    record.set(status="failed" if told else "finished", ended=state.stamp(), progress=progress)
-    if told:
-        record.set(errors=told)
+    record.set(status="failed" if failures else "finished", ended=state.stamp(), progress=progress)
+    if failures:
+        record.set(errors=failures)
     record.fields = dict(sorted(record.fields.items()))
     uid = record.fields["id"]
 
@@ -100,31 +100,31 @@ def finish_task(state: ClusterState, record: ObjectRecord, errors: Iterable[tupl
 
 
 def is_running(record: ObjectRecord) -> bool:
-    """Say whether a task is not over yet."""
+    """Return whether a task is queued or started."""
     return record.fields["status"] in ("queued", "started")
 
 
 def find_task(state: ClusterState, uid: str) -> ObjectRecord:
     """Return the task *uid*, or raise 404."""
     if uid not in state.crdb_tasks:
-        raise ApiError(404, "not_found", "no such task, or not any more")
+        raise ApiError(404, "not_found", "no such task, or its result has expired")
     return state.crdb_tasks[uid]
 
 
 def cancel_running(state: ClusterState, uid: str, *, force: bool) -> None:
-    """Stop a task; raise 406 where it is over, or, without *force*, where it is committing."""
+    """Cancel a task; raise 406 where it has ended, or, without *force*, where it is committing."""
     record = find_task(state, uid)
     if not is_running(record):
-        raise ApiError(406, "not_acceptable", "the task is over")
+        raise ApiError(406, "not_acceptable", "the task has ended")
     reached = (state.now - record.hidden["begun"]) / (state.settings.scaled(record.hidden["seconds"]) or 1)
     if reached >= _COMMIT and not force:
-        raise ApiError(406, "not_acceptable", "the task is past the point of cancelling")
+        raise ApiError(406, "not_acceptable", "the task can no longer be cancelled")
     finish_task(state, record, [("", "cancelled")])
     state.changed()
 
 
 def queued_view(record: ObjectRecord) -> Json:
-    """Return what the answer to a write shows of its task."""
+    """Return the task as the response to a write shows it."""
     return {"id": record.fields["id"], "status": record.fields["status"]}
 
 
@@ -133,18 +133,18 @@ def queued_view(record: ObjectRecord) -> Json:
 
 @serves("GET /v1/crdb_tasks")
 def list_tasks(state: ClusterState, request: Request) -> Response:
-    """List the tasks that are not over."""
+    """List the queued and started tasks."""
     return json_response([task.fields for task in state.crdb_tasks.values() if is_running(task)])
 
 
 @serves("GET /v1/crdb_tasks/{task_id}")
 def get_task(state: ClusterState, request: Request, uid: str) -> Response:
-    """Show one task, for as long as its result is kept."""
+    """Show one task until its result expires."""
     return json_response(find_task(state, uid).fields)
 
 
 @serves("POST /v1/crdb_tasks/{task_id}/actions/cancel")
 def cancel_task(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Stop a task before it commits, or, by force, even then."""
+    """Cancel a task before it commits, or by force even then."""
     cancel_running(state, uid, force=query_flag(request.query, "force"))
     return json_response(None)

@@ -1,4 +1,4 @@
-"""Checks a request body against the rows of `data/objects/`; knows nothing of what the fields mean."""
+"""Validates request bodies against the rows of `data/objects/`. Knows nothing about the meaning of fields."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VERSIONS = ("7.4", "7.8", "7.22", "8.0", "8.2")
 
 
 def is_available(row: FieldRow, version: str) -> bool:
-    """Say whether the server *version* has what *row* describes, by its `since` and `until`."""
+    """Return whether the server *version* has what *row* describes, by its `since` and `until`."""
     place = VERSIONS.index(version)
     return VERSIONS.index(row.get("since", VERSIONS[0])) <= place <= VERSIONS.index(row.get("until", VERSIONS[-1]))
 
@@ -56,7 +56,7 @@ def absent_fields(kind: str, version: str) -> frozenset[str]:
 
 
 class BodyRules(NamedTuple):
-    """How bodies are read: whether unknown and read-only fields are refused, and the server version."""
+    """How bodies are validated: whether unknown and read-only fields are refused, and the server version."""
 
     strict: bool
     refuse_read_only: bool
@@ -64,18 +64,18 @@ class BodyRules(NamedTuple):
 
 
 def body_rules(settings: SimulatorSettings) -> BodyRules:
-    """Return how a server with *settings* reads bodies."""
+    """Return how a server with *settings* validates bodies."""
     strict, refuse = settings.on("unknown_fields", "refuse"), settings.on("read_only_fields", "refuse")
     return BodyRules(strict, refuse, settings.server_version)
 
 
 def schema_error(where: str, what: str, row: FieldRow | None = None) -> ApiError:
-    """Return the answer to a body of the wrong shape, with the error code of *row* where it has one."""
+    """Return the error for an invalid body, with the error code of *row* where it has one."""
     return ApiError(400, (row or {}).get("code", "invalid_schema"), f"{where}: {what}")
 
 
 def is_type(value: Json, name: str) -> bool:
-    """Say whether *value* has the JSON type *name*; a boolean is no number."""
+    """Return whether *value* has the JSON type *name*; a boolean is not a number."""
     if isinstance(value, bool) and name != "boolean":
         return False
     if name == "integer" and isinstance(value, float):
@@ -84,7 +84,7 @@ def is_type(value: Json, name: str) -> bool:
 
 
 def check_object(kind: str, value: Json, where: str, body_rules: BodyRules) -> None:
-    """Raise `ApiError` unless *value* has the shape of the nested object *kind*."""
+    """Raise `ApiError` unless *value* is a valid nested object *kind*."""
     if not isinstance(value, dict):
         raise schema_error(where, "expected an object")
     entry = table("objects")[kind]
@@ -109,7 +109,7 @@ def _variant(entry: Mapping[str, Any], value: Mapping[str, Json], where: str) ->
 
 
 def check_field(row: FieldRow, value: Json, where: str, body_rules: BodyRules) -> None:
-    """Raise `ApiError` unless *value* is what *row* allows."""
+    """Raise `ApiError` unless *row* allows *value*."""
     if value is None and row.get("nullable"):
         return
     types = row["type"] if isinstance(row["type"], list) else [row["type"]]
@@ -141,9 +141,9 @@ def _check_text(row: FieldRow, value: str, where: str) -> None:
     if not row.get("min_length", 0) <= len(value) <= row.get("max_length", len(value)):
         raise schema_error(where, "length out of range", row)
     if "pattern" in row and not _pattern(row["pattern"]).search(value):
-        raise schema_error(where, "has characters or a form that is not allowed", row)
+        raise schema_error(where, "does not match the allowed pattern", row)
     if "format" in row and not is_format(row["format"], value):
-        raise schema_error(where, f"is no {row['format']}", row)
+        raise schema_error(where, f"is not a valid {row['format']}", row)
 
 
 def _check_list(row: FieldRow, value: list[Json], where: str, body_rules: BodyRules) -> None:
@@ -158,13 +158,13 @@ def _check_list(row: FieldRow, value: list[Json], where: str, body_rules: BodyRu
         elif "items" in row and not is_type(item, row["items"]):
             raise schema_error(spot, f"expected {row['items']}", row)
         elif "items_pattern" in row and not _pattern(row["items_pattern"]).search(item):
-            raise schema_error(spot, "has characters or a form that is not allowed", row)
+            raise schema_error(spot, "does not match the allowed pattern", row)
         elif "items_enum" in row and item not in row["items_enum"]:
             raise schema_error(spot, f"expected one of {', '.join(row['items_enum'])}", row)
 
 
 def validate(kind: str, body: Json, body_rules: BodyRules) -> dict[str, Json]:
-    """Return the fields of *body* that a request may set on the object *kind*, or raise `ApiError`."""
+    """Return the writable fields of the object *kind* in *body*, or raise `ApiError`."""
     if not isinstance(body, dict):
         raise schema_error("body", "expected an object")
     fields = field_rows(kind, body_rules.version)
@@ -184,7 +184,7 @@ def validate(kind: str, body: Json, body_rules: BodyRules) -> dict[str, Json]:
 
 
 def missing_field(kind: str, sent: Mapping[str, Json], body_rules: BodyRules) -> str | None:
-    """Return the first field that a creation of the object *kind* needs and *sent* lacks, None where it has all."""
+    """Return the first required field of the object *kind* that is missing in *sent*, None if there is none."""
     needed = (
         name for name, row in field_rows(kind, body_rules.version).items() if row.get("required") and name not in sent
     )
@@ -192,7 +192,7 @@ def missing_field(kind: str, sent: Mapping[str, Json], body_rules: BodyRules) ->
 
 
 def stored_form(kind: str, value: Json) -> Json:
-    """Return the nested object *kind* as it is stored: without what is read-only or never shown."""
+    """Return the nested object *kind* as it is stored: without read-only and write-only fields."""
     entry = table("objects")[kind]
     if not isinstance(value, dict) or "fields" not in entry:
         return value
@@ -201,7 +201,7 @@ def stored_form(kind: str, value: Json) -> Json:
 
 
 def default_values(kind: str, version: str = VERSIONS[-1]) -> dict[str, Json]:
-    """Return the documented defaults of the nested object *kind*, nested objects of its own included."""
+    """Return the documented defaults of the nested object *kind*, recursively."""
     found: dict[str, Json] = {}
     for name, row in field_rows(kind, version).items():
         if "default" in row:
@@ -220,7 +220,7 @@ _CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 
 def is_cron(text: str) -> bool:
-    """Say whether *text* is a cron expression of five fields within their limits."""
+    """Return whether *text* is a cron expression of five fields within their limits."""
     fields = text.split()
     return len(fields) == len(_CRON_LIMITS) and all(map(_is_cron_field, fields, _CRON_LIMITS))
 
@@ -250,6 +250,6 @@ FORMATS: Mapping[str, Callable[[str], bool]] = {
 
 
 def is_format(name: str, text: str) -> bool:
-    """Say whether *text* has the form *name*; forms that nothing checks are met by any text."""
+    """Return whether *text* has the format *name*; an unknown format accepts any text."""
     test = FORMATS.get(name)
     return test is None or test(text)

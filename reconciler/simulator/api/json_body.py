@@ -1,4 +1,4 @@
-"""Reads JSON that a stranger sent: bounded in size and depth, and never with anything but a 400 for an answer."""
+"""Parses JSON from untrusted clients: limited in size and depth; invalid input is always a 400 or 413."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _finite(text: str) -> float:
@@ -23,14 +23,14 @@ def _finite(text: str) -> float:
 
 
 def parse(body: bytes) -> Json:
-    """Return the value of *body*; no body is an empty object."""
+    """Return the value of *body*; an empty body is an empty object."""
     if len(body) > MAX_BYTES:
         raise ApiError(413, "body_too_large", "the body is larger than 64 MiB")
     if not body:
         return {}
     try:
         value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
-        if b"\\u" in body:  # an escape may hide half of a surrogate pair, which no answer could be encoded with
+        if b"\\u" in body:  # an escape may contain a lone surrogate, which no response could be encoded with
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "invalid_json", f"the body is not JSON: {type(error).__name__}") from None

@@ -1,4 +1,4 @@
-"""JSON Schema of an object, made from the rows that bodies are checked against and answers are made of."""
+"""JSON Schema of an object, generated from the rows that bodies are validated against."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _SAME = {
     "max_items": "maxItems",
     "default": "default",
 }
-_SHOWN_FORMATS = frozenset({"date-time", "email"})  # a uri may read as ""
+_SHOWN_FORMATS = frozenset({"date-time", "email"})  # a uri may be ""
 _ITEM = {"items_pattern": "pattern", "items_enum": "enum"}
 
 
 def object_names() -> list[str]:
-    """Return the objects that a client can ask the schema of."""
+    """Return the objects that have a schema."""
     return sorted(name for name in table("objects") if "." not in name)
 
 
 @derived
 def schema(kind: str, version: str, strict: bool) -> Mapping[str, Json]:
-    """Return the schema of the object *kind* in a server *version*; *strict*: without any field beside those known.
+    """Return the schema of the object *kind* in a server *version*; *strict*: without additional properties.
 
-    Only what is made by a POST has fields that must be there: of the others a request may send a part.
+    Only objects created by a POST have required fields; the others accept partial updates.
     """
     found = {"$schema": DRAFT, "title": kind, **_object(kind, version, strict)}
     made = any(row.get("body") == kind and row["method"] == "POST" for row in table("endpoints"))
@@ -97,7 +97,7 @@ def _field(row: FieldRow, version: str, strict: bool) -> dict[str, Json]:
 
 @serves("GET /v1/jsonschema")
 def show_schema(state: ClusterState, request: Request) -> Response:
-    """Show the schema of the object that `object` names; of all of them by name where it names none."""
+    """Show the schema of the object in the query parameter `object`, by default all schemas by name."""
     version, strict = state.settings.server_version, state.settings.on("unknown_fields", "refuse")
     wanted = request.query.get("object")
     if wanted is None:

@@ -1,4 +1,4 @@
-"""Requests and answers as values, apart from any socket. Everything in this package speaks these."""
+"""Requests and responses as values, independent of any transport."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
 
 class Request(NamedTuple):
-    """One call to one node. Header names are in lower case; *node* is the uid of the node that was addressed."""
+    """One call to one node. Header names are in lower case; *node* is the uid of the addressed node."""
 
     method: str
     path: str
@@ -23,9 +23,9 @@ class Request(NamedTuple):
 
 
 class Wire(NamedTuple):
-    """What is wrong with the way an answer travels; the default is nothing."""
+    """How the transport of a response is disturbed; by default not at all."""
 
-    cut: str = ""  # "refuse" and "drop": no answer; "reset": none, with a TCP reset; "truncate": half of the body
+    cut: str = ""  # "refuse" and "drop": no response; "reset": none, with a TCP reset; "truncate": half of the body
     delay: float = 0.0  # seconds before the first byte
     drip: float = 0.0  # seconds between small pieces of the body
 
@@ -34,7 +34,7 @@ SOUND = Wire()
 
 
 class Response(NamedTuple):
-    """An answer; *wire* tells the transport how to spoil it."""
+    """A response; *wire* says how the transport disturbs it."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,7 +47,7 @@ class Response(NamedTuple):
 
 
 class ApiError(Exception):
-    """An answer that refuses: status, error_code and description as the API sends them."""
+    """An error response: status, error_code and description as the API sends them."""
 
     def __init__(self, status: int, code: str, description: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{status} {code}: {description}")
@@ -57,7 +57,7 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> Response:
-        """Return the error as an answer."""
+        """Return the error as a response."""
         return json_response({"error_code": self.code, "description": self.description}, self.status, self.headers)
 
 
@@ -70,11 +70,11 @@ def encode(value: Json) -> str:
 
 
 def json_response(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return *value* as a JSON answer; None gives an empty body."""
+    """Return *value* as a JSON response; None gives an empty body."""
     body = b"" if value is None else _encode(value).encode()
     return Response(status, {**JSON_TYPE, **headers} if headers else JSON_TYPE, body)
 
 
 def is_dry_run(request: Request) -> bool:
-    """Say whether *request* only asks what would happen; the flag may stand alone."""
+    """Return whether *request* is a dry run; the flag needs no value."""
     return request.query.get("dry_run", "false").lower() not in ("false", "0", "no")

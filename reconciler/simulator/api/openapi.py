@@ -1,4 +1,4 @@
-"""Describes the API of one server version in OpenAPI 3.1, from the same rows that the server is driven by."""
+"""Describes the API of one server version in OpenAPI 3.1, from the rows that drive the server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ERROR = {"$ref": "#/components/schemas/error"}
 
 
 def describe(version: str) -> Json:
-    """Return the description of the server *version*, with every open question read in the default way."""
+    """Return the description of the server *version*, with the default choice of every switch."""
     settings = SimulatorSettings(server_version=version)
     paths: dict[str, dict[str, Json]] = {}
     for endpoint in routes(version).endpoints:
@@ -71,7 +71,7 @@ def _operation(endpoint: Endpoint, version: str) -> Json:
 
 
 def _body(row: Mapping[str, Any], version: str) -> Json:
-    """Return the schema of a request: fields that the server alone sets left out, and for a change nothing needed."""
+    """Return the schema of a request body: without read-only fields, and for an update without required fields."""
     if row["body"] not in table("objects"):
         return {"type": "object"}
     found = dict(schema(row["body"], version, strict=True))
@@ -83,7 +83,7 @@ def _body(row: Mapping[str, Any], version: str) -> Json:
 
 
 def _shown(kind: str, version: str) -> Json:
-    """Return the schema of what a read shows: any field may be absent, others may be there."""
+    """Return the schema of a response body: any field may be absent, and others may be present."""
     if kind not in table("objects"):
         return {"type": "object"}
     found = {name: value for name, value in schema(kind, version, strict=False).items() if name != "required"}
@@ -108,19 +108,19 @@ def _query_parameters(names: list[str]) -> list[Json]:
 
 
 def _answer(row: Mapping[str, Any], status: int, codes: frozenset[str], version: str) -> Json:
-    told: dict[str, Json] = {"description": HTTPStatus(status).phrase}
+    described: dict[str, Json] = {"description": HTTPStatus(status).phrase}
     if status >= 400:
-        told["content"] = {"application/json": {"schema": _ERROR}}
+        described["content"] = {"application/json": {"schema": _ERROR}}
         if codes:
-            told["x-error-codes"] = sorted(codes)
+            described["x-error-codes"] = sorted(codes)
     elif status < 300 and (content := _good(row.get("answer", ""), version)):
-        told["content"] = content
-    return told
+        described["content"] = content
+    return described
 
 
 @derived
 def _good(shape: str, version: str) -> Json:
-    """Return the content of a good answer of *shape*, a word or `word:kind`; None where the shape says nothing."""
+    """Return the content of a successful response of *shape*, a word or `word:kind`; None for no content."""
     form, _, kind = shape.partition(":")
     name = re.split(r"\W", form, maxsplit=1)[0]
     if name in _CONTENT:

@@ -1,6 +1,6 @@
-"""Which answers an operation may give: what its row lists, and what the facts say of every operation of its sort.
+"""Which responses are documented for an operation: those of its row, and those of every operation like it.
 
-The core asks it when `settings.strict` is on, as in tests; the OpenAPI description is made from it.
+The core checks responses when `settings.strict` is on, as in tests; the OpenAPI description uses the same data.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from reconciler.simulator.data.tables import table
 
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
-# `data/answers.json` holds what is said of sorts of operations. With `own` the code is ours: it goes with a status that
-# the row lists and for which no fact names a code; `why` says what stands behind it.
+# `data/answers.json` lists the responses of groups of operations. With `own` the error code is ours: it belongs to a
+# documented status for which no source names a code; `why` gives the reason.
 
 
 def _is_database(row: Mapping[str, Any]) -> bool:
     return any(part in row["path"] for part in ("/bdbs", "/bdb/", "/db/", "/migrations/"))
 
 
-# What `when` in `data/answers.json` means of the row of an operation.
+# The conditions `when` of `data/answers.json`.
 CONDITIONS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "everything": lambda row: True,
     "member": lambda row: not row["path"].startswith("/v1/bootstrap"),
@@ -46,11 +46,11 @@ CONDITIONS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 
 
 class UndocumentedResponse(AssertionError):
-    """The simulator answered what the facts do not list for the operation: a bug of ours."""
+    """The simulator sent a response that is not documented for the operation: a bug of the simulator."""
 
 
 def documented(row: Mapping[str, Any]) -> dict[int, frozenset[str]]:
-    """Return the statuses that the operation of *row* may answer, each with the error codes that may go with it."""
+    """Return the documented statuses of the operation of *row*, each with its error codes."""
     own = frozenset(row["codes"])
     found = {status: own if status >= 400 else frozenset() for status in row["statuses"]}
     for rule in table("answers"):
@@ -61,7 +61,7 @@ def documented(row: Mapping[str, Any]) -> dict[int, frozenset[str]]:
 
 
 def check(endpoint: Endpoint, response: Response) -> None:
-    """Raise `Undocumented` unless *response* is one that *endpoint* may give."""
+    """Raise `UndocumentedResponse` unless *response* is documented for *endpoint*."""
     allowed = documented(endpoint.row)
     where = f"{endpoint.method} {endpoint.path}"
     if response.status not in allowed:

@@ -1,8 +1,8 @@
-"""Which function serves which operation, and which operations one server version has.
+"""Routes: which handler serves which operation, and which operations a server version has.
 
-A handler says what it serves: `@serves("GET /v1/nodes", …)`, with the paths spelt as in `data/endpoints.json`. It is
-called with the state, the request, the path's parameters as strings and, where the row has a `body`, the decoded body
-(the raw bytes where the row has another `content` than JSON). A row without a handler is not served.
+A handler declares its operations: `@serves("GET /v1/nodes", …)`, with paths as in `data/endpoints.json`. It is called
+with the state, the request, the path parameters as strings and, if the row has a `body`, the decoded body (the raw
+bytes if the row has a `content` other than JSON). A row without a handler is not served.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HANDLERS: dict[str, Handler] = {}
 
 
 class Endpoint(NamedTuple):
-    """One operation: its row and what serves it. Columns are described in `data`."""
+    """One operation: its row and its handler. The columns are described in `data.tables`."""
 
     method: str
     path: str
@@ -39,14 +39,14 @@ class Endpoint(NamedTuple):
 
 
 def add_handler(operations: Iterable[str], handler: Handler) -> None:
-    """Let *handler* serve *operations*, each "METHOD path"; a second handler for one is an error."""
+    """Register *handler* for *operations*, each "METHOD path"; a second handler for one is an error."""
     for operation in operations:
         if HANDLERS.setdefault(operation, handler) is not handler:
             raise ValueError(f"two handlers for {operation}")
 
 
 def serves(*operations: str) -> Callable[[_Function], _Function]:
-    """Return a decorator that lets a function serve *operations*."""
+    """Return a decorator that registers a function for *operations*."""
 
     def register(function: _Function) -> _Function:
         add_handler(operations, function)
@@ -56,12 +56,12 @@ def serves(*operations: str) -> Callable[[_Function], _Function]:
 
 
 def at_least(version: str, first: str) -> bool:
-    """Say whether the server *version* is *first* or a later one."""
+    """Return whether the server *version* is *first* or later."""
     return VERSIONS.index(version) >= VERSIONS.index(first)
 
 
 def is_enabled(row: Mapping[str, Any], settings: SimulatorSettings) -> bool:
-    """Say whether the switch of *row*, `[name, choice, first version that it speaks of]`, lets it be served."""
+    """Return whether the switch of *row*, `[name, choice, first version that it applies to]`, enables it."""
     if "switch" not in row:
         return True
     name, choice, first = row["switch"]
@@ -70,12 +70,12 @@ def is_enabled(row: Mapping[str, Any], settings: SimulatorSettings) -> bool:
 
 
 def has_mixed_versions(state: ClusterState) -> bool:
-    """Say whether the nodes of the cluster run different versions."""
+    """Return whether the nodes of the cluster run different versions."""
     return len({node.fields.get("software_version") for node in state.nodes.values()}) > 1
 
 
 class Routes:
-    """Finds endpoints: a tree of path segments, where `{…}` takes any segment and a literal goes first."""
+    """Finds endpoints: a tree of path segments, where `{…}` matches any segment and a literal has precedence."""
 
     def __init__(self, version: str) -> None:
         self._root: dict[str, Any] = {}
@@ -93,7 +93,7 @@ class Routes:
             self.endpoints.append(endpoint)
 
     def find(self, path: str, settings: SimulatorSettings) -> tuple[Mapping[str, Endpoint], list[str]]:
-        """Return the operations at *path* by method, and the segments that stand for parameters."""
+        """Return the operations at *path* by method, and the values of the path parameters."""
         found, values = _walk(self._root, path.strip("/").split("/"))
         if any(values[-1] not in endpoint.row.get("among", values) for endpoint in found.values() if values):
             return {}, []

@@ -1,4 +1,4 @@
-"""What a fresh cluster holds: nodes, built-in roles and ACLs, settings, and a licence."""
+"""The content of a new cluster: nodes, built-in roles and ACLs, settings, and a licence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUILTIN_ACLS = (("Full Access", "+@all ~*"), ("Not Dangerous", "+@all -@dangerou
 
 
 def create_cluster(state: ClusterState) -> None:
-    """Fill *state* with what a cluster holds right after its bootstrap."""
+    """Fill *state* with the content of a cluster right after its bootstrap."""
     settings = state.settings
     _singletons(state)
     for uid in range(1, settings.nodes + 1):
@@ -36,7 +36,7 @@ def create_cluster(state: ClusterState) -> None:
             {"management": "user_manager", "name": "User Manager", "uid": uid}, {"builtin": True}
         )
     for name, acl in BUILTIN_ACLS:
-        uid = state.acls.claim()  # the first uids stay taken even where a build shows one predefined ACL only
+        uid = state.acls.claim()  # the first uids are reserved even where a build has only one predefined ACL
         if name == "Full Access" or settings.on("older_acls", "present"):
             versions = {"min_version": "6.2", "max_version": "9999"}
             state.acls[uid] = ObjectRecord({"acl": acl, "name": name, "uid": uid, **versions}, {"builtin": True})
@@ -68,7 +68,7 @@ def _singletons(state: ClusterState) -> None:
 
 
 def new_node(state: ClusterState, uid: int, address: str) -> dict[str, Json]:
-    """Return the fields of a node that has just come into the cluster."""
+    """Return the fields of a node that has just joined the cluster."""
     known, version = field_rows("node", state.settings.server_version), state.version
     if state.settings.nodes - state.settings.older_nodes < uid <= state.settings.nodes:
         place = VERSIONS.index(state.settings.server_version)

@@ -1,7 +1,7 @@
-"""Licences of a simulated cluster: what is installed, what it allows, what a text says.
+"""Licences of a simulated cluster: the installed one, its limits, and parsing of licence texts.
 
-The text of a real licence is sealed; here its middle is base64 of JSON with the fields that a read shows (`make`).
-Any other text between the marks is taken for a full licence without limits, so that real ones can be tried.
+A real licence is signed; here the part between the markers is base64 of JSON with the fields that reads show (`make`).
+Any other text between the markers is a full licence without limits, so that real licences can be used.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ _SAID: Mapping[str, Callable[[Json], bool]] = {
 
 
 def _fields(text: str, name: str) -> dict[str, Json]:
-    """Return what *text* says; raise 400 where it is damaged."""
+    """Return the fields of a licence; raise 400 if *text* is damaged."""
     head, begin, rest = text.partition(_BEGIN)
     middle, end, tail = rest.partition(_END)
     if not begin or not end or head.strip() or tail.strip() or not middle.strip():
@@ -108,7 +108,7 @@ def _fields(text: str, name: str) -> dict[str, Json]:
 
 
 def is_expired(state: ClusterState) -> bool:
-    """Say whether the licence has come to its end."""
+    """Return whether the licence has expired."""
     end = state.license.fields.get("expiration_date")
     try:
         return bool(state.license.fields.get("expired")) if end is None else _moment(end) <= state.now
@@ -117,7 +117,7 @@ def is_expired(state: ClusterState) -> bool:
 
 
 def shards_in_use(state: ClusterState) -> Mapping[str, int]:
-    """Return the shards in use, by the memory that they live in."""
+    """Return the number of shards in use, by type of memory."""
     used = {"ram": 0, "flash": 0}
     for bdb in state.bdbs.values():
         used["flash" if bdb.fields.get("bigstore") else "ram"] += len(bdb.fields.get("shard_list", ()))
@@ -125,7 +125,7 @@ def shards_in_use(state: ClusterState) -> Mapping[str, int]:
 
 
 def shards_limit(state: ClusterState) -> int:
-    """Return how many shards the cluster may have; without a licence as many as on trial."""
+    """Return how many shards the cluster may have; without a licence as many as a trial."""
     return _limit_in(state.license.fields) if state.license.fields else TRIAL_SHARDS
 
 
@@ -135,7 +135,7 @@ def _limit_in(fields: Mapping[str, Json]) -> int:
 
 
 def read_license(state: ClusterState, text: str, name: str) -> dict[str, Json]:
-    """Return what the licence *text* says; raise 400 where it is damaged, 406 where it does not fit cluster *name*."""
+    """Return the fields of a licence; raise 400 if *text* is damaged, 406 if it is not valid for cluster *name*."""
     fields = _fields(text, name)
     reasons = (
         ("it is for another cluster", fields["cluster_name"] not in (None, name)),
@@ -150,7 +150,7 @@ def read_license(state: ClusterState, text: str, name: str) -> dict[str, Json]:
 
 
 def install(state: ClusterState, text: str) -> None:
-    """Put the licence *text* in place; raise 400 where it is damaged, 406 where it does not fit this cluster."""
+    """Install the licence *text*; raise 400 if it is damaged, 406 if it is not valid for this cluster."""
     try:
         state.license = ObjectRecord(read_license(state, text, state.cluster.fields["name"]))
     except ApiError as error:

@@ -1,4 +1,4 @@
-"""Makes and reads certificates as PEM texts. With `tls`, the home of `cryptography` in this package."""
+"""Generates and parses certificates in PEM. Only this and `http.tls` use `cryptography`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CertificatePair(NamedTuple):
 
 
 class CertificateInfo(NamedTuple):
-    """What a certificate says: its times as epoch seconds, the OCSP responder ("" for none), its public key."""
+    """The content of a certificate: validity in epoch seconds, the OCSP responder ("" for none), the public key."""
 
     not_before: float
     not_after: float
@@ -54,7 +54,7 @@ def make(name: str, now: float, days: int = 365, responder: str = "") -> Certifi
 
 
 def read_certificate(text: str) -> CertificateInfo:
-    """Return what the first certificate in *text* says; raise `ValueError` where there is none."""
+    """Parse the first certificate in *text*; raise `ValueError` if there is none."""
     found = x509.load_pem_x509_certificate(text.encode())
     responder = ""
     try:
@@ -69,7 +69,7 @@ def read_certificate(text: str) -> CertificateInfo:
 
 
 def key_matches(text: str, facts: CertificateInfo) -> bool:
-    """Say whether *text* is the private key of the certificate that *facts* are about."""
+    """Return whether *text* is the private key of the certificate *facts*."""
     try:
         key = serialization.load_pem_private_key(text.encode(), None)
     except (ValueError, TypeError):

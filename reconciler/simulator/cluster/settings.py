@@ -1,4 +1,4 @@
-"""The settings of a cluster that are one object each: the cluster itself, its policy, schedules, services and so on."""
+"""The settings of a cluster that are singletons: the cluster itself, its policy, schedules, services and so on."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _suffix_of(text: str) -> int:
 
 def _check_metrics(state: ClusterState, new: Fields, sent: Fields) -> None:
     if not sent:
-        raise schema_error("body", "names no known setting")
+        raise schema_error("body", "contains no known setting")
     for name in ("key_size_buckets", "key_items_buckets"):
         texts = [text for text in str(sent.get(name, "")).split(",") if text]
         numbers = [_suffix_of(text) for text in texts]
@@ -82,7 +82,7 @@ def _check_metrics(state: ClusterState, new: Fields, sent: Fields) -> None:
 
 
 def _adjust_ldap(state: ClusterState, new: dict[str, Json], sent: Fields) -> None:
-    """Let one half of a pair push the other out, unless a client has to clear it by itself."""
+    """Clear the other field of an exclusive pair, unless clients have to do so explicitly."""
     for mine, other in _LDAP_PAIRS:
         if sent.get(mine) and sent.get(other):
             raise ApiError(400, "illegal_fields_combination", f"{mine} and {other} exclude each other")
@@ -125,7 +125,7 @@ def _adjust_sso(state: ClusterState, new: dict[str, Json], sent: Fields) -> None
 
 def _check_ocsp(state: ClusterState, new: Fields, sent: Fields) -> None:
     if new.get("ocsp_functionality") and not new.get("responder_url"):
-        raise ApiError(400, "no_responder_url", "the proxy certificate names no OCSP responder")
+        raise ApiError(400, "no_responder_url", "the proxy certificate has no OCSP responder")
 
 
 def _adjust_auditing(state: ClusterState, new: dict[str, Json], sent: Fields) -> None:
@@ -141,7 +141,7 @@ def _check_auditing(state: ClusterState, new: Fields, sent: Fields) -> None:
 
 
 _READ, _WRITE = Operation("view_cluster_info"), Operation("update_cluster")
-_OBJECT = {"answer": "object"}  # without a documented object
+_OBJECT = {"answer": "object"}  # no documented object
 _NO_OCSP = "ocsp_unsupported_by_capability"
 _OCSP = {"mixed": [406, _NO_OCSP]}
 _NO_AUDITING = "db_conns_auditing_unsupported_by_capability"
@@ -235,7 +235,7 @@ add_section("/v1/cluster", _load_cluster, lambda state: state.cluster.fields)
 
 @serves("PUT /v1/cluster/policy/restore_default")
 def restore_policy(state: ClusterState, request: Request, body: Json) -> Response:
-    """Take every policy back to its default, but for rack awareness, which is for good."""
+    """Reset every policy to its default, except rack awareness, which cannot be turned off."""
     fields = initial_fields("cluster_settings", state.settings.server_version)
     record = state.singletons["cluster_settings"]
     record.set(**{**fields, "rack_aware": record.fields["rack_aware"]})
@@ -246,7 +246,7 @@ def restore_policy(state: ClusterState, request: Request, body: Json) -> Respons
 
 @serves("DELETE /v1/cluster/ldap")
 def delete_ldap(state: ClusterState, request: Request) -> Response:
-    """Forget the whole LDAP configuration."""
+    """Delete the LDAP configuration."""
     state.singletons["ldap"] = ObjectRecord(initial_fields("ldap", state.settings.server_version))
     state.changed()
     return json_response(None)
@@ -254,13 +254,13 @@ def delete_ldap(state: ClusterState, request: Request) -> Response:
 
 @serves("DELETE /v1/cluster/auditing/db_conns")
 def delete_auditing(state: ClusterState, request: Request) -> Response:
-    """Forget where connections are reported to, unless something still reports."""
+    """Delete the auditing configuration, unless it is in use."""
     if not state.singletons["db_conns_auditing_config"].fields:
         raise ApiError(404, "db_conns_audit_config_not_found", "auditing is not configured")
     if state.singletons["cluster_settings"].fields.get("db_conns_auditing"):
-        raise ApiError(406, "cannot_delete_audit_config_when_policy_enabled", "new databases would report to it")
+        raise ApiError(406, "cannot_delete_audit_config_when_policy_enabled", "new databases are audited by policy")
     if any(bdb.fields.get("db_conns_auditing") for bdb in state.bdbs.values()):
-        raise ApiError(406, "cannot_delete_audit_config_when_bdb_enabled", "a database reports to it")
+        raise ApiError(406, "cannot_delete_audit_config_when_bdb_enabled", "a database is audited")
     state.singletons["db_conns_auditing_config"] = ObjectRecord({})
     state.changed()
     return json_response(None)

@@ -1,4 +1,4 @@
-"""Single sign-on beyond its settings: metadata of both sides, and leaving it; the cached answer of OCSP."""
+"""Single sign-on apart from its settings: metadata of both sides, and its deletion; the cached OCSP status."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIGNATURE = "http://www.w3.org/2000/09/xmldsig#"
 
 @serves("DELETE /v1/cluster/sso")
 def delete(state: ClusterState, request: Request) -> Response:
-    """Forget single sign-on and its certificates."""
+    """Delete the single sign-on configuration and its certificates."""
     service = state.singletons["sso"].fields["service"]
     state.singletons["sso"] = ObjectRecord({**initial_fields("sso", state.settings.server_version), "service": service})
     for name in ("sso_service", "sso_issuer"):
@@ -32,7 +32,7 @@ def delete(state: ClusterState, request: Request) -> Response:
 
 @serves("GET /v1/cluster/sso/saml/metadata/sp")
 def service_metadata(state: ClusterState, request: Request) -> Response:
-    """Show what an identity provider must know of this cluster, as XML."""
+    """Show the metadata of the service provider, as XML."""
     certificate = stored_certificates(state).fields.get("sso_service_cert")
     if not certificate:
         raise ApiError(406, "missing_certificate", "the certificate sso_service is needed")
@@ -58,7 +58,7 @@ def service_metadata(state: ClusterState, request: Request) -> Response:
 
 @serves("POST /v1/cluster/sso/saml/metadata/idp")
 def issuer_metadata(state: ClusterState, request: Request, body: Json) -> Response:
-    """Take the metadata of the identity provider and fill in what it says."""
+    """Store the metadata of the identity provider and its endpoints."""
     text = body.get("idp_metadata") if isinstance(body, dict) else None
     if not isinstance(text, str) or not text:
         raise ApiError(400, "saml_metadata_validation_error", "idp_metadata is needed")
@@ -80,11 +80,11 @@ def issuer_metadata(state: ClusterState, request: Request, body: Json) -> Respon
 def _parsed(text: str) -> ElementTree.Element:
     try:
         data = base64.b64decode(text, validate=True)
-        if b"<!" in data:  # a document type could hold entities that grow without end
+        if b"<!" in data:  # a document type could contain entities that expand without limit
             raise ValueError("document types are not taken")
         return ElementTree.fromstring(data)  # noqa: S314 - without a document type nothing expands
     except (binascii.Error, ValueError, ElementTree.ParseError):
-        raise ApiError(400, "saml_metadata_parsing_error", "idp_metadata is no XML in base64") from None
+        raise ApiError(400, "saml_metadata_parsing_error", "idp_metadata is not base64 of XML") from None
 
 
 def _keep_certificate(state: ClusterState, root: ElementTree.Element) -> None:
@@ -108,13 +108,13 @@ _TIMES = ("produced_at", "this_update", "next_update", "revocation_time")
 
 @serves("GET /v1/ocsp/status")
 def ocsp_status(state: ClusterState, request: Request) -> Response:
-    """Show the cached answer of the responder."""
+    """Show the cached status of the OCSP responder."""
     return json_response(_ocsp_status(state))
 
 
 @serves("POST /v1/ocsp/test")
 def ocsp_test(state: ClusterState, request: Request, body: Json) -> Response:
-    """Ask the responder now."""
+    """Query the OCSP responder now."""
     if not state.singletons["ocsp"].fields["responder_url"]:
-        raise ApiError(406, "no_responder_url", "the proxy certificate names no OCSP responder")
+        raise ApiError(406, "no_responder_url", "the proxy certificate has no OCSP responder")
     return json_response(_ocsp_status(state))

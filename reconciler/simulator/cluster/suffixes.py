@@ -19,13 +19,13 @@ def _initial(state: ClusterState) -> Iterable[Fields]:
 
 
 def _parse(collection: Collection, state: ClusterState, body: Json, record: ObjectRecord | None) -> Fields:
-    """Return the flags and secondaries that *body* sets; each keeps its type."""
+    """Return the flags and secondaries in *body*; each must keep its type."""
     if not isinstance(body, dict):
         raise schema_error("body", "expected an object")
     known = record.fields if record is not None else {}
     for field, value in body.items():
         if field not in known or field == "name" or not isinstance(value, type(known[field])):
-            raise schema_error(field, "unknown field, fixed, or of another type")
+            raise schema_error(field, "unknown field, read-only field, or wrong type")
     return dict(body)
 
 

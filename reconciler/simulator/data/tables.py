@@ -1,29 +1,29 @@
-"""What the API looks like, as rows: fields of objects, endpoints, permissions, versions, what a fresh cluster holds.
+"""The API as tables: fields of objects, endpoints, permissions, versions, the content of a new cluster.
 
-Code in the parent package reads these tables and decides nothing by the name of a field where a column can say it.
+Code reads these tables; it does not depend on the name of a field where a column can express the rule.
 
 Columns of a field in `objects/` (a missing column means no, or no limit):
 
     name type items items_ref ref enum items_enum min max not pattern items_pattern format items_format
     min_length max_length min_items max_items unique nullable
     rule          a pattern that the rules of databases check, not the shape
-    default       what a read shows when nobody set it (in nested objects: the documented default)
-    default_history  older version -> what it was then
-    read_only     the server's own; never taken from a request
-    write_only    taken, never shown
+    default       value on read if it was never set (in nested objects: the documented default)
+    default_history  older version -> its default
+    read_only     set by the server; ignored or refused in a request
+    write_only    accepted, never shown
     write_only_since  the version from which on it is never shown
     named         a map of named settings of its own: merges by name
-    mask          what a read shows in place of the value
+    mask          shown on read instead of the value
     create_only   cannot change later
     extended      shown only with ?extended=true
-    required      must be there on creation (nested objects: always)
-    optional      a read may lack it
+    required      required on creation (nested objects: always)
+    optional      may be absent on read
     excludes      must not be set together with this other field
-    code          error code of a value that is refused
+    code          error code of an invalid value
     key           identifies an item of a list
     since until   versions
     internal      settable, but not meant for users
-    undocumented  seen on a server, in no page
+    undocumented  seen on a server, not in the documentation
     deprecated
 
 An object may be `empty`: all of its fields, or none.
@@ -36,17 +36,18 @@ Columns of a row in `endpoints.json`:
     source                      missing: has a page of its own; openapi, observed (no page), retired
     switch                      [switch, choice that serves it, first version to which that applies]
     mixed                       [status, error code] while the cluster has nodes of different versions
-    open                        [rule, last version] under which nobody need log in, see `auth`
-    among                       what the last parameter of the path may be; other paths do not exist
+    open                        [rule, last version] for which no login is needed, see `access.authentication`
+    among                       allowed values of the last path parameter; other paths do not exist
     bare                        first server version in which the body may be missing
-    local                       acts on the node that is addressed; never redirected
-    mode query statuses codes   as documented; codes are those beyond what any operation may answer
-    body                        the object that the JSON body is ("any": see the handler); missing: no body is read
-    content                     Content-Type of the body where it is not JSON
-    answer                      shape of a good answer: `object:kind`, `array:kind`, `map:kind`, empty, binary, xml …
+    local                       acts on the addressed node; never redirected
+    mode query statuses codes   as documented; codes are those beyond the generic ones
+    body                        object of the JSON body ("any": see the handler); missing: no body is read
+    content                     Content-Type of a body that is not JSON
+    answer                      shape of a successful response: `object:kind`, `array:kind`, empty, binary, xml …
 
-`answers.json`: what operations of a sort (`when`) may answer beside their rows, see `documented`.
-`parameters.json`: the JSON Schemas of the parameters by name, "" for the others.
+`answers.json`: responses of groups of operations (`when`) in addition to their rows, see `api.responses`. Rows of
+collections and singletons are added by `resources`.
+`parameters.json`: the JSON Schemas of parameters by name, "" for all others.
 """
 
 from __future__ import annotations
@@ -63,21 +64,21 @@ _DERIVED: list[Callable[[], None]] = []
 
 
 def derived(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Cache *function*, which depends on tables alone, until one of them is extended."""
+    """Cache *function*, which depends only on tables, until one of them is extended."""
     cached = cache(function)
     _DERIVED.append(cached.cache_clear)
     return cast("Callable[_P, _R]", cached)
 
 
 def changed() -> None:
-    """Forget what was derived from the tables; call it after extending one."""
+    """Invalidate what was derived from the tables; call it after extending one."""
     for clear in _DERIVED:
         clear()
 
 
 @cache
 def table(name: str) -> Any:
-    """Return the table *name*; callers share it, and only `resources.collections` extends it.
+    """Return the table *name*; it is shared; only `resources` extends it.
 
     The files of a folder make one table.
     """

@@ -1,4 +1,4 @@
-"""The proxy certificate that a database may have of its own."""
+"""The proxy certificate of a single database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEPT = "proxy_certificate"
 def _number(request: Request, name: str, default: int) -> int:
     text = request.query.get(name, str(default))
     if not text.isdecimal() or not 1 <= int(text) <= 10_000:
-        raise ApiError(400, "invalid_param", f"{name} is no number from 1 on")
+        raise ApiError(400, "invalid_param", f"{name} must be a number from 1")
     return int(text)
 
 
@@ -37,7 +37,7 @@ def list_all(state: ClusterState, request: Request) -> Response:
 
 def _certificate(record: ObjectRecord) -> Json:
     if _KEPT not in record.hidden:
-        raise ApiError(404, "not_found", "the database has no certificate of its own")
+        raise ApiError(404, "not_found", "the database has no certificate")
     return record.hidden[_KEPT]
 
 
@@ -49,7 +49,7 @@ def get(state: ClusterState, request: Request, uid: str) -> Response:
 
 @serves("POST /v1/bdbs/{uid}/certificates")
 def update(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Give a database a certificate of its own, or another one."""
+    """Set or replace the certificate of a database."""
     record, kind = lookup.find_bdb(state, uid), "bdb_proxy_certificate"
     sent = validate(kind, body, body_rules(state.settings))
     if lacking := missing_field(kind, sent, body_rules(state.settings)):
@@ -57,7 +57,7 @@ def update(state: ClusterState, request: Request, uid: str, body: Json) -> Respo
     try:
         facts = pem.read_certificate(sent["cert"])
     except ValueError:
-        raise ApiError(400, "invalid_certificate", "cert is no certificate") from None
+        raise ApiError(400, "invalid_certificate", "cert is not a certificate") from None
     if not pem.key_matches(sent["private_key"], facts):
         raise ApiError(400, "invalid_certificate", "private_key does not belong to the certificate")
     if facts.not_after <= state.now:
@@ -72,7 +72,7 @@ def update(state: ClusterState, request: Request, uid: str, body: Json) -> Respo
 
 @serves("DELETE /v1/bdbs/{uid}/certificates")
 def delete(state: ClusterState, request: Request, uid: str) -> Response:
-    """Take the certificate of a database away, so that it shows that of the cluster."""
+    """Delete the certificate of a database; the one of the cluster applies again."""
     record = lookup.find_bdb(state, uid)
     _certificate(record)
     del record.hidden[_KEPT]

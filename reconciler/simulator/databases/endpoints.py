@@ -1,4 +1,4 @@
-"""Databases: reading them, and the state machine of create, change and delete with its windows of time."""
+"""Endpoints of databases: list, get, create, update and delete."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _check_state_id(state: ClusterState, request: Request, body: Json) -> None:
     given = request.headers.get("cluster-state-id")
     guarded = state.settings.on("state_id_guard", "all") or (isinstance(body, dict) and "shards_blueprint" in body)
     if guarded and given is not None and given != str(state.state_id):
-        raise ApiError(406, "wrong_cluster_state_id", "the cluster has moved on", _state_id(state))
+        raise ApiError(406, "wrong_cluster_state_id", "the state of the cluster has changed", _state_id(state))
 
 
 def _accepted(state: ClusterState, body: Json) -> dict[str, Json]:
@@ -143,7 +143,7 @@ def create(state: ClusterState, request: Request, body: Json) -> Response:
 
 @serves("POST /v2/bdbs")
 def create_v2(state: ClusterState, request: Request, body: Json) -> Response:
-    """Create a database from a wrapped body; a recovery plan is accepted and has nothing to recover."""
+    """Create a database from a wrapped body; a recovery plan is accepted and ignored."""
     if not isinstance(body, dict) or not isinstance(body.get("bdb"), dict) or not set(body) <= {"bdb", "recovery_plan"}:
         raise schema_error("body", "expected an object with bdb and, at most, recovery_plan")
     return create(state, request, body["bdb"])
@@ -160,7 +160,7 @@ def _require_idle(state: ClusterState, record: ObjectRecord, *also: str) -> None
 
 
 def _check_fixed_fields(state: ClusterState, record: ObjectRecord, sent: dict[str, Json]) -> None:
-    """Refuse a change of what is fixed at creation; drop it where it says what holds already."""
+    """Refuse changes of fields that are fixed at creation; drop those with the current value."""
     for name in _CREATE_ONLY:
         if name not in sent:
             continue
@@ -185,8 +185,8 @@ def update(state: ClusterState, request: Request, uid: str, body: Json) -> Respo
 
 
 class UpdateAction(NamedTuple):
-    """What happens to a database together with an update: the state machine's name, values that the server sets, and
-    what follows at the end."""
+    """An action that runs together with an update: name of the state machine, values that the server sets, and a
+    function to call at the end."""
 
     name: str = "SMUpdateBDB"
     values: Callable[[ClusterState, ObjectRecord], Mapping[str, Json]] = lambda state, record: {}
@@ -211,22 +211,22 @@ def _update(state: ClusterState, request: Request, record: ObjectRecord, body: J
     if is_dry_run(request):
         return _response(state, {**old, **kept}, sent)
     record.hidden.update(_hidden_fields(sent))
-    if old.get("crdt"):  # what is set here shadows what all instances share
+    if old.get("crdt"):  # a local override of the shared configuration
         record.hidden["local"] = {*record.hidden.get("local", ()), *sent}
     begin_change(state, record, doing.name, kept, after=lambda: doing.after(record))
     return _response(state, {**record.fields, **kept}, sent)
 
 
 def _check_instance(old: Mapping[str, Json], sent: Mapping[str, Json]) -> None:
-    """Refuse what one instance of an Active-Active database cannot change by itself."""
+    """Refuse changes that a single instance of an Active-Active database cannot make."""
     if not old.get("crdt"):
         return
     if sent.get("name", old["name"]) != old["name"]:
-        raise ApiError(406, "name_violation", "an Active-Active database keeps its name")
+        raise ApiError(406, "name_violation", "the name of an Active-Active database cannot change")
     if sent.get("replication") is False and old.get("replication"):
-        raise ApiError(406, "replication_violation", "an Active-Active database is replicated")
+        raise ApiError(406, "replication_violation", "an Active-Active database must be replicated")
     if sent.get("sharding", old.get("sharding")) != old.get("sharding"):
-        raise ApiError(406, "crdt_sharding_violation", "an Active-Active database keeps its sharding")
+        raise ApiError(406, "crdt_sharding_violation", "the sharding of an Active-Active database cannot change")
 
 
 def _mark_empty(record: ObjectRecord) -> None:
@@ -235,9 +235,7 @@ def _mark_empty(record: ObjectRecord) -> None:
 
 def _new_password(state: ClusterState, record: ObjectRecord) -> Mapping[str, Json]:
     if record.fields.get("crdt"):
-        raise ApiError(
-            406, "not_supported_action_on_crdt", "an instance of an Active-Active database keeps its password"
-        )
+        raise ApiError(406, "not_supported_action_on_crdt", "the password of an Active-Active instance cannot change")
     return {"authentication_admin_pass": new_password(state)}
 
 
@@ -249,7 +247,7 @@ _ACTIONS: Mapping[str, UpdateAction] = {
 
 @serves("PUT /v1/bdbs/{uid}/{action}")
 def run_action(state: ClusterState, request: Request, uid: str, action: str, body: Json) -> Response:
-    """Change a database, or nothing of it, and run an action."""
+    """Run an action and, optionally, change a database."""
     record = _found(state, uid)
     if action not in _ACTIONS:
         raise ApiError(404, "not_found", f"no action {action[:40]}")
@@ -263,14 +261,14 @@ def delete(state: ClusterState, request: Request, uid: str) -> Response:
     if record.fields.get("internal"):
         raise ApiError(403, "internal_db", "an internal database cannot be deleted")
     if record.fields.get("crdt") and state.settings.on("crdb_local_delete", "refuse"):
-        raise ApiError(403, "internal_db", "an instance of an Active-Active database goes through that")
+        raise ApiError(403, "internal_db", "an instance is deleted through its Active-Active database")
     _require_idle(state, record, "creation-failed")
     action = begin_delete(state, record)
     return json_response({"action_uid": action.fields["action_uid"]}, 200, _state_id(state))
 
 
 def _load(state: ClusterState, body: Json) -> None:
-    """Replace all databases, and what the server keeps beside them: ports, shard and source numbers."""
+    """Replace all databases, and the ports, shard ids and source ids in use."""
     fill(state.bdbs, body, set())
     state.ports = {}
     for uid, record in state.bdbs.items():

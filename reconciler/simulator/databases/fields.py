@@ -1,4 +1,4 @@
-"""What the server makes of a database request: defaults, normalised values, modules. Decides nothing about time."""
+"""Fields of a database: defaults, normalised values, modules."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _CREDENTIALS = ("authentication_admin_pass", "authentication_sasl_pass")
 
 
 def mask_credentials(state: ClusterState, fields: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return *fields* of a database with its credentials masked, where the cluster is set to."""
+    """Return *fields* of a database with masked credentials, if the cluster masks them."""
     if not state.cluster.fields.get("mask_bdb_credentials"):
         return fields
     return {**fields, **{name: MASK for name in _CREDENTIALS if fields.get(name)}}
 
 
 def change_view(state: ClusterState, fields: Mapping[str, Json]) -> dict[str, Json]:
-    """Return what an answer to a change shows of a database."""
+    """Return the fields of a database in the response to a change."""
     return {name: value for name, value in mask_credentials(state, fields).items() if name not in EXTENDED}
 
 
-# What a new database takes from the policy of the cluster, where the request does not say.
+# Defaults of a new database that come from the policy of the cluster.
 _FROM_POLICY: Mapping[str, str] = {
     "data_internode_encryption": "data_internode_encryption",
     "db_conns_auditing": "db_conns_auditing",
@@ -52,13 +52,13 @@ def _base(version: str = VERSIONS[-1]) -> Mapping[str, Json]:
 
 
 def with_defaults(fields: Mapping[str, Json]) -> dict[str, Json]:
-    """Return *fields* with defaults for what an object from elsewhere may lack."""
+    """Return *fields* with defaults for missing fields, as an object from a snapshot may have."""
     rest = {"memory_size": 0, "redis_version": "", "proxy_policy": "single", "port": 0, "module_list": []}
     return {**_base(), **rest, **fields}
 
 
 def _policy(state: ClusterState, sent: Mapping[str, Json]) -> dict[str, Json]:
-    """Return what the policy of the cluster gives to a new database for which *sent* was sent."""
+    """Return the fields of a new database that the policy of the cluster sets."""
     policy = state.singletons["cluster_settings"].fields
     known = field_rows("bdb", state.settings.server_version)
     found = {name: policy[theirs] for name, theirs in _FROM_POLICY.items() if theirs in policy and name in known}
@@ -102,7 +102,7 @@ def _redis_version(state: ClusterState) -> str:
 
 
 def add_modules(state: ClusterState, fields: dict[str, Json], sent: Mapping[str, Json]) -> None:
-    """Give *fields* the modules that a database of its Redis version has, and those that are *sent* for."""
+    """Add to *fields* the bundled modules of its Redis version, and those in *sent*."""
     redis, wanted = fields["redis_version"], {item["module_name"]: item for item in sent.get("module_list") or ()}
     bundled = fields["type"] == "redis" and redis.split(".")[0].isdecimal() and int(redis.split(".")[0]) >= 8
     fields["module_list"] = []
@@ -126,7 +126,7 @@ def add_modules(state: ClusterState, fields: dict[str, Json], sent: Mapping[str,
 
 
 def normalised(state: ClusterState, old: Mapping[str, Json], sent: Mapping[str, Json]) -> dict[str, Json]:
-    """Return *sent* in the form in which the server keeps and shows it."""
+    """Return *sent* in the form in which the server stores and shows it."""
     kept: dict[str, Json] = {}
     for name, value in sent.items():
         row = field_rows("bdb")[name]
@@ -178,7 +178,7 @@ def _bytes(text: str) -> str:
 
 
 def _source(state: ClusterState, before: Json, item: Json) -> Json:
-    """Return a replica source as it is shown: with the server's uid and its own view of the link."""
+    """Return a replica source with the fields that the server adds: uid and state of the link."""
     known = next((one for one in before if one["uri"] == item["uri"]), None)
     if known is None:
         known = {"uid": state.next_source, "lag": 0, "last_error": "", "last_update": state.stamp()}

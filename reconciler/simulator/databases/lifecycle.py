@@ -1,6 +1,6 @@
-"""The state machine of a database: changes that begin, take a while and end, well or not; what it then looks like.
+"""The state machine of a database: creation, changes and deletion take time and succeed or fail.
 
-Requests come to `bdbs` and the handlers of sub-resources; they say what is to change, and it happens here.
+The endpoints validate requests and call these functions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.simulator.state.records import ObjectRecord
 
 
 def free_port(state: ClusterState) -> int:
-    """Return a port for a new endpoint, or raise 406 where none is left."""
+    """Return a free port for a new endpoint, or raise 406."""
     closed, first = reserved_ports(state), state.random.randrange(len(PORTS))
     for step in range(len(PORTS)):
         port = PORTS[(first + step) % len(PORTS)]
@@ -28,7 +28,7 @@ def free_port(state: ClusterState) -> int:
 
 
 def build_endpoints(state: ClusterState, record: ObjectRecord) -> Json:
-    """Return the endpoints that a database with its present settings has."""
+    """Return the endpoints of a database with its current settings."""
     fields, port = with_defaults(record.fields), record.hidden.get("port") or free_port(state)
     record.hidden["port"] = port
     state.ports[port] = fields["uid"]
@@ -55,7 +55,7 @@ def schedule_completion(
     failed: dict[str, Json],
     after: Callable[[], None] | None = None,
 ) -> None:
-    """Let the change of *record* end: well, or with the fields *failed*, or never, as `state.outcome` says now."""
+    """Schedule the end of a change of *record*: success, the fields *failed*, or never, as `state.outcome` says now."""
     fate = state.outcome
     action.hidden["seconds"] = seconds
     if fate == "stuck":
@@ -81,7 +81,7 @@ def schedule_completion(
 
 
 def activate(state: ClusterState, record: ObjectRecord) -> None:
-    """Make *record* active with the shards and endpoints that its settings ask for."""
+    """Make *record* active with the shards and endpoints of its settings."""
     waiting = record.hidden.pop("waiting", {})
     record.set(status="active", **waiting)
     shards = list(record.fields.get("shard_list", ()))
@@ -89,7 +89,7 @@ def activate(state: ClusterState, record: ObjectRecord) -> None:
     while len(shards) < total:
         shards.append(state.next_shard)
         state.next_shard += 1
-    if total < len(shards):  # replicas go first
+    if total < len(shards):  # replicas are removed first
         shards = [
             shard.uid for shard in sorted(placement.shards(state, record), key=lambda shard: shard.role != "master")
         ]
@@ -106,7 +106,7 @@ def new_password(state: ClusterState) -> str:
 
 
 def begin_create(state: ClusterState, fields: dict[str, Json], hidden: dict[str, Json]) -> ObjectRecord:
-    """Begin the creation of a database with *fields*, checked already, and return its record."""
+    """Begin the creation of a database with validated *fields* and return its record."""
     uid = state.bdbs.claim(fields["uid"])
     port = fields["port"] or free_port(state)
     state.ports[port] = uid
@@ -159,7 +159,7 @@ def begin_change(
     pending: str = "active-change-pending",
     after: Callable[[], None] | None = None,
 ) -> ObjectRecord:
-    """Begin the state machine *name*, which gives *record* new *values*; *after* is called when it ends well."""
+    """Begin the state machine *name*, which sets *values* of *record*; *after* is called when it succeeds."""
     old = record.fields
     action = actions.begin_action(state, name, "bdb", old["uid"])
     if state.settings.on("put_values", "at-once"):

@@ -1,7 +1,7 @@
-"""Copies between databases: who reads from whom, whether it can, and what the reading side shows of it.
+"""Replication between databases: sources, their health, and what the destination shows of them.
 
-Sources are Redis URIs. One that leads to a cluster of the same world is looked at closely: address, password, state.
-Any other is taken to work.
+Sources are Redis URIs. For a cluster of the same world, address, password and state are checked. Any other source is
+considered healthy.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from reconciler.simulator.api.messages import Json
 from reconciler.simulator.state.model import ClusterState, World, reachable
 from reconciler.simulator.state.records import ObjectRecord, digest
 
-_BYTES = 1434144  # what the first copy of a small database moves
+_BYTES = 1434144  # size of the initial sync of a small database
 
 
 class LinkHealth(NamedTuple):
-    """How a link does: its status, and the last error, "" where there is none."""
+    """Health of a link: its status and the last error, "" for none."""
 
     status: str
     error: str
@@ -35,13 +35,13 @@ def _ends(world: World, uri: SplitResult) -> Iterator[tuple[ClusterState, Object
 
 
 def _known(world: World, host: str) -> bool:
-    """Say whether *host* is in one of the clusters of the world."""
+    """Return whether *host* is in one of the clusters of the world."""
     names = [str(state.cluster.fields.get("name", "")) for state in world.states()]
     return any(name and host.endswith(f".{name}") for name in names) or world.machine(host) is not None
 
 
 def link_health(state: ClusterState, uri: str) -> LinkHealth:
-    """Return how a link from *uri* into a database of *state* does."""
+    """Return the health of a link from *uri* into a database of *state*."""
     world = state.site.world
     try:
         parts = urlsplit(uri)
@@ -68,7 +68,7 @@ def _accepts_password(record: ObjectRecord, password: str) -> bool:
 
 
 def database_changed(state: ClusterState, record: ObjectRecord) -> None:
-    """Note that a database has changed: its own links, and those of databases that read from it."""
+    """Update the links of a changed database, and those of databases that replicate from it."""
     world, key = state.site.world, (id(state), record.fields["uid"])
     if any(record.fields.get(field) for field in ("replica_sources", "crdt_sources")):
         world.linked[key] = (state, record)
@@ -78,7 +78,7 @@ def database_changed(state: ClusterState, record: ObjectRecord) -> None:
 
 
 def refresh_links(world: World) -> None:
-    """Bring what databases show of their sources up to date; call it when something changes on either side."""
+    """Update what databases show of their sources; call it when either side changes."""
     for key, (state, record) in list(world.linked.items()):
         if state.bdbs.get(record.fields["uid"]) is not record:
             del world.linked[key]
@@ -117,7 +117,7 @@ def _inside(state: ClusterState, uri: str) -> bool:
 
 
 def _refresh_peers(state: ClusterState, record: ObjectRecord) -> None:
-    """Let an instance of an Active-Active database show which of its peers it reaches."""
+    """Update the connectivity of an Active-Active instance to its peers."""
     sources, seen = record.fields.get("crdt_sources", ()), []
     for source in sources:
         there = state.site.world.cluster("", (urlsplit(source["uri"]).hostname or "").partition(".")[2])

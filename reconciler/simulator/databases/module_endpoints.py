@@ -1,4 +1,4 @@
-"""Modules of the cluster: reading them, uploading them as older servers take them, and user-defined ones since 8.0."""
+"""Endpoints of modules: list, upload before 8.0, and user-defined modules since 8.0."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reconciler.simulator.state.snapshots import add_section
 
 @serves("GET /v1/modules")
 def list_all(state: ClusterState, request: Request) -> Response:
-    """Show all modules, each version by itself."""
+    """Show all modules; each version is a separate object."""
     return json_response(list(all_modules(state)))
 
 
@@ -53,13 +53,15 @@ _CAPABILITIES = {
 
 @serves("GET /v1/cluster/module-capabilities")
 def capabilities(state: ClusterState, request: Request) -> Response:
-    """Show what modules may be able to do."""
+    """Show the capabilities that modules can declare."""
     return json_response({"all_capabilities": [{"name": name, "desc": text} for name, text in _CAPABILITIES.items()]})
 
 
 def _require_uploads(state: ClusterState) -> None:
     if state.cluster.fields.get("allow_modules_upload", True) is False:
-        raise ApiError(403, "modules_upload_disabled", "the cluster takes no modules: allow_modules_upload is off")
+        raise ApiError(
+            403, "modules_upload_disabled", "the cluster does not accept modules: allow_modules_upload is off"
+        )
 
 
 def _upload(request: Request, data: bytes) -> bytes:
@@ -74,13 +76,13 @@ def _upload(request: Request, data: bytes) -> bytes:
 
 
 def _manifest(content: bytes) -> Mapping[str, Json]:
-    """Return module.json of a module's zip file; raise 400 where it is no module."""
+    """Return module.json of a module's zip file; raise 400 if it is not a module."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             found = json.loads(archive.read("module.json"))
         name, version = found["module_name"], found["version"]
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError):
-        raise ApiError(400, "invalid_param", "that is no zip file with a module.json") from None
+        raise ApiError(400, "invalid_param", "that is not a zip file with a module.json") from None
     if not isinstance(name, str) or isinstance(version, bool) or not isinstance(version, int):
         raise ApiError(400, "invalid_param", "module.json needs module_name and version")
     return dict(found)
@@ -127,13 +129,13 @@ def _store(state: ClusterState, sent: Mapping[str, Json]) -> dict[str, Json]:
 
 @serves("POST /v1/modules")
 def upload(state: ClusterState, request: Request, data: bytes) -> Response:
-    """Take a module's zip file, as servers before 8.0 do."""
+    """Upload a module, as servers before 8.0 accept it."""
     return json_response(_store(state, _manifest(_upload(request, data))))
 
 
 @serves("POST /v2/modules")
 def upload_async(state: ClusterState, request: Request, data: bytes) -> Response:
-    """Take a module's zip file and answer with the action that brings it to all nodes."""
+    """Upload a module and return the action that distributes it to all nodes."""
     fields = _store(state, _manifest(_upload(request, data)))
     return _action(state, "SMUploadModule", fields)
 
@@ -159,14 +161,14 @@ def _remove(state: ClusterState, uid: str) -> ObjectRecord:
 
 @serves("DELETE /v1/modules/{uid}", "DELETE /v2/modules/user-defined/{uid}")
 def delete(state: ClusterState, request: Request, uid: str) -> Response:
-    """Take a user's module off the cluster; files on nodes stay."""
+    """Delete a user's module; files on nodes are kept."""
     _remove(state, uid)
     return json_response(None)
 
 
 @serves("DELETE /v2/modules/{uid}")
 def delete_async(state: ClusterState, request: Request, uid: str) -> Response:
-    """Take a user's module off the cluster and answer with the action that does it, or fails to."""
+    """Delete a user's module and return the action, which may fail."""
     try:
         _remove(state, uid)
     except ApiError as error:
@@ -178,7 +180,7 @@ def delete_async(state: ClusterState, request: Request, uid: str) -> Response:
 
 @serves("POST /v2/modules/user-defined")
 def define(state: ClusterState, request: Request, body: Json) -> Response:
-    """Make a user's module known to the cluster; its files come to each node by themselves."""
+    """Define a user's module; its files are uploaded to each node separately."""
     _require_uploads(state)
     sent = validate("user_defined_module_request", body, body_rules(state.settings))
     lacking = missing_field("user_defined_module_request", sent, body_rules(state.settings))
@@ -191,13 +193,13 @@ def define(state: ClusterState, request: Request, body: Json) -> Response:
 
 @serves("GET /v2/local/modules/user-defined/artifacts")
 def artifacts(state: ClusterState, request: Request) -> Response:
-    """Show the module files on the node that is asked."""
+    """Show the module files on the addressed node."""
     return json_response([record.fields for record in state.artifacts.get(request.node, {}).values()])
 
 
 @serves("POST /v2/local/modules/user-defined/artifacts")
 def add_artifact(state: ClusterState, request: Request, data: bytes) -> Response:
-    """Put a module's zip file on the node that is asked."""
+    """Upload a module's zip file to the addressed node."""
     _require_uploads(state)
     found = _manifest(_upload(request, data))
     known = state.artifacts.setdefault(request.node, {})
@@ -212,7 +214,7 @@ def add_artifact(state: ClusterState, request: Request, data: bytes) -> Response
 
 @serves("DELETE /v2/local/modules/user-defined/artifacts/{module_name}/{version}")
 def delete_artifact(state: ClusterState, request: Request, name: str, version: str) -> Response:
-    """Take a module's zip file off the node that is asked."""
+    """Delete a module's zip file from the addressed node."""
     if state.artifacts.get(request.node, {}).pop((name, version), None) is None:
         raise ApiError(404, "not_found", f"no module {name} {version} on this node")
     state.changed()

@@ -1,4 +1,4 @@
-"""Modules: those that come with the server, by its version and that of Redis, and those that users bring along."""
+"""Modules: those bundled with the server, by its version and that of Redis, and user-defined ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def module_uid(name: str, version: str) -> str:
 
 
 def version_number(version: str) -> int:
-    """Return a semantic version as one number, as modules count their own versions."""
+    """Return a semantic version as one number, as modules encode it."""
     major, minor, patch = (int(part) if part.isdecimal() else 0 for part in (*version.split("."), "0", "0")[:3])
     return major * 10000 + minor * 100 + patch
 
@@ -50,7 +50,7 @@ def _bundled(row: Mapping[str, Json], redis: str, version: str) -> dict[str, Jso
 
 
 def all_modules(state: ClusterState) -> Iterator[dict[str, Json]]:
-    """Yield the modules of the cluster as a read shows them: bundled ones, then those of users."""
+    """Yield the modules of the cluster as reads show them: bundled ones, then user-defined ones."""
     known = field_rows("module", state.settings.server_version)
     offered = {item.get("redis_version") for item in state.version["databases"]}
     for row in table("modules"):
@@ -71,7 +71,7 @@ _NEEDED = {"sharding": "clustering", "replica_sources": "replica_of", "backup": 
 
 
 def missing_capability(state: ClusterState, fields: Mapping[str, Json]) -> str:
-    """Return what a module of the database *fields* cannot do that its settings need, empty where all is well."""
+    """Return which capability a module of the database *fields* lacks, empty if none."""
     needed = [_NEEDED[name] for name in _NEEDED if fields.get(name)]
     for item in fields.get("module_list", ()) if needed else ():
         record = state.user_modules.get(item.get("module_id", ""))

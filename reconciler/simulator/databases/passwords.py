@@ -1,4 +1,4 @@
-"""Passwords of a database's default user: a set that nobody can read."""
+"""Passwords of a database's default user: a write-only set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.simulator.state.records import ObjectRecord, digest
 
 
 def password_digests(record: ObjectRecord) -> list[str]:
-    """Return the digests of a database's passwords, oldest first; the one of its creation is the first."""
+    """Return the digests of a database's passwords, oldest first, starting with the one of its creation."""
     if "passwords" not in record.hidden:
         given = record.hidden.get("authentication_redis_pass")
         record.hidden["passwords"] = [digest(given)] if given else []
@@ -20,7 +20,7 @@ def password_digests(record: ObjectRecord) -> list[str]:
 
 @serves("POST /v1/bdbs/{uid}/passwords", "PUT /v1/bdbs/{uid}/passwords", "DELETE /v1/bdbs/{uid}/passwords")
 def change(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Add a password, make it the only one, or take it away."""
+    """Add, replace or delete a password."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_password", body)
     if not sent.get("password"):
@@ -28,7 +28,7 @@ def change(state: ClusterState, request: Request, uid: str, body: Json) -> Respo
     password, before = digest(sent["password"]), password_digests(record)
     rest = [item for item in before if item != password]
     if request.method == "DELETE" and len(rest) == len(before):
-        raise ApiError(406, "not_acceptable", "this is no password of the database")
+        raise ApiError(406, "not_acceptable", "this is not a password of the database")
     after = {"POST": [*rest, password], "PUT": [password], "DELETE": rest}
     record.hidden["passwords"] = after[request.method]
     record.hidden["authentication_redis_pass"] = ""

@@ -1,4 +1,4 @@
-"""What a database's settings must satisfy together. Each rule sees the would-be object and refuses or lets pass."""
+"""Validation across the settings of a database. Each rule checks the proposed object and may raise `ApiError`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from reconciler.simulator.state.model import ClusterState
 PORTS = range(10000, 20000)
 _TAG_RULES = {row["name"]: re.compile(row["rule"]) for row in table("objects")["bdb.tag"]["fields"] if "rule" in row}
 _RESERVED_TAGS = frozenset({"redis", "cluster", "db"})
-_SHARD_LEAST = 1 << 20  # bytes: a shard without a key holds about as much
+_SHARD_LEAST = 1 << 20  # bytes: about the size of an empty shard
 _POLICIES = frozenset({"single", "all-master-shards", "all-nodes"})
 
 
 class ProposedDatabase(NamedTuple):
-    """A database as it would be: merged fields, what the request sent, and what there was before (None on creation)."""
+    """A proposed database: merged fields, the fields of the request, and the old fields (None on creation)."""
 
     state: ClusterState
     new: Mapping[str, Json]
@@ -29,7 +29,7 @@ class ProposedDatabase(NamedTuple):
     old: Mapping[str, Json] | None
 
     def sent_any(self, *names: str) -> bool:
-        """Say whether the request touches one of *names*."""
+        """Return whether the request contains one of *names*."""
         return any(name in self.sent for name in names)
 
 
@@ -46,7 +46,7 @@ def _port(draft: ProposedDatabase) -> None:
 
 
 def reserved_ports(state: ClusterState) -> frozenset[int]:
-    """Return the ports that the cluster keeps for itself."""
+    """Return the ports that are reserved for the cluster."""
     closed = set(state.cluster.fields.get("system_reserved_ports", ()))
     for item in state.cluster.fields.get("reserved_ports", ()):
         first, _, last = str(item).partition("-")
@@ -59,7 +59,7 @@ def _version(draft: ProposedDatabase) -> None:
     if draft.old is None and draft.new["type"] == "redis" and draft.new["redis_version"] not in offered:
         raise _refuse("invalid_version", f"redis version {draft.new['redis_version']} is not offered")
     if draft.old is not None and draft.new["redis_version"] != draft.old["redis_version"]:
-        raise _refuse("invalid_version", "the version of a database moves by an upgrade")
+        raise _refuse("invalid_version", "the version of a database is changed by an upgrade")
 
 
 def _modules(draft: ProposedDatabase) -> None:
@@ -67,7 +67,7 @@ def _modules(draft: ProposedDatabase) -> None:
     if draft.old is not None:
         return
     if wanted and draft.new["type"] == "memcached":
-        raise _refuse("memcached_cannot_use_modules", "memcached has no modules")
+        raise _refuse("memcached_cannot_use_modules", "memcached does not support modules")
     known = {row["module_name"] for row in table("modules") if draft.new["redis_version"] in row["versions"]}
     known |= {record.fields["module_name"] for record in draft.state.user_modules.values()}
     for item in wanted:
@@ -132,7 +132,7 @@ def _sharding(draft: ProposedDatabase) -> None:
 
 def _replication(draft: ProposedDatabase) -> None:
     if draft.old is None and draft.sent.get("crdt") and draft.sent.get("replication") is False:
-        raise _refuse("replication_violation", "an Active-Active database is replicated")
+        raise _refuse("replication_violation", "an Active-Active database must be replicated")
     if not draft.new["replication"] or not draft.sent_any("replication"):
         return
     if len(list(draft.state.members())) < 2:
@@ -140,7 +140,7 @@ def _replication(draft: ProposedDatabase) -> None:
         raise _refuse(code, "replication needs a second node")
     size = draft.new["memory_size"]
     if draft.old is not None and not draft.old["replication"] and 0 < size < shard_total(draft.new) * _SHARD_LEAST:
-        raise _refuse("replication_size_violation", "memory_size is for the copies too, and too small for them")
+        raise _refuse("replication_size_violation", "memory_size includes replicas and is too small for them")
 
 
 def _racks(draft: ProposedDatabase) -> None:
@@ -150,7 +150,7 @@ def _racks(draft: ProposedDatabase) -> None:
     if not (draft.new["rack_aware"] and draft.new["replication"] and draft.sent_any("rack_aware", "replication")):
         return
     if len({node.fields.get("rack_id", "") for node in draft.state.members()}) < 2:
-        raise _refuse("rack_awareness_violation", "copies need a second rack")
+        raise _refuse("rack_awareness_violation", "replicas need a second rack")
 
 
 def _persistence(draft: ProposedDatabase) -> None:
@@ -169,7 +169,7 @@ def _backup(draft: ProposedDatabase) -> None:
 def _proxies(draft: ProposedDatabase) -> None:
     new = draft.new
     if new["proxy_policy"] not in _POLICIES:
-        raise _refuse("invalid_proxy_policy", "proxy_policy is none of " + ", ".join(sorted(_POLICIES)))
+        raise _refuse("invalid_proxy_policy", "proxy_policy must be one of " + ", ".join(sorted(_POLICIES)))
     touched = draft.sent_any("oss_cluster", "proxy_policy", "hash_slots_policy")
     narrow = new["proxy_policy"] == "single" or new["hash_slots_policy"] == "legacy"
     if new["oss_cluster"] and touched and narrow:
@@ -179,7 +179,7 @@ def _proxies(draft: ProposedDatabase) -> None:
 def _is_expired(text: str, now: float) -> bool:
     try:
         return pem.read_certificate(text).not_after <= now
-    except ValueError:  # only its frame is looked at above
+    except ValueError:  # only the frame was checked before
         return False
 
 
@@ -187,11 +187,11 @@ def _certificates(draft: ProposedDatabase) -> None:
     for name in ("authentication_ssl_client_certs", "authentication_ssl_crdt_certs"):
         texts = [item["client_cert"].strip() for item in draft.sent.get(name, ())]
         if any("-----BEGIN CERTIFICATE-----" not in text for text in texts):
-            raise _refuse("invalid_certificate", f"{name} has something that is no certificate")
+            raise _refuse("invalid_certificate", f"{name} contains something that is not a certificate")
         if len(set(texts)) < len(texts):
-            raise _refuse("duplicated_certs", f"{name} has the same certificate twice")
+            raise _refuse("duplicated_certs", f"{name} contains the same certificate twice")
         if not draft.new.get("mtls_allow_outdated_certs") and any(_is_expired(text, draft.state.now) for text in texts):
-            raise _refuse("certificate_expired", f"{name} has a certificate past its time")
+            raise _refuse("certificate_expired", f"{name} contains an expired certificate")
 
 
 def _tags(draft: ProposedDatabase) -> None:
@@ -205,13 +205,13 @@ def _tags(draft: ProposedDatabase) -> None:
         if (key, value) in before:
             continue
         if key in _RESERVED_TAGS or not _TAG_RULES["key"].search(key) or not _TAG_RULES["value"].search(value):
-            raise _refuse("invalid_bdb_tags", f"tag {key} breaks the rules")
+            raise _refuse("invalid_bdb_tags", f"tag {key} is not valid")
 
 
 def _permissions(draft: ProposedDatabase) -> None:
     wanted = draft.sent.get("roles_permissions", ())
     if wanted and (draft.new["type"] == "memcached" or _older(draft.new["redis_version"], (6,))):
-        raise _refuse("redis_acl_unsupported", "ACLs came with Redis 6")
+        raise _refuse("redis_acl_unsupported", "ACLs need Redis 6")
     roles, acls = (draft.state.roles.alive(), draft.state.acls.alive()) if wanted else ({}, {})
     for item in wanted:
         if item["role_uid"] not in roles:
@@ -236,7 +236,7 @@ def _capacity(draft: ProposedDatabase) -> None:
 
 
 def shard_total(fields: Mapping[str, Json]) -> int:
-    """Return how many shards a database has, copies included."""
+    """Return how many shards a database has, replicas included."""
     return int(fields["shards_count"]) * (2 if fields["replication"] else 1)
 
 
@@ -262,6 +262,6 @@ RULES: tuple[Callable[[ProposedDatabase], None], ...] = (
 
 
 def check_rules(draft: ProposedDatabase) -> None:
-    """Raise `ApiError` with the first rule that *draft* breaks."""
+    """Raise the error of the first rule that *draft* violates."""
     for rule in RULES:
         rule(draft)

@@ -1,4 +1,4 @@
-"""Where a database's shards should be, whether clients get through, and the way back after a disaster."""
+"""Actions on a database: shard placement, client traffic, and recovery."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ def _action_response(action: ObjectRecord) -> Response:
 def _number(query: Mapping[str, str], name: str, least: int, most: int) -> int:
     text = query[name]
     if not text.isdecimal() or not least <= int(text) <= most:
-        raise ApiError(400, "invalid_param", f"{name} is no number from {least} to {most}")
+        raise ApiError(400, "invalid_param", f"{name} must be a number from {least} to {most}")
     return int(text)
 
 
 @serves("GET /v1/bdbs/{uid}/actions/optimize_shards_placement")
 def optimize(state: ClusterState, request: Request, uid: str) -> Response:
-    """Show where shards would best be; the state id in the answer goes back with the blueprint."""
+    """Show the optimal shard placement; clients send the state id back with the blueprint."""
     record, query = find_bdb(state, uid), request.query
     wanted: dict[str, Json] = {name: _number(query, name, *_NUMBERS[name]) for name in _NUMBERS if name in query}
     if "replication" in query:
         wanted["replication"] = query["replication"].lower() in ("enabled", "true")
     if "shards_placement" in query:
         if query["shards_placement"] not in ("dense", "sparse"):
-            raise ApiError(400, "invalid_param", "shards_placement is dense or sparse")
+            raise ApiError(400, "invalid_param", "shards_placement must be dense or sparse")
         wanted["shards_placement"] = query["shards_placement"]
     if "avoid_nodes" in query:
         wanted["avoid_nodes"] = [item.strip(" []") for item in query["avoid_nodes"].split(",")]
     fields = {**with_defaults(record.fields), **wanted}
     room = sum(node.fields["total_memory"] for node in state.members())
     if fields["memory_size"] > room or (fields["replication"] and len(placement.eligible_nodes(state)) < 2):
-        raise ApiError(406, "insufficient_resources", "the cluster has no room for this")
+        raise ApiError(406, "insufficient_resources", "the cluster has not enough resources")
     headers = {"cluster-state-id": str(state.state_id)}
     return json_response(placement.propose_blueprint(state, record, fields), 200, headers)
 
 
 @serves("PUT /v1/bdbs/{uid}/actions/rebalance")
 def rebalance(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Spread the shards of a database evenly; a dry run shows where they would be."""
+    """Distribute the shards of a database evenly; a dry run shows the placement."""
     record = find_bdb(state, uid)
     if "max_operations" in request.query:
         _number(request.query, "max_operations", 1, 1 << 31)
@@ -72,7 +72,7 @@ def rebalance(state: ClusterState, request: Request, uid: str, body: Json) -> Re
 
 @serves("PUT /v1/bdbs/{uid}/actions/revamp")
 def revamp(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Change size, shards and copies in one go and place the shards anew; a dry run shows where they would be."""
+    """Change size, shards and replication together and redistribute the shards; a dry run shows the placement."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_revamp_request", body)
     known = field_rows("bdb", state.settings.server_version)
@@ -91,13 +91,13 @@ def revamp(state: ClusterState, request: Request, uid: str, body: Json) -> Respo
 
 @serves("POST /v1/bdbs/{uid}/actions/stop_traffic")
 def stop_traffic(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Let no client through."""
+    """Stop client traffic."""
     return _traffic(state, uid, body, stopped=True)
 
 
 @serves("POST /v1/bdbs/{uid}/actions/resume_traffic")
 def resume_traffic(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Let clients through again."""
+    """Resume client traffic."""
     return _traffic(state, uid, body, stopped=False)
 
 
@@ -143,7 +143,7 @@ def recovery_plan(state: ClusterState, request: Request, uid: str) -> Response:
 
 @serves("POST /v1/bdbs/{uid}/actions/recover")
 def recover(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Recover a database after its cluster; without a body as the plan says."""
+    """Recover a database after a cluster recovery; without a body according to the plan."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_recovery", body)
     if record.fields["status"] != "recovery":

@@ -1,4 +1,4 @@
-"""Shards: where they are, and moving them or their roles by hand."""
+"""Endpoints of shards: list, migration and failover."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def of_bdb(state: ClusterState, request: Request, uid: str) -> Response:
 def _work(
     state: ClusterState, name: str, records: Iterable[ObjectRecord], moves: Iterable[tuple[ObjectRecord, Shard]]
 ) -> Response:
-    """Mark the databases as busy, and carry the moves out after a while."""
+    """Mark the databases as busy, and apply the moves later."""
     marked, planned = list(records), list(moves)
     action = actions.begin_action(state, name, "bdb", marked[0].fields["uid"], _SECONDS)
     for record in marked:
@@ -92,7 +92,7 @@ def _chosen(state: ClusterState, uids: Json) -> list[tuple[ObjectRecord, Shard]]
 def _migrate(state: ClusterState, chosen: list[tuple[ObjectRecord, Shard]], sent: dict[str, Json]) -> Response:
     target = int(sent.get("target_node_uid", 0))
     if target not in state.nodes:
-        raise ApiError(404, "node_not_found", "target_node_uid names no node")
+        raise ApiError(404, "node_not_found", "target_node_uid is not a node")
     moves: list[tuple[ObjectRecord, Shard]] = []
     for record, item in chosen:
         mates = [mate for mate in placement.shards(state, record) if mate.slots == item.slots and mate.uid != item.uid]
@@ -122,7 +122,7 @@ def migrate_one(state: ClusterState, request: Request, uid: str, body: Json) -> 
 
 def _failover(state: ClusterState, chosen: list[tuple[ObjectRecord, Shard]], sent: dict[str, Json]) -> Response:
     if any(item.role == "slave" for _, item in chosen):
-        raise ApiError(400, "shard_is_slave", "only a master can fail over")
+        raise ApiError(400, "shard_is_slave", "only a master shard can fail over")
     record = chosen[0][0]
     if any(other is not record for other, _ in chosen):
         raise ApiError(400, "failover_shards_different_bdb", "the shards belong to several databases")
@@ -141,12 +141,12 @@ def _failover(state: ClusterState, chosen: list[tuple[ObjectRecord, Shard]], sen
 
 @serves("POST /v1/shards/actions/failover")
 def failover(state: ClusterState, request: Request, body: Json) -> Response:
-    """Let replicas take over from masters of one database."""
+    """Fail over masters of one database to their replicas."""
     sent = validated_body(state, "shard_failover_request", body)
     return _failover(state, _chosen(state, sent.get("shard_uids")), sent)
 
 
 @serves("POST /v1/shards/{uid}/actions/failover")
 def failover_one(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Let a replica take over from one master."""
+    """Fail over one master to its replica."""
     return _failover(state, [find_shard(state, uid)], validated_body(state, "shard_failover_request", body))

@@ -1,4 +1,4 @@
-"""How copying from other databases goes: the state of syncers, and migrations into a database."""
+"""State of replication into a database: syncers and migrations."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def syncer_state(state: ClusterState, request: Request, uid: str) -> Response:
     record, last = find_bdb(state, uid), request.path.rsplit("/", 1)[-1]
     found = {kind: _states(record, kind) for kind in ((last,) if last in _FIELDS else tuple(_FIELDS))}
     if not any(found.values()):
-        raise ApiError(404, "not_found", "the database copies from nowhere")
+        raise ApiError(404, "not_found", "the database has no replication sources")
     return json_response({uid: one for states in found.values() for uid, one in states.items()})
 
 
 @serves("GET /v1/migrations/{uid}")
 def migration(state: ClusterState, request: Request, uid: str) -> Response:
-    """Show how the first copy into a database goes."""
+    """Show the progress of the initial sync into a database."""
     sources = find_bdb(state, uid).fields.get("replica_sources", ())
     if not sources:
         names = ("flush_counter", "lag", "rdb_size", "rdb_transferred", "run_id", "status")

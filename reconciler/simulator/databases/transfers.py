@@ -1,7 +1,7 @@
-"""Copies of a database's data to or from elsewhere: import, export and the periodic backup, step by step.
+"""Import, export and periodic backup of a database.
 
-A place whose name has "missing" or ".invalid" in it does not exist; everything else works. Progress is in fields of the
-database, and in v2 of the actions.
+A location whose name contains "missing" or ".invalid" does not exist; any other works. Progress is shown in fields of
+the database, and in v2 of the actions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SECONDS = 8.0
 _STEPS = (25.0, 50.0, 75.0)
 _REASON = {"import": "download-error", "export": "wrong-file-path", "backup": "wrong-file-path"}
 _DAY = 86400
-_LEAST = 60.0  # seconds between two backups, however short the interval
+_LEAST = 60.0  # minimum of seconds between two backups
 
 
 def _is_unreachable(place: Json) -> bool:
@@ -75,7 +75,7 @@ def _finish(state: ClusterState, record: ObjectRecord, kind: str, action: Object
 
 
 def schedule_backup(state: ClusterState, record: ObjectRecord, fields: Mapping[str, Json]) -> None:
-    """Let a backup come when its interval is over, and again, for as long as the database wants backups."""
+    """Schedule the next backup for as long as the database has backups enabled."""
     interval = max(_LEAST, float(fields.get("backup_interval") or _DAY))
     if not fields.get("backup") or record.hidden.get("backup_due"):
         return
@@ -99,7 +99,7 @@ def schedule_backup(state: ClusterState, record: ObjectRecord, fields: Mapping[s
 
 
 def _check_modules(record: ObjectRecord) -> None:
-    """Raise 406 where a module of the database cannot be backed up."""
+    """Raise 406 if a module of the database does not support backups."""
     able = {row["module_name"] for row in table("modules") if "backup_restore" in row["capabilities"]}
     for item in record.fields.get("module_list", ()):
         if item["module_name"] not in able:
@@ -108,7 +108,7 @@ def _check_modules(record: ObjectRecord) -> None:
 
 @serves("POST /v1/bdbs/{uid}/actions/import")
 def start_import(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Replace the data of a database; the answer is empty, its fields tell how it goes."""
+    """Begin an import, which replaces the data; fields of the database show its progress."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_import_request", body)
     _check_modules(record)
@@ -122,7 +122,7 @@ def start_import(state: ClusterState, request: Request, uid: str, body: Json) ->
 
 @serves("POST /v1/bdbs/{uid}/actions/export")
 def start_export(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Write the data of a database somewhere; the answer is empty, its fields tell how it goes."""
+    """Begin an export; fields of the database show its progress."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_export_request", body)
     if "export_location" not in sent:
@@ -141,7 +141,7 @@ def start_export(state: ClusterState, request: Request, uid: str, body: Json) ->
     "PUT /v1/bdbs/{uid}/actions/backup_reset_status",
 )
 def reset_status(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Forget how the last transfer ended."""
+    """Reset the status of the last transfer."""
     record, kind = find_bdb(state, uid), request.path.rsplit("/", 1)[-1].partition("_")[0]
     typed_fields(body, {})
     _check_modules(record)

@@ -1,4 +1,4 @@
-"""Moving a database to another version of Redis or of its modules, and the arguments of modules."""
+"""Upgrades of a database's Redis version and modules, and arguments of modules."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def _version_number(version: str) -> tuple[int, ...]:
 
 
 def target_version(state: ClusterState, now: str, sent: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return the row of the Redis version that an upgrade from *now* goes to, or raise 406."""
+    """Return the row of the Redis version to upgrade to from *now*, or raise 406."""
     wanted = sent.get("redis_version") or (
         now if sent.get("keep_redis_version") else state.version["default_redis_version"]
     )
     for row in state.version["databases"]:
         if row.get("redis_version") == wanted:
             if _version_number(wanted) < _version_number(now):
-                raise ApiError(406, "invalid_version", f"a database cannot go back from {now} to {wanted}")
+                raise ApiError(406, "invalid_version", f"a database cannot be downgraded from {now} to {wanted}")
             found: Mapping[str, Json] = row
             return found
     raise ApiError(406, "invalid_version", f"redis version {wanted} is not offered")
@@ -42,7 +42,7 @@ def upgraded_fields(state: ClusterState, fields: Mapping[str, Json], row: Mappin
 
 @serves("POST /v1/bdbs/{uid}/upgrade")
 def upgrade(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Upgrade a database: its shards restart, and what is only in memory may be lost."""
+    """Upgrade a database: its shards restart, and data without persistence or replication may be lost."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_upgrade_request", body)
     row = target_version(state, str(record.fields.get("redis_version", "")), sent)
@@ -53,17 +53,17 @@ def upgrade(state: ClusterState, request: Request, uid: str, body: Json) -> Resp
 
 
 def _check_data_loss(state: ClusterState, record: ObjectRecord, sent: Mapping[str, Json]) -> None:
-    """Raise 406 where an upgrade would lose data without leave."""
+    """Raise 406 if an upgrade would lose data and the request does not allow it."""
     fields = record.fields
     kept = fields.get("replication") or fields.get("data_persistence", "disabled") != "disabled"
     allowed = sent.get("may_discard_data") or sent.get("force_discard")
     if not kept and not allowed and state.settings.on("upgrade_discards", "needs-leave"):
-        raise ApiError(406, "not_acceptable", "the data would be lost; say may_discard_data")
+        raise ApiError(406, "not_acceptable", "data would be lost; set may_discard_data")
 
 
 @serves("POST /v1/bdbs/{uid}/modules/upgrade", "POST /v1/modules/upgrade/bdb/{uid}")
 def upgrade_modules(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Move modules of a database to other versions."""
+    """Upgrade modules of a database."""
     record = find_bdb(state, uid)
     sent = typed_fields(
         body, {"modules": list, "preserve_roles": bool, "may_discard_data": bool, "force_restart": bool}
@@ -74,7 +74,7 @@ def upgrade_modules(state: ClusterState, request: Request, uid: str, body: Json)
     held = [_upgraded_module(state, record, item, wanted) for item in record.fields.get("module_list", ())]
     known = {module["uid"] for module in modules.all_modules(state)}
     if any(item.get("new_module") not in known for item in wanted):
-        raise ApiError(406, "missing_module", "new_module names no module of the cluster")
+        raise ApiError(406, "missing_module", "new_module is not a module of the cluster")
     if wrong := modules.missing_capability(state, {**record.fields, "module_list": held}):
         raise ApiError(406, "unsupported_module_capabilities", wrong)
     require_idle(state, record)
@@ -90,9 +90,9 @@ def _upgraded_module(
         return held
     module = next((one for one in modules.all_modules(state) if one["uid"] == new.get("new_module")), None)
     if module is None or module["module_name"] != held["module_name"]:
-        raise ApiError(406, "missing_module", "new_module is no version of the module")
+        raise ApiError(406, "missing_module", "new_module is not a version of the module")
     if _version_number(module["semantic_version"]) < _version_number(held["semantic_version"]):
-        raise ApiError(406, "module_downgrade_unsupported", "modules only go forward")
+        raise ApiError(406, "module_downgrade_unsupported", "modules cannot be downgraded")
     if _version_number(module["min_redis_version"]) > _version_number(record.fields["redis_version"]):
         raise ApiError(406, "redis_incompatible_version", "the module needs a newer Redis")
     own = state.user_modules.get(module["uid"])
@@ -105,7 +105,7 @@ def _upgraded_module(
 
 @serves("POST /v1/bdbs/{uid}/modules/config", "POST /v1/modules/config/bdb/{uid}")
 def configure(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Set the arguments of modules; the answer is empty."""
+    """Set the arguments of modules."""
     record = find_bdb(state, uid, "db_not_exist")
     sent = typed_fields(body, {"modules": list})
     if "modules" not in sent:
@@ -118,9 +118,9 @@ def configure(state: ClusterState, request: Request, uid: str, body: Json) -> Re
         if row["module_name"] not in held:
             raise ApiError(404, "module_not_exist", "the database has no such module")
         if row["module_name"] == "ReJSON":
-            raise ApiError(406, "not_acceptable", "the module takes no arguments while it runs")
+            raise ApiError(406, "not_acceptable", "the arguments of the module cannot change at run time")
         if len(row["module_args"].split()) % 2:
-            raise ApiError(400, "param_error", "module_args are no pairs of name and value")
+            raise ApiError(400, "param_error", "module_args must be pairs of name and value")
         held[row["module_name"]] = {**held[row["module_name"]], "module_args": row["module_args"]}
     require_idle(state, record)
     begin_change(state, record, "SMUpdateBDB", {"module_list": list(held.values())})

@@ -47,7 +47,7 @@ def human_edit(target: IncidentTarget, rule: Rule, request: Request, index: int)
 
 
 def restore(target: IncidentTarget, rule: Rule, request: Request, index: int) -> None:
-    """Put back what the cluster held `depth` effects ago, or when recording began."""
+    """Restore the content of the cluster of `depth` effects ago, or of when recording began."""
     depth = rule.options.get("depth")
     backup = target.history.first if depth is None else target.history.ago(int(depth))
     if backup is not None:
@@ -68,7 +68,7 @@ INCIDENTS: Mapping[str, Incident] = {"human_edit": human_edit, "restore": restor
 
 
 def _moment(rule: Rule) -> str:
-    if rule.action == "failover":  # its call is cut off by the dying primary: see `replacement_response`
+    if rule.action == "failover":  # the call gets no response: see `rules.replacement`
         return "after"
     chosen: Any = rule.options.get("when", "before")
     return str(chosen)

@@ -1,30 +1,30 @@
-"""Faults on purpose: rules that say which calls go wrong, and how. The core asks; nothing here touches a socket.
+"""Fault injection: rules that select calls and the fault to inject. Knows nothing about sockets.
 
-A rule matches calls by method, path (a regular expression that is searched), node, and by the number of the call:
-`call` is its place among all calls that the server ever got, `nth` its place among those that this rule matches; both
-count from 1. `probability` (0 to 1, with `seed`) lets it fire at random, the same calls for the same seed. It fires
-`times` times: once by default, without end with a probability. The first rule that fires wins. On a socket, `refuse`
-resets a connection that was made; only a node that is down (`Core.set_node`) refuses the connection itself. Actions:
+A rule matches calls by method, path (a regular expression, searched), node, and number of the call: `call` counts all
+calls to the server, `nth` those that this rule matches, both from 1. With `probability` (0 to 1, and `seed`) it fires
+at random, for the same calls with the same seed. It fires `times` times: once by default, without limit with a
+probability. The first rule that fires is applied. On a socket, `refuse` resets an established connection; only a node
+that is down (`Core.set_node`) refuses connections. Actions:
 
-    refuse drop reset          nothing happens and no answer comes; reset sends a TCP reset
-    lost                       it happens and no answer comes
-    late                       no answer comes, and it happens `calls` calls later
-    500 502 503 504            refused, nothing happened          503_member  says that the node is no member
-    500_after 502_after 503_after 504_after                       it happened, and the answer says error
+    refuse drop reset          not executed, no response; reset sends a TCP reset
+    lost                       executed, no response
+    late                       no response, and executed `calls` calls later
+    500 502 503 504            not executed                       503_member  the node is not a cluster member
+    500_after 502_after 503_after 504_after                       executed, and the response is an error
     429                        with Retry-After: `retry_after`    409 busy     401 once, whatever the credentials
-    slow (`seconds`)           answered late                      drip (`seconds`) answered in small pieces
-    code (`status`, `error_code`)   refused so, on operations for which the error code is listed; others pass
-    truncate                   it happens, half of the answer comes
-    not_json wrong_type        it happens, the answer is HTML, or JSON of another type
-    redirect (`location`)      307 elsewhere (`status` for another code)
-    fail stuck                 accepted, but the work that it starts fails later, or never ends; a bootstrap fails
+    slow (`seconds`)           delayed response                   drip (`seconds`) response in small pieces
+    code (`status`, `error_code`)   this error, for operations that document the error code; not for others
+    truncate                   executed, half of the response
+    not_json wrong_type        executed, the response is HTML, or JSON of another type
+    redirect (`location`)      307 (`status` for another code)
+    fail stuck                 accepted, but the started work fails later, or never ends; a bootstrap fails
                                with `error_code`, such as time_not_sync
-    stale (`depth`)            a read shows what was there `depth` effects ago
-    human_edit (`edit` {method, path, body} or `edits`, `when`)   another person does this, before or after the call
-    restore (`depth`, `when`)  the cluster is restored from a backup of `depth` effects ago, or of when keeping began
-    failover (`seconds`, `effect`, `victim`)   the primary dies under the call for so long; another becomes primary
+    stale (`depth`)            a read returns the content of `depth` effects ago
+    human_edit (`edit` {method, path, body} or `edits`, `when`)   a concurrent edit, before or after the call
+    restore (`depth`, `when`)  the cluster is restored to `depth` effects ago, or to when recording began
+    failover (`seconds`, `effect`, `victim`)   the primary goes down during the call; another node becomes primary
 
-`stale` and `restore` know what happened since the first call for which the schedule had such a rule.
+`stale` and `restore` need the history, which is recorded from the first call after such a rule was added.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _MATCH = ("method", "path", "node", "nth", "call", "probability", "seed")
 
 @dataclass
 class Rule:
-    """One fault and the calls that it befalls; `fired` and `seen` count."""
+    """One fault and the calls that it matches; `fired` and `seen` count."""
 
     action: str
     method: str | None = None
@@ -76,9 +76,9 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:
-            raise ValueError(f"no such fault: {self.action}")
+            raise ValueError(f"unknown fault: {self.action}")
         if self.probability is not None and not 0 <= self.probability <= 1:
-            raise ValueError(f"a probability lies between 0 and 1: {self.probability}")
+            raise ValueError(f"a probability must be between 0 and 1: {self.probability}")
         if self.action == "human_edit" and not {"edit", "edits"} & set(self.options):
             raise ValueError("human_edit needs an edit or edits")
         if self.action == "code" and not {"error_code", "status"} <= set(self.options):
@@ -88,7 +88,7 @@ class Rule:
         self._random = random.Random(self.seed)
 
     def hits(self, request: Request, index: int) -> bool:
-        """Say whether the rule fires on *request*, the call number *index*; counts it."""
+        """Return whether the rule fires on *request*, the call number *index*, and count it."""
         if self.fired >= self.limit or (self.method and self.method != request.method):
             return False
         if (self.path and not re.search(self.path, request.path)) or (self.node and self.node != request.node):
@@ -109,17 +109,17 @@ class Faults:
 
     def __init__(self, listed: Callable[[Request, int, str], bool] = lambda request, status, code: True) -> None:
         self.rules: list[Rule] = []
-        self._listed = listed  # whether the operation of a request may answer a status with an error code
+        self._listed = listed  # whether a status and an error code are documented for a request
 
     @property
     def remember(self) -> bool:
-        """Whether a rule needs earlier contents of the cluster."""
+        """Whether a rule needs the history of the cluster."""
         return any(rule.action in _REMEMBER for rule in self.rules)
 
     def add(self, action: str, *, times: int | None = None, **when: Any) -> Rule:
         """Add a rule: what it matches (`method`, `path`, `node`, `nth`, `call`, `probability` …), then its options.
 
-        Raises `ValueError` or `re.error` for a rule that cannot be.
+        Raise `ValueError` or `re.error` for an invalid rule.
         """
         match = {name: when.pop(name) for name in _MATCH if name in when}
         rule = Rule(action, times=times, options=when, **match)
@@ -127,12 +127,12 @@ class Faults:
         return rule
 
     def load(self, schedule: Iterable[Mapping[str, Any]]) -> None:
-        """Add the rules of a list of mappings, such as a JSON file gives."""
+        """Add rules from a list of mappings, as in a JSON file."""
         for row in schedule:
             self.add(**row)
 
     def clear(self) -> None:
-        """Forget all rules."""
+        """Remove all rules."""
         self.rules.clear()
 
     def on(self, request: Request, index: int) -> Rule | None:
@@ -159,7 +159,7 @@ def replacement(rule: Rule) -> Response | None:
         location = {"location": str(rule.options.get("location", "https://elsewhere.invalid:9443/"))}
         return json_response(None, int(rule.options.get("status", 307)), location)
     if rule.action == "code":
-        text = str(rule.options.get("description", "a fault says so"))
+        text = str(rule.options.get("description", "injected fault"))
         return ApiError(int(rule.options["status"]), str(rule.options["error_code"]), text).response()
     if rule.action in _ERRORS:
         return _error(rule.action, rule.options)

@@ -1,18 +1,18 @@
 """The control endpoint: faults, request log, time, nodes and content of the clusters, for tests in any language.
 
-It is no part of the API: it has a port of its own, on loopback whatever the nodes listen on, plain HTTP, and is off
-unless asked for (`--control PORT`, `testing.running(control=True)`). There is no login, so it answers only calls that
-name a loopback host and do not come from a web page. With several clusters `?cluster=NAME` chooses; the first is meant
-without. Bodies and answers are JSON; what is wrong with a call is said as 400 with {"error": text}.
+It is not part of the API: it has a separate port, plain HTTP, always on loopback, and is off by default (`--control
+PORT`, `testing.running(control=True)`). There is no login, so it accepts only calls with a loopback host name that do
+not come from a web page. With several clusters `?cluster=NAME` selects one; the default is the first. Bodies and
+responses are JSON; an invalid call is a 400 with {"error": text}.
 
     GET /                    clusters, node URLs and operations of this endpoint
-    GET|POST|DELETE /faults  the schedule with its counts; add a rule or a list of rules; forget all
-    GET|DELETE /log          calls, oldest first: ?since=NUMBER, ?effect=true, ?path=REGEX, ?bodies=true; forget all
-    GET /snapshot            what the cluster holds, as --snapshot reads it
-    POST /call               {method, path, body}: done as another person, past faults and log; {status, body}
+    GET|POST|DELETE /faults  the rules with their counts; add a rule or a list of rules; remove all
+    GET|DELETE /log          calls, oldest first: ?since=NUMBER, ?effect=true, ?path=REGEX, ?bodies=true; clear it
+    GET /snapshot            the content of the cluster, as --snapshot reads it
+    POST /call               {method, path, body}: a call as another person, past faults and log; {status, body}
     PUT /nodes/{uid}         {up: false}: the node refuses connections
-    POST /clock              {advance: seconds} of the real thing
-    GET|PUT /switches        readings of open questions, {name: choice}
+    POST /clock              {advance: seconds} of simulated time
+    GET|PUT /switches        choices for open questions, {name: choice}
     GET /openapi.json        the API of this server version; ?version= for another
 """
 
@@ -38,14 +38,14 @@ from reconciler.simulator.settings import SWITCHES
 
 _LOOPBACK = re.compile(r"^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$")
 _MAX_BYTES = 1 << 20
-_SETTLE = 0.001  # seconds in which the socket of a node opens, so that whoever waits for the answer finds it
+_SETTLE = 0.001  # seconds in which the socket of a node opens, before the response is sent
 
 Query = Mapping[str, str]
 Action = Callable[[Core, Query, Json], Json]
 
 
 class ControlError(ValueError):
-    """A call of the control endpoint that makes no sense; the text says why."""
+    """An invalid call of the control endpoint; the text gives the reason."""
 
 
 def _rule(rule: Rule) -> Json:
@@ -55,7 +55,7 @@ def _rule(rule: Rule) -> Json:
 
 
 def list_faults(core: Core, query: Query, body: Json) -> Json:
-    """Return the rules with how many calls they saw and befell."""
+    """Return the rules with the numbers of matched and affected calls."""
     return [_rule(rule) for rule in core.faults.rules]
 
 
@@ -63,7 +63,7 @@ def add_faults(core: Core, query: Query, body: Json) -> Json:
     """Add one rule or a list of them: all or none."""
     rows = body if isinstance(body, list) else [body]
     if not all(isinstance(row, dict) and isinstance(row.get("action"), str) for row in rows):
-        raise ControlError("a rule is an object with an action")
+        raise ControlError("a rule must be an object with an action")
     before = list(core.faults.rules)
     try:
         core.faults.load(rows)
@@ -74,7 +74,7 @@ def add_faults(core: Core, query: Query, body: Json) -> Json:
 
 
 def clear_faults(core: Core, query: Query, body: Json) -> Json:
-    """Forget all rules."""
+    """Remove all rules."""
     core.faults.clear()
     return []
 
@@ -86,7 +86,7 @@ def _entry(entry: LogEntry, *, body: bool) -> Json:
 
 
 def read_log(core: Core, query: Query, body: Json) -> Json:
-    """Return the calls that the query asks for."""
+    """Return the calls selected by the query."""
     since, path = int(query.get("since", 0)), re.compile(query.get("path", ""))
     entries = [entry for entry in core.log if entry.number > since and path.search(entry.path)]
     if "effect" in query:
@@ -95,7 +95,7 @@ def read_log(core: Core, query: Query, body: Json) -> Json:
 
 
 def clear_log(core: Core, query: Query, body: Json) -> Json:
-    """Forget the calls so far; their numbers go on."""
+    """Clear the log; numbering continues."""
     core.log.clear()
     return []
 
@@ -119,7 +119,7 @@ def set_node(core: Core, query: Query, body: Json) -> Json:
 
 
 def advance(core: Core, query: Query, body: Json) -> Json:
-    """Let time pass at once."""
+    """Advance the clock."""
     seconds = body.get("advance") if isinstance(body, dict) else None
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds < 0:
         raise ControlError("expected {advance: seconds}")
@@ -129,16 +129,16 @@ def advance(core: Core, query: Query, body: Json) -> Json:
 
 
 def switches(core: Core, query: Query, body: Json) -> Json:
-    """Return how the switches stand, after setting the ones in the body."""
+    """Set the switches in the body and return all of them."""
     for name, choice in (body or {}).items():
         if name not in SWITCHES or choice not in SWITCHES[name].choices:
-            raise ControlError(f"no such switch or choice: {name}={choice}")
+            raise ControlError(f"unknown switch or choice: {name}={choice}")
     core.settings.switches.update(body or {})
     return core.settings.switches
 
 
 def about(core: Core, query: Query, body: Json) -> Json:
-    """Return where the nodes are and what can be called here."""
+    """Return the URLs of the nodes and the operations of this endpoint."""
     return {
         "cluster": core.settings.cluster_name,
         "nodes": core.urls,
@@ -156,7 +156,7 @@ def describe(core: Core, query: Query, body: Json) -> Json:
 
 
 def snapshot(core: Core, query: Query, body: Json) -> Json:
-    """Return what the cluster holds."""
+    """Return the content of the cluster."""
     return core.snapshot()
 
 
@@ -201,7 +201,7 @@ class ControlApp:
 
     def _do(self, request: HttpRequest, body: bytes) -> Json:
         if not _LOOPBACK.match(request.headers.get("host", "")) or "origin" in request.headers:
-            raise PermissionError("only programs on this machine may call this")
+            raise PermissionError("only local programs may call the control endpoint")
         query: dict[str, Any] = dict(parse_qsl(request.url.query, keep_blank_values=True))
         path = request.url.path
         if node := re.fullmatch(r"/nodes/(\d+)", path):

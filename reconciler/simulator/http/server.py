@@ -1,6 +1,6 @@
-"""Puts a `Core` on TLS sockets: a listener for each node, all in one event loop, which runs in a thread of its own.
+"""Serves a `Core` over TLS: a listener for each node, all in one event loop in a separate thread.
 
-It also does to connections what faults ask for: cuts, resets, drips, halves of answers.
+It also applies the faults of connections: dropped and reset connections, slow and truncated responses.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = logging.getLogger("reconciler.simulator")
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP, with the connection within reach of the application."""
+    """uvicorn's HTTP protocol, which gives the application access to the connection."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -81,9 +81,9 @@ class NodeApp:
     def _exchange(self, request: Request) -> Response:
         try:
             return self.core.exchange(request)
-        except Exception:  # a bug of ours must not look like the end of the server
+        except Exception:  # a bug of the simulator must not stop the server
             log.exception("node %d %s %s", self.uid, request.method, request.path)
-            return ApiError(500, "internal_error", "the simulator has a bug here: its log tells more").response()
+            return ApiError(500, "internal_error", "a bug in the simulator; see its log").response()
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         parts, size = [], 0
@@ -130,13 +130,13 @@ async def _cut(scope: Scope, receive: Receive, *, reset: bool) -> None:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
         transport.abort()
     else:
-        transport.close()  # what was sent before still arrives
+        transport.close()  # what was sent before is still delivered
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 class _Listener:
-    """The socket of one node, or of the control endpoint. It can be closed and opened again on the same port."""
+    """The socket of one node, or of the control endpoint. It can be closed and reopened on the same port."""
 
     def __init__(self, app: ASGIApp, address: tuple[str, int], tls: ssl.SSLContext | None) -> None:
         self.address = address
@@ -168,7 +168,7 @@ class _Listener:
         self.address = (self.address[0], self._server.sockets[0].getsockname()[1])
 
     def close(self) -> None:
-        """Refuse new connections and cut the ones that there are."""
+        """Refuse new connections and abort the open ones."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -179,7 +179,7 @@ class _Listener:
 
 
 class Server:
-    """All nodes of a core on their sockets. `start` returns when they answer; `stop` when they are gone."""
+    """The nodes of a core on their sockets. `start` returns when they accept connections, `stop` when closed."""
 
     def __init__(
         self, core: Core, tls: ssl.SSLContext, *, host: str = "127.0.0.1", port: int = 0, latency: float = 0
@@ -202,7 +202,7 @@ class Server:
         return tuple(self.core.urls[uid] for uid in self.core.node_uids)
 
     def _run(self, work: Callable[[], Any]) -> None:
-        """Do *work* in the loop and wait for it; called from the loop itself, wait for nothing that takes time."""
+        """Run *work* in the loop and wait for it; called from the loop itself, do not wait for a coroutine."""
         if threading.current_thread() is self._thread:
             result = work()
             if asyncio.iscoroutine(result):
@@ -218,7 +218,7 @@ class Server:
         asyncio.run_coroutine_threadsafe(call(), self._loop).result(30)
 
     def start(self) -> None:
-        """Listen; raise `OSError` when a port cannot be had."""
+        """Listen; raise `OSError` if a port is not available."""
         self._thread.start()
         try:
             for uid, listener in self._listeners.items():
@@ -231,7 +231,7 @@ class Server:
         self.core.watchers.append(self._node)
 
     def control(self, cores: Sequence[Core], port: int = 0) -> str:
-        """Open the control endpoint of *cores* on loopback and return its URL; raise `OSError` for a taken port."""
+        """Open the control endpoint of *cores* on loopback and return its URL; raise `OSError` if it cannot listen."""
         self._control = _Listener(ControlApp(cores), ("127.0.0.1", port), None)
         self._run(self._control.open)
         return "http://{}:{}".format(*self._control.address)
@@ -243,7 +243,7 @@ class Server:
             self._run(lambda: self._loop.call_later(_BEAT, self._beat))
 
     def _beat(self) -> None:
-        """Let time pass at the core while a node is down: nobody may be left whose call would do so."""
+        """Advance the core while a node is down: with no node up, no call would do so."""
         with self.core.state.lock:
             self.core.state.advance()
         if self.core.down:

@@ -1,4 +1,4 @@
-"""Makes a certificate authority and a server certificate for loopback. With `pem`, the home of `cryptography` here."""
+"""Generates a certificate authority and a server certificate for loopback."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _DAY = datetime.timedelta(days=1)
 
 
 class ServerContext(ssl.SSLContext):
-    """The server's side of TLS, which knows its own certificate and can take on another."""
+    """The server's TLS context, which can replace its certificate."""
 
     pair: tuple[str, str] | None = None  # certificate and key as PEM text
 
     def present(self, certificate: str, key: str) -> None:
-        """Let new connections meet another certificate (PEM texts)."""
+        """Use another certificate (PEM texts) for new connections."""
         with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
             paths = (Path(folder) / "server.pem", Path(folder) / "server.key")
             for path, text in zip(paths, (certificate, key), strict=True):
@@ -34,14 +34,14 @@ class ServerContext(ssl.SSLContext):
 
 
 class TlsFiles(NamedTuple):
-    """Where the PEM files are."""
+    """The paths of the PEM files."""
 
     ca: Path
     certificate: Path
     key: Path
 
     def context(self) -> ServerContext:
-        """Return the server's side of TLS."""
+        """Return the server's TLS context."""
         context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
         context.pair = self.certificate.read_text("ascii"), self.key.read_text("ascii")
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -128,6 +128,6 @@ def make(folder: Path, hosts: Sequence[str] = HOSTS, *, days: int = 365) -> TlsF
 
 
 def load_or_make(folder: Path, hosts: Sequence[str] = HOSTS) -> TlsFiles:
-    """Return the files of *folder*, made if one of them is missing, so that a CA can be kept from run to run."""
+    """Return the files of *folder*, generated if one is missing, so that a CA can be reused."""
     files = TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     return files if all(path.is_file() for path in files) else make(folder, hosts)

@@ -1,4 +1,4 @@
-"""Asynchronous work as the API shows it: state machines, tasks and transfers, in the forms of v1 and v2."""
+"""Endpoints of asynchronous work: state machines, tasks and transfers, in v1 and v2."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _v2(state: ClusterState, record: ObjectRecord) -> Json:
 
 
 def _task_v1(state: ClusterState, task: ObjectRecord) -> Json:
-    """Return a task in the words of v1, where numbers are texts."""
+    """Return a task as v1 shows it, with numbers as strings."""
     fields = tasks.task_view(state, task)
     begun, done = str(int(task.hidden["begun"])), f"{fields['progress']:.0f}"
     return {"action_uid": fields["task_id"], **fields, "creation_time": begun, "progress": done}
@@ -65,7 +65,7 @@ def _machines(state: ClusterState) -> list[ObjectRecord]:
 
 
 def _missing() -> ApiError:
-    return ApiError(404, "action_not_found", "no running action and no kept record with this uid")
+    return ApiError(404, "action_not_found", "no action with this uid")
 
 
 @serves("GET /v1/actions")

@@ -1,4 +1,4 @@
-"""Alerts of databases, of their sources, and of nodes: settings where there are any, and the state that follows."""
+"""Alerts of databases, of their sources, of nodes and of the cluster: settings and state."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _find_alert(found: Mapping[str, Json], alert: str) -> Json:
 
 @serves("POST /v1/bdbs/alerts/{uid}")
 def update(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Set alerts by name; those that are not named stay as they are."""
+    """Set alerts by name; the others do not change."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "db_alerts_settings", body)
     held = record.hidden.get("alerts", {})
@@ -87,7 +87,7 @@ def update(state: ClusterState, request: Request, uid: str, body: Json) -> Respo
     for name in sent:
         threshold = changed[name]["threshold"]
         if threshold and not threshold.replace(".", "", 1).isdecimal():
-            raise ApiError(406, "not_acceptable", f"{name}: threshold is no number")
+            raise ApiError(406, "not_acceptable", f"{name}: threshold is not a number")
     if not is_dry_run(request):
         record.hidden["alerts"] = changed
         state.changed()
@@ -153,7 +153,7 @@ def get_link_alert(state: ClusterState, request: Request, uid: str, source: str,
     return json_response(_find_alert(_link(state, uid, _field(request), source), alert))
 
 
-# Nodes: their settings are the cluster's
+# Nodes: the settings are in the cluster
 
 
 def _of_node(state: ClusterState, request: Request, record: ObjectRecord) -> dict[str, Json]:
@@ -203,7 +203,7 @@ _SEVERITY = {True: "WARNING", False: "INFO"}
 
 
 def _raised_alerts(state: ClusterState) -> Mapping[str, bool]:
-    """Return which alerts of the cluster hold now, of those that this server can tell."""
+    """Return which of the supported cluster alerts are raised now."""
     nodes = list(state.nodes.values())
     up = len(list(state.members()))
     memory = sum(bdb.fields.get("memory_size", 0) for bdb in state.bdbs.values())
@@ -230,7 +230,7 @@ def _threshold(state: ClusterState, name: str) -> Any:
 
 
 def _cluster_alerts(state: ClusterState, request: Request) -> dict[str, Json]:
-    """Return the alerts that are switched on or raised; all of them with `ignore_settings`."""
+    """Return the alerts that are enabled or raised; all of them with `ignore_settings`."""
     raised = _raised_alerts(state)
     names = {name for name in state.cluster.fields.get("alert_settings", {}) if name.startswith("cluster_")}
     all_of_them = request.query.get("ignore_settings", "false").lower() in ("true", "1", "")

@@ -1,4 +1,4 @@
-"""Probes for load balancers and monitoring: whether a database, an endpoint, a node is there."""
+"""Availability checks of databases, endpoints and nodes, for load balancers and monitoring."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.simulator.state.records import ObjectRecord
 def _check_query(request: Request) -> None:
     lag = request.query.get("availability_lag_tolerance_ms", "0")
     if not lag.isdecimal():
-        raise ApiError(400, "invalid_param", "availability_lag_tolerance_ms is no number")
+        raise ApiError(400, "invalid_param", "availability_lag_tolerance_ms is not a number")
 
 
 def _unavailable(code: str, description: str) -> ApiError:
@@ -23,7 +23,7 @@ def _unavailable(code: str, description: str) -> ApiError:
 def _require_serving(state: ClusterState, record: ObjectRecord) -> None:
     """Raise 503 with the reason why *record* does not serve clients."""
     if not placement.has_quorum(state):
-        raise _unavailable("no_quorum", "the cluster has lost its majority")
+        raise _unavailable("no_quorum", "the cluster has no quorum")
     status = str(record.fields["status"])
     if not status.startswith("active"):
         raise _unavailable("bdb_unavailable", f"the database is {status}")
@@ -40,7 +40,7 @@ def _up(state: ClusterState, node: int) -> bool:
 
 @serves("GET /v1/bdbs/{uid}/availability")
 def database(state: ClusterState, request: Request, uid: str) -> Response:
-    """Say whether a database serves clients: an empty answer, or 503 with the reason."""
+    """Check whether a database serves clients: an empty response, or 503 with the reason."""
     record = find_bdb(state, uid)
     _check_query(request)
     _require_serving(state, record)
@@ -49,11 +49,11 @@ def database(state: ClusterState, request: Request, uid: str) -> Response:
 
 @serves("GET /v1/local/bdbs/{uid}/endpoint/availability")
 def endpoint(state: ClusterState, request: Request, uid: str) -> Response:
-    """Say whether a database is served at the node that is asked."""
+    """Check whether the addressed node serves a database."""
     record = find_bdb(state, uid)
     _check_query(request)
     if not placement.has_quorum(state):
-        raise _unavailable("no_quorum", "the cluster has lost its majority")
+        raise _unavailable("no_quorum", "the cluster has no quorum")
     node = state.nodes.get(state.site.machines[request.node].uid)
     local = node is not None and any(node.fields["addr"] in end["addr"] for end in record.fields.get("endpoints", ()))
     if not local or record.hidden.get("stopped") or not str(record.fields["status"]).startswith("active"):
@@ -63,6 +63,6 @@ def endpoint(state: ClusterState, request: Request, uid: str) -> Response:
 
 @serves("GET /v1/local/node/master_healthcheck")
 def primary(state: ClusterState, request: Request) -> Response:
-    """Say whether the node that is asked is the primary."""
+    """Show whether the addressed node is the primary."""
     here = state.site.machines[request.node].uid == state.primary
     return json_response({"status": "active" if here else "inactive"})

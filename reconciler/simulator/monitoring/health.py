@@ -1,4 +1,4 @@
-"""Health reports of the cluster and of one database, in the form of the newest API version; what quorum lives on."""
+"""Health reports of the cluster and of one database (v4), and the witness disk."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def _license(state: ClusterState) -> Mapping[str, Json]:
 
 @serves("GET /v4/cluster/health")
 def cluster(state: ClusterState, request: Request) -> Response:
-    """Show how the cluster is; with `issues_only` without what is well."""
+    """Show the health of the cluster; with `issues_only` only what is unhealthy."""
     if not placement.has_quorum(state):
-        raise ApiError(503, "no_quorum", "the cluster has lost its majority")
+        raise ApiError(503, "no_quorum", "the cluster has no quorum")
     spread = placement.shards_by_node(state)
     nodes = [_node(state, uid, spread.get(uid, [])) for uid in sorted(state.nodes)]
     databases = [_database(record) for record in state.bdbs.values()]
@@ -121,7 +121,7 @@ def cluster(state: ClusterState, request: Request) -> Response:
 
 @serves("GET /v4/db/{uid}/health")
 def database(state: ClusterState, request: Request, uid: str) -> Response:
-    """Show how a database is."""
+    """Show the health of a database."""
     record = lookup.find_bdb(state, uid)
     fields, up = record.fields, record.fields.get("status") != "creation-failed"
     ends = fields.get("endpoints", ())
@@ -147,5 +147,5 @@ def database(state: ClusterState, request: Request, uid: str) -> Response:
 
 @serves("GET /v1/cluster/witness_disk")
 def witness_disk(state: ClusterState, request: Request) -> Response:
-    """Show the witness disk: this cluster has none."""
+    """Show the witness disk: there is none."""
     return json_response({})

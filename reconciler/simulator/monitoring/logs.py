@@ -14,16 +14,16 @@ def _number(request: Request, name: str) -> int | None:
     if text is None:
         return None
     if not text.isdecimal():
-        raise ApiError(400, "invalid_param", f"{name} is no number")
+        raise ApiError(400, "invalid_param", f"{name} is not a number")
     return int(text)
 
 
 @serves("GET /v1/logs")
 def list_all(state: ClusterState, request: Request) -> Response:
-    """List events, newest first unless asked otherwise."""
+    """List events, newest first by default."""
     query, order = request.query, request.query.get("order", "desc").lower()
     if order not in ("asc", "desc"):
-        raise ApiError(400, "invalid_param", "order is asc or desc")
+        raise ApiError(400, "invalid_param", "order must be asc or desc")
     start = parse_time(query["stime"], "stime") if query.get("stime") else None
     end = parse_time(query["etime"], "etime") if query.get("etime") else None
     allowed = allowed_uids(state)

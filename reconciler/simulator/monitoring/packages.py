@@ -1,4 +1,4 @@
-"""Support packages and the usage report: answers that are not JSON."""
+"""Support packages and the usage report: responses that are not JSON."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
 
 _DAY = 86400
-_DAYS = 30  # how far back the report goes unless it is asked
+_DAYS = 30  # default period of the report
 
 
 def _package(state: ClusterState, files: Mapping[str, Json]) -> Response:
-    """Return *files* as a compressed archive, the same bytes for the same content."""
+    """Return *files* as a compressed archive, deterministic for the same content."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as archive:
         for name, content in sorted(files.items()):
@@ -132,10 +132,10 @@ def _used(state: ClusterState, record: ObjectRecord, day: float) -> Json:
 
 @serves("GET /v1/usage_report")
 def usage(state: ClusterState, request: Request) -> Response:
-    """Report what each database used on each day: a JSON object a line, at the end their digest."""
+    """Report the usage of each database on each day: one JSON object per line, then a digest."""
     query = request.query
     if any(item.fields["status"] == "down" for item in state.nodes.values()):
-        raise ApiError(503, "service_unavailable", "a node does not answer")
+        raise ApiError(503, "service_unavailable", "a node does not respond")
     end = parse_time(query["end"], "end") if query.get("end") else state.now
     start = parse_time(query["start"], "start") if query.get("start") else end - _DAYS * _DAY
     lines = []

@@ -1,6 +1,6 @@
-"""Plausible measurements without a memory: each value follows from what is measured, and when, alone.
+"""Generated metrics: each value depends only on the object, the metric and the time.
 
-A series asked for twice is the same twice, grows by itself as time goes on, and costs nothing to keep.
+So a series is reproducible, continues as time passes, and needs no storage.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from reconciler.simulator.api.fields import field_rows
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.data.tables import table
 
-# name of an interval -> its seconds, and how many of them the server remembers
+# name of an interval -> its seconds, and how many samples are retained
 INTERVALS: Mapping[str, tuple[int, int]] = {
     "1sec": (1, 10),
     "10sec": (10, 30),
@@ -27,12 +27,12 @@ INTERVALS: Mapping[str, tuple[int, int]] = {
     "12hour": (43200, 62),
     "1week": (604800, 53),
 }
-_SWING = 0.15  # how far values stray from their mean
+_SWING = 0.15  # relative deviation of values from their mean
 _EXACT = frozenset({"mem_size_lua"})
 
 
 class SampleWindow(NamedTuple):
-    """Which samples are asked for: the name of their interval, and start and end in epoch seconds."""
+    """The requested samples: the name of their interval, and start and end in epoch seconds."""
 
     interval: str
     start: float
@@ -47,13 +47,13 @@ class SampleWindow(NamedTuple):
 
 
 def parse_time(text: str, name: str) -> float:
-    """Return the time that *text* says, in epoch seconds, or raise 400."""
+    """Parse an ISO 8601 time into epoch seconds, or raise 400."""
     for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"):
         try:
             return float(timegm(time.strptime(text, form)))
         except (ValueError, OverflowError):
             continue
-    raise ApiError(400, "invalid_param", f"{name} is no ISO 8601 time")
+    raise ApiError(400, "invalid_param", f"{name} is not an ISO 8601 time")
 
 
 def format_time(seconds: float) -> str:
@@ -62,10 +62,10 @@ def format_time(seconds: float) -> str:
 
 
 def sample_window(query: Mapping[str, str], now: float) -> SampleWindow:
-    """Return what the *query* asks for: by default all that is remembered of each second; raise 400 for nonsense."""
+    """Return the samples that the *query* requests, by default all of one second; raise 400 if invalid."""
     interval = query.get("interval") or "1sec"
     if interval not in INTERVALS:
-        raise ApiError(400, "invalid_param", f"interval is none of {', '.join(INTERVALS)}")
+        raise ApiError(400, "invalid_param", f"interval must be one of {', '.join(INTERVALS)}")
     start = parse_time(query["stime"], "stime") if query.get("stime") else 0.0
     end = parse_time(query["etime"], "etime") if query.get("etime") else now
     return SampleWindow(interval, start, min(end, now))
@@ -87,7 +87,7 @@ def _mean_values(kind: str, version: str) -> Mapping[str, float]:
 def sample(
     kind: str, version: str, what: str, at: float, known: Mapping[str, float], only: Iterable[str] = ()
 ) -> dict[str, Json]:
-    """Return the metrics of *kind* for the object *what* at a time; those *known* exactly are as given."""
+    """Return the metrics of *kind* for the object *what* at a time; those in *known* are given."""
     wanted, phase = set(only), crc32(what.encode()) % 628 / 100
     found: dict[str, Json] = {}
     for name, mean in _mean_values(kind, version).items():

@@ -20,7 +20,7 @@ _LAST = 5  # seconds that the last sample covers
 
 
 class MetricSource(NamedTuple):
-    """One thing that is measured: the kind of its metrics, how it is called, and what is known of it exactly."""
+    """An object with metrics: the kind of metrics, its id, and the exactly known values."""
 
     kind: str
     uid: str
@@ -34,7 +34,7 @@ def _values(state: ClusterState, what: MetricSource, at: float, request: Request
 
 
 def series(state: ClusterState, request: Request, what: MetricSource) -> Json:
-    """Return the samples of *what* that the query asks for."""
+    """Return the samples of *what* that the query requests."""
     asked = sample_window(request.query, state.now)
     step = INTERVALS[asked.interval][0]
     return [
@@ -53,7 +53,7 @@ def _last(state: ClusterState, request: Request, what: MetricSource) -> Json:
     return {**_values(state, what, at, request), "stime": format_time(at - _LAST), "etime": format_time(at)}
 
 
-# What is measured
+# Sources
 
 
 def _database(state: ClusterState, record: ObjectRecord) -> MetricSource:
@@ -128,7 +128,7 @@ def _one_shard(state: ClusterState, uid: str) -> MetricSource:
     return _shard(state, item)
 
 
-# Operations
+# Endpoints
 
 
 def _require_any(found: list[MetricSource]) -> list[MetricSource]:
@@ -187,7 +187,7 @@ def cluster_last(state: ClusterState, request: Request) -> Response:
 
 @serves("GET /v1/endpoints/stats")
 def endpoint_stats(state: ClusterState, request: Request) -> Response:
-    """Show the series of each endpoint at each proxy that serves it; the uid names all three."""
+    """Show the series of each endpoint at each proxy that serves it; the uid has all three ids."""
     nodes = {record.fields["addr"]: uid for uid, record in state.nodes.items()}
     found = []
     for record in state.bdbs.values():

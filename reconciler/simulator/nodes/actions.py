@@ -1,4 +1,4 @@
-"""Work on a node as a whole: removal, maintenance and its snapshots, giving up roles; and the change of the primary."""
+"""Node actions: removal, maintenance mode, node snapshots, demotion of masters; and the change of the primary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Work = Callable[[ClusterState, ObjectRecord, Mapping[str, Json]], str]
 
 @serves("POST /v1/nodes/{node_uid}/actions/{action}")
 def start(state: ClusterState, request: Request, uid: str, action: str, body: Json) -> Response:
-    """Start one of the actions; ask for it by its name."""
+    """Start a node action."""
     record = find_node(state, uid)
     if action not in _ACTIONS:
         raise ApiError(400, "invalid_param", f"no action {action[:40]}")
@@ -105,7 +105,7 @@ def _maintenance_off(state: ClusterState, record: ObjectRecord, options: Mapping
 
 
 def _bring_back(state: ClusterState, kept: Mapping[int, Shard]) -> None:
-    """Put shards back where a snapshot saw them, with the role that they had."""
+    """Restore the placement and the roles of shards in a snapshot."""
     for shard in kept.values():
         bdb = state.bdbs.get(shard.bdb)
         now = (
@@ -152,7 +152,7 @@ def list_node(state: ClusterState, request: Request, uid: str) -> Response:
     """List the tasks of one node."""
     found = [tasks.task_view(state, task) for key, task in state.tasks.items() if key[:2] == ("node", uid)]
     if not found:
-        raise ApiError(404, "action_not_found", "nothing is running, and no record is kept")
+        raise ApiError(404, "action_not_found", "no running or finished action")
     return json_response({"actions": found})
 
 
@@ -164,7 +164,7 @@ def get(state: ClusterState, request: Request, uid: str, action: str) -> Respons
 
 @serves("DELETE /v1/nodes/{node_uid}/actions/{action}")
 def cancel(state: ClusterState, request: Request, uid: str, action: str) -> Response:
-    """Cancel a task, or forget it where it is over."""
+    """Cancel a task, or delete its record if it has ended."""
     tasks.cancel_or_forget(state, ("node", uid, _path_name(action)))
     return json_response(None)
 
@@ -194,7 +194,7 @@ def snapshots(state: ClusterState, request: Request, uid: str) -> Response:
 
 @serves("POST /v1/nodes/{uid}/snapshots/{snapshot_name}")
 def take_snapshot(state: ClusterState, request: Request, uid: str, name: str, body: Json) -> Response:
-    """Remember where the shards of a node are."""
+    """Take a snapshot of the shards of a node."""
     record = find_node(state, uid)
     kept = {shard.uid: shard for shard in placement.shards_by_node(state)[int(uid)]}
     state.changed()
@@ -203,33 +203,33 @@ def take_snapshot(state: ClusterState, request: Request, uid: str, name: str, bo
 
 @serves("DELETE /v1/nodes/{uid}/snapshots/{snapshot_name}")
 def drop_snapshot(state: ClusterState, request: Request, uid: str, name: str) -> Response:
-    """Forget a snapshot, unless maintenance needs it."""
+    """Delete a snapshot, unless maintenance mode uses it."""
     record = find_node(state, uid)
     held = record.hidden.get("snapshots", {})
     if name not in held:
         raise ApiError(404, "not_found", f"no snapshot {name[:80]}")
     if record.hidden.get("maintenance", {}).get("snapshot", {}).get("name") == name:
-        raise ApiError(403, "read_only_object", "the snapshot belongs to maintenance")
+        raise ApiError(403, "read_only_object", "the snapshot is used by maintenance mode")
     record.hidden["snapshots"] = {key: value for key, value in held.items() if key != name}
     state.changed()
     return json_response(held[name][0])
 
 
-# The cluster's own action
+# Cluster action
 
 _CHANGE = ("cluster", "", "change_master")
 
 
 @serves("POST /v1/cluster/actions/{action}")
 def start_cluster(state: ClusterState, request: Request, action: str, body: Json) -> Response:
-    """Let another node become the primary."""
+    """Make another node the primary."""
     if action != "change_master":
         raise ApiError(400, "invalid_param", f"no action {action[:40]}")
     uid = str((body or {}).get("node_uid", "")) if isinstance(body or {}, dict) else ""
     if not uid:
         raise ApiError(400, "missing_field", "node_uid is needed")
     if find_node(state, uid).fields["status"] in ("provisioning", "down"):
-        raise ApiError(406, "not_acceptable", "the node is no working member")
+        raise ApiError(406, "not_acceptable", "the node is not an active member")
 
     def change() -> str:
         if int(uid) not in state.nodes or state.nodes[int(uid)].fields["status"] == "down":
@@ -246,7 +246,7 @@ def list_cluster(state: ClusterState, request: Request) -> Response:
     """List the tasks of the cluster."""
     found = [tasks.task_view(state, task) for key, task in state.tasks.items() if key[0] == "cluster"]
     if not found:
-        raise ApiError(404, "action_not_found", "nothing is running, and no record is kept")
+        raise ApiError(404, "action_not_found", "no running or finished action")
     return json_response({"actions": found})
 
 
@@ -258,6 +258,6 @@ def get_cluster(state: ClusterState, request: Request, action: str) -> Response:
 
 @serves("DELETE /v1/cluster/actions/{action}")
 def cancel_cluster(state: ClusterState, request: Request, action: str) -> Response:
-    """Cancel the task, or forget it where it is over."""
+    """Cancel the task, or delete its record if it has ended."""
     tasks.cancel_or_forget(state, ("cluster", "", action))
     return json_response(None)

@@ -1,6 +1,6 @@
-"""How a machine becomes a node: it creates a cluster, joins one, or recovers one from a file. Knows no HTTP.
+"""Bootstrap of a machine: it creates a cluster, joins one, or recovers one from a file.
 
-What a request asks for is checked first (`problem`), then done (`begin`) step by step as time goes on.
+A request is validated first (`find_problem`), then executed over time (`begin_bootstrap`).
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ CODES: frozenset[str] = frozenset(field_rows("bootstrap_status")["error_code"]["
 
 
 class BootstrapProblem(NamedTuple):
-    """Why a bootstrap cannot be: the error code, and details for a human or a program."""
+    """Why a bootstrap is refused: the error code and details."""
 
     code: str
     details: Mapping[str, Json]
 
 
 class BootstrapRequest(NamedTuple):
-    """A bootstrap as asked for: the machine, the action, and the body."""
+    """A requested bootstrap: the machine, the action, and the body."""
 
     machine: Machine
     action: str
     body: Mapping[str, Any]
 
     def part(self, *names: str) -> Mapping[str, Any]:
-        """Return the object at *names* in the body, empty where it is not there."""
+        """Return the object at *names* in the body, empty if missing."""
         found: Mapping[str, Any] = self.body
         for name in names:
             found = found.get(name) or {}
@@ -57,44 +57,44 @@ def _message(text: str) -> Mapping[str, Json]:
     return {"message": text}
 
 
-def find_problem(state: ClusterState, wish: BootstrapRequest) -> BootstrapProblem | None:
-    """Return what is wrong with *wish*, None where it can come true."""
-    paths = wish.part("node", "paths")
+def find_problem(state: ClusterState, spec: BootstrapRequest) -> BootstrapProblem | None:
+    """Return why *spec* is refused, None if it is valid."""
+    paths = spec.part("node", "paths")
     if any(not str(path).startswith("/") for path in paths.values()):
         return BootstrapProblem("path_error", _message("a path is not absolute"))
-    credentials = wish.part("credentials")
+    credentials = spec.part("credentials")
     if not ({"username", "password"} <= set(credentials) or {"client_cert", "client_key"} <= set(credentials)):
         return BootstrapProblem("config_error", _message("credentials are needed"))
-    return _CHECKS[wish.action](state, wish)
+    return _CHECKS[spec.action](state, spec)
 
 
-def _create_problem(state: ClusterState, wish: BootstrapRequest) -> BootstrapProblem | None:
-    if not _NAME.match(str(wish.part("cluster").get("name", ""))):
-        return BootstrapProblem("config_error", _message("cluster.name is no host name of at most 64 letters"))
-    if not wish.part("credentials").get("password"):
+def _create_problem(state: ClusterState, spec: BootstrapRequest) -> BootstrapProblem | None:
+    if not _NAME.match(str(spec.part("cluster").get("name", ""))):
+        return BootstrapProblem("config_error", _message("cluster.name is not a host name of at most 64 characters"))
+    if not spec.part("credentials").get("password"):
         return BootstrapProblem("config_error", _message("the first account needs a password"))
-    text = wish.body.get("license")
+    text = spec.body.get("license")
     try:
         if text:
-            licenses.read_license(state, text, str(wish.part("cluster")["name"]))
+            licenses.read_license(state, text, str(spec.part("cluster")["name"]))
     except ApiError as error:
         return BootstrapProblem("invalid_license", _message(error.description))
     return None
 
 
-def join_target(state: ClusterState, wish: BootstrapRequest) -> ClusterState | None:
-    """Return the cluster that *wish* wants to join: the first that one of the addresses leads to."""
-    for address in wish.part("cluster").get("nodes") or ():
+def join_target(state: ClusterState, spec: BootstrapRequest) -> ClusterState | None:
+    """Return the cluster to join: the first available one at the given addresses."""
+    for address in spec.part("cluster").get("nodes") or ():
         peer = state.site.world.machine(str(address))
         if peer is not None and peer.state is not None and peer.up and not peer.partitioned:
             return peer.state
     return None
 
 
-def _join_problem(state: ClusterState, wish: BootstrapRequest) -> BootstrapProblem | None:
-    there, credentials, identity = join_target(state, wish), wish.part("credentials"), wish.part("node", "identity")
+def _join_problem(state: ClusterState, spec: BootstrapRequest) -> BootstrapProblem | None:
+    there, credentials, identity = join_target(state, spec), spec.part("credentials"), spec.part("node", "identity")
     if there is None:
-        return BootstrapProblem("connect_error", _message("no member of the cluster answers"))
+        return BootstrapProblem("connect_error", _message("no member of the cluster responds"))
     try:
         user = authentication.authenticate(
             there, str(credentials.get("username", "")), str(credentials.get("password", ""))
@@ -102,14 +102,14 @@ def _join_problem(state: ClusterState, wish: BootstrapRequest) -> BootstrapProbl
         authentication.require_permission(there, user, "update_cluster")
     except ApiError:
         return BootstrapProblem("access_denied", _message("the cluster refuses the login"))
-    return _place_problem(there, wish, identity)
+    return _place_problem(there, spec, identity)
 
 
-def _place_problem(there: ClusterState, wish: BootstrapRequest, identity: Mapping[str, Any]) -> BootstrapProblem | None:
+def _place_problem(there: ClusterState, spec: BootstrapRequest, identity: Mapping[str, Any]) -> BootstrapProblem | None:
     dead = [uid for uid, node in there.nodes.items() if node.fields["status"] == "down"]
     uid = identity.get("uid")
     if uid is not None and uid not in dead:
-        return BootstrapProblem("config_error", _message("identity.uid names no node that is down"))
+        return BootstrapProblem("config_error", _message("identity.uid is not a node that is down"))
     if dead and uid is None:
         return BootstrapProblem("repair_required", {"failed_nodes": dead, "replace_candidate": dead[0]})
     if uid is not None and there.nodes[uid].fields["total_memory"] > there.settings.node_memory:
@@ -122,14 +122,14 @@ def _place_problem(there: ClusterState, wish: BootstrapRequest, identity: Mappin
     return None
 
 
-def _recover_problem(state: ClusterState, wish: BootstrapRequest) -> BootstrapProblem | None:
-    if _file(wish) not in state.site.saved:
-        return BootstrapProblem("path_error", _message("recovery_filename names no file"))
+def _recover_problem(state: ClusterState, spec: BootstrapRequest) -> BootstrapProblem | None:
+    if _file(spec) not in state.site.saved:
+        return BootstrapProblem("path_error", _message("recovery_filename is not a file"))
     return None
 
 
-def _file(wish: BootstrapRequest) -> str:
-    return str(wish.body.get("recovery_filename", "")).rsplit("/", 1)[-1]
+def _file(spec: BootstrapRequest) -> str:
+    return str(spec.body.get("recovery_filename", "")).rsplit("/", 1)[-1]
 
 
 _CHECKS: Mapping[str, Callable[[ClusterState, BootstrapRequest], BootstrapProblem | None]] = {
@@ -139,7 +139,7 @@ _CHECKS: Mapping[str, Callable[[ClusterState, BootstrapRequest], BootstrapProble
 }
 
 
-# Doing
+# Execution
 
 _STATES = {
     "create_cluster": "creating_cluster",
@@ -148,23 +148,23 @@ _STATES = {
 }
 
 
-def begin_bootstrap(state: ClusterState, wish: BootstrapRequest) -> None:
-    """Start what *wish* asks for; the machine's `bootstrap` tells how it goes."""
-    machine, seconds = wish.machine, state.settings.bootstrap_seconds
+def begin_bootstrap(state: ClusterState, spec: BootstrapRequest) -> None:
+    """Start a bootstrap; the machine's `bootstrap` shows its progress."""
+    machine, seconds = spec.machine, state.settings.bootstrap_seconds
     machine.bootstrap = {"state": "initiated", "start_time": state.stamp()}
     stuck, fails = state.outcome == "stuck", state.outcome == "fail"
     code = state.outcome_code if state.outcome_code in CODES else "internal_error"
 
     def work() -> None:
-        machine.bootstrap = {**machine.bootstrap, "state": _STATES[wish.action]}
+        machine.bootstrap = {**machine.bootstrap, "state": _STATES[spec.action]}
 
     def end() -> None:
-        wrong = BootstrapProblem(code, _message("it failed")) if fails else find_problem(state, wish)
+        wrong = BootstrapProblem(code, _message("it failed")) if fails else find_problem(state, spec)
         done = {**machine.bootstrap, "end_time": state.stamp()}
         if wrong is not None:
             machine.bootstrap = {**done, "state": "error", **error_view(wrong)}
             return
-        _DOING[wish.action](state, wish)
+        _DOING[spec.action](state, spec)
         machine.bootstrap = {**done, "state": "completed"}
 
     state.time.later(state.settings.scaled(seconds * 0.1), work)
@@ -173,13 +173,13 @@ def begin_bootstrap(state: ClusterState, wish: BootstrapRequest) -> None:
 
 
 def error_view(wrong: BootstrapProblem) -> dict[str, Json]:
-    """Return *wrong* as a bootstrap status tells it."""
+    """Return *wrong* as fields of a bootstrap status."""
     return {"error_code": wrong.code, "error_details": dict(wrong.details)}
 
 
-def _own_state(state: ClusterState, wish: BootstrapRequest, name: str) -> ClusterState:
-    """Return the state that a new cluster fills: that of the core where it has none yet, else another."""
-    credentials, settings = wish.part("credentials"), state.settings
+def _own_state(state: ClusterState, spec: BootstrapRequest, name: str) -> ClusterState:
+    """Return the state for a new cluster: that of the core if it is unused, else another."""
+    credentials, settings = spec.part("credentials"), state.settings
     account = {"username": credentials["username"], "password": credentials["password"]}
     if not state.nodes:
         for field, value in {**account, "cluster_name": name, "nodes": 1}.items():
@@ -190,52 +190,52 @@ def _own_state(state: ClusterState, wish: BootstrapRequest, name: str) -> Cluste
     )
 
 
-def _create(state: ClusterState, wish: BootstrapRequest) -> None:
-    new = _own_state(state, wish, str(wish.part("cluster")["name"]))
-    if not wish.body.get("license"):
+def _create(state: ClusterState, spec: BootstrapRequest) -> None:
+    new = _own_state(state, spec, str(spec.part("cluster")["name"]))
+    if not spec.body.get("license"):
         new.settings.license = "trial"
     initial.create_cluster(new)
     snapshots.ensure_operator(new)
-    if wish.body.get("license"):
-        licenses.install(new, wish.body["license"])
-    policy, known = wish.part("policy"), new.singletons["cluster_settings"].fields
+    if spec.body.get("license"):
+        licenses.install(new, spec.body["license"])
+    policy, known = spec.part("policy"), new.singletons["cluster_settings"].fields
     new.singletons["cluster_settings"].set(**{name: value for name, value in policy.items() if name in known})
     ports = ("cnm_https_port", "crdb_coordinator_port", "envoy_admin_port", "envoy_mgmt_server_port")
-    new.cluster.set(**{name: wish.body[name] for name in ports if name in wish.body})
-    wish.machine.enter(new, 1)
-    _identify(new, 1, wish)
+    new.cluster.set(**{name: spec.body[name] for name in ports if name in spec.body})
+    spec.machine.enter(new, 1)
+    _identify(new, 1, spec)
     new.event("cluster_node_joined", node_uid=1)
     new.changed()
 
 
-def _identify(state: ClusterState, uid: int, wish: BootstrapRequest) -> None:
-    """Give node *uid* what *wish* says of it."""
-    identity, limits = wish.part("node", "identity"), wish.part("node", "limits")
-    values: dict[str, Json] = {"addr": wish.machine.address}
+def _identify(state: ClusterState, uid: int, spec: BootstrapRequest) -> None:
+    """Set the fields of node *uid* that the bootstrap request contains."""
+    identity, limits = spec.part("node", "identity"), spec.part("node", "limits")
+    values: dict[str, Json] = {"addr": spec.machine.address}
     values.update({name: identity[name] for name in _KEPT if name in identity})
     values.update({name: str(identity[name]).lower() for name in ("rack_id", "second_rack_id") if name in identity})
     values.update(limits)
-    values.update({_PATHS[name]: path for name, path in wish.part("node", "paths").items() if name in _PATHS})
-    if "bigstore_enabled" in wish.part("node"):
-        values["bigstore_enabled"] = wish.part("node")["bigstore_enabled"]
+    values.update({_PATHS[name]: path for name, path in spec.part("node", "paths").items() if name in _PATHS})
+    if "bigstore_enabled" in spec.part("node"):
+        values["bigstore_enabled"] = spec.part("node")["bigstore_enabled"]
     state.nodes[uid].set(**values)
     state.nodes[uid].hidden["since"] = state.now
 
 
-def _join(state: ClusterState, wish: BootstrapRequest) -> None:
-    there = join_target(state, wish)
+def _join(state: ClusterState, spec: BootstrapRequest) -> None:
+    there = join_target(state, spec)
     if there is None:
         return
-    replaced = wish.part("node", "identity").get("uid")
+    replaced = spec.part("node", "identity").get("uid")
     uid = int(replaced) if replaced is not None else there.nodes.claim()
     if replaced is not None:
         old = there.site.node(there, uid)
         if old is not None:
             old.leave(fresh=False)
     else:
-        there.nodes[uid] = ObjectRecord(initial.new_node(there, uid, wish.machine.address))
-    wish.machine.enter(there, uid)
-    _identify(there, uid, wish)
+        there.nodes[uid] = ObjectRecord(initial.new_node(there, uid, spec.machine.address))
+    spec.machine.enter(there, uid)
+    _identify(there, uid, spec)
     placement.set_node_status(there, uid, True)
     for record in there.bdbs.values():
         placement.rebind_endpoints(there, record)
@@ -243,16 +243,16 @@ def _join(state: ClusterState, wish: BootstrapRequest) -> None:
     there.changed()
 
 
-def _recover(state: ClusterState, wish: BootstrapRequest) -> None:
-    saved = state.site.saved[_file(wish)]
+def _recover(state: ClusterState, spec: BootstrapRequest) -> None:
+    saved = state.site.saved[_file(spec)]
     name = str(saved.get("/v1/cluster", {}).get("name", state.settings.cluster_name))
-    new = _own_state(state, wish, name)
+    new = _own_state(state, spec, name)
     initial.create_cluster(new)
     snapshots.load(new, {path: body for path, body in saved.items() if path != "/v1/nodes"})
     snapshots.ensure_operator(new)
     new.primary = 1
-    wish.machine.enter(new, 1)
-    _identify(new, 1, wish)
+    spec.machine.enter(new, 1)
+    _identify(new, 1, spec)
     for record in new.bdbs.values():
         record.set(status="recovery")
         record.hidden.pop("shards", None)

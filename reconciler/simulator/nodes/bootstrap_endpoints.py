@@ -1,4 +1,4 @@
-"""Bootstrap: what a machine is, in a cluster or not, and how it gets into one. Anybody may ask a machine outside."""
+"""Endpoints of the bootstrap. Outside a cluster they need no login."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.simulator.state.model import ClusterState
 
 @serves("GET /v1/bootstrap")
 def get(state: ClusterState, request: Request) -> Response:
-    """Show the machine that is asked, and how its bootstrap went."""
+    """Show the addressed machine and the status of its bootstrap."""
     machine = state.site.machines[request.node]
     info = {
         "architecture": "x86_64",
@@ -30,7 +30,7 @@ def get(state: ClusterState, request: Request) -> Response:
     status = machine.bootstrap
     if machine.state is not None:
         info["uid"] = str(machine.uid)
-        if status["state"] == "idle":  # a member since before the server began
+        if status["state"] == "idle":  # a member since before the simulator started
             since = state.cluster.fields.get("created_time", state.stamp())
             status = {"state": "completed", "start_time": since, "end_time": since}
     return json_response({"bootstrap_status": status, "local_node_info": info})
@@ -39,23 +39,23 @@ def get(state: ClusterState, request: Request) -> Response:
 def _bootstrap_request(state: ClusterState, request: Request, action: str, body: Json) -> BootstrapRequest:
     sent = validated_body(state, "bootstrap", body)
     if sent.setdefault("action", action) != action:
-        raise ApiError(400, "invalid_param", "action in the body is not that of the path")
+        raise ApiError(400, "invalid_param", "action in the body differs from that of the path")
     return BootstrapRequest(state.site.machines[request.node], action, sent)
 
 
 @serves("POST /v1/bootstrap/validate/{action}")
 def validate(state: ClusterState, request: Request, action: str, body: Json) -> Response:
-    """Say whether a bootstrap would be accepted, without doing anything."""
+    """Validate a bootstrap request."""
     wrong = find_problem(state, _bootstrap_request(state, request, action, body))
     return json_response(None) if wrong is None else json_response({"state": "error", **error_view(wrong)}, 406)
 
 
 @serves("POST /v1/bootstrap/{action}")
 def start(state: ClusterState, request: Request, action: str, body: Json) -> Response:
-    """Begin a bootstrap; ask the same machine how it goes."""
-    wish = _bootstrap_request(state, request, action, body)
-    if wish.machine.state is not None or wish.machine.bootstrap["state"] not in ("idle", "error"):
-        raise ApiError(409, "busy", "a bootstrap is under way or done")
-    begin_bootstrap(state, wish)
+    """Begin a bootstrap; its status can be read from the same machine."""
+    spec = _bootstrap_request(state, request, action, body)
+    if spec.machine.state is not None or spec.machine.bootstrap["state"] not in ("idle", "error"):
+        raise ApiError(409, "busy", "a bootstrap is running or completed")
+    begin_bootstrap(state, spec)
     state.changed()
-    return json_response(wish.machine.bootstrap)
+    return json_response(spec.machine.bootstrap)

@@ -1,4 +1,4 @@
-"""Nodes: what they are, what they hold, and the few things that may be set."""
+"""Endpoints of nodes: list, status, check, and the few settings."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _WRITABLE = (
     "second_rack_id",
 )
 _SET_ONCE = ("rack_id", "second_rack_id")
-_SHARE = 0.78  # how much of a node's memory databases may be promised
+_SHARE = 0.78  # fraction of a node's memory that can be provisioned
 
 
 def node_view(state: ClusterState, record: ObjectRecord, shards: list[Shard]) -> Json:
-    """Return what a read of a node shows, the numbers that follow from its *shards* included."""
+    """Return a node as reads show it, with the numbers derived from its *shards*."""
     fields = record.fields
     own = sorted(shard.uid for shard in shards)
     held = {"shard_list": own, "shard_count": len(own), "ram_shard_count": len(own)}
@@ -57,7 +57,7 @@ def get_node(state: ClusterState, request: Request, uid: str) -> Response:
 
 @serves("PUT /v1/nodes/{uid}")
 def update_node(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
-    """Change the settings of a node; the answer is empty."""
+    """Change the settings of a node."""
     record = find_node(state, uid)
     sent = validated_body(state, "node", body)
     fixed = sorted(set(sent) - set(_WRITABLE))
@@ -79,7 +79,7 @@ def _check_change(state: ClusterState, record: ObjectRecord, sent: dict[str, Jso
         raise ApiError(406, "node_not_offline", "the address can change only while the node is down")
     for name in _SET_ONCE:
         if name in sent and fields.get(name) and sent[name].lower() != fields[name].lower():
-            raise ApiError(406, "node_already_has_rack_id", f"{name} is set once")
+            raise ApiError(406, "node_already_has_rack_id", f"{name} can be set only once")
     off = sent.get("accept_servers") is False and fields.get("accept_servers", True)
     if off and placement.shards_by_node(state)[fields["uid"]]:
         raise ApiError(406, "node_already_populated", "the node holds shards")
@@ -100,7 +100,7 @@ def node_status(state: ClusterState, request: Request, uid: str) -> Response:
 
 
 def memory_of(state: ClusterState, record: ObjectRecord, shards: list[Shard]) -> tuple[int, int, int]:
-    """Return a node's free memory, and what databases may be promised: now, and were it empty. In bytes."""
+    """Return a node's free memory, free provisional memory, and total provisional memory, in bytes."""
     total = int(record.fields["total_memory"])
     promised = 0
     for shard in shards:
@@ -136,13 +136,13 @@ def status_view(state: ClusterState, record: ObjectRecord, shards: list[Shard]) 
 
 @serves("GET /v1/nodes/check/{uid}")
 def check_node(state: ClusterState, request: Request, uid: str) -> Response:
-    """Say whether a node is well; what is wrong is told in a good answer."""
+    """Check a node; problems are part of a successful response."""
     return json_response(_check_result(state, find_node(state, uid)))
 
 
 @serves("GET /v1/cluster/check")
 def check_cluster(state: ClusterState, request: Request) -> Response:
-    """Say of each node whether it is well."""
+    """Check all nodes."""
     results = [_check_result(state, state.nodes[uid], str) for uid in sorted(state.nodes)]
     return json_response({"cluster_test_result": all(item["result"] for item in results), "nodes": results})
 
@@ -158,7 +158,7 @@ def _check_result(state: ClusterState, record: ObjectRecord, spelt: type = int) 
 
 @serves("GET /v1/nodes/wd_status")
 def witness_disks(state: ClusterState, request: Request) -> Response:
-    """Show the witness disk of each node; none has one."""
+    """Show the witness disk of each node; there are none."""
     return json_response({str(uid): {"status": "disabled"} for uid in sorted(state.nodes)})
 
 

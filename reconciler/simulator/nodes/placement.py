@@ -1,7 +1,7 @@
-"""Where the shards of databases are: on which node, in which role, with which slots. Knows no HTTP.
+"""Placement of shards: node, role and slots. Knows no HTTP.
 
-A database's shards hang on its record (`hidden["shards"]`) and are laid out when somebody first asks, so that large
-snapshots load fast. Nodes come and go here: replicas take over from what is lost, shards leave what is to be emptied.
+The shards of a database are stored in its record (`hidden["shards"]`) and are placed on first use, so that large
+snapshots load fast. On the loss of a node replicas are promoted; shards are moved away from a node to be emptied.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ class Shard(NamedTuple):
 
 
 def eligible_nodes(state: ClusterState) -> list[int]:
-    """Return the uids of the nodes that may be given shards."""
+    """Return the uids of the nodes that accept shards."""
     return [uid for uid, node in state.nodes.items() if node.fields["status"] == "active" and accepts_shards(node)]
 
 
 def accepts_shards(node: ObjectRecord) -> bool:
-    """Say whether *node* is meant to hold shards: not a quorum-only node, not in maintenance, not being removed."""
+    """Return whether *node* accepts shards: not quorum-only, not in maintenance, not being removed."""
     return bool(node.fields.get("accept_servers", True)) and not node.hidden.get("closed")
 
 
 def has_quorum(state: ClusterState) -> bool:
-    """Say whether more than half of the nodes are up."""
+    """Return whether more than half of the nodes are up."""
     up = sum(node.fields["status"] != "down" for node in state.nodes.values())
     return bool(2 * up > len(state.nodes))
 
 
 def shards(state: ClusterState, record: ObjectRecord) -> list[Shard]:
-    """Return the shards of a database, laid out anew where its list of shards has changed."""
+    """Return the shards of a database, placed again if its list of shards has changed."""
     held: Mapping[int, Shard] = record.hidden.get("shards", {})
     wanted = record.fields.get("shard_list", ())
     if list(held) != list(wanted):
@@ -86,7 +86,7 @@ def _allowed(state: ClusterState, record: ObjectRecord) -> list[int]:
 
 
 def other_node(allowed: list[int], taken: int, seed: int) -> int:
-    """Return one of the nodes *allowed* that is not *taken*, where there is one."""
+    """Return one of the nodes *allowed* that is not *taken*, if there is one."""
     rest = [uid for uid in allowed if uid != taken] or allowed
     return rest[seed % len(rest)]
 
@@ -105,7 +105,7 @@ def shards_by_node(state: ClusterState) -> dict[int, list[Shard]]:
 
 
 def store_shards(state: ClusterState, record: ObjectRecord, *changed: Shard) -> None:
-    """Store *changed* shards of a database, and let its endpoints follow."""
+    """Store *changed* shards of a database and rebind its endpoints."""
     held = {shard.uid: shard for shard in shards(state, record)}
     held.update({shard.uid: shard for shard in changed})
     record.hidden["shards"] = held
@@ -124,7 +124,7 @@ def endpoint_addresses(state: ClusterState, record: ObjectRecord, policy: str) -
 
 
 def rebind_endpoints(state: ClusterState, record: ObjectRecord) -> None:
-    """Let the endpoints of a database listen where its shards are."""
+    """Bind the endpoints of a database to the nodes of its shards."""
     old = record.fields.get("endpoints", ())
     new = [{**end, "addr": endpoint_addresses(state, record, end.get("proxy_policy", "single"))} for end in old]
     if new != list(old):
@@ -133,7 +133,7 @@ def rebind_endpoints(state: ClusterState, record: ObjectRecord) -> None:
 
 
 def set_node_status(state: ClusterState, uid: int, up: bool) -> None:
-    """Mark node *uid* as up or down; on a loss another node becomes primary, and replicas take over."""
+    """Mark node *uid* as up or down; if it is down, another node becomes primary and replicas are promoted."""
     node = state.nodes.get(uid)
     if node is None or (node.fields["status"] == "down") is not up:
         return
@@ -150,7 +150,7 @@ def set_node_status(state: ClusterState, uid: int, up: bool) -> None:
 
 
 def _fail_over(state: ClusterState, record: ObjectRecord, lost: int) -> None:
-    """Let replicas on living nodes take the place of the masters on the node *lost*."""
+    """Promote replicas of the masters on the node *lost*."""
     for master in shards(state, record):
         if master.node == lost and master.role == "master":
             promote_replica(state, record, master)
@@ -158,7 +158,7 @@ def _fail_over(state: ClusterState, record: ObjectRecord, lost: int) -> None:
 
 
 def promote_replica(state: ClusterState, record: ObjectRecord, master: Shard) -> bool:
-    """Let a replica of *master* on a living node become the master; say whether there is one."""
+    """Promote a replica of *master* on an active node; return whether there is one."""
     for slave in shards(state, record):
         alive = slave.node in state.nodes and state.nodes[slave.node].fields["status"] == "active"
         if slave.role == "slave" and slave.slots == master.slots and alive and slave.node != master.node:
@@ -168,7 +168,7 @@ def promote_replica(state: ClusterState, record: ObjectRecord, master: Shard) ->
 
 
 def evacuate(state: ClusterState, uid: int, *, only: Iterable[int] | None = None) -> list[Shard]:
-    """Move shards from node *uid* elsewhere, of the databases *only* where given; return those that found no place."""
+    """Move shards away from node *uid*, of the databases *only* if given; return those that cannot be placed."""
     allowed, stuck = [home for home in eligible_nodes(state) if home != uid], []
     for record in state.bdbs.values():
         if only is not None and record.fields["uid"] not in only:
@@ -186,13 +186,13 @@ def evacuate(state: ClusterState, uid: int, *, only: Iterable[int] | None = None
 
 
 def redistribute(state: ClusterState, record: ObjectRecord) -> None:
-    """Lay the shards of a database out anew, evenly over the nodes."""
+    """Distribute the shards of a database evenly over the nodes."""
     record.hidden["shards"] = _lay_out(state, record, {}, record.fields.get("shard_list", ()))
     rebind_endpoints(state, record)
 
 
 def propose_blueprint(state: ClusterState, record: ObjectRecord, fields: Mapping[str, Json]) -> list[Json]:
-    """Return where the shards of a database with other *fields* would be, as the API writes it."""
+    """Return the placement of a database with other *fields*, as a blueprint."""
     count, allowed = int(fields.get("shards_count", 1)), _allowed(state, record)
     laid = []
     for place in range(count):
@@ -208,20 +208,20 @@ SLOTS = 16384
 
 
 def blueprint_problem(blueprint: Sequence[Mapping[str, Any]], fields: Mapping[str, Any], nodes: Collection[str]) -> str:
-    """Return why *blueprint* does not fit a database with *fields* on *nodes*, empty where it does.
+    """Return why *blueprint* does not fit a database with *fields* on *nodes*, empty if it does.
 
-    It has an item for each shard: a slot range, and the nodes that hold its master and its copy.
+    It has an item for each shard: a slot range, and the nodes of its master and its replica.
     """
     if len(blueprint) != fields["shards_count"]:
-        return "it has not as many items as the database has shards"
+        return "the number of items differs from the number of shards"
     ranges = sorted(tuple(int(end) for end in item["slot_range"].split("-")) for item in blueprint)
     if [first for first, _ in ranges] != [0, *(last + 1 for _, last in ranges[:-1])] or ranges[-1][1] != SLOTS - 1:
-        return "its slot ranges do not make up all slots"
+        return "its slot ranges do not cover all slots"
     wanted = ["master", "slave"] if fields["replication"] else ["master"]
     for item in blueprint:
         places = [str(node["node_uid"]) for node in item["nodes"]]
         if sorted(node["role"] for node in item["nodes"]) != wanted:
             return f"each range needs {' and '.join(wanted)}"
         if len(set(places)) < len(places) or not set(places) <= set(nodes):
-            return "a node is given twice, or is none of the cluster"
+            return "a node is given twice or is not in the cluster"
     return ""

@@ -1,4 +1,4 @@
-"""Proxies: one for each node, with the node's uid."""
+"""Endpoints of proxies: each node has one, with the node's uid."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _update(state: ClusterState, records: Iterable[ObjectRecord], body: Json) ->
         least, most = change.get("threads", now["threads"]), change.get("max_threads", now["max_threads"])
         if least > most:
             raise ApiError(400, "invalid_param", "threads is larger than max_threads")
-        fewer = least < now["threads"] and not sent.get("allow_restart")  # waits for the next restart of the proxy
+        fewer = least < now["threads"] and not sent.get("allow_restart")  # applies after the next restart of the proxy
         held = {name: value for name, value in change.items() if not (fewer and name == "threads")}
         record.hidden["proxy"] = {**record.hidden.get("proxy", {}), **held}
     state.changed()

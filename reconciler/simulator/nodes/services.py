@@ -1,4 +1,4 @@
-"""Services of a node: which run, and stopping and starting them by hand."""
+"""Endpoints of the services of a node: status, stop, start, restart."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from reconciler.simulator.monitoring.series import format_time
 from reconciler.simulator.resources.lookup import typed_fields
 from reconciler.simulator.state.model import ClusterState, Machine
 
-_UPTIME = 3600  # seconds that a service has run when nobody has touched it
+_UPTIME = 3600  # default uptime of a service in seconds
 _OPERATIONS = ("stop", "start", "restart")
 
 
 @serves("GET /v1/local/services")
 def list_local(state: ClusterState, request: Request) -> Response:
-    """Show the services of the node that is asked."""
+    """Show the services of the addressed node."""
     machine = state.site.machines[request.node]
     return json_response({name: _shown(state, machine, name) for name in table("services")})
 
@@ -31,7 +31,9 @@ def _shown(state: ClusterState, machine: Machine, name: str) -> Json:
 def _operate(state: ClusterState, machine: Machine, body: Json) -> Response:
     sent = typed_fields(body, {"operation_type": str, "services": list})
     if sent.get("operation_type") not in _OPERATIONS or not sent.get("services"):
-        raise ApiError(400, "invalid_param", "operation_type is stop, start or restart, and services names some")
+        raise ApiError(
+            400, "invalid_param", "operation_type must be stop, start or restart, and services must not be empty"
+        )
     unknown = [name for name in sent["services"] if name not in table("services")]
     if unknown:
         raise ApiError(400, "invalid_param", f"no service {str(unknown[0])[:40]}")
@@ -47,7 +49,7 @@ def _operate(state: ClusterState, machine: Machine, body: Json) -> Response:
 
 @serves("POST /v1/local/services")
 def operate_local(state: ClusterState, request: Request, body: Json) -> Response:
-    """Stop, start or restart services of the node that is asked."""
+    """Stop, start or restart services of the addressed node."""
     return _operate(state, state.site.machines[request.node], body)
 
 

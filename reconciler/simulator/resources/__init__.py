@@ -1,1 +1,1 @@
-"""Generic resources that are described by one row each, and lookups that endpoints share."""
+"""Generic resources, described by one row each, and lookups shared by endpoints."""

@@ -1,4 +1,4 @@
-"""Finding what a path or a body names, with the documented refusals. Handlers call it; it changes nothing."""
+"""Lookup of objects in a path and fields in a body, with the documented errors. Changes nothing."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def require_idle(state: ClusterState, record: ObjectRecord, *also: str) -> None:
 
 
 def validated_body(state: ClusterState, kind: str, body: Json) -> dict[str, Json]:
-    """Return what *body* says of the object *kind*; no body says nothing."""
+    """Return the writable fields of the object *kind* in *body*, empty without a body."""
     return validate(kind, {} if body is None else body, body_rules(state.settings))
 
 
 def typed_fields(body: Json, types: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
-    """Return *body* where each of its names has one of *types*, or raise 400."""
+    """Return *body* if all its fields are in *types* and have these types, or raise 400."""
     body = {} if body is None else body
     if not isinstance(body, dict):
         raise ApiError(400, "invalid_schema", "body: expected an object")
@@ -65,10 +65,10 @@ def typed_fields(body: Json, types: Mapping[str, type | tuple[type, ...]]) -> di
 
 
 def query_flag(query: Mapping[str, str], name: str) -> bool:
-    """Say whether the query has *name*, alone or with a value that means yes."""
+    """Return whether the flag *name* is set in the query; it needs no value."""
     return query.get(name, "false").lower() not in ("false", "0", "no")
 
 
 def as_strings(values: Iterable[Any]) -> set[str]:
-    """Return uids that may be numbers or texts as texts."""
+    """Return uids, numbers or strings, as strings."""
     return {str(value) for value in values}

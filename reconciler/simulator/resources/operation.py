@@ -11,7 +11,7 @@ from reconciler.simulator.data import tables
 
 
 class Operation(NamedTuple):
-    """How one verb of a collection is documented; what is empty follows from the row."""
+    """How one operation is documented; empty fields are derived from the row of its resource."""
 
     permission: str | None = None
     statuses: tuple[int, ...] = ()

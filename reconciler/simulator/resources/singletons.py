@@ -1,7 +1,7 @@
-"""Objects of which a cluster has exactly one: read whole, changed in part. One row a kind; the rest is generic.
+"""Singletons: objects of which a cluster has exactly one, with GET and partial PUT. One row per kind.
 
-A kind says what its fields must satisfy together (`check`) and what follows from a change (`after`). Named settings
-inside merge by name, lists are replaced whole.
+The hooks of a row validate across fields (`check`) and run after a change (`after`). Named settings merge by name,
+lists are replaced as a whole.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _own(single: Singleton, state: ClusterState) -> ObjectRecord:
 
 
 class Singleton(NamedTuple):
-    """One such kind. *check* gets the object as it would be and what was sent; *after* what was sent."""
+    """One singleton. *check* gets the proposed object and the sent fields; *after* the sent fields."""
 
     kind: str
     path: str
@@ -38,11 +38,11 @@ class Singleton(NamedTuple):
     after: Callable[[ClusterState, Fields], None] = lambda state, sent: None
     adjust: Callable[[ClusterState, dict[str, Json], Fields], None] = lambda state, new, sent: None
     record: Callable[[Singleton, ClusterState], ObjectRecord] = _own
-    beside: Callable[[ClusterState], Fields] = lambda state: {}  # what a read shows that is kept elsewhere
+    beside: Callable[[ClusterState], Fields] = lambda state: {}  # shown on read, but stored elsewhere
 
 
 def initial_fields(kind: str, version: str) -> dict[str, Json]:
-    """Return what an object of *kind* holds on a fresh cluster of a server *version*."""
+    """Return the fields of an object of *kind* on a new cluster of a server *version*."""
     return dict(_initial(kind, version))
 
 
@@ -55,7 +55,7 @@ def _initial(kind: str, version: str) -> Fields:
 
 
 def known_fields(fields: Mapping[str, FieldRow], values: Fields, version: str) -> dict[str, Json]:
-    """Return those of *values* that a server *version* has, inside of named settings as well."""
+    """Return those of *values* that a server *version* has, also within named settings."""
     found: dict[str, Json] = {}
     for name, value in values.items():
         if name in fields:
@@ -69,7 +69,7 @@ PATHS: dict[str, str] = {}  # of the kinds that are stored in `ClusterState.sing
 
 
 def store_singleton(kind: str, path: str) -> None:
-    """Let each cluster have a single object of *kind*, in snapshots under *path*."""
+    """Store a single object of *kind* in each cluster, in snapshots under *path*."""
     PATHS[kind] = path
     add_section(
         path,
@@ -105,14 +105,14 @@ def singleton_view(single: Singleton, state: ClusterState, fields: Fields | None
 
 
 def merged(old: Json, new: Json) -> Json:
-    """Return the named settings *old* with *new* over them, at every depth."""
+    """Return the named settings *old* recursively updated by *new*."""
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **{name: merged(old.get(name), value) for name, value in new.items()}}
     return new
 
 
 def _accepted(single: Singleton, state: ClusterState, body: Json) -> dict[str, Json]:
-    """Return what *body* may set; what a snapshot brought along unknown may be set to anything."""
+    """Return the writable fields of *body*; unknown fields of a snapshot accept any value."""
     if not isinstance(body, dict):
         raise schema_error("body", "expected an object")
     fields, record = field_rows(single.kind, state.settings.server_version), single.record(single, state).fields

@@ -1,1 +1,1 @@
-"""What a simulated cluster holds: records, the state of a cluster, clock, history, snapshots, asynchronous work."""
+"""The content of a simulated cluster: records, clock, history, snapshots, asynchronous work."""

@@ -1,6 +1,6 @@
-"""Records of asynchronous work: begun by handlers, finished by time, asked for as v1 or v2, forgotten after a while.
+"""Records of asynchronous work. They are finished by timed events and expire later.
 
-Three sorts: state machines of databases, tasks of nodes (kept in `tasks`), and transfers, which only v2 shows.
+There are state machines of databases, tasks of nodes (in `tasks`), and transfers, which only v2 shows.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ STATE_MACHINE = "state-machine"
 def begin_action(
     state: ClusterState, name: str, kind: str, uid: int | str, seconds: float = 0.0, *, sort: str = STATE_MACHINE
 ) -> ObjectRecord:
-    """Record that the work *name* runs on an object and return the record; it will take *seconds* or so.
+    """Record that the work *name* runs on an object and return the record; *seconds* is its expected duration.
 
-    *sort* is state-machine, or other for work that v1 does not list.
+    *sort* is "state-machine", or "other" for work that v1 does not list.
     """
     record = ObjectRecord(
         {
@@ -36,12 +36,12 @@ def begin_action(
 
 
 def finish_action(state: ClusterState, record: ObjectRecord, error: str = "") -> None:
-    """Close *record* as completed, or as failed with *error*, and forget it in a while."""
+    """Mark *record* as completed, or as failed with *error*; it expires later."""
     reached = progress(state, record) if error else 100.0
     record.set(status="failed" if error else "completed", heartbeat=int(state.now), progress=reached)
     if error:
         record.set(error=error)
-    for step in ("pending_ops", "state"):  # what is said of work that goes on
+    for step in ("pending_ops", "state"):  # fields of running work only
         record.drop(step)
 
     def forget() -> None:
@@ -51,7 +51,7 @@ def finish_action(state: ClusterState, record: ObjectRecord, error: str = "") ->
 
 
 def progress(state: ClusterState, record: ObjectRecord) -> float:
-    """Return how far the work is, in percent."""
+    """Return the progress of the work in percent."""
     seconds = state.settings.scaled(record.hidden["seconds"])
     if record.fields["status"] != "active" or not seconds:
         return float(record.fields["progress"])

@@ -1,6 +1,6 @@
-"""The one clock, lock and queue of coming events that the clusters of a world share.
+"""The clock, lock and event queue that the clusters of a world share.
 
-A change that one cluster starts may end in another, so events of all clusters are kept in one order.
+A change in one cluster may complete in another, so all clusters share one event queue.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Clock = Callable[[], float]
 
 
 class Timeline:
-    """Time as the simulator sees it. Use it, and every state that hangs on it, under `lock`."""
+    """Simulated time. Use it, and every state that belongs to it, under `lock`."""
 
     def __init__(self, clock: Clock = time.time) -> None:
         self.clock = clock
@@ -22,10 +22,10 @@ class Timeline:
         self.now = clock()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = 0
-        self.ahead = 0.0  # by how much it runs before its clock
+        self.ahead = 0.0  # seconds by which it is ahead of its clock
 
     def advance(self) -> None:
-        """Let everything happen that is due by now, each event at its own time, and set `now` to the clock."""
+        """Run all events that are due, each at its time, and set `now` to the clock."""
         until = self.clock() + self.ahead
         while self._events and self._events[0][0] <= until:
             self.now, _, event = heapq.heappop(self._events)
@@ -33,10 +33,10 @@ class Timeline:
         self.now = until
 
     def skip(self, seconds: float) -> None:
-        """Run ahead of the clock by *seconds* more, as the next `advance` will find."""
+        """Move ahead of the clock by *seconds*; the next `advance` runs the events."""
         self.ahead += seconds
 
     def later(self, seconds: float, event: Callable[[], None]) -> None:
-        """Let *event* happen in *seconds* of this clock."""
+        """Schedule *event* in *seconds* of this clock."""
         self._sequence += 1
         heapq.heappush(self._events, (self.now + seconds, self._sequence, event))

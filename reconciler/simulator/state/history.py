@@ -1,6 +1,6 @@
-"""Earlier contents of a cluster, for reads that come too late and restores from a backup. Knows no HTTP.
+"""Earlier contents of a cluster, for stale reads and restores from a backup. Knows no HTTP.
 
-Nothing is kept until a fault asks for it: copying costs a few microseconds an object at each change.
+Nothing is recorded until a fault needs it: copying costs a few microseconds per object at each change.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord, Table
 
-_LIMIT = 64  # how many effects a stale read can lie back
-# What belongs to the machine and not to the content of the cluster: it never goes back.
+_LIMIT = 64  # maximum age of a stale read in effects
+# Attributes that do not belong to the content of the cluster; they are never restored.
 _STAYS = frozenset(
     {
         "caller",
@@ -51,7 +51,7 @@ def _copied(value: Any) -> Any:
 
 
 def copy_state(state: ClusterState) -> ClusterState:
-    """Return the content of *state* as it is now; it can be read with any handler that only reads."""
+    """Return a copy of the content of *state*; read-only handlers can use it."""
     twin = copy.copy(state)
     for name, value in vars(state).items():
         if name not in _STAYS:
@@ -61,7 +61,7 @@ def copy_state(state: ClusterState) -> ClusterState:
 
 
 def restore_state(state: ClusterState, backup: ClusterState) -> None:
-    """Put the content of *backup* into *state*: also the numbers that uids count on from. Unfinished work is lost."""
+    """Replace the content of *state* by that of *backup*, including the next uids. Unfinished work is lost."""
     versions = {kind: table.version for kind, table in state.collections.items()}
     for name, value in vars(backup).items():
         if name not in _STAYS:
@@ -81,14 +81,14 @@ def restore_state(state: ClusterState, backup: ClusterState) -> None:
 
 
 class History:
-    """What a cluster held before each of its last effects, and when keeping began."""
+    """The content of a cluster before each of its last effects, and when recording began."""
 
     def __init__(self) -> None:
         self.first: ClusterState | None = None
         self._kept: deque[ClusterState] = deque(maxlen=_LIMIT)
 
     def keep(self, state: ClusterState) -> None:
-        """Keep the content of *state*, unless nothing has happened since the last time."""
+        """Record the content of *state*, unless it has not changed since the last time."""
         if self._kept and self._kept[-1].effects == state.effects:
             return
         self._kept.append(copy_state(state))
@@ -96,11 +96,11 @@ class History:
             self.first = self._kept[-1]
 
     def ago(self, depth: int) -> ClusterState:
-        """Return the content *depth* effects ago, or the oldest that is kept."""
+        """Return the content *depth* effects ago, or the oldest that is recorded."""
         found = self._kept[max(0, len(self._kept) - 1 - depth)]
         return copy_state(found)
 
     def forget(self) -> None:
-        """Forget everything; keeping begins anew with the next call."""
+        """Clear the history; recording starts again with the next call."""
         self.first = None
         self._kept.clear()

@@ -1,7 +1,6 @@
-"""What one simulated cluster holds: objects, counters, actions, and the events that time brings.
+"""The state of simulated clusters, their machines, and the world in which clusters reach each other.
 
-Handlers change it; nothing here knows HTTP. Stored values are never changed in place, only replaced, so that answers
-and copies may share them.
+Handlers change it; nothing here knows HTTP. Stored values are never changed in place, only replaced, so that responses
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ _EVENTS = 10_000  # how many entries of the event log are kept
 
 
 class ClusterState:
-    """A cluster's content. Use it under `lock`; `now` is the clock of the last `advance`."""
+    """The content of a cluster. Use it under `lock`; `now` is the time of the last `advance`."""
 
-    site: ClusterSite  # the machines that it runs on; set by whoever makes a state
+    site: ClusterSite  # the machines that it runs on; set after creation
 
     def __init__(
         self,
@@ -43,32 +42,32 @@ class ClusterState:
         self.random = random.Random(seed)
         self.version = table("versions")[settings.server_version]
         self.collections: dict[str, Table] = {}  # objects by kind, then by id
-        self.singletons: dict[str, ObjectRecord] = {}  # objects of which there is one, by kind
-        self.user_modules: dict[str, ObjectRecord] = {}  # modules that users brought along, by uid
+        self.singletons: dict[str, ObjectRecord] = {}  # single objects by kind
+        self.user_modules: dict[str, ObjectRecord] = {}  # user-defined modules by uid
         self.artifacts: dict[int, dict[tuple[str, str], ObjectRecord]] = {}  # node -> (module, version) -> file
-        self.tokens: dict[str, tuple[int, float]] = {}  # token -> uid of the user, and until when it is good
-        self.token_key = b""  # made when the first token is
+        self.tokens: dict[str, tuple[int, float]] = {}  # token -> uid of the user, and its expiry
+        self.token_key = b""  # generated with the first token
         self.actions: dict[str, ObjectRecord] = {}
         self.cluster = ObjectRecord({})
         self.license = ObjectRecord({})
         self.extra: dict[str, Json] = {}  # parts of a snapshot that this server does not serve
-        self.ports: dict[int, int] = {}  # taken port -> uid of the database
+        self.ports: dict[int, int] = {}  # port in use -> uid of the database
         self.state_id = 1
         self.effects = 0
-        self.epoch = 0  # goes up when a restore takes away the work that was to finish later
+        self.epoch = 0  # incremented when scheduled events are cancelled
         self.next_shard = 1
         self.next_source = 1
         self.primary = 1
         self.logins: dict[str, tuple[int, ObjectRecord]] = {}  # Authorization header -> user version, user
         self.caller: ObjectRecord | None = None  # the user of the call that is being handled
-        self.outcome_code = ""  # the error code with which a bootstrap fails
-        self.outcome = ""  # how the work that a call begins will end: well, "fail", or "stuck"
-        self.lists: dict[Any, tuple[int, bytes]] = {}  # whole answers of the database list, by what was asked
+        self.outcome_code = ""  # error code of a bootstrap that fails
+        self.outcome = ""  # injected outcome of the work that a call starts: "", "fail" or "stuck"
+        self.lists: dict[Any, tuple[int, bytes]] = {}  # cached responses of the database list, by query
         self.tasks: dict[tuple[str, str, str], ObjectRecord] = {}  # (node or cluster, its uid, action) -> task
-        self.log: deque[dict[str, Json]] = deque(maxlen=_EVENTS)  # what /v1/logs shows, oldest first
+        self.log: deque[dict[str, Json]] = deque(maxlen=_EVENTS)  # the event log, oldest first
         self.crdbs: dict[str, ObjectRecord] = {}
         self.crdb_tasks: dict[str, ObjectRecord] = {}
-        self.broken: set[str] = set()  # names of clusters that cannot be reached from here
+        self.broken: set[str] = set()  # names of clusters that are unreachable from here
 
     def collection(self, kind: str) -> Table:
         """Return the objects of *kind*."""
@@ -93,7 +92,7 @@ class ClusterState:
 
     @property
     def users(self) -> Table:
-        """The accounts of people and programs."""
+        """The users."""
         return self.collection("user")
 
     @property
@@ -108,25 +107,25 @@ class ClusterState:
 
     @property
     def now(self) -> float:
-        """The time of the last `advance`, or of the event that is happening."""
+        """The time of the last `advance`, or of the current event."""
         return self.time.now
 
     @property
     def clock(self) -> Clock:
-        """What tells the time."""
+        """The clock."""
         return self.time.clock
 
     @property
     def lock(self) -> threading.RLock:
-        """What everything is done under; shared by the clusters of one world."""
+        """The lock; it is shared by the clusters of one world."""
         return self.time.lock
 
     def advance(self) -> None:
-        """Let everything happen that is due by now."""
+        """Run all events that are due."""
         self.time.advance()
 
     def later(self, seconds: float, event: Callable[[], None]) -> None:
-        """Let *event* happen in *seconds* of the real thing."""
+        """Schedule *event* in *seconds* of a real cluster."""
         epoch = self.epoch
         self.time.later(self.settings.scaled(seconds), lambda: event() if self.epoch == epoch else None)
 
@@ -135,22 +134,22 @@ class ClusterState:
         self.log.append({"time": self.stamp(), "type": kind, "severity": severity, **fields})
 
     def cancel_events(self) -> None:
-        """Let nothing happen of what was still to come here."""
+        """Cancel all scheduled events of this cluster."""
         self.epoch += 1
 
     def changed(self, *tables: Table) -> None:
-        """Note an effect: the state id moves on, cached answers of *tables* are void."""
+        """Record an effect: increment the state id and invalidate cached responses of *tables*."""
         self.effects += 1
         self.state_id += 1
         for item in tables:
             item.version += 1
 
     def stamp(self) -> str:
-        """Return now as the API writes it."""
+        """Return the current time in the format of the API."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.now))
 
     def new_id(self) -> str:
-        """Return a fresh uuid, from the seeded generator."""
+        """Return a new UUID from the seeded generator."""
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
     def members(self) -> Iterable[ObjectRecord]:
@@ -160,7 +159,7 @@ class ClusterState:
 
 @dataclass
 class Machine:
-    """One machine, in a cluster or not. `number` is how its core calls it, `uid` that of its node, 0 outside."""
+    """One machine. `number` is its number in the core, `uid` that of its node, 0 outside a cluster."""
 
     number: int
     address: str
@@ -168,16 +167,16 @@ class Machine:
     uid: int = 0
     bootstrap: dict[str, Json] = field(default_factory=lambda: {"state": "idle"})
     stopped: set[str] = field(default_factory=set)  # services that do not run
-    started: dict[str, float] = field(default_factory=dict)  # service -> when somebody last started it
+    started: dict[str, float] = field(default_factory=dict)  # service -> time of its last start
     up: bool = True
-    partitioned: bool = False  # runs, but reaches no other machine
+    partitioned: bool = False  # running, but cannot reach other machines
 
     def enter(self, state: ClusterState, uid: int) -> None:
         """Become node *uid* of *state*."""
         self.state, self.uid = state, uid
 
     def leave(self, *, fresh: bool) -> None:
-        """Leave the cluster; a *fresh* machine may be bootstrapped again, another needs to be installed anew."""
+        """Leave the cluster; a *fresh* machine can be bootstrapped again, any other must be reinstalled."""
         self.state, self.uid = None, 0
         self.bootstrap = {"state": "idle" if fresh else "completed"}
 
@@ -191,12 +190,12 @@ class ClusterSite:
         self.network = f"10.20.{place}"
         self.machines: dict[int, Machine] = {}
         self.urls: dict[int, str] = {}
-        self.shown: tuple[str, str] | None = None  # certificate and key that clients of the API meet, as PEM
-        self.show: Callable[[str, str], None] = lambda certificate, key: None  # lets them meet others from now on
+        self.shown: tuple[str, str] | None = None  # certificate and key of the API, as PEM
+        self.show: Callable[[str, str], None] = lambda certificate, key: None  # replaces them
         self.saved: dict[str, dict[str, Json]] = {}  # files that a cluster can be recovered from
 
     def add(self, number: int, state: ClusterState | None = None) -> Machine:
-        """Add a machine; with *state* it is the node of the same uid there."""
+        """Add a machine; with *state* it is the node with the same uid there."""
         address = state.nodes[number].fields.get("addr") if state is not None else None
         machine = Machine(number, str(address or f"{self.network}.{10 + number}"))
         self.machines[number] = machine
@@ -210,7 +209,7 @@ class ClusterSite:
         return (machine for machine in self.machines.values() if machine.state is state)
 
     def node(self, state: ClusterState, uid: int) -> Machine | None:
-        """Return the machine that is node *uid* of *state*, None where a snapshot only names it."""
+        """Return the machine of node *uid* of *state*, None if the node exists only in a snapshot."""
         return next((machine for machine in self.of(state) if machine.uid == uid), None)
 
     def new_state(self, settings: SimulatorSettings) -> ClusterState:
@@ -222,7 +221,7 @@ class ClusterSite:
 
 
 class World:
-    """All sites that can meet, on one timeline."""
+    """All sites that can reach each other, on one timeline."""
 
     def __init__(self, clock: Clock) -> None:
         self.time = Timeline(clock)
@@ -254,7 +253,7 @@ class World:
         return None
 
     def cluster(self, url: str, name: str = "") -> ClusterState | None:
-        """Return the cluster at *url*: that of the machine there, or the one whose name is the host of the URL."""
+        """Return the cluster at *url*: that of the machine with this address, or the one whose name is the host."""
         machine = self.machine(url)
         if machine is not None:
             return machine.state if machine.up and not machine.partitioned else None
@@ -271,6 +270,6 @@ class World:
 
 
 def reachable(here: ClusterState, there: ClusterState) -> bool:
-    """Say whether two clusters can talk to each other."""
+    """Return whether two clusters can reach each other."""
     names = here.cluster.fields.get("name"), there.cluster.fields.get("name")
     return here is there or (names[1] not in here.broken and names[0] not in there.broken)

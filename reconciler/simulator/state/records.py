@@ -1,4 +1,4 @@
-"""Stored objects: a record with what reads show and hide, and the table that holds the records of one kind by uid."""
+"""Stored objects: a record with shown and hidden fields, and the table of the records of one kind."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from reconciler.simulator.api.messages import Json, encode
 
-_VIEWS = 8  # how many differently narrowed texts of one object are kept
+_VIEWS = 8  # how many different serialisations of one object are cached
 
 
 def digest(password: str) -> str:
-    """Return what is kept of a password."""
+    """Return the digest that is stored for a password."""
     return hashlib.sha256(password.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class ObjectRecord:
-    """One stored object: what a read shows, what it hides, and the texts that reads have made of it."""
+    """One stored object: shown fields, hidden fields, and cached serialisations."""
 
     __slots__ = ("fields", "hidden", "texts")
 
@@ -27,17 +27,17 @@ class ObjectRecord:
         self.texts: dict[Any, str] = {}
 
     def set(self, **values: Json) -> None:
-        """Replace *values* and forget the texts."""
+        """Set fields and invalidate the cached serialisations."""
         self.fields = {**self.fields, **values}
         self.texts = {}
 
     def drop(self, name: str) -> None:
-        """Take the field *name* away."""
+        """Remove the field *name*."""
         self.fields = {key: value for key, value in self.fields.items() if key != name}
         self.texts = {}
 
     def text(self, key: Any, view: Callable[[ObjectRecord], Json]) -> str:
-        """Return the JSON text of *view*, made once for each *key* until the record changes."""
+        """Return the JSON text of *view*, cached by *key* until the record changes."""
         found = self.texts.get(key)
         if found is None:
             if len(self.texts) >= _VIEWS:
@@ -47,7 +47,7 @@ class ObjectRecord:
 
 
 class Table(dict[Any, ObjectRecord]):
-    """The objects of one kind by uid, and the next uid."""
+    """The objects of one kind by id, and the next uid."""
 
     def __init__(self, first: int = 1) -> None:
         super().__init__()
@@ -55,13 +55,13 @@ class Table(dict[Any, ObjectRecord]):
         self.version = 0
 
     def claim(self, uid: int | None = None) -> int:
-        """Return *uid*, or the next one, and count on from it. Freed uids are never given again."""
+        """Reserve *uid*, or the next one, and return it. Uids are never reused."""
         uid = self.next_uid if uid is None else uid
         self.next_uid = max(self.next_uid, uid + 1)
         return uid
 
     def alive(self) -> dict[int, ObjectRecord]:
-        """Return the objects that are not on their way out."""
+        """Return the objects that are not being deleted."""
         return {uid: record for uid, record in self.items() if "gone" not in record.hidden}
 
     def named(self, field: str, value: str) -> ObjectRecord | None:

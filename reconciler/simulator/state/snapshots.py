@@ -1,6 +1,6 @@
 """A cluster's content as one JSON object, `{"GET path": body}`: exactly what reads return, unknown fields kept.
 
-A module that keeps something registers a `Section` for it. Sections are loaded in the order of their paths.
+A module that stores something registers a `Section`. Sections are loaded in the order of their paths.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reconciler.simulator.state.records import ObjectRecord, Table, digest
 
 
 class Section(NamedTuple):
-    """One path of a snapshot. *save* returns None for what is left out."""
+    """One path of a snapshot. *save* returns None to omit it."""
 
     load: Callable[[ClusterState, Any], None]
     save: Callable[[ClusterState], Json]
@@ -24,12 +24,12 @@ SECTIONS: dict[str, Section] = {}
 
 
 def add_section(path: str, load: Callable[[ClusterState, Any], None], save: Callable[[ClusterState], Json]) -> None:
-    """Let *load* and *save* handle the part of snapshots under *path*."""
+    """Register *load* and *save* for the part of snapshots under *path*."""
     SECTIONS[path] = Section(load, save)
 
 
 def load(state: ClusterState, snapshot: Mapping[str, Any]) -> None:
-    """Replace the parts of *state* that *snapshot* has; the rest stays as it is on a new cluster."""
+    """Replace the parts of *state* that are in *snapshot*; the rest is that of a new cluster."""
     for path in sorted(snapshot):
         if path in SECTIONS:
             SECTIONS[path].load(state, snapshot[path])

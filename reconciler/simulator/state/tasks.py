@@ -1,6 +1,6 @@
-"""Long work on a node or on the cluster: one task of each name at a time, asked for by name, cancelled or dropped.
+"""Tasks of a node or of the cluster: at most one with the same name at a time; they can be cancelled.
 
-The other kind of asynchronous work, state machines, is in `actions`, which also lists these tasks.
+The other kind of asynchronous work, state machines, is in `actions`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _OVER = frozenset({"completed", "failed", "cancelled", "aborted"})
 
 
 def is_running(record: ObjectRecord) -> bool:
-    """Say whether the task is still under way."""
+    """Return whether the task is running."""
     return record.fields["status"] not in _OVER
 
 
 def begin_task(
     state: ClusterState, key: Key, seconds: float, work: Callable[[], str], *, undo: Callable[[], None] | None = None
 ) -> ObjectRecord:
-    """Start a task that calls *work* at its end; what it returns is the error code, "" for success.
+    """Start a task that calls *work* at its end; the result is the error code, "" for success.
 
     *undo* is called when the task is cancelled. Raises 409 while a task of the same name runs on the same object; a
     finished one is replaced.
@@ -69,7 +69,7 @@ def _close(state: ClusterState, record: ObjectRecord, status: str, error: str) -
 
 
 def progress(state: ClusterState, record: ObjectRecord) -> float:
-    """Return how far a task is, in percent."""
+    """Return the progress of a task in percent."""
     if not is_running(record) or record.fields["status"] == "queued":
         return float(record.fields["progress"])
     seconds = state.settings.scaled(record.hidden["seconds"]) or 1.0
@@ -82,14 +82,14 @@ def task_view(state: ClusterState, record: ObjectRecord) -> Json:
 
 
 def find_task(state: ClusterState, key: Key) -> ObjectRecord:
-    """Return the task at *key*, running or kept, or raise 404."""
+    """Return the task at *key*, running or finished, or raise 404."""
     if key not in state.tasks:
-        raise ApiError(404, "action_not_found", f"{key[2]} is not running, and no record of it is kept")
+        raise ApiError(404, "action_not_found", f"no running or finished {key[2]}")
     return state.tasks[key]
 
 
 def cancel_or_forget(state: ClusterState, key: Key) -> None:
-    """Cancel the task at *key*; forget it where it is over. Raises 404 where there is none."""
+    """Cancel the task at *key*, or delete its record if it has ended. Raise 404 if there is none."""
     record = find_task(state, key)
     if is_running(record):
         record.set(status="cancelling")
