@@ -13,7 +13,7 @@ import pytest
 from reconciler.agent.company import Doors, Taken, Writers
 from reconciler.agent.status import Phase
 from reconciler.errors import Locked, Unauthorized
-from reconciler.simulator import links
+from reconciler.simulator.databases import links
 from tests.agent.rig import PASSWORD, Fleet
 
 HEAD = "apiVersion: reconciler/v1\n"
@@ -74,14 +74,14 @@ def die(fleet: Fleet, name: str) -> None:
     fleet.worlds[name].faults.add("refuse", times=1_000_000)
     for other in fleet.worlds:
         if other != name:
-            links.part(fleet.worlds[name].core.state, fleet.worlds[other].core.state)
+            links.set_connection(fleet.worlds[name].core.state, fleet.worlds[other].core.state)
 
 
 def come_back(fleet: Fleet, name: str) -> None:
     fleet.worlds[name].faults.clear()
     for other in fleet.worlds:
         if other != name:
-            links.part(fleet.worlds[name].core.state, fleet.worlds[other].core.state, whole=True)
+            links.set_connection(fleet.worlds[name].core.state, fleet.worlds[other].core.state, connected=True)
 
 
 # --- it comes, changes, widens, narrows, moves, goes ------------------------------------------------------------------

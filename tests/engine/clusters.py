@@ -22,11 +22,11 @@ from reconciler.plan import Options, Plan
 from reconciler.plan.read_set import ReadSet
 from reconciler.render.reasons import note_text
 from reconciler.secrets import Secret
-from reconciler.simulator import links
-from reconciler.simulator.core import Core, Entry
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.core import Core, LogEntry
+from reconciler.simulator.databases import links
+from reconciler.simulator.settings import SimulatorSettings
+from reconciler.simulator.state.model import World
 from reconciler.simulator.testing import Caller, VirtualClock
-from reconciler.simulator.world import World
 from reconciler.yaml12 import Place
 from tests.support.inprocess import InProcess, Plain, Where
 from tests.support.planning import make_plan
@@ -69,7 +69,7 @@ class Rig:
         world = World(self.clock)
         self.cores = {
             name: Core(
-                Settings(
+                SimulatorSettings(
                     cluster_name=NAMES[name], username=f"admin@{NAMES[name]}", password=f"secret-{name}", **settings
                 ),
                 seed=3,
@@ -167,7 +167,7 @@ class Rig:
         return dict(found[0]) if found else None
 
     def part(self, one: str, other: str, *, whole: bool = False) -> None:
-        links.part(self.cores[one].state, self.cores[other].state, whole=whole)
+        links.set_connection(self.cores[one].state, self.cores[other].state, connected=whole)
 
-    def sent(self, cluster: str = "dc1") -> list[Entry]:
+    def sent(self, cluster: str = "dc1") -> list[LogEntry]:
         return [entry for entry in self.cores[cluster].log if entry.method != "GET"]

@@ -21,7 +21,7 @@ from reconciler.manifests import Resource
 from reconciler.model import Address, LiveObject, LiveState
 from reconciler.plan import Options, Plan
 from reconciler.secrets import Secret
-from reconciler.simulator.core import Entry
+from reconciler.simulator.core import LogEntry
 from reconciler.simulator.testing import Caller
 from reconciler.telemetry import Event
 from reconciler.yaml12 import Place
@@ -170,12 +170,12 @@ class Rig:
     # --- what the cluster says --------------------------------------------------------------------------------------
 
     @property
-    def writes(self) -> list[Entry]:
+    def writes(self) -> list[LogEntry]:
         """The calls that changed what the cluster holds."""
         return [entry for entry in self.world.log if entry.effect]
 
     @property
-    def sent(self) -> list[Entry]:
+    def sent(self) -> list[LogEntry]:
         """The writes that reached the cluster, whatever became of them."""
         return [entry for entry in self.world.log if entry.method != "GET"]
 

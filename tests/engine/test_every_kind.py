@@ -25,8 +25,8 @@ from reconciler.manifests import Resource, load
 from reconciler.model import Address, Level
 from reconciler.plan import Action
 from reconciler.settings.target import Target
-from reconciler.simulator import pem
-from reconciler.simulator.licenses import make
+from reconciler.simulator.cluster import pem
+from reconciler.simulator.cluster.licenses import make
 from tests.engine import test_active_active_fields, test_fields, test_settings
 from tests.engine.clusters import NAMES, Rig, declared, instance
 from tests.engine.rig import KINDS

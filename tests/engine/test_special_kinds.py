@@ -17,7 +17,7 @@ from reconciler.model import Level
 from reconciler.plan import Action
 from reconciler.plan.read_set import ReadSet
 from reconciler.render.reasons import note_text
-from reconciler.simulator import pem
+from reconciler.simulator.cluster import pem
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 
 
@@ -26,7 +26,7 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path / "state")
 
 
-def pair(rig: Rig, name: str = "new.local") -> pem.Pair:
+def pair(rig: Rig, name: str = "new.local") -> pem.CertificatePair:
     return pem.make(name, rig.world.clock(), 365)
 
 
