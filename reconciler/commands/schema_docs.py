@@ -157,7 +157,7 @@ def default_of(path: Sequence[str]) -> Any:
             return _duration(value)
         if name in ("fileSize", "totalSize", "size") and isinstance(value, int):
             return f"{value >> 20}MiB"
-        if isinstance(value, (bool, int)) or (isinstance(value, str) and value):
+        if isinstance(value, bool) or (isinstance(value, (int, str)) and value):  # 0 and "" mean: not set
             return value
     return None
 
