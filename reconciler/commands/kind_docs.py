@@ -1,86 +1,47 @@
-"""What is known of a kind and of its fields, as plain data: for `explain` and `kinds`.
+"""What the kind files say about a kind or one of its fields, as plain data.
 
-Everything comes from the kind file; its hook says which fields are no part of the object in the API.
-This knows nothing of terminals and of how it is shown.
+Called by `schema_docs` and `kinds`. The hook of a kind says which of its fields have requests of their own. Must not
+know terminals, or how this is shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from reconciler.api.hooks import hook_of
+from reconciler.commands.schema_paths import Step, below, listed, steps_to
 from reconciler.errors import InputError, Problem
 from reconciler.kinds import SINGLETON, Kind, kind_source, load_kinds
+from reconciler.kinds.describe import Schema, reference_of
 from reconciler.kinds.vocabulary import API_VERSION
-
-Schema = Mapping[str, Any]
-
-
-class Step(NamedTuple):
-    """One field on the way to the one that is meant."""
-
-    name: str
-    schema: Schema
-    listed: bool = False  # it stands in the items of a list
-    shape: str = ""  # the type that it needs beside it
-    owner: Schema = MappingProxyType({})  # the object that has it
-
-
-# --- finding ---------------------------------------------------------------------------------------------------------
 
 
 def kind_called(name: str) -> Kind:
-    """Return the kind *name*; InputError with what was probably meant."""
+    """Return the kind *name*; InputError with a suggestion where there is none."""
     kinds = load_kinds()
     if name not in kinds:
-        raise InputError([Problem("KIND", 0, 0, "", f"there is no kind {name}", _hint(name, kinds))])
+        near = get_close_matches(name, kinds, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else listed("kinds", kinds)
+        raise InputError([Problem(name, 0, 0, "", f"there is no kind {name}", hint)])
     return kinds[name]
 
 
 def find(kind: Kind, path: str) -> list[Step]:
-    """Return the fields along *path*, from the top; list items are stepped over."""
-    schema: Schema = kind_source(kind.name)
-    steps: list[Step] = []
-    for part in path.split("."):
-        found = below(schema)
-        if part not in found:
-            raise InputError([Problem(kind.name, 0, 0, path, f"there is no field {part}", _hint(part, found))])
-        steps.append(found[part])
-        schema = found[part].schema
-    return steps
-
-
-def below(schema: Schema) -> dict[str, Step]:
-    """Return the properties of an object, of a list's items, or of all shapes that its type can pick."""
-    found = {name: Step(name, child, owner=schema) for name, child in schema.get("properties", {}).items()}
-    for shape in schema.get("oneOf", ()):
-        for name, step in below(shape).items() if "title" in shape else ():
-            found.setdefault(name, step._replace(shape=shape["title"]))
-    if isinstance(schema.get("items"), Mapping):
-        found |= {name: step._replace(listed=True) for name, step in below(schema["items"]).items()}
-    return found
-
-
-def _hint(name: str, names: Mapping[str, Any]) -> str:
-    near = get_close_matches(name, names, 1, 0.5)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-
-
-# --- what is known ---------------------------------------------------------------------------------------------------
+    """Return the fields of *kind* along *path*, from the top; list items are stepped over."""
+    return steps_to(kind.name, kind_source(kind.name), path)
 
 
 def shape_of(kind: Kind) -> str:
-    """Return in a word how objects of *kind* come and go."""
+    """Return whether *kind* is a singleton, a collection, or adopt-only."""
     if kind.singleton:
         return "singleton"
     return "collection" if "create" in kind.verbs else "adopt-only"
 
 
 def kind_about(kind: Kind) -> dict[str, Any]:
-    """Return what is known of a kind, as plain data."""
+    """Return what is known about a kind."""
     source = kind_source(kind.name)
     about: dict[str, Any] = {
         "kind": kind.name,
@@ -102,7 +63,7 @@ def kind_about(kind: Kind) -> dict[str, Any]:
 
 
 def field_about(kind: Kind, steps: Sequence[Step]) -> dict[str, Any]:
-    """Return what is known of the field that *steps* lead to, as plain data."""
+    """Return what is known about the field of *kind* that *steps* lead to."""
     schema, hook = steps[-1].schema, hook_of(kind)
     door = hook.doors.get(steps[0].name)
     apart = steps[0].name in hook.apart or (door is not None and door.on_create)
@@ -129,7 +90,7 @@ def field_about(kind: Kind, steps: Sequence[Step]) -> dict[str, Any]:
         "secret": schema.get("x-secret"),
         "fromFile": schema.get("x-from-file"),
         "writeOnly": schema.get("writeOnly"),
-        "refersTo": (_reference(schema) or {}).get("kind"),
+        "refersTo": (reference_of(schema) or {}).get("kind"),
         "only": next((f"with type: {step.shape}" for step in reversed(steps) if step.shape), None),
         "path": kind.path,
         "apart": apart or None,
@@ -148,22 +109,17 @@ def _needed(rule: Mapping[str, Any]) -> str:
 
 
 def _nearest(sources: Sequence[Schema], word: str) -> str | None:
-    """Return the version that the innermost of *sources* names."""
+    """Return the version that the innermost of *sources* has."""
     found = [source[key] for source in sources for key in (word, f"x-{word}") if key in source]
     return found[-1] if found else None
 
 
-def _reference(schema: Schema) -> Schema | None:
-    found: Schema | None = schema.get("x-ref") or schema.get("items", {}).get("x-ref")
-    return found
-
-
 def _wire(schema: Schema, name: str) -> str:
-    return str((_reference(schema) or {}).get("wire", name))
+    return str((reference_of(schema) or {}).get("wire", name))
 
 
 def _impacts(steps: Sequence[Step]) -> list[dict[str, Any]] | None:
-    """Return what a change does; a field inside another does what that does, unless it says otherwise."""
+    """Return the impacts of a change; a nested field has those of its parent unless it has its own."""
     said = next((step.schema["x-impact"] for step in reversed(steps) if "x-impact" in step.schema), None)
     return [{"impact": said}] if isinstance(said, str) else said
 
@@ -174,7 +130,7 @@ def _manifest(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _spec(steps: Sequence[Step]) -> dict[str, Any]:
-    """Return a spec that sets the last of *steps*: an example of the outermost one that shows it, or one made up."""
+    """Return a spec that sets the last of *steps*: from an example of the schema, else generated."""
     for start, step in enumerate(steps):
         for example in step.schema.get("examples", ()):
             if _shows(example, steps[start + 1 :]):
@@ -200,7 +156,7 @@ def _wrapped(steps: Sequence[Step], value: Any) -> dict[str, Any]:
 
 
 def _beside(step: Step) -> dict[str, Any]:
-    """Return what an object needs that has the field of *step*: what is required, and one of each choice."""
+    """Return what else the object with the field of *step* requires."""
     owner = step.owner
     choices = [
         rule["required"][0] for word in ("oneOf", "anyOf") for rule in owner.get(word, ()) if "title" not in rule
@@ -210,7 +166,7 @@ def _beside(step: Step) -> dict[str, Any]:
 
 
 def sample(schema: Schema) -> Any:
-    """Return a value that *schema* takes."""
+    """Return a valid value of *schema*."""
     if schema.get("x-secret") is True:
         return {"valueFrom": {"env": "SECRET"}}
     if schema.get("examples"):
