@@ -166,10 +166,10 @@ def _served_schemas(
     found = {}
     for name in sorted(wanted):
         kind = kinds[name]
-        if not kind.jsonschema or not versions.has(version, kind):
+        if not kind.rest.jsonschema or not versions.has(version, kind):
             continue
         try:
-            answer = client.get(f"/v1/jsonschema?object={kind.jsonschema}", shape=dict, brief=True)
+            answer = client.get(f"/v1/jsonschema?object={kind.rest.jsonschema}", shape=dict, brief=True)
         except (Rejected, Forbidden):
             continue
         except Unauthorized:
@@ -177,8 +177,8 @@ def _served_schemas(
         except ClusterError:
             break
         hook = hook_of(kind)
-        options = (name for name, field in kind.fields.items() if field.option_of is not None)
-        served = server_schema.understood(answer.body, kind.jsonschema, (*hook.doors, *hook.apart, *options))
+        options = (name for name, field in kind.fields.items() if field.access.option_of is not None)
+        served = server_schema.understood(answer.body, kind.rest.jsonschema, (*hook.doors, *hook.apart, *options))
         if served is not None:
             found[name] = served
     return found
@@ -194,10 +194,10 @@ def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> fro
     cluster = client.get("/v1/cluster", shape=dict).body
     ports = {port for item in _listed(cluster, "reserved_ports") for port in _port_range(item)}
     ports.update(port for item in _listed(cluster, "system_reserved_ports") for port in _port_range(item))
-    for wire in client.get(f"{kind.path}?fields=endpoints,port,{kind.id}", shape=list).body:
+    for wire in client.get(f"{kind.rest.path}?fields=endpoints,port,{kind.rest.id}", shape=list).body:
         if not isinstance(wire, dict):
-            raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object")
-        if wire.get(kind.id) not in known:
+            raise ReadIncomplete(f"GET {kind.rest.path}: an element of the list is not an object")
+        if wire.get(kind.rest.id) not in known:
             continue
         ends = [wire, *(end for end in _listed(wire, "endpoints") if isinstance(end, dict))]
         ports.update(port for end in ends if isinstance(port := end.get("port"), int))
@@ -242,8 +242,8 @@ def _in_parallel(
 
 def _list(client: Reader, kind: Kind, fields: frozenset[str] | None, around: Surroundings) -> list[Any]:
     objects = drive(client, listing(kind, fields), around)
-    if not all(isinstance(item, dict) and _usable_uid(item.get(kind.id)) for item in objects):
-        raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object with a {kind.id}")
+    if not all(isinstance(item, dict) and _usable_uid(item.get(kind.rest.id)) for item in objects):
+        raise ReadIncomplete(f"GET {kind.rest.path}: an element of the list is not an object with a {kind.rest.id}")
     return objects
 
 
@@ -293,9 +293,9 @@ class _Reading(NamedTuple):
 def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
     """Decode one by one and let go of each wire object: two copies of a large cluster never stand side by side."""
     kind, fields = reading.kind, reading.fields
-    wires.sort(key=lambda wire: (isinstance(wire[kind.id], str), wire[kind.id]), reverse=True)
+    wires.sort(key=lambda wire: (isinstance(wire[kind.rest.id], str), wire[kind.rest.id]), reverse=True)
     # The server sends all of it where a kind does not narrow; what nobody wants may refer to kinds that nobody read.
-    kept = None if fields is None or kind.narrows else wire_names(kind, fields)
+    kept = None if fields is None or kind.rest.narrows else wire_names(kind, fields)
     objects = []
     while wires:
         objects.append(_object(reading, wires.pop(), kept))
@@ -317,7 +317,7 @@ def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None
         reason = "it holds a number or a text that JSON cannot carry"
     except ReadIncomplete as error:
         reason = str(error)
-    uid = wire[kind.id]
+    uid = wire[kind.rest.id]
     owner = f"something unreadable ({reason})"
     return LiveObject(kind.name, uid, _name(kind, wire) or unnamed(uid), spec={}, owner=owner)
 
@@ -332,13 +332,13 @@ def _name(kind: Kind, wire: Mapping[str, Any]) -> str:
 def _nameless(cluster: str, kind: Kind, wires: Iterable[Mapping[str, Any]]) -> Iterator[Note]:
     """Yield a note where an object has no name at all: it might be any of those that seem to be missing."""
     for wire in wires:
-        if not any(isinstance(wire.get(name), str) for name in kind.key) and not _name(kind, wire):
-            text = f"{kind.id} {wire[kind.id]} has no {' or '.join(kind.key)} that can be read"
+        if not any(isinstance(wire.get(name), str) for name in kind.rest.key) and not _name(kind, wire):
+            text = f"{kind.rest.id} {wire[kind.rest.id]} has no {' or '.join(kind.rest.key)} that can be read"
             yield Note("held", Address(cluster, kind.name, ""), f"{text}; nothing new of this kind is made meanwhile")
 
 
 def _names(kind: Kind, wires: Iterable[Mapping[str, Any]]) -> dict[int | str, str]:
-    return {wire[kind.id]: name for wire in wires if (name := _name(kind, wire))}
+    return {wire[kind.rest.id]: name for wire in wires if (name := _name(kind, wire))}
 
 
 def _with_referenced(kinds: Mapping[str, Kind], wanted: Wanted) -> dict[str, frozenset[str] | None]:

@@ -279,7 +279,7 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     pages, told = [], exporting.Told()
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
         for kind in (session.kinds[name] for name in names):
-            mine = cluster if len(session.targets) > 1 or kind.spans else ""
+            mine = cluster if len(session.targets) > 1 or kind.policy.spans else ""
             if text := exporting.manifests_of(kind, told.new(kind, state.objects.get(kind.name, ())), cluster=mine):
                 file = f"{kind.name.lower()}.yaml"
                 pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))
@@ -292,11 +292,11 @@ def outputs(session: Session, *, passwords: bool) -> tuple[Output, ...]:
 
     kind = session.kinds["Database"]
     wanted: Wanted = {kind.name: frozenset({"roles_permissions", "tls_mode", "ssl"})}
-    fields = [kind.id, "name", "endpoints", *(["authentication_redis_pass"] if passwords else [])]
+    fields = [kind.rest.id, "name", "endpoints", *(["authentication_redis_pass"] if passwords else [])]
     found: list[Output] = []
     for cluster, state in read(session, {target.name: wanted for target in session.targets}).items():
-        raw = session.clients()[cluster].get(f"{kind.path}?fields={','.join(fields)}", shape=list).body
-        endpoints = {one[kind.id]: one.get("endpoints") or () for one in raw}
+        raw = session.clients()[cluster].get(f"{kind.rest.path}?fields={','.join(fields)}", shape=list).body
+        endpoints = {one[kind.rest.id]: one.get("endpoints") or () for one in raw}
         known = {one["name"]: one["authentication_redis_pass"] for one in raw if one.get("authentication_redis_pass")}
         found += presenting.rows(cluster, state.objects[kind.name], endpoints, known)
     return tuple(found)

@@ -79,13 +79,13 @@ def noun(action: Mapping[str, Any]) -> str:
 
 
 def singular(kind: Kind) -> str:
-    return kind.path.rpartition("/")[2].removesuffix("s")
+    return kind.rest.path.rpartition("/")[2].removesuffix("s")
 
 
 def settled(task: Task, uid: Uid, action: str = "") -> Flow[Ended]:
     """Wait until the server has done what it accepted, and read the object."""
     until = (yield from clock_time()) + task.seconds()
-    wait = task.kind.wait or {}
+    wait = task.kind.rest.wait or {}
     why = yield from _action_ended(action, until)
     pace = Pace(SOON)
     while True:

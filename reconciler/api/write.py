@@ -63,7 +63,7 @@ def put(task: Task, uid: Uid, wire: Mapping[str, Any], found: Found) -> Flow[str
         action: str = yield from task.hook.put(task.writing(wire, uid, found.wire))
         return action
     method, path = endpoint(task.kind, "update", uid)
-    answer = yield from ask(method, path, {task.kind.within: wire} if task.kind.within else wire)
+    answer = yield from ask(method, path, {task.kind.rest.within: wire} if task.kind.rest.within else wire)
     return str((answer.body.get("action_uid") if isinstance(answer.body, Mapping) else None) or "")
 
 
@@ -95,7 +95,7 @@ def _without_secrets(task: Task, wire: Mapping[str, Any]) -> dict[str, Any]:
 def _before_write(task: Task, expected: Expected) -> Flow[Found]:
     """Read the object, wait until it takes changes, and make sure that it is what the plan was made from."""
     found = _same(expected, (yield from look(task, expected.uid)))
-    wait = task.kind.wait or {}
+    wait = task.kind.rest.wait or {}
     calm = (*wait.get("ready", ()), *(wait.get("failed", ()) if expected.broken_too else ()))
     until = (yield from clock_time()) + BUSY_SECONDS
     pace = Pace()

@@ -45,9 +45,9 @@ def _table(kinds: Mapping[str, Kind]) -> Iterator[str]:
     """Yield the kinds with shape, key, verbs and path, in columns."""
     rows = [_COLUMNS]
     for kind in kinds.values():
-        path = kind.path + (f" {kind.within}" if kind.within else "")
-        key = "-" if kind.singleton else ",".join(name.lstrip("@") for name in kind.key)
-        rows.append((kind.name, shape_of(kind), key, ",".join(kind.verbs) or "-", path))
+        path = kind.rest.path + (f" {kind.rest.within}" if kind.rest.within else "")
+        key = "-" if kind.singleton else ",".join(name.lstrip("@") for name in kind.rest.key)
+        rows.append((kind.name, shape_of(kind), key, ",".join(kind.rest.verbs) or "-", path))
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, wide, strict=True)).rstrip()

@@ -73,7 +73,7 @@ def inherited(
     notes: list[Note] = []
     for address in sorted(previous):
         state, kind = live.get(address.cluster), kinds.get(address.kind)
-        if state is None or kind is None or "delete" not in kind.verbs:
+        if state is None or kind is None or "delete" not in kind.rest.verbs:
             continue
         found = [one for one in state.objects.get(address.kind, ()) if one.name == address.name]
         if len(found) > 1:

@@ -90,7 +90,7 @@ def _untouchable(live: LiveObject) -> str:
 
 
 def _failed(desk: Desk, live: LiveObject) -> bool:
-    return bool(live.status) and live.status in (desk.kinds[live.kind].wait or {}).get("failed", ())
+    return bool(live.status) and live.status in (desk.kinds[live.kind].rest.wait or {}).get("failed", ())
 
 
 def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft | None:
@@ -109,20 +109,20 @@ def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft
     draft = _delete(address, kind, live, "declared absent", consent)
     draft.resource = resource
     if kind.singleton:  # its settings go back to what they were at first: each of them is a change
-        back = [FieldChange(name, value, kind.fields[name].default) for name, value in sorted(live.spec.items())]
+        back = [FieldChange(name, value, kind.fields[name].usual.default) for name, value in sorted(live.spec.items())]
         draft.impacts = ordered({*draft.impacts, *impacts_of(kind, address.name, back, {}, {})})
     return draft
 
 
 def _stays(kind: Kind, live: LiveObject) -> str:
     """Say why *live* cannot be deleted, "" where it can."""
-    if "delete" not in kind.verbs:
+    if "delete" not in kind.rest.verbs:
         return f"the API cannot delete a {kind.name}"
-    return "the cluster cannot do without it" if live.name in kind.lasting else ""
+    return "the cluster cannot do without it" if live.name in kind.policy.lasting else ""
 
 
 def _delete(address: Address, kind: Kind, live: LiveObject, why: str, consent: Consent) -> Draft:
-    lost = (Impacted(LOSES, "", "all that it holds"),) if kind.protect else ()
+    lost = (Impacted(LOSES, "", "all that it holds"),) if kind.policy.protect else ()
     rests_on = dict(live.spec)
     return Draft(Action.DELETE, address, kind, live=live, rests_on=rests_on, why=why, consent=consent, impacts=lost)
 
@@ -171,13 +171,13 @@ def _left(desk: Desk, address: Address, kind: Kind, owned: Owned) -> Draft | Non
         return None
     if reason:
         return Draft(Action.FORGET, address, kind, live=live, why=f"no longer declared, and {reason}")
-    consent = Consent.ALLOW_DESTROY if kind.protect else Consent.NOTHING
+    consent = Consent.ALLOW_DESTROY if kind.policy.protect else Consent.NOTHING
     return _delete(address, kind, live, "owned and no longer declared", consent)
 
 
 def _create(desk: Desk, resource: Resource) -> Draft | None:
     address, kind = resource.address, desk.kinds[resource.address.kind]
-    if "create" not in kind.verbs:
+    if "create" not in kind.rest.verbs:
         desk.hold(address, f"it is not there, and the API cannot create a {kind.name}")
         return None
     check_new(desk, resource)
@@ -199,7 +199,7 @@ def _full_body(desk: Desk, resource: Resource, live: LiveObject | None = None) -
         if is_value_from(value) and desk.secrets.get((address, path)) == "missing":
             desk.secret_problem(resource, path, value)
     port = None
-    if "port" in kind.guard and "port" in kind.fields and "port" not in spec:
+    if "port" in kind.policy.guard and "port" in kind.fields and "port" not in spec:
         port = (live.spec.get("port") if live is not None else None) or desk.free_port(address)
         if port is None:
             return None
@@ -230,13 +230,13 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
         if goes_back(kind, change):
             hint = f"it is {change.before} now"
             desk.problem(resource, ("spec", top(change.path)), f"{change.path} cannot go back to {change.after}", hint)
-    if "update" not in kind.verbs:
+    if "update" not in kind.rest.verbs:
         desk.hold(address, f"it differs, and the API cannot change a {kind.name}")
         return None
     names = {top(change.path) for change in fields}
     fields += _implied(kind, spec, live, names)
     names |= {change.path for change in fields if change.path not in spec and change.path in kind.fields}
-    names |= {name for name, field in kind.fields.items() if field.along and name in spec and names}
+    names |= {name for name, field in kind.fields.items() if field.change.along and name in spec and names}
     names |= options_for(kind, spec, names)
     body = update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
     fields += secrets_sent(kind, body, {change.path for change in fields})
@@ -275,7 +275,7 @@ def _implied(kind: Kind, spec: Mapping[str, Any], live: LiveObject, names: set[s
     return [
         FieldChange(name, live.spec.get(name, MISSING), value)
         for name, value in create_defaults(kind, spec).items()
-        if names.intersection((kind.fields[name].create_default or {})["when"]) and not live.spec.get(name)
+        if names.intersection((kind.fields[name].change.create_default or {})["when"]) and not live.spec.get(name)
     ]
 
 
@@ -337,7 +337,7 @@ def _replace(
     desk: Desk, resource: Resource, live: LiveObject, fields: list[FieldChange], fixed: list[str]
 ) -> Draft | None:
     address, kind, spec = resource.address, desk.kinds[live.kind], desk.spec(resource)
-    if not {"create", "delete"} <= set(kind.verbs):
+    if not {"create", "delete"} <= set(kind.rest.verbs):
         desk.hold(address, f"{', '.join(fixed)} cannot be changed, and a {kind.name} cannot be replaced")
         return None
     body = _full_body(desk, resource, live)
@@ -350,7 +350,7 @@ def _replace(
         if live.spec.get(name, MISSING) != body[name]
     ]
     fields += secrets_sent(kind, body, before)
-    protected = resource.protect if resource.protect is not None else kind.protect
+    protected = resource.protect if resource.protect is not None else kind.policy.protect
     lost = "all that it holds, and every setting that is not declared"
     return Draft(
         Action.REPLACE,
@@ -363,7 +363,7 @@ def _replace(
         rests_on=dict(live.spec),
         why=f"{', '.join(fixed)} cannot be changed",
         consent=Consent.ALLOW_DESTROY if protected else Consent.NOTHING,
-        impacts=(Impacted(LOSES, "", lost),) if kind.protect else (),
+        impacts=(Impacted(LOSES, "", lost),) if kind.policy.protect else (),
     )
 
 

@@ -29,16 +29,16 @@ def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: 
         kind = kinds[resource.address.kind]
         asked = kind.fields if kind.singleton and resource.absent else resource.spec
         fields.setdefault(resource.address.kind, set()).update(asked)
-        if kind.spans:
-            fields[resource.address.kind].add(kind.spans.field)
-        if resource.absent or any(kind.fields[name].immutable for name in resource.spec if name in kind.fields):
+        if kind.policy.spans:
+            fields[resource.address.kind].add(kind.policy.spans.field)
+        if resource.absent or any(kind.fields[name].change.immutable for name in resource.spec if name in kind.fields):
             leaving.add(resource.address.kind)
     for kind in kinds.values() if leaving else ():
         referring = {name for name, field in kind.fields.items() if leaving.intersection(referred_kinds(field))}
         if referring or kind.name in leaving:
             fields.setdefault(kind.name, set()).update(referring)
-        if kind.spans and kind.name in leaving:
-            fields[kind.name].add(kind.spans.field)  # where it goes away from
+        if kind.policy.spans and kind.name in leaving:
+            fields[kind.name].add(kind.policy.spans.field)  # where it goes away from
     return {name: frozenset(names) for name, names in sorted(fields.items())}
 
 
@@ -73,7 +73,7 @@ def needing_ports(kinds: Mapping[str, Kind], resources: Iterable[Resource], stat
     found = {
         resource.address.kind
         for resource in resources
-        if "port" in kinds[resource.address.kind].guard
+        if "port" in kinds[resource.address.kind].policy.guard
         and not resource.absent
         and not resource.spec.get("port")
         and resource.address.name not in names.get(resource.address.kind, ())
@@ -112,4 +112,6 @@ def figures_behind(kinds: Mapping[str, Kind], plan: Plan) -> Mapping[str, Mappin
 
 
 def _deciding(kind: Kind) -> frozenset[str]:
-    return frozenset(name for name, field in kind.fields.items() if any(impact.below for impact in field.impacts))
+    return frozenset(
+        name for name, field in kind.fields.items() if any(impact.below for impact in field.change.impacts)
+    )

@@ -110,7 +110,7 @@ def test_the_paths_of_hidden_values_count_items() -> None:
 
 
 def test_a_documented_default_that_the_server_leaves_out_is_there() -> None:
-    default = DATABASE.fields["eviction_policy"].default
+    default = DATABASE.fields["eviction_policy"].usual.default
     assert changes(DATABASE, {"eviction_policy": default}, {}) == ()
     assert changes(DATABASE, {"eviction_policy": "allkeys-lfu"}, {}) == (
         FieldChange("eviction_policy", MISSING, "allkeys-lfu"),
