@@ -295,7 +295,7 @@ def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
     kind, fields = reading.kind, reading.fields
     wires.sort(key=lambda wire: (isinstance(wire[kind.rest.id], str), wire[kind.rest.id]), reverse=True)
     # The server sends all of it where a kind does not narrow; what nobody wants may refer to kinds that nobody read.
-    kept = None if fields is None or kind.rest.narrows else wire_names(kind, fields)
+    kept = None if fields is None or hook_of(kind).narrows else wire_names(kind, fields)
     objects = []
     while wires:
         objects.append(_object(reading, wires.pop(), kept))

@@ -279,7 +279,7 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     pages, told = [], exporting.Told()
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
         for kind in (session.kinds[name] for name in names):
-            mine = cluster if len(session.targets) > 1 or kind.policy.spans else ""
+            mine = cluster if len(session.targets) > 1 or kind.traits.spans else ""
             if text := exporting.manifests_of(kind, told.new(kind, state.objects.get(kind.name, ())), cluster=mine):
                 file = f"{kind.name.lower()}.yaml"
                 pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))

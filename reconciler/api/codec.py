@@ -62,10 +62,11 @@ def endpoint(kind: Kind, verb: str, uid: Uid | None = None) -> tuple[str, str]:
 
 def list_path(kind: Kind, fields: frozenset[str] | None) -> str:
     """Return the path and query that list *kind* with *fields* (None: all)."""
-    query = []
-    if kind.rest.narrows and fields is not None:
+    query, hook = [], hook_of(kind)
+    if hook.narrows and fields is not None:
         query.append("fields=" + ",".join(sorted(wire_names(kind, fields))))
-    if any(field.access.extended for name, field in kind.fields.items() if fields is None or name in fields):
+    extended = hook.extended & kind.fields.keys()
+    if extended if fields is None else extended & fields:
         query.append("extended=true")
     return kind.rest.path + ("?" + "&".join(query) if query else "")
 
@@ -82,8 +83,8 @@ def wire_names(kind: Kind, fields: frozenset[str]) -> frozenset[str]:
     names.update(wire for wire, name in _masked(kind) if name in fields)
     names.update(wire for name, door in hook.doors.items() if name in fields for wire in door.shows)
     names.update(key for rule in kind.policy.builtin for key in rule)
-    if kind.rest.wait and "field" in kind.rest.wait:
-        names.add(kind.rest.wait["field"])
+    if kind.traits.readiness is not None:
+        names.add(kind.traits.readiness.field)
     return frozenset(names)
 
 
@@ -223,7 +224,7 @@ def _decoder(name: str, same: _Same) -> _Decoder:
     kind = same.kind
     return _Decoder(
         fields=_wire_fields(kind.fields),
-        status=(kind.rest.wait or {}).get("field"),
+        status=kind.traits.readiness.field if kind.traits.readiness else None,
         builtin=tuple(tuple(rule.items()) for rule in kind.policy.builtin),
         hook=hook_of(kind).decode,
         masked=tuple(_masked(kind)),

@@ -69,7 +69,8 @@ def post(task: Task) -> Flow[Posted]:
         return Posted(SINGLETON)
     made = answer.body if isinstance(answer.body, Mapping) else {}
     uid = made.get(task.kind.rest.id)
-    action = made.get((task.kind.rest.wait or {}).get("action", "action_uid"))
+    readiness = task.kind.traits.readiness
+    action = made.get(readiness.action if readiness else "action_uid")
     return Posted(uid if isinstance(uid, int | str) else None, str(action or ""))
 
 
@@ -123,7 +124,7 @@ def _search(task: Task) -> Flow[_Search]:
         )
     if not ours and task.hook.under_way is not None:
         return _Search(None, (yield from task.hook.under_way()))
-    if ours or task.kind.rest.wait is None:
+    if ours or task.kind.traits.readiness is None:
         return _Search(ours[0] if ours else None)
     return _Search(None, (yield from _create_under_way(task, uids)))
 

@@ -45,7 +45,7 @@ def one(kind: Kind, uid: Uid, fields: frozenset[str] = frozenset()) -> Flow[dict
     elif kind.singleton:
         wire = yield from _single(kind)
     else:
-        extended = any(kind.fields[name].access.extended for name in fields if name in kind.fields)
+        extended = hook.extended & fields & kind.fields.keys()
         _, path = endpoint(kind, "read", uid)
         answer: Answer = yield Call("GET", path + ("?extended=true" if extended else ""))
         wire = None if answer.status == 404 else answer.body
@@ -74,8 +74,9 @@ def _single(kind: Kind) -> Flow[dict[str, Any] | None]:
     if answer.status == 404:
         return None
     body = answer.body
-    if kind.rest.within and isinstance(body, dict):
-        body = body.get(kind.rest.within)
+    within = hook_of(kind).within
+    if within and isinstance(body, dict):
+        body = body.get(within)
     if not isinstance(body, dict):
         raise ReadIncomplete(f"GET {kind.rest.path}: an object was expected")
     if any(all(body.get(name, value) == value for name, value in nothing.items()) for nothing in kind.rest.absent):

@@ -81,7 +81,8 @@ class Task:
 
     def seconds(self) -> float:
         """Return how long the server may work on one write."""
-        return float((self.kind.rest.wait or {}).get("seconds", WAIT_SECONDS))
+        readiness = self.kind.traits.readiness
+        return readiness.seconds if readiness else WAIT_SECONDS
 
 
 def look(task: Task, uid: Uid) -> Flow[Found | None]:

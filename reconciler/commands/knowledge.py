@@ -88,11 +88,11 @@ def kind_about(kind: Kind) -> dict[str, Any]:
         "shape": shape_of(kind),
         "key": [] if kind.singleton else [name.lstrip("@") for name in kind.rest.key],
         "verbs": dict(kind.rest.verbs),
-        "path": kind.rest.path + (f" {kind.rest.within}" if kind.rest.within else ""),
+        "path": kind.rest.path + (f" {hook_of(kind).within}" if hook_of(kind).within else ""),
         "since": kind.support.since or None,
         "until": kind.support.until or None,
         "protect": kind.policy.protect or None,
-        "lasting": list(kind.policy.lasting) or None,
+        "lasting": list(kind.traits.lasting) or None,
         "needs": [_needed(rule) for rule in kind.required_on_create] or None,
         "documented": kind.rest.doc or None,
         "fields": list(source["properties"]),
@@ -135,7 +135,7 @@ def field_about(kind: Kind, steps: Sequence[Step]) -> dict[str, Any]:
         "apart": apart or None,
         "wire": None
         if apart
-        else ".".join(filter(None, [kind.rest.within, *(_wire(step.schema, step.name) for step in steps)])),
+        else ".".join(filter(None, [hook_of(kind).within, *(_wire(step.schema, step.name) for step in steps)])),
         "documented": kind.rest.doc or None,
         "fields": list(below(schema)) or None,
         "example": _manifest(kind, _spec(steps)),

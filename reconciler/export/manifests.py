@@ -38,7 +38,7 @@ class Told:
     def new(self, kind: Kind, objects: Iterable[LiveObject]) -> list[LiveObject]:
         """Return those of *objects* that no cluster before has shown."""
         found = [one for one in objects if (kind.name, one.uid) not in self._uids]
-        self._uids.update((kind.name, one.uid) for one in found if kind.policy.spans)
+        self._uids.update((kind.name, one.uid) for one in found if kind.traits.spans)
         return found
 
 
@@ -69,7 +69,7 @@ def _left_out(kind: Kind, found: LiveObject, namesakes: int) -> str:
         return "it is built into the cluster"
     if found.owner:
         return f"it is managed by {found.owner}"
-    if kind.policy.spans:
+    if kind.traits.spans:
         strange = [name for name in places(kind, found.spec) if name.startswith("#")]
         if strange:
             return f"it has an instance on {strange[0][1:]}, a cluster that is not in this run"

@@ -1,6 +1,7 @@
 """What can be declared: `schemas/*.json` read into `Kind` values. Home of jsonschema and cronsim.
 
     kind           Kind, Field and what they consist of
+    traits         what only one kind needs
     loader         reads the kind files
     vocabulary     the keywords of a kind file, translated to JSON Schema
     quantities     `2GiB`, `5m`: numbers with units
@@ -26,7 +27,6 @@ from reconciler.kinds.kind import (
     KindPolicy,
     Reference,
     Rest,
-    Span,
     Support,
     Usual,
     connecting,
@@ -40,6 +40,7 @@ from reconciler.kinds.loader import (
     manifest_schema,
     schema_folder,
 )
+from reconciler.kinds.traits import CreateDefault, Readiness, Span, Traits
 
 __all__ = [
     "MISSING",
@@ -47,15 +48,18 @@ __all__ = [
     "Access",
     "Carriers",
     "ChangeRules",
+    "CreateDefault",
     "Field",
     "Form",
     "Impact",
     "Kind",
     "KindPolicy",
+    "Readiness",
     "Reference",
     "Rest",
     "Span",
     "Support",
+    "Traits",
     "Usual",
     "connecting",
     "envelope_schema",

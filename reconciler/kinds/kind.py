@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from reconciler.kinds.traits import Traits
 from reconciler.kinds.validation import Validator
 
 SINGLETON = "cluster"  # what the one object of a singleton kind is called
@@ -51,7 +52,7 @@ class Form(NamedTuple):
     format: str | None = None  # "pem", "redis-acl" …: picks a canonical form
     key: tuple[str, ...] | None = None  # x-key: () a set, ("role",) a map by that field, None an ordered list
     server_adds: bool = False  # x-server-adds: live items that are not declared are no difference
-    variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
+    variants: bool = False  # oneOf: an object whose `type` picks its shape; replaced whole, never merged
 
 
 class Access(NamedTuple):
@@ -59,7 +60,6 @@ class Access(NamedTuple):
 
     read_only: bool = False
     write_only: bool = False
-    extended: bool = False  # x-extended: only read back with ?extended=true
     option_of: tuple[str, ...] | None = None  # x-option-of: no state; sent with a change of these fields, () of any
     secret: bool = False  # x-secret: always a valueFrom
     embeds_secret: bool = False  # x-secret "embedded": plain text, or a valueFrom where it holds a password
@@ -72,11 +72,8 @@ class ChangeRules(NamedTuple):
 
     impacts: tuple[Impact, ...] = ()  # x-impact
     immutable: bool = False  # x-immutable: a change means replace
-    changeable: bool = False  # x-changeable: may change although the field around it is immutable
-    only_grows: bool = False  # x-only-grows: a smaller number, an older version or true to false is refused
-    create_default: Mapping[str, Any] | None = None  # x-create-default: {"when": {field: value}, "value": …}
-    sent_with: tuple[str, ...] = ()  # x-with: sent, changed or not, whenever one of these fields is
-    along: bool = False  # x-along: sent with every update, changed or not
+    only_grows: bool = False  # x-only-grows: changes in one direction only, also within an immutable field
+    sent_with: tuple[str, ...] | None = None  # x-with: sent, changed or not, whenever one of these is, () of any
 
 
 class Support(NamedTuple):
@@ -123,15 +120,6 @@ class Field:
         return self.items is not None and self.items.access.secret
 
 
-class Span(NamedTuple):
-    """An `x-rest.spans`: how a spec names the clusters that its one object stands in."""
-
-    field: str  # a list of objects; the `cluster` of each is a cluster of the project
-    member: str  # the kind as which the object shows in each of them
-    lost: str = ""  # a list of those clusters that are gone for good
-    needs: tuple[str, ...] = ()  # of these fields, an item that is new has one
-
-
 class Rest(NamedTuple):
     """How a kind maps to the API (`x-rest`): what `api` and `live` ask."""
 
@@ -140,11 +128,8 @@ class Rest(NamedTuple):
     id: str  # "uid"
     verbs: Mapping[str, str]  # {"create": "POST", "update": "PATCH /v1/x/{id}"}; absent = impossible
     doc: str = ""  # where the API documents the object
-    wait: Mapping[str, Any] | None = None  # {"action": "action_uid", "field": "status", "ready": [...], …}
     busy: tuple[Mapping[str, Any], ...] = ()  # answers that mean "later": {"status": 409, "error_code": "db_busy"}
     absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
-    within: str = ""  # the spec is the value of this key of the object
-    narrows: bool = False  # the list call takes ?fields=a,b
     jsonschema: str = ""  # what GET /v1/jsonschema?object= calls it
     dry_run: bool = False  # create and update take ?dry_run=true
     dry_run_since: str = ""  # first server version on which `dry_run` holds
@@ -155,13 +140,11 @@ class KindPolicy(NamedTuple):
 
     guard: tuple[str, ...] = ()  # what makes a repeated create safe: ("name",) or ("tag", "port")
     builtin: tuple[Mapping[str, Any], ...] = ()  # live objects that are never managed: {"uid": 1}, {"name": "Admin"}
-    lasting: tuple[str, ...] = ()  # names of objects that a cluster requires: changed, never deleted
     protect: bool = False  # holds data: delete and replace need consent
     after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, without a reference
-    spans: Span | None = None  # one object is a member of several clusters
 
 
-_POLICY = KindPolicy()
+_POLICY, _TRAITS = KindPolicy(), Traits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +159,7 @@ class Kind:
     policy: KindPolicy = _POLICY
     support: Support = _SUPPORT
     hook: str | None = None  # module in reconciler.api.hooks
+    traits: Traits = _TRAITS
     singleton: bool = False  # there is exactly one object; removal from git means forget
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}

@@ -22,10 +22,10 @@ from reconciler.kinds.kind import (
     KindPolicy,
     Reference,
     Rest,
-    Span,
     Support,
     Usual,
 )
+from reconciler.kinds.traits import traits_of
 from reconciler.kinds.validation import Validator
 
 
@@ -86,12 +86,11 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
             format=schema.get("format"),
             key=None if key is None else tuple(key),
             server_adds=schema.get("x-server-adds", False),
-            variants="x-variants" in schema,
+            variants="oneOf" in schema,
         ),
         access=Access(
             read_only=schema.get("readOnly", False),
             write_only=schema.get("writeOnly", False),
-            extended=schema.get("x-extended", False),
             option_of=tuple(schema["x-option-of"]) if "x-option-of" in schema else None,
             secret=hides is True,
             embeds_secret=hides == "embedded",
@@ -101,11 +100,8 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         change=ChangeRules(
             impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),
             immutable=schema.get("x-immutable", False),
-            changeable=schema.get("x-changeable", False),
             only_grows=schema.get("x-only-grows", False),
-            create_default=schema.get("x-create-default"),
-            sent_with=tuple(schema.get("x-with", ())),
-            along=schema.get("x-along", False),
+            sent_with=tuple(schema["x-with"]) if "x-with" in schema else None,
         ),
         support=Support(
             since=schema.get("x-since"),
@@ -138,11 +134,8 @@ def _kind(source: Mapping[str, Any]) -> Kind:
             id=rest["id"],
             verbs=rest["verbs"],
             doc=rest.get("doc", ""),
-            wait=rest.get("wait"),
             busy=tuple(rest.get("busy", ())),
             absent=tuple(rest.get("absent", ())),
-            within=rest.get("within", ""),
-            narrows=rest.get("narrows", False),
             jsonschema=rest.get("jsonschema", ""),
             dry_run=bool(rest.get("dryRun", False)),
             dry_run_since=rest["dryRun"] if isinstance(rest.get("dryRun"), str) else "",
@@ -150,15 +143,12 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         policy=KindPolicy(
             guard=tuple(rest["guard"]),
             builtin=tuple(rest.get("builtin", ())),
-            lasting=tuple(rest.get("lasting", ())),
             protect=rest.get("protect", False),
             after=tuple(rest.get("after", ())),
-            spans=Span(**{**rest["spans"], "needs": tuple(rest["spans"].get("needs", ()))})
-            if "spans" in rest
-            else None,
         ),
-        support=Support(since=rest.get("since"), until=rest.get("until")),
+        support=Support(since=rest.get("since")),
         hook=rest.get("hook"),
+        traits=traits_of(rest.get("hook")),
         singleton=rest.get("singleton", False),
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),

@@ -51,18 +51,19 @@ def is_option(field: Field) -> bool:
 
 def options_for(kind: Kind, spec: Spec, names: set[str]) -> set[str]:
     """Return what is declared and goes along with a change of *names*: options, and fields that come together."""
-    return {
-        name
-        for name, field in kind.fields.items()
-        if name in spec
-        and (
-            names.intersection(field.change.sent_with)
-            or (
-                field.access.option_of is not None
-                and (not field.access.option_of or names.intersection(field.access.option_of))
-            )
-        )
+    declared = [field for name, field in kind.fields.items() if name in spec]
+    together = {field.name for field in declared if _is_sent_with(field.change.sent_with, names)}
+    all_names = names | together
+    options = {
+        field.name
+        for field in declared
+        if (of := field.access.option_of) is not None and (not of or all_names.intersection(of))
     }
+    return together | options
+
+
+def _is_sent_with(fields: tuple[str, ...] | None, names: set[str]) -> bool:
+    return fields is not None and bool(names.intersection(fields) if fields else names)
 
 
 def goes_back(kind: Kind, change: FieldChange) -> bool:
@@ -77,14 +78,18 @@ def goes_back(kind: Kind, change: FieldChange) -> bool:
         return False
 
 
-def create_defaults(kind: Kind, spec: Spec) -> dict[str, Any]:
-    """Return the fields that *spec* implies without naming them: `sharding: true` alone takes the standard rules."""
+def create_defaults(kind: Kind, spec: Spec, names: set[str] | None = None) -> dict[str, Any]:
+    """Return the fields that *spec* implies without naming them: `sharding: true` alone takes the standard rules.
+
+    With *names*, only those that one of these fields implies.
+    """
     implied = {
-        name: field.change.create_default["value"]
-        for name, field in kind.fields.items()
-        if field.change.create_default is not None
-        and name not in spec
-        and all(spec.get(other) == value for other, value in field.change.create_default["when"].items())
+        default.field: default.value
+        for default in kind.traits.create_defaults
+        if default.field in kind.fields
+        and default.field not in spec
+        and (names is None or names.intersection(default.when))
+        and all(spec.get(other) == value for other, value in default.when.items())
     }
     return canonical(kind, implied) if implied else {}
 
@@ -160,7 +165,7 @@ def immutable_field(kind: Kind, change: FieldChange) -> str:
     along = [field for _, field in fields_along(kind, change.path)]
     return (
         ""
-        if along and along[-1].change.changeable
+        if along and along[-1].change.only_grows
         else next((field.name for field in along if field.change.immutable), "")
     )
 

@@ -90,7 +90,8 @@ def _untouchable(live: LiveObject) -> str:
 
 
 def _failed(desk: Desk, live: LiveObject) -> bool:
-    return bool(live.status) and live.status in (desk.kinds[live.kind].rest.wait or {}).get("failed", ())
+    readiness = desk.kinds[live.kind].traits.readiness
+    return readiness is not None and live.status in readiness.failed
 
 
 def _tombstone(desk: Desk, resource: Resource, live: LiveObject | None) -> Draft | None:
@@ -118,7 +119,7 @@ def _stays(kind: Kind, live: LiveObject) -> str:
     """Say why *live* cannot be deleted, "" where it can."""
     if "delete" not in kind.rest.verbs:
         return f"the API cannot delete a {kind.name}"
-    return "the cluster cannot do without it" if live.name in kind.policy.lasting else ""
+    return "the cluster cannot do without it" if live.name in kind.traits.lasting else ""
 
 
 def _delete(address: Address, kind: Kind, live: LiveObject, why: str, consent: Consent) -> Draft:
@@ -236,7 +237,6 @@ def _update(desk: Desk, resource: Resource, live: LiveObject, renamed_from: str)
     names = {top(change.path) for change in fields}
     fields += _implied(kind, spec, live, names)
     names |= {change.path for change in fields if change.path not in spec and change.path in kind.fields}
-    names |= {name for name, field in kind.fields.items() if field.change.along and name in spec and names}
     names |= options_for(kind, spec, names)
     body = update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
     fields += secrets_sent(kind, body, {change.path for change in fields})
@@ -274,8 +274,8 @@ def _implied(kind: Kind, spec: Mapping[str, Any], live: LiveObject, names: set[s
     """Return the defaults that become due because a field that implies them changes."""
     return [
         FieldChange(name, live.spec.get(name, MISSING), value)
-        for name, value in create_defaults(kind, spec).items()
-        if names.intersection((kind.fields[name].change.create_default or {})["when"]) and not live.spec.get(name)
+        for name, value in create_defaults(kind, spec, names).items()
+        if not live.spec.get(name)
     ]
 
 

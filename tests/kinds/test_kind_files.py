@@ -53,6 +53,29 @@ def test_a_kind_file_uses_known_words_only(kind: str) -> None:
     assert problems(SOURCES[kind]) == []
 
 
+def keywords_of(schema: Any) -> Iterator[str]:
+    """Yield the keywords of ours in a kind file: those of x-rest, and each x-…"""
+    for word, value in schema.items() if isinstance(schema, dict) else ():
+        if word.startswith("x-"):
+            yield word
+        if word == "x-rest":
+            yield from (f"x-rest.{inner}" for inner in value)
+        elif word != "examples":
+            yield from keywords_of(value)
+    for item in schema if isinstance(schema, list) else ():
+        yield from keywords_of(item)
+
+
+def test_a_keyword_has_at_least_two_kinds_that_use_it_and_else_is_a_hook() -> None:
+    defined = {f"x-rest.{word}" for word in META["$defs"]["rest"]["properties"]}
+    defined |= {word for place in (META, META["$defs"]["value"]) for word in place["properties"] if word[:2] == "x-"}
+    users = dict.fromkeys(sorted(defined), 0)
+    for source in SOURCES.values():
+        for word in set(keywords_of(source)):
+            users[word] += 1
+    assert {word: number for word, number in users.items() if number < 2} == {}
+
+
 @every_kind
 def test_what_manifests_are_held_against_is_a_valid_schema(kind: str) -> None:
     jsonschema.Draft202012Validator.check_schema(KINDS[kind].schema)
@@ -234,7 +257,7 @@ def test_fields_carry_what_the_engine_needs() -> None:
     assert database["memory_size"].form.unit == "bytes"
     assert database["memory_size"].change.impacts[0].when == "decrease"
     assert database["port"].change.immutable
-    assert database["search"].access.extended
+    assert "search" in hook_of(KINDS["Database"]).extended
     assert database["tags"].form.key == ("key",)
     assert database["shard_key_regex"].form.key is None
     assert database["module_list"].form.server_adds

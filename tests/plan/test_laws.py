@@ -96,7 +96,7 @@ def test_an_update_sends_only_declared_fields_and_rests_on_what_is_live(world: W
     for change in planned(world).changes:
         if change.action is Action.UPDATE and change.uid is not None:
             now = live[change.address.kind, change.uid].spec
-            implied = {name for name, f in KINDS[change.address.kind].fields.items() if f.change.create_default}
+            implied = {default.field for default in KINDS[change.address.kind].traits.create_defaults}
             assert change.body.keys() <= specs[change.address].keys() | implied
             assert change.rests_on == {name: now[name] for name in sorted(change.body) if name in now}
 

@@ -138,7 +138,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def with_field(name: str, **words: Any) -> Mapping[str, Kind]:
-    fields: dict[str, Field] = {**DATABASE.fields, name: replace(DATABASE.fields[name], **words)}
+    fields: dict[str, Field] = {**DATABASE.fields, name: replace(DATABASE.fields[name], support=Support(**words))}
     return {**KINDS, "Database": replace(DATABASE, fields=fields)}
 
 

@@ -84,6 +84,8 @@ def put(writing: Writing) -> Flow[str]:
 
 
 HOOK = Hook(
+    narrows=True,
+    extended=frozenset({"probabilistic", "query_performance_factor", "search", "timeseries"}),
     needs=("endpoints", "tags", "crdt_guid"),
     figures={"used_memory": "/v1/bdbs/stats/last"},
     decode=decode,
