@@ -147,7 +147,7 @@ def _objects(
         names = {name: _names(kinds[name], lists[name]) for name in fields}
         notes = tuple(note for name in fields for note in _nameless(cluster, kinds[name], lists[name]))
         ports = {port for name in with_ports & fields.keys() for wire in lists[name] for port in _ports_of(wire)}
-        settings = next((lists[name][0] for name in fields if kinds[name].path == CLUSTER and lists[name]), None)
+        settings = next((lists[name][0] for name in fields if kinds[name].rest.path == CLUSTER and lists[name]), None)
         objects = {
             name: _decoded(_Reading(kinds[name], mine, names, client.user), lists.pop(name))
             for name, mine in fields.items()
@@ -182,10 +182,10 @@ def _served_schemas(
     found = {}
     for name in sorted(names):
         kind = kinds[name]
-        if not kind.jsonschema or not versions.has(version, kind):
+        if not kind.rest.jsonschema or not versions.has(version, kind):
             continue
         try:
-            answer = client.get(f"/v1/jsonschema?object={kind.jsonschema}", shape=dict, brief=True)
+            answer = client.get(f"/v1/jsonschema?object={kind.rest.jsonschema}", shape=dict, brief=True)
         except (Rejected, Forbidden):
             continue
         except Unauthorized:
@@ -193,8 +193,8 @@ def _served_schemas(
         except ClusterError:
             break
         hook = hook_of(kind)
-        options = (name for name, field in kind.fields.items() if field.option_of is not None)
-        served = server_schema.understood(answer.body, kind.jsonschema, (*hook.doors, *hook.apart, *options))
+        options = (name for name, field in kind.fields.items() if field.access.option_of is not None)
+        served = server_schema.understood(answer.body, kind.rest.jsonschema, (*hook.doors, *hook.apart, *options))
         if served is not None:
             found[name] = served
     return found
@@ -252,8 +252,8 @@ def _in_parallel(client: Reader, queries: list[_Query], surroundings: Surroundin
 def _list(client: Reader, query: _Query, surroundings: Surroundings) -> list[Any]:
     kind = query.kind
     objects = drive(client, listing(kind, query.fields, PORTS if query.ports else ()), surroundings)
-    if not all(isinstance(item, dict) and _usable_uid(item.get(kind.id)) for item in objects):
-        raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object with a {kind.id}")
+    if not all(isinstance(item, dict) and _usable_uid(item.get(kind.rest.id)) for item in objects):
+        raise ReadIncomplete(f"GET {kind.rest.path}: an element of the list is not an object with a {kind.rest.id}")
     return objects
 
 
@@ -303,9 +303,9 @@ class _Reading(NamedTuple):
 def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
     """Decode one by one and let go of each wire object: two copies of a large cluster never stand side by side."""
     kind, fields = reading.kind, reading.fields
-    wires.sort(key=lambda wire: (isinstance(wire[kind.id], str), wire[kind.id]), reverse=True)
+    wires.sort(key=lambda wire: (isinstance(wire[kind.rest.id], str), wire[kind.rest.id]), reverse=True)
     # The server sends all of it where a kind does not narrow; what nobody wants may refer to kinds that nobody read.
-    kept = None if fields is None or kind.narrows else wire_names(kind, fields)
+    kept = None if fields is None or hook_of(kind).narrows else wire_names(kind, fields)
     objects = []
     while wires:
         objects.append(_object(reading, wires.pop(), kept))
@@ -327,7 +327,7 @@ def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None
         reason = "it holds a number or a text that JSON cannot carry"
     except ReadIncomplete as error:
         reason = str(error)
-    uid = wire[kind.id]
+    uid = wire[kind.rest.id]
     owner = f"something unreadable ({reason})"
     return LiveObject(kind.name, uid, _name(kind, wire) or unnamed(uid), spec={}, owner=owner)
 
@@ -342,13 +342,13 @@ def _name(kind: Kind, wire: Mapping[str, Any]) -> str:
 def _nameless(cluster: str, kind: Kind, wires: Iterable[Mapping[str, Any]]) -> Iterator[Note]:
     """Yield a note where an object has no name at all: it might be any of those that seem to be missing."""
     for wire in wires:
-        if not any(isinstance(wire.get(name), str) for name in kind.key) and not _name(kind, wire):
-            details = (f"{kind.id} {wire[kind.id]}", " or ".join(kind.key))
+        if not any(isinstance(wire.get(name), str) for name in kind.rest.key) and not _name(kind, wire):
+            details = (f"{kind.rest.id} {wire[kind.rest.id]}", " or ".join(kind.rest.key))
             yield Note(Level.HELD, Address(cluster, kind.name, ""), Reason.NAMELESS, details)
 
 
 def _names(kind: Kind, wires: Iterable[Mapping[str, Any]]) -> dict[int | str, str]:
-    return {wire[kind.id]: name for wire in wires if (name := _name(kind, wire))}
+    return {wire[kind.rest.id]: name for wire in wires if (name := _name(kind, wire))}
 
 
 def _with_referenced(kinds: Mapping[str, Kind], wanted: Fields) -> dict[str, frozenset[str] | None]:

@@ -273,7 +273,7 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     sets = {target.name: ReadSet(dict.fromkeys(names)) for target in session.targets}
     for cluster, state in read(session, sets).items():
         for kind in (session.kinds[name] for name in names):
-            mine = cluster if several or kind.spans else ""
+            mine = cluster if several or kind.traits.spans else ""
             objects = exported.new(kind, state.objects.get(kind.name, ()))
             if text := exporting.manifests_of(kind, objects, cluster=mine):
                 file = f"{kind.name.lower()}.yaml"
@@ -287,11 +287,11 @@ def outputs(session: Session, *, passwords: bool) -> tuple[Output, ...]:
 
     kind = session.kinds["Database"]
     read_set = ReadSet({kind.name: frozenset({"roles_permissions", "tls_mode", "ssl"})})
-    fields = [kind.id, "name", "endpoints", *(["authentication_redis_pass"] if passwords else [])]
+    fields = [kind.rest.id, "name", "endpoints", *(["authentication_redis_pass"] if passwords else [])]
     found: list[Output] = []
     for cluster, state in read(session, {target.name: read_set for target in session.targets}).items():
-        raw = session.clients()[cluster].get(f"{kind.path}?fields={','.join(fields)}", shape=list).body
-        endpoints = {one[kind.id]: one.get("endpoints") or () for one in raw}
+        raw = session.clients()[cluster].get(f"{kind.rest.path}?fields={','.join(fields)}", shape=list).body
+        endpoints = {one[kind.rest.id]: one.get("endpoints") or () for one in raw}
         known = {one["name"]: one["authentication_redis_pass"] for one in raw if one.get("authentication_redis_pass")}
         found += presenting.rows(cluster, state.objects[kind.name], endpoints, known)
     return tuple(found)

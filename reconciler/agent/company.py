@@ -93,7 +93,7 @@ def beyond(kinds: Mapping[str, Kind], plan: Plan, live: Mapping[str, LiveState])
     found = {
         change.address: touched(kinds, change, live) - {change.address.cluster}
         for change in plan.changes
-        if kinds[change.address.kind].spans and change.action is not Action.FORGET
+        if kinds[change.address.kind].traits.spans and change.action is not Action.FORGET
     }
     return {address: others for address, others in found.items() if others}
 
@@ -129,7 +129,7 @@ def standing(kinds: Mapping[str, Kind], names: Iterable[Address], live: LiveStat
     return frozenset(
         place
         for kind, objects in live.objects.items()
-        if kinds[kind].spans
+        if kinds[kind].traits.spans
         for one in objects
         if (kind, one.name) in wanted
         for place in places(kinds[kind], one.spec)

@@ -84,7 +84,7 @@ class Roster:
     def assign(self, resources: Iterable[Resource], now: float) -> None:
         """Give each cluster what is declared for it, and wake it: the revision is a new one."""
         resources = tuple(resources)
-        spanning = frozenset(one.address for one in resources if self._kinds[one.address.kind].spans)
+        spanning = frozenset(one.address for one in resources if self._kinds[one.address.kind].traits.spans)
         by_cluster: dict[str, list[Resource]] = {}
         for resource in resources:
             by_cluster.setdefault(resource.address.cluster, []).append(resource)

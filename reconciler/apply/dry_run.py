@@ -129,11 +129,11 @@ def rehearse(
 def _takes(stage: _Stage, change: Change) -> bool:
     """Tell whether the cluster knows dry_run for what *change* sends."""
     kind, version = stage.kinds[change.address.kind], stage.live[stage.name].version
-    if not kind.dry_run or change.action in (Action.DELETE, Action.FORGET):
+    if not kind.rest.dry_run or change.action in (Action.DELETE, Action.FORGET):
         return False
-    if kind.dry_run_since and (version is None or not versions.reached(version, kind.dry_run_since)):
+    if kind.rest.dry_run_since and (version is None or not versions.reached(version, kind.rest.dry_run_since)):
         return False
-    apart = hook_of(kind).doors.keys() | {name for name, it in kind.fields.items() if it.option_of is not None}
+    apart = hook_of(kind).doors.keys() | {name for name, it in kind.fields.items() if it.access.option_of is not None}
     return bool(change.body.keys() - apart or change.renamed_from or change.action is not Action.UPDATE)
 
 
@@ -194,9 +194,9 @@ def _flow(stage: _Stage, kind: Kind, change: Change, body: Mapping[str, Any]) ->
     """Do what an apply would do for *change*, as far as its request to the object itself."""
     wire = encode(kind, body, stage.uid, stage.reveal)
     if change.renamed_from:
-        wire[kind.key[0]] = change.address.name
+        wire[kind.rest.key[0]] = change.address.name
     elif change.action is Action.CREATE and not kind.singleton:
-        wire.setdefault(kind.key[0], change.address.name)
+        wire.setdefault(kind.rest.key[0], change.address.name)
     task = Task(kind, change.address, body, wire, {}, {}, asked=frozenset(body), uid_of=stage.uid_of)
     if change.action is Action.CREATE or change.uid is None:
         return (yield from post(task))

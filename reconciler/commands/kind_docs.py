@@ -37,7 +37,7 @@ def shape_of(kind: Kind) -> str:
     """Return whether *kind* is a singleton, a collection, or adopt-only."""
     if kind.singleton:
         return "singleton"
-    return "collection" if "create" in kind.verbs else "adopt-only"
+    return "collection" if "create" in kind.rest.verbs else "adopt-only"
 
 
 def kind_about(kind: Kind) -> dict[str, Any]:
@@ -47,15 +47,15 @@ def kind_about(kind: Kind) -> dict[str, Any]:
         "kind": kind.name,
         "about": source["description"],
         "shape": shape_of(kind),
-        "key": [] if kind.singleton else [name.lstrip("@") for name in kind.key],
-        "verbs": dict(kind.verbs),
-        "path": kind.path + (f" {kind.within}" if kind.within else ""),
-        "since": kind.since or None,
-        "until": kind.until or None,
-        "protect": kind.protect or None,
-        "lasting": list(kind.lasting) or None,
+        "key": [] if kind.singleton else [name.lstrip("@") for name in kind.rest.key],
+        "verbs": dict(kind.rest.verbs),
+        "path": kind.rest.path + (f" {hook_of(kind).within}" if hook_of(kind).within else ""),
+        "since": kind.support.since or None,
+        "until": kind.support.until or None,
+        "protect": kind.policy.protect or None,
+        "lasting": list(kind.traits.lasting) or None,
         "needs": [_needed(rule) for rule in kind.required_on_create] or None,
-        "documented": kind.doc or None,
+        "documented": kind.rest.doc or None,
         "fields": list(source["properties"]),
         "example": _manifest(kind, source["examples"][0]),
     }
@@ -92,12 +92,12 @@ def field_about(kind: Kind, steps: Sequence[Step]) -> dict[str, Any]:
         "writeOnly": schema.get("writeOnly"),
         "refersTo": (reference_of(schema) or {}).get("kind"),
         "only": next((f"with type: {step.shape}" for step in reversed(steps) if step.shape), None),
-        "path": kind.path,
+        "path": kind.rest.path,
         "apart": apart or None,
         "wire": None
         if apart
-        else ".".join(filter(None, [kind.within, *(_wire(step.schema, step.name) for step in steps)])),
-        "documented": kind.doc or None,
+        else ".".join(filter(None, [hook_of(kind).within, *(_wire(step.schema, step.name) for step in steps)])),
+        "documented": kind.rest.doc or None,
         "fields": list(below(schema)) or None,
         "example": _manifest(kind, _spec(steps)),
     }

@@ -59,7 +59,7 @@ def is_value_from(value: Any) -> bool:
 
 _MOVED = {"name": "metadata.name"}  # what people look for elsewhere, and where it is
 _ABOUT = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
-_KEPT_WORDS = ("x-unit", "x-secret", "x-key", "x-variants")  # the validator knows these
+_KEPT_WORDS = ("x-unit", "x-secret", "x-key")  # the validator knows these
 _SINGLE = ("items", "additionalProperties", "if", "then", "else", "not")
 _LISTS = ("allOf", "anyOf", "oneOf")
 
@@ -88,6 +88,8 @@ def _plain(schema: Any) -> Any:
             plain[word] = value
     if schema.get("x-unit") in PATTERNS and schema.get("type") == "integer":
         plain |= {"type": ["integer", "string"], "pattern": PATTERNS[schema["x-unit"]]}
+    if schema.get("type") == "object" and "oneOf" in schema:
+        plain["x-variants"] = "type"
     if schema.get("x-key") == []:
         plain["uniqueItems"] = True
     if schema.get("x-from-file"):

@@ -119,7 +119,7 @@ class _Loader:
         self.layers: dict[str, list[Draft]] = {}
         self.checked: dict[tuple[int, ...], _Checked] = {}
         self.envelope = envelope_validator()
-        self.spanning = frozenset(name for name, kind in kinds.items() if kind.spans)
+        self.spanning = frozenset(name for name, kind in kinds.items() if kind.traits.spans)
         self.declared: dict[str, Declared] = {}
 
     def load(self, paths: Sequence[Path | str]) -> Manifests:
@@ -243,7 +243,7 @@ class _Loader:
         before = len(self.problems)
         if len(draft.value["metadata"]) > 1:
             check_metadata(draft, kind, self.problems)
-        if kind.spans:
+        if kind.traits.spans:
             check_places(draft, kind, self.clusters, self.problems)
         if not kind.validator.check(spec):
             self.note(draft, kind.validator, spec, ("spec",))

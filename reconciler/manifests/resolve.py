@@ -52,7 +52,9 @@ def inlined(kinds: Mapping[str, Kind], resources: Iterable[Resource], read: Read
 
 
 def _inlined(kind: Kind, resource: Resource, read: Read, problems: list[Problem]) -> Resource:
-    names = [n for n, v in resource.spec.items() if n in kind.fields and kind.fields[n].from_file and is_value_from(v)]
+    names = [
+        n for n, v in resource.spec.items() if n in kind.fields and kind.fields[n].access.from_file and is_value_from(v)
+    ]
     texts: dict[str, Any] = {}
     for name in names:
         place = resource.place(("spec", name))

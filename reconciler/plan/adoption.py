@@ -67,7 +67,7 @@ def with_inherited(kinds: Mapping[str, Kind], previous: Iterable[Address], obser
     live = dict(observed.live)
     for address in sorted(previous):
         state, kind = live.get(address.cluster), kinds.get(address.kind)
-        if state is not None and kind is not None and "delete" in kind.verbs:
+        if state is not None and kind is not None and "delete" in kind.rest.verbs:
             found = _inherited(state, address)
             if isinstance(found, Note):
                 live[address.cluster] = replace(state, notes=(*state.notes, found))

@@ -42,7 +42,7 @@ def full_body(view: View, resource: Resource, port: int | None = None) -> Body:
 
 def needs_port(kind: Kind, spec: Mapping[str, Any]) -> bool:
     """Tell whether the planner has to choose a port: a server refuses a second create with the same one."""
-    return "port" in kind.guard and "port" in kind.fields and "port" not in spec
+    return "port" in kind.policy.guard and "port" in kind.fields and "port" not in spec
 
 
 def missing_secrets(view: View, resource: Resource, body: Mapping[str, Any]) -> Iterator[Problem]:

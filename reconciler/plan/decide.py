@@ -104,7 +104,8 @@ def untouchable(live: LiveObject, address: Address | None = None) -> Held | None
 
 
 def _failed(view: View, live: LiveObject) -> bool:
-    return bool(live.status) and live.status in (view.kinds[live.kind].wait or {}).get("failed", ())
+    readiness = view.kinds[live.kind].traits.readiness
+    return readiness is not None and live.status in readiness.failed
 
 
 # --- create ----------------------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def _failed(view: View, live: LiveObject) -> bool:
 
 def _decide_create(view: View, resource: Resource) -> Decision:
     address, kind = resource.address, view.kind(resource.address)
-    if "create" not in kind.verbs:
+    if "create" not in kind.rest.verbs:
         return Decision(Held(address, Reason.ADOPT_ONLY, (kind.name,)))
     made = full_body(view, resource)
     fields = create_fields(made.body)
@@ -141,7 +142,7 @@ def _decide_absent(view: View, resource: Resource, live: LiveObject | None) -> D
         return Decision(Unchanged(address, exists=False), (warning(address, reason, *details),))
     impacts = _losses(kind)
     if kind.singleton:  # its settings return to their defaults: each of them is a change
-        back = [FieldChange(name, value, kind.fields[name].default) for name, value in sorted(live.spec.items())]
+        back = [FieldChange(name, value, kind.fields[name].usual.default) for name, value in sorted(live.spec.items())]
         impacts = ordered({*impacts, *impacts_of(kind, address.name, back, {}, {})})
     consent = Consent.CONTRADICTION if resource.protect else Consent.NOTHING
     about = {"rests_on": dict(live.spec), "reason": Reason.ABSENT, "consent": consent, "impacts": impacts}
@@ -154,13 +155,13 @@ def _forget(resource: Resource, live: LiveObject | None, reason: Reason, details
 
 def _stays(kind: Kind, live: LiveObject) -> tuple[Reason, tuple[str, ...]] | None:
     """Return why *live* cannot be deleted, None where it can."""
-    if "delete" not in kind.verbs:
+    if "delete" not in kind.rest.verbs:
         return Reason.CANNOT_DELETE, (kind.name,)
-    return (Reason.ESSENTIAL, ()) if live.name in kind.lasting else None
+    return (Reason.ESSENTIAL, ()) if live.name in kind.traits.lasting else None
 
 
 def _losses(kind: Kind) -> tuple[Impacted, ...]:
-    return (Impacted(LOSES, "", "all that it holds"),) if kind.protect else ()
+    return (Impacted(LOSES, "", "all that it holds"),) if kind.policy.protect else ()
 
 
 def decide_undeclared(view: View) -> Iterator[Decision]:
@@ -198,7 +199,7 @@ def _decide_owned(view: View, address: Address, kind: Kind, owned: Owned) -> Dec
         kept = Reason.UNDECLARED_ESSENTIAL if essential else Reason.UNDECLARED_CANNOT_DELETE, stays[1]
     if kept is not None:
         return Decision(Change(Action.FORGET, address, reason=kept[0], details=kept[1], **identity))
-    consent = Consent.ALLOW_DESTROY if kind.protect else Consent.NOTHING
+    consent = Consent.ALLOW_DESTROY if kind.policy.protect else Consent.NOTHING
     about: dict[str, Any] = {
         "rests_on": dict(live.spec),
         "reason": Reason.UNDECLARED,

@@ -29,7 +29,7 @@ def kind_ranks(kinds: Mapping[str, Kind]) -> dict[str, int]:
     edges: Edges = {place: set() for place in range(len(names))}
     late: Edges = {place: set() for place in range(len(names))}
     for place, name in enumerate(names):
-        edges[place].update(names.index(base) for base in kinds[name].after if base in kinds)
+        edges[place].update(names.index(base) for base in kinds[name].policy.after if base in kinds)
         for reference in kind_references(kinds[name].fields.values()):
             if reference.kind in kinds and reference.kind != name:
                 other = names.index(reference.kind)
@@ -170,7 +170,7 @@ def _kind_edges(changes: Sequence[Change], kinds: Kinds) -> Edges:
         places.setdefault((change.address.cluster, change.address.kind), []).append(place)
     edges: Edges = {}
     for (cluster, _), mine in places.items():
-        for base in kinds[changes[mine[0]].address.kind].after:
+        for base in kinds[changes[mine[0]].address.kind].policy.after:
             for other in places.get((cluster, base), ()):
                 for place in mine:
                     if changes[other].action is Action.DELETE:

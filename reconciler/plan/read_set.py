@@ -103,16 +103,16 @@ def fields_of(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving:
         kind = kinds[resource.address.kind]
         asked = kind.fields if kind.singleton and resource.absent else resource.spec
         fields.setdefault(kind.name, set()).update(asked)
-        if kind.spans:
-            fields[kind.name].add(kind.spans.field)
-        if resource.absent or any(kind.fields[name].immutable for name in resource.spec if name in kind.fields):
+        if kind.traits.spans:
+            fields[kind.name].add(kind.traits.spans.field)
+        if resource.absent or any(kind.fields[name].change.immutable for name in resource.spec if name in kind.fields):
             deleted.add(kind.name)
     for kind in kinds.values() if deleted else ():
         referring = {name for name, field in kind.fields.items() if deleted.intersection(referred_kinds(field))}
         if referring or kind.name in deleted:
             fields.setdefault(kind.name, set()).update(referring)
-        if kind.spans and kind.name in deleted:
-            fields[kind.name].add(kind.spans.field)  # the clusters that it leaves
+        if kind.traits.spans and kind.name in deleted:
+            fields[kind.name].add(kind.traits.spans.field)  # the clusters that it leaves
     return {name: frozenset(names) for name, names in sorted(fields.items())}
 
 
@@ -141,7 +141,7 @@ def other_clusters(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> 
 def _needing_ports(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Iterator[Address]:
     for resource in resources:
         kind = kinds[resource.address.kind]
-        if "port" in kind.guard and not resource.absent and not resource.spec.get("port"):
+        if "port" in kind.policy.guard and not resource.absent and not resource.spec.get("port"):
             yield resource.address
 
 
@@ -157,4 +157,4 @@ def _deciding(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Itera
 
 
 def _is_decided(field: Field) -> bool:
-    return any(impact.below for impact in field.impacts)
+    return any(impact.below for impact in field.change.impacts)

@@ -48,7 +48,7 @@ def decide_update(view: View, resource: Resource, live: LiveObject, renamed_from
         return Decision(Unchanged(address), found.doubts)
     if found.immutable:
         return _decide_replace(view, resource, live, found)
-    if "update" not in kind.verbs:
+    if "update" not in kind.rest.verbs:
         return Decision(Held(address, Reason.READ_ONLY_KIND, (kind.name,)), found.warnings)
     return _decide_fields(view, resource, live, found, renamed_from)
 
@@ -165,8 +165,8 @@ def _implied(kind: Kind, spec: Mapping[str, Any], live: LiveObject, names: set[s
     """Return the defaults that become due because a field that implies them changes."""
     return [
         FieldChange(name, live.spec.get(name, MISSING), value)
-        for name, value in create_defaults(kind, spec).items()
-        if names.intersection((kind.fields[name].create_default or {})["when"]) and not live.spec.get(name)
+        for name, value in create_defaults(kind, spec, names).items()
+        if not live.spec.get(name)
     ]
 
 
@@ -176,7 +176,6 @@ def _body(
     """Return what an update of *fields*, which change the top-level fields *names*, has to send."""
     kind, spec = view.kinds[live.kind], view.spec(resource)
     names = names | {change.path for change in fields if change.path not in spec and change.path in kind.fields}
-    names |= {name for name, field in kind.fields.items() if field.along and name in spec and names}
     names |= options_for(kind, spec, names)
     there = view.renamed_spec(resource.address.cluster, live)
     return update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
@@ -186,7 +185,7 @@ def _decide_replace(view: View, resource: Resource, live: LiveObject, found: Dif
     """Decide a replacement: an immutable field differs."""
     address, kind, spec = resource.address, view.kinds[live.kind], view.spec(resource)
     immutable = ", ".join(found.immutable)
-    if not {"create", "delete"} <= set(kind.verbs):
+    if not {"create", "delete"} <= set(kind.rest.verbs):
         return Decision(Held(address, Reason.CANNOT_REPLACE, (immutable, kind.name)), found.warnings)
     made = full_body(view, resource, live.spec.get("port"))
     fields = [*found.fields]
@@ -196,7 +195,7 @@ def _decide_replace(view: View, resource: Resource, live: LiveObject, found: Dif
         if live.spec.get(name, MISSING) != made.body[name]
     ]
     fields += secrets_sent(kind, made.body, {change.path for change in found.fields})
-    protected = resource.protect if resource.protect is not None else kind.protect
+    protected = resource.protect if resource.protect is not None else kind.policy.protect
     lost = "all that it holds, and every setting that is not declared"
     change = change_of(
         resource,
@@ -208,6 +207,6 @@ def _decide_replace(view: View, resource: Resource, live: LiveObject, found: Dif
         reason=Reason.IMMUTABLE,
         details=(immutable,),
         consent=Consent.ALLOW_DESTROY if protected else Consent.NOTHING,
-        impacts=(Impacted(LOSES, "", lost),) if kind.protect else (),
+        impacts=(Impacted(LOSES, "", lost),) if kind.policy.protect else (),
     )
     return checked(change, made.problems, made.missing_secrets, (*found.warnings, *made.warnings))

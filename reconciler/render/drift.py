@@ -60,4 +60,4 @@ def _title(address: Address, several: bool) -> str:
 
 def _value(drift: Drift, value: Any) -> str:
     field = field_at(drift.address.kind, drift.path)
-    return "nothing" if value is MISSING else quantity(value, field.unit if field else None)
+    return "nothing" if value is MISSING else quantity(value, field.form.unit if field else None)

@@ -131,7 +131,9 @@ def _options(change: Change) -> tuple[FieldChange, ...]:
     kind = load_kinds().get(change.address.kind)
     if kind is None or change.action is not Action.UPDATE:
         return ()
-    named = sorted(name for name in change.body if name in kind.fields and kind.fields[name].option_of is not None)
+    named = sorted(
+        name for name in change.body if name in kind.fields and kind.fields[name].access.option_of is not None
+    )
     return tuple(FieldChange(name, MISSING, masked(change.body[name])) for name in named)
 
 

@@ -260,7 +260,7 @@ def drifts(entries: Sequence[DriftSince], now: float) -> list[tuple[str, list[Fi
 def _field(entry: DriftSince, now: float) -> Field:
     found = entry.drift
     field = field_at(found.address.kind, found.path) if found.path else None
-    unit = field.unit if field is not None else None
+    unit = field.form.unit if field is not None else None
 
     def value(what: Any) -> str:
         return "nothing" if what is MISSING else shorten(quantity(what, unit), 400)

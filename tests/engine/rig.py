@@ -119,11 +119,13 @@ class Rig:
         """Read the cluster whole."""
         lists = {name: drive(self.client, listing(kind, None)) for name, kind in KINDS.items()}
         names = {
-            name: {wire[KINDS[name].id]: natural_key(KINDS[name], wire) for wire in found}
+            name: {wire[KINDS[name].rest.id]: natural_key(KINDS[name], wire) for wire in found}
             for name, found in lists.items()
         }
         objects = {
-            name: tuple(decode(KINDS[name], wire, names) for wire in sorted(found, key=lambda one: one[KINDS[name].id]))
+            name: tuple(
+                decode(KINDS[name], wire, names) for wire in sorted(found, key=lambda one: one[KINDS[name].rest.id])
+            )
             for name, found in lists.items()
         }
         ports = frozenset(one.spec["port"] for one in objects["Database"] if "port" in one.spec)
@@ -185,7 +187,7 @@ class Rig:
 
     def wire(self, kind: str, name: str) -> dict[str, Any]:
         """Return one object as the API gives it."""
-        found = [one for one in self.call("GET", KINDS[kind].path).json() if one["name"] == name]
+        found = [one for one in self.call("GET", KINDS[kind].rest.path).json() if one["name"] == name]
         assert len(found) == 1, f"{len(found)} {kind} called {name}"
         return dict(found[0])
 

@@ -114,7 +114,7 @@ def test_it_is_deleted_by_a_tombstone_or_left_as_it_is(rig: Rig, kind: Kind) -> 
     mine, *others = example(rig, kind)
     do(rig, [mine, *others])
     begun = len(rig.sent())
-    if "delete" in kind.verbs and mine.address.name not in kind.lasting:
+    if "delete" in kind.rest.verbs and mine.address.name not in kind.traits.lasting:
         grave = declared(kind.name, mine.address.name, {}, absent=True, protect=False)
         assert do(rig, [grave, *others]) == [(Action.DELETE, mine.address)]
         assert len(rig.sent()) > begun

@@ -23,7 +23,7 @@ from tests.kinds.test_kind_files import SOURCES
 from tests.support.inprocess import InProcess
 
 VERSIONS = ("7.4", "7.8", "7.22", "8.0", "8.2")
-SERVED = {name: kind.jsonschema for name, kind in KINDS.items() if kind.jsonschema}
+SERVED = {name: kind.rest.jsonschema for name, kind in KINDS.items() if kind.rest.jsonschema}
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
 
@@ -64,7 +64,9 @@ def test_an_old_cluster_is_not_asked_for_what_it_lacks(tmp_path: Path, version: 
     live.read(rig.client, KINDS, ReadSet(dict.fromkeys(KINDS), schemas=True), "dc1")
     state = live.read(rig.client, KINDS, ReadSet({"Database": frozenset(KINDS["Database"].fields)}), "dc1")
     there = versions.parse(version)
-    single = {kind.path for kind in KINDS.values() if kind.singleton and versions.has(there, kind)}  # may be missing
+    single = {
+        kind.rest.path for kind in KINDS.values() if kind.singleton and versions.has(there, kind)
+    }  # may be missing
     assert [entry.path for entry in rig.world.log if entry.status != 200 and entry.path not in single] == []
     asked = {name for entry in rig.world.log for name in entry.query.get("fields", "").split(",")}
     assert asked & {name for kind, name in lacking(version) if kind == "Database"} == set()
@@ -83,7 +85,9 @@ def test_kind_files_and_servers_agree_on_what_a_version_has(tmp_path: Path, vers
         served = state.schemas[name]
         known = server_schema.known_fields(KINDS[name], served) - served.elsewhere
         ours = {field for field, it in KINDS[name].fields.items() if versions.has(state.version, it)} - served.elsewhere
-        stateless = {field for field, it in KINDS[name].fields.items() if it.write_only or it.option_of is not None}
+        stateless = {
+            field for field, it in KINDS[name].fields.items() if it.access.write_only or it.access.option_of is not None
+        }
         assert known <= ours
         assert ours - known <= stateless
 
@@ -102,8 +106,12 @@ def test_a_field_that_the_version_lacks_is_refused_before_any_write(
     with pytest.raises(InputError) as caught:
         plan(rig, [resource])
     it = KINDS[kind].fields[name]
-    last = versions.passed(versions.parse(version), it.until)
-    why = f"{it.until} was the last version with it" if last else f"{it.since} is the first version with it"
+    last = versions.passed(versions.parse(version), it.support.until)
+    why = (
+        f"{it.support.until} was the last version with it"
+        if last
+        else f"{it.support.since} is the first version with it"
+    )
     assert [problem.path for problem in caught.value.problems if why in problem.message] == [f"spec.{name}"]
     assert rig.sent == []
 

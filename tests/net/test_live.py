@@ -9,6 +9,7 @@ import pytest
 
 from reconciler import live
 from reconciler.api import codec
+from reconciler.api.hooks import hook_of
 from reconciler.api.protocol import Answer
 from reconciler.client import Unsound
 from reconciler.errors import ReadIncomplete, Refused, Unreachable
@@ -84,7 +85,7 @@ def test_references_bring_the_names_of_their_kinds() -> None:
 
 def test_extended_fields_are_asked_for_only_when_wanted() -> None:
     kind = KINDS["Database"]
-    extended = frozenset(name for name, field in kind.fields.items() if field.extended)
+    extended = hook_of(kind).extended
     assert extended
     assert codec.list_path(kind, extended).endswith("&extended=true")
     assert "extended" not in codec.list_path(kind, frozenset({"memory_size"}))
@@ -201,7 +202,7 @@ def test_an_object_without_a_name_might_be_any_that_seems_to_be_missing(wire: di
 def test_of_a_kind_that_does_not_narrow_only_what_is_wanted_is_kept() -> None:
     user = {"uid": 5, "name": "ana", "email": "ana@example.com", "role_uids": [1], "email_alerts": True}
     client = Canned({"/v1/users": [user], "/v1/roles": [{"uid": 1, "name": "app"}]})
-    assert not KINDS["User"].narrows
+    assert not hook_of(KINDS["User"]).narrows
     assert live.read(client, KINDS, ReadSet({"User": frozenset()}), "dc1").objects["User"][0].spec.keys() <= {"email"}
     assert live.read(client, KINDS, ReadSet({"User": None}), "dc1").objects["User"][0].spec["roles"] == ["app"]
 

@@ -57,7 +57,7 @@ def test_what_others_manage_is_left_alone() -> None:
 
 
 def test_what_the_api_cannot_delete_and_clusters_of_others_are_left_out() -> None:
-    fixed = next(kind for kind in KINDS.values() if "delete" not in kind.verbs)
+    fixed = next(kind for kind in KINDS.values() if "delete" not in kind.rest.verbs)
     there = LiveObject(fixed.name, 1, "cluster", {})
     assert inherited(KINDS, [Address("dc1", fixed.name, "cluster")], state(there)) == ({}, ())
     assert inherited(KINDS, [A._replace(cluster="dc2")], state(database(7))) == ({}, ())

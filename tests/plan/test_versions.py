@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.diff.normalize import canonical
 from reconciler.errors import InputError
-from reconciler.kinds import Field, Kind, load_kinds, server_schema, versions
+from reconciler.kinds import Field, Kind, Support, load_kinds, server_schema, versions
 from reconciler.manifests import Resource
 from reconciler.model import Level, LiveObject, LiveState, Note, Reason
 from reconciler.plan import Options, Plan
@@ -140,7 +140,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def with_field(name: str, **words: Any) -> Mapping[str, Kind]:
-    fields: dict[str, Field] = {**DATABASE.fields, name: replace(DATABASE.fields[name], **words)}
+    fields: dict[str, Field] = {**DATABASE.fields, name: replace(DATABASE.fields[name], support=Support(**words))}
     return {**KINDS, "Database": replace(DATABASE, fields=fields)}
 
 
@@ -158,7 +158,7 @@ def test_what_is_ignored_is_no_problem() -> None:
 
 
 def kind_since(text: str) -> Mapping[str, Kind]:
-    return {**KINDS, "RedisACL": replace(KINDS["RedisACL"], since=text)}
+    return {**KINDS, "RedisACL": replace(KINDS["RedisACL"], support=Support(since=text))}
 
 
 def test_a_kind_that_is_too_new_is_a_problem_and_its_tombstone_is_none() -> None:

@@ -139,7 +139,7 @@ class Server:
 
 DRAWN = ("Certificate", "Database", "LDAPMapping", "Module", "RedisACL", "Role", "User")  # made and deleted
 SINGLE = tuple(name for name, kind in KINDS.items() if kind.singleton and name != "ClusterBootstrap")  # it comes alone
-ADOPTED = tuple(name for name, kind in KINDS.items() if not kind.singleton and "create" not in kind.verbs)
+ADOPTED = tuple(name for name, kind in KINDS.items() if not kind.singleton and "create" not in kind.rest.verbs)
 NAMES = {
     **{name: tuple(f"{name.lower()}-{letter}" for letter in "abcd") for name in DRAWN},
     **dict.fromkeys(SINGLE, (SINGLETON,)),
@@ -153,7 +153,7 @@ _VALUES = {
 _ALWAYS = {"Database": ("type", "roles_permissions", "port"), "Role": ("resources",)}
 
 
-grows = Carriers(lambda field: field.only_grows)
+grows = Carriers(lambda field: field.change.only_grows)
 
 
 @st.composite
@@ -220,7 +220,7 @@ def worlds(draw: st.DrawFn) -> World:
     kinds = (*DRAWN, *fixed)
     there = {
         kind: draw(st.lists(st.sampled_from(NAMES[kind]), unique=True, max_size=3))
-        if "create" in KINDS[kind].verbs
+        if "create" in KINDS[kind].rest.verbs
         else list(NAMES[kind])
         for kind in kinds
     }
