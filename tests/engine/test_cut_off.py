@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.apply import apply
+from reconciler.apply import ExecutionContext, execute
 from reconciler.apply.report import Report, Status
 from reconciler.errors import ControlLost, Rejected
 from reconciler.live import read
 from reconciler.model import Address
 from reconciler.plan import Options, make_plan
+from reconciler.runtime import Runtime
 from tests.engine.rig import KINDS, Rig, declared
 from tests.support.inprocess import InProcess, Moving, Plain
 
@@ -128,7 +129,7 @@ def test_a_cluster_that_stays_away_is_given_up_in_time(rig: OwnRig) -> None:
     began = rig.world.clock()
     report = rig.apply(plan)
     assert isinstance(report.outcomes[0].error, ControlLost)
-    assert "urls name the port" in report.outcomes[0].why
+    assert "urls have the current port" in report.outcomes[0].why
     assert 120 < rig.world.clock() - began < 400
 
 
@@ -161,8 +162,8 @@ def test_where_the_api_moves_it_is_followed(rig: Rig) -> None:
     address = Address("dc1", "Cluster", "cluster")
     plan = make_plan(KINDS, [declared("Cluster", "cluster", {"cnm_https_port": 9555})], live, {}, Options(), {})
     assert plan.changes[0].unconsented == ("may-cut-off",)
-    means: dict[str, Any] = {"clock": rig.world.clock, "sleep": rig.world.sleep, "live": live}
-    report = apply(plan, KINDS, {"dc1": rig.client}, rig.ledger, rig.reveal, **means)
+    runtime = Runtime(clock=rig.world.clock, sleep=rig.world.sleep)
+    report = execute(plan, ExecutionContext(KINDS, {"dc1": rig.client}, rig.ledger, rig.reveal, runtime, live))
     assert report.complete, report.outcomes[0].why
     assert transport.port == 9555
     assert rig.ledger.owned("dc1")[address].fields == {"cnm_https_port": 9555}
