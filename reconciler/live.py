@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-from reconciler.api.codec import decode, natural_key, unnamed, wire_names
+from reconciler.api.codec import decode, natural_key, unnamed
 from reconciler.api.driver import ONE_CLUSTER, Connections, Reader, drive
+from reconciler.api.endpoints import wire_names
 from reconciler.api.hooks import hook_of
 from reconciler.api.protocol import ProjectCluster, Response
 from reconciler.api.read import listing

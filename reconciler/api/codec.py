@@ -28,7 +28,6 @@ Ids = Callable[[str, str], Uid]  # (kind, name) → uid
 Names = Mapping[str, Mapping[Uid, str]]  # kind → uid → name
 Reveal = Callable[[Mapping[str, Any]], "Secret"]  # what `valueFrom` holds → its value
 
-_UID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 _UNNAMED = re.compile(r"#(\w+)")
 
 
@@ -41,51 +40,6 @@ def uid_of_unnamed(name: str) -> Uid | None:
     """Return the uid behind `unnamed`; None for a name."""
     found = _UNNAMED.fullmatch(name)
     return (int(found[1]) if found[1].isdigit() else found[1]) if found else None
-
-
-# --- paths ---------------------------------------------------------------------------------------------------------
-
-
-def endpoint(kind: Kind, verb: str, uid: Uid | None = None) -> tuple[str, str]:
-    """Return method and path of a *verb* of *kind* ("read", "create", "update", "delete"); *uid* of an existing object.
-
-    Raises ReadIncomplete for a uid that cannot be part of a path.
-    """
-    method, _, path = kind.verbs.get(verb, "GET").partition(" ")
-    if uid is not None and not _UID.fullmatch(str(uid)):
-        raise ReadIncomplete(f"a {kind.name} has an unusable {kind.id}: {uid!r:.80}")
-    if path:
-        return method, path.replace("{id}", str(uid))
-    return method, kind.path if kind.singleton or uid is None else f"{kind.path}/{uid}"
-
-
-def list_path(kind: Kind, fields: frozenset[str] | None) -> str:
-    """Return the path and query that list *kind* with *fields* (None: all)."""
-    query = []
-    if kind.narrows and fields is not None:
-        query.append("fields=" + ",".join(sorted(wire_names(kind, fields))))
-    if any(field.extended for name, field in kind.fields.items() if fields is None or name in fields):
-        query.append("extended=true")
-    return kind.path + ("?" + "&".join(query) if query else "")
-
-
-def wire_names(kind: Kind, fields: frozenset[str]) -> frozenset[str]:
-    """Return the wire names of what is read of each object of *kind* for *fields*."""
-    hook = hook_of(kind)
-    names = {kind.id, *kind.key, "created_time", *hook.required_fields}
-    names.update(
-        field.wire
-        for name, field in kind.fields.items()
-        if name in fields and not (is_unread(field) or field.secret or name in hook.sub_resources)
-    )
-    names.update(wire for wire, name in _masked(kind) if name in fields)
-    names.update(
-        wire for name, sub_resource in hook.sub_resources.items() if name in fields for wire in sub_resource.read_fields
-    )
-    names.update(key for rule in kind.builtin for key in rule)
-    if kind.wait and "field" in kind.wait:
-        names.add(kind.wait["field"])
-    return frozenset(names)
 
 
 # --- spec → wire ---------------------------------------------------------------------------------------------------
@@ -225,11 +179,11 @@ def _decoder(name: str, identity: _Identity) -> _Decoder:
         status=(kind.wait or {}).get("field"),
         builtin=tuple(tuple(rule.items()) for rule in kind.builtin),
         hook=hook_of(kind).decode,
-        masked=tuple(_masked(kind)),
+        masked=tuple(masked_secrets(kind)),
     )
 
 
-def _masked(kind: Kind) -> Iterator[tuple[str, str]]:
+def masked_secrets(kind: Kind) -> Iterator[tuple[str, str]]:
     """Yield (wire name, spec name) of secrets that a read shows as a mask, or as empty where none is set."""
     if kind.singleton:  # a read of databases and users returns neither
         yield from ((field.wire, field.name) for field in kind.fields.values() if field.secret)

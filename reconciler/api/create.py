@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from reconciler.api.codec import Uid, decode, endpoint
+from reconciler.api.codec import Uid, decode
+from reconciler.api.endpoints import endpoint
 from reconciler.api.hooks import Created
 from reconciler.api.protocol import Backoff, Flow, clock_time, request, wait
 from reconciler.api.sub_resources import write_sub_resources

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.api.codec import Uid, endpoint
+from reconciler.api.codec import Uid
+from reconciler.api.endpoints import endpoint
 from reconciler.api.precondition import Precondition, Retry, check, check_after_busy, same_object
 from reconciler.api.protocol import Backoff, Flow, clock_time, request, wait
 from reconciler.api.task import MAX_SENDS, FlowResult, ReadObject, Task, look

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.api.codec import Uid, endpoint, list_path
+from reconciler.api.codec import Uid
+from reconciler.api.endpoints import endpoint, list_path
 from reconciler.api.hooks import hook_of
 from reconciler.api.protocol import Call, Flow, Response
 from reconciler.errors import ReadIncomplete

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.api.codec import Uid, endpoint
+from reconciler.api.codec import Uid
+from reconciler.api.endpoints import endpoint
 from reconciler.api.precondition import Precondition, Retry, check, check_after_busy, same_object
 from reconciler.api.protocol import Flow, clock_time, request, wait
 from reconciler.api.sub_resources import write_sub_resources

@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from reconciler.api.codec import Reveal, Uid, encode, endpoint, uid_of_unnamed
+from reconciler.api.codec import Reveal, Uid, encode, uid_of_unnamed
 from reconciler.api.create import send_create
 from reconciler.api.driver import Connections, NodeConnection, NotSent, Policy, drive
+from reconciler.api.endpoints import endpoint
 from reconciler.api.hooks import hook_of
 from reconciler.api.protocol import Call, Flow, OwnClusterInfo, Response
 from reconciler.api.task import Task, is_busy, look
@@ -42,7 +43,7 @@ _PARALLEL = 4
 _LOGIN = re.compile(r"//[^/@\s]*@")
 
 
-class Client(Protocol):
+class DryRunClient(Protocol):
     """What a dry run needs of `client.Client`."""
 
     def get(
@@ -73,7 +74,7 @@ class DryRunResult(NamedTuple):
 class _BriefReader:
     """A client whose reads do not retry for long: a dry run is advice."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: DryRunClient) -> None:
         self._client = client
 
     def get(
@@ -93,7 +94,7 @@ class _ClusterView:
     """One cluster in a dry run, and what the changes on it can refer to on all clusters."""
 
     name: str
-    clients: Mapping[str, Client]
+    clients: Mapping[str, DryRunClient]
     live: Mapping[str, LiveState]
     uids: Mapping[Address, list[Uid]]  # of every live object on all clusters
     kinds: Mapping[str, Kind]
@@ -125,7 +126,7 @@ class _ClusterView:
 def dry_run(
     plan: Plan,
     kinds: Mapping[str, Kind],
-    clients: Mapping[str, Client],
+    clients: Mapping[str, DryRunClient],
     live: Mapping[str, LiveState],
     reveal: Reveal,
 ) -> DryRunResult:

@@ -11,7 +11,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.plan import Action, Change
 
 
-class Status(enum.Enum):
+class ChangeStatus(enum.Enum):
     """How one change ended."""
 
     DONE = "done"
@@ -25,7 +25,7 @@ class Outcome:
     """How one change ended, and why where it did not succeed."""
 
     change: Change
-    status: Status
+    status: ChangeStatus
     why: str = ""  # for display: no secret, cleaned and truncated
     error: ReconcilerError | None = None
     because: tuple[int, ...] = ()  # numbers of the failed changes for which this one was skipped
@@ -43,25 +43,25 @@ class Report:
     interrupted: bool = False  # stopped on request
     stopped: Mapping[str, str] = field(default_factory=dict)  # cluster → why work on it stopped
 
-    def with_status(self, status: Status) -> tuple[Outcome, ...]:
+    def with_status(self, status: ChangeStatus) -> tuple[Outcome, ...]:
         """Return the outcomes of one status, in the order of the plan."""
         return tuple(outcome for outcome in self.outcomes if outcome.status is status)
 
     @property
     def done(self) -> tuple[Outcome, ...]:
-        return self.with_status(Status.DONE)
+        return self.with_status(ChangeStatus.DONE)
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
-        return self.with_status(Status.FAILED)
+        return self.with_status(ChangeStatus.FAILED)
 
     @property
     def skipped(self) -> tuple[Outcome, ...]:
-        return self.with_status(Status.SKIPPED)
+        return self.with_status(ChangeStatus.SKIPPED)
 
     @property
     def not_attempted(self) -> tuple[Outcome, ...]:
-        return self.with_status(Status.NOT_ATTEMPTED)
+        return self.with_status(ChangeStatus.NOT_ATTEMPTED)
 
     @property
     def complete(self) -> bool:
@@ -75,7 +75,7 @@ class Report:
     @property
     def counts(self) -> Mapping[str, int]:
         """Return how many changes ended how, as {"done": 3, "failed": 1, …}."""
-        return {status.value: len(self.with_status(status)) for status in Status}
+        return {status.value: len(self.with_status(status)) for status in ChangeStatus}
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the outcomes as plain values, for the ledger and for `-o json`."""

@@ -14,7 +14,7 @@ from graphlib import TopologicalSorter
 
 from reconciler.apply.context import ClusterContext
 from reconciler.apply.execute_change import ChangeProgress, execute_change
-from reconciler.apply.report import Outcome, Report, Status
+from reconciler.apply.report import ChangeStatus, Outcome, Report
 from reconciler.errors import (
     ControlLost,
     Forbidden,
@@ -75,7 +75,7 @@ class Scheduler:
                     self._record(future.result())
         outcomes = tuple(self._outcomes[number] for number in sorted(self._outcomes))
         cut_short = any(isinstance(outcome.error, Interrupted) for outcome in outcomes)
-        left = any(outcome.status is Status.NOT_ATTEMPTED for outcome in outcomes)
+        left = any(outcome.status is ChangeStatus.NOT_ATTEMPTED for outcome in outcomes)
         interrupted = cut_short or (self._runtime.stop.is_set() and left)
         return Report(outcomes, run=run, interrupted=interrupted, stopped=dict(sorted(self._stopped.items())))
 
@@ -86,7 +86,7 @@ class Scheduler:
             because = self._failed_needs(change)
             if because:
                 roots = ", ".join(str(self._changes[root].address) for root in because)
-                self._record(Outcome(change, Status.SKIPPED, f"needs {roots}", because=because))
+                self._record(Outcome(change, ChangeStatus.SKIPPED, f"needs {roots}", because=because))
             else:
                 heapq.heappush(self._ready[change.address.cluster], number)
 
@@ -95,9 +95,9 @@ class Scheduler:
         roots: set[int] = set()
         for number in change.after:
             outcome = self._outcomes.get(number)
-            if outcome is not None and outcome.status is Status.FAILED:
+            if outcome is not None and outcome.status is ChangeStatus.FAILED:
                 roots.add(number)
-            elif outcome is not None and outcome.status is Status.SKIPPED:
+            elif outcome is not None and outcome.status is ChangeStatus.SKIPPED:
                 roots.update(outcome.because)
         return tuple(sorted(roots))
 
@@ -110,7 +110,7 @@ class Scheduler:
                 change = self._changes[queue[0]]
                 reason = self._blocked(change)
                 if reason:
-                    self._record(Outcome(change, Status.NOT_ATTEMPTED, reason))
+                    self._record(Outcome(change, ChangeStatus.NOT_ATTEMPTED, reason))
                     recorded = True
                 elif self._must_wait(change):
                     break
@@ -131,7 +131,9 @@ class Scheduler:
             return self._stopped_all
         if self._runtime.stop.is_set():
             return "stopped on request"
-        waiting_for = [n for n in change.after if n in self._outcomes and self._outcomes[n].status is not Status.DONE]
+        waiting_for = [
+            n for n in change.after if n in self._outcomes and self._outcomes[n].status is not ChangeStatus.DONE
+        ]
         return self._stopped.get(change.address.cluster, "") or (
             f"needs {self._changes[waiting_for[0]].address}, which was not attempted" if waiting_for else ""
         )
@@ -166,7 +168,7 @@ class Scheduler:
             error.__cause__ = bug
         seconds = self._runtime.clock() - began
         why = clean(str(error)) if error is not None else ""
-        status = Status.DONE if error is None else Status.FAILED
+        status = ChangeStatus.DONE if error is None else ChangeStatus.FAILED
         self._runtime.emit(
             "change.done" if error is None else "change.failed", {**attributes, "why": why, "seconds": seconds}
         )
@@ -181,6 +183,6 @@ class Scheduler:
             self._stopped_all = self._stopped_all or outcome.why
         elif isinstance(error, _STOPS_CLUSTER) or (isinstance(error, Forbidden) and "licen" in str(error).lower()):
             self._stopped.setdefault(change.address.cluster, outcome.why)
-        if outcome.status in (Status.SKIPPED, Status.NOT_ATTEMPTED):
+        if outcome.status in (ChangeStatus.SKIPPED, ChangeStatus.NOT_ATTEMPTED):
             attributes = {"number": change.number, "address": str(change.address), "action": change.action.name.lower()}
             self._runtime.emit("change.skipped", {**attributes, "why": outcome.why, "status": outcome.status.value})

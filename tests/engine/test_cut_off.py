@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.apply import ExecutionContext, execute
-from reconciler.apply.report import Report, Status
+from reconciler.apply.report import ChangeStatus, Report
 from reconciler.errors import ControlLost, Rejected
 from reconciler.live import read
 from reconciler.model import Address
@@ -136,7 +136,7 @@ def test_a_cluster_that_stays_away_is_given_up_in_time(rig: OwnRig) -> None:
 def test_what_is_left_on_the_cluster_is_not_attempted_then(rig: OwnRig) -> None:
     rig.call("POST", "/v1/roles", {"name": "zebra", "management": "admin"})
     report = rig.change_role("none", declared("Role", "zebra", {"management": "none"}))
-    assert [one.status for one in report.outcomes] == [Status.FAILED, Status.NOT_ATTEMPTED]
+    assert [one.status for one in report.outcomes] == [ChangeStatus.FAILED, ChangeStatus.NOT_ATTEMPTED]
 
 
 def test_services_that_restart_a_little_later_are_waited_for(rig: OwnRig) -> None:

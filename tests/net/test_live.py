@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler import live
-from reconciler.api import codec
+from reconciler.api import endpoints
 from reconciler.api.protocol import Response
 from reconciler.client import Unsound
 from reconciler.errors import ReadIncomplete, Refused, Unreachable
@@ -83,9 +83,9 @@ def test_extended_fields_are_asked_for_only_when_wanted() -> None:
     kind = KINDS["Database"]
     extended = frozenset(name for name, field in kind.fields.items() if field.extended)
     assert extended
-    assert codec.list_path(kind, extended).endswith("&extended=true")
-    assert "extended" not in codec.list_path(kind, frozenset({"memory_size"}))
-    assert codec.list_path(kind, None) == "/v1/bdbs?extended=true"
+    assert endpoints.list_path(kind, extended).endswith("&extended=true")
+    assert "extended" not in endpoints.list_path(kind, frozenset({"memory_size"}))
+    assert endpoints.list_path(kind, None) == "/v1/bdbs?extended=true"
 
 
 def test_objects_come_in_order_of_uid() -> None:

@@ -12,6 +12,7 @@ from reconciler.api.hooks.activeactive_reading import ACCESS, listing, look
 from reconciler.api.hooks.activeactive_tasks import create_in_progress
 from reconciler.api.hooks.activeactive_writing import after_write, create, delete, update
 from reconciler.api.hooks.base import Hook, Json
+from reconciler.model import LiveObject
 
 
 def initial_spec(spec: Mapping[str, Any]) -> Json:
@@ -22,8 +23,21 @@ def initial_spec(spec: Mapping[str, Any]) -> Json:
     return {**spec, "instances": items}
 
 
+def live_wire(live: LiveObject) -> Json:
+    """Return the instances in the form of the API, which refers to clusters by name and URL."""
+    items = live.spec.get("instances", {})
+    items = [items[key] for key in sorted(items)] if isinstance(items, Mapping) else items
+    return {
+        "instances": [
+            {**item, "id": number, "cluster": {"name": item["cluster"], "url": ""}}
+            for number, item in enumerate(items, 1)
+        ]
+    }
+
+
 HOOK = Hook(
     separate_fields=frozenset({"force_remove"}),
+    live_wire=live_wire,
     listing=listing,
     look=look,
     create=create,

@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reconciler.api.hooks.activeactive_reading import ACCESS, OVERRIDES, PARTS, PATH, SHARED, Part, name_on, place
+from reconciler.api.hooks.activeactive_reading import ACCESS, PARTS, PATH, Part, name_on, place
+from reconciler.api.hooks.activeactive_settings import (
+    LOGINS,
+    by_cluster,
+    overrides_to_reset,
+    patch,
+    same_value,
+    without_resets,
+)
 from reconciler.api.hooks.activeactive_tasks import SECONDS, run_task, wait_until_idle
 from reconciler.api.hooks.base import Created, Json, WriteContext
 from reconciler.api.protocol import Backoff, Call, Flow, ProjectCluster, ProjectClusters, clock_time, request, wait
 from reconciler.errors import ActionFailed, Ambiguous, ChangedUnderneath, ClusterError, Conflict, Refused, Rejected
 from reconciler.model import Address
 
-_FIXED = frozenset({"sharding", "shard_key_regex", "oss_sharding", "module_list", "redis_version"})
-_HIDDEN = frozenset({"authentication_redis_pass", "authentication_admin_pass", "private_key"})  # never read back
-_LOGINS = ("credentials", "certificate_auth")
 _MAX_SENDS = 4
 _SETTLED = ("commit-completed", "committed")
 
@@ -34,7 +39,7 @@ def create(context: WriteContext) -> Flow[Created]:
 def update(context: WriteContext) -> Flow[str]:
     """Update it: first remove lost instances, then change settings, then add and remove instances."""
     assert context.uid is not None  # noqa: S101 - an update is of something
-    path, wanted = f"{PATH}/{context.uid}", _by_cluster(context.wire)
+    path, wanted = f"{PATH}/{context.uid}", by_cluster(context.wire)
     live = yield from _read_idle(context)
     gone = [part for part in live[PARTS] if wanted and part.cluster not in wanted]
     forced = [part for part in gone if part.cluster in context.separate.get("force_remove", ())]
@@ -82,12 +87,14 @@ def _wait_until_removed(parts: Iterable[Part]) -> Flow[None]:
 
 def after_write(context: WriteContext) -> Flow[None]:
     """Write the access to each instance, which only its cluster keeps."""
-    wanted, live = _by_cluster(context.wire), (yield from _read_idle(context))
+    wanted, live = by_cluster(context.wire), (yield from _read_idle(context))
     for part in live[PARTS]:
         access = {name: wanted[part.cluster][name] for name in ACCESS if name in wanted.get(part.cluster, ())}
         if part.local is None and access:
             raise Conflict(f"cluster {part.cluster} has no instance of it, or cannot be read")
-        if part.local is not None and any(not _same(part.local.get(name), value) for name, value in access.items()):
+        if part.local is not None and any(
+            not same_value(part.local.get(name), value) for name, value in access.items()
+        ):
             yield from _local(context, part, access)
 
 
@@ -98,17 +105,13 @@ def _read_idle(context: WriteContext) -> Flow[Json]:
     return live
 
 
-def _by_cluster(wire: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {str(item["cluster"]): item for item in wire.get("instances", ())}
-
-
 # --- settings ------------------------------------------------------------------------------------------------------
 
 
 def _configure(context: WriteContext, live: Mapping[str, Any]) -> Flow[None]:
     """Change the shared settings and those of instances; reset overrides of shared settings."""
     path, wire = f"{PATH}/{context.uid}", context.wire
-    body = _patch(wire, live)
+    body = patch(wire, live)
     if body:
         yield from _patched(context, body)
     version = wire.get("default_db_config", {}).get("redis_version")
@@ -117,8 +120,8 @@ def _configure(context: WriteContext, live: Mapping[str, Any]) -> Flow[None]:
     if not body and not version:
         return
     live = yield from _read_idle(context)
-    if _resets(wire, live):  # a shared setting changed, and an instance still overrides it
-        yield from _patched(context, _patch(wire, live))
+    if overrides_to_reset(wire, live):  # a shared setting changed, and an instance still overrides it
+        yield from _patched(context, patch(wire, live))
         yield from _read_idle(context)
 
 
@@ -128,89 +131,10 @@ def _patched(context: WriteContext, body: Json) -> Flow[None]:
     try:
         yield from run_task(context, "PATCH", path, body)
     except Rejected as error:
-        plain = _without_resets(body, context.wire.get("default_db_config", {}))
+        plain = without_resets(body, context.wire.get("default_db_config", {}))
         if error.status != 400 or plain == body:
             raise
         yield from run_task(context, "PATCH", path, plain)
-
-
-def _patch(wire: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
-    """Return the PATCH that makes *live* match *wire*."""
-    body: Json = {
-        name: wire[name]
-        for name in ("causal_consistency", "encryption")
-        if name in wire and wire[name] != live.get(name)
-    }
-    shared = _differing(wire.get("default_db_config", {}), live[SHARED])
-    if shared:
-        body["default_db_config"] = shared
-    resets = _resets(wire, live)
-    items = [item for part in live[PARTS] if (item := _instance_patch(wire, part, resets.get(part.id, {})))]
-    if items:
-        body["instances"] = items
-    return body
-
-
-def _instance_patch(wire: Mapping[str, Any], part: Part, reset: Mapping[str, None]) -> Json:
-    wanted = _by_cluster(wire).get(part.cluster, {})
-    config = {**_differing(wanted.get("db_config", {}), {**part.config, **_own(part)}), **reset}
-    reported = {"compression": wanted["compression"]} if "compression" in wanted else {}
-    found: Json = {name: value for name, value in reported.items() if value != part.reported.get(name)}
-    if config:
-        found["db_config"] = config
-    about = part.reported.get("cluster", {})
-    cluster = {name: wanted[name] for name in _LOGINS if name in wanted}
-    for name in ("replication_endpoint", "replication_tls_sni"):
-        if name in wanted and wanted[name] != about.get(name):
-            cluster[name] = wanted[name]
-    if cluster:
-        found["cluster"] = {**{name: about[name] for name in ("name", "url") if name in about}, **cluster}
-    return {"id": part.id, **found} if found else {}
-
-
-def _own(part: Part) -> Json:
-    """Return the effective values of the settings of this instance alone."""
-    return {name: part.local[name] for name in part.config if part.local and name in part.local and name != "port"}
-
-
-def _differing(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Json:
-    return {
-        name: value
-        for name, value in wanted.items()
-        if name not in _FIXED and name != "port" and (name in _HIDDEN or not _same(found.get(name), value))
-    }
-
-
-def _resets(wire: Mapping[str, Any], live: Mapping[str, Any]) -> dict[int, dict[str, None]]:
-    """Return the overrides to reset by instance, since the settings are declared for all."""
-    shared, own = wire.get("default_db_config", {}), _by_cluster(wire)
-    found = {}
-    for part in live[PARTS]:
-        declared = own.get(part.cluster, {}).get("db_config", {})
-        names = [name for name in live[OVERRIDES].get(part.cluster, ()) if name in shared and name not in declared]
-        if names:
-            found[part.id] = dict.fromkeys(sorted(names))
-    return found
-
-
-def _without_resets(body: Json, shared: Mapping[str, Any]) -> Json:
-    items = [
-        {**item, "db_config": {n: shared[n] if v is None else v for n, v in item["db_config"].items()}}
-        if "db_config" in item
-        else item
-        for item in body.get("instances", ())
-    ]
-    return {**body, "instances": items} if items else body
-
-
-def _same(found: Any, wanted: Any) -> bool:
-    if isinstance(wanted, list) and isinstance(found, list):
-        return sorted(map(repr, map(_plain, found))) == sorted(map(repr, map(_plain, wanted)))
-    return bool(found == wanted)
-
-
-def _plain(item: Any) -> Any:
-    return sorted(item.items()) if isinstance(item, Mapping) else item
 
 
 # --- instances ----------------------------------------------------------------------------------------------------
@@ -222,12 +146,12 @@ def _new_instances(items: Iterable[Mapping[str, Any]]) -> Flow[list[Json]]:
     found = []
     for item in items:
         title = str(item["cluster"])
-        if not any(name in item for name in _LOGINS):
+        if not any(name in item for name in LOGINS):
             raise Refused(f"the instance on {title} has no credentials, which a new instance needs")
         name = yield from name_on(title)
         cluster = {"name": name, "url": (yield from _url(title, project_clusters[title].urls, name))}
         cluster.update(
-            {key: item[key] for key in (*_LOGINS, "replication_endpoint", "replication_tls_sni") if key in item}
+            {key: item[key] for key in (*LOGINS, "replication_endpoint", "replication_tls_sni") if key in item}
         )
         rest = {key: item[key] for key in ("compression", "db_config") if key in item}
         found.append({"cluster": cluster, **rest})
@@ -299,5 +223,5 @@ def _local(context: WriteContext, part: Part, access: Mapping[str, Any]) -> Flow
             break
     live = yield from _read_idle(context)
     found = next((one.local for one in live[PARTS] if one.cluster == part.cluster), None) or {}
-    if any(not _same(found.get(name), value) for name, value in access.items()):
+    if any(not same_value(found.get(name), value) for name, value in access.items()):
         raise ActionFailed(f"cluster {part.cluster} accepted the access, but returns something else")

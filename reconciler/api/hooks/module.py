@@ -10,9 +10,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.api.hooks.base import Created, Hook, Uid, WriteContext
+from reconciler.api.hooks.base import Created, Hook, Json, Uid, WriteContext
 from reconciler.api.protocol import Call, Flow, OwnCluster, OwnClusterInfo, ReadFile, Upload, request
 from reconciler.errors import Conflict, ReadIncomplete, Rejected
+from reconciler.model import LiveObject
 
 RECORDS = "/v2/modules/user-defined"
 FILES = "/v2/local/modules/user-defined/artifacts"
@@ -57,6 +58,12 @@ def _files(home: OwnClusterInfo) -> Flow[dict[tuple[str, str], list[str]]]:
             if isinstance(one, Mapping):
                 found.setdefault(_key(one), []).append(url)
     return found
+
+
+def live_wire(live: LiveObject) -> Json:
+    """Return the two parts of the name."""
+    name, _, version = live.name.rpartition("@")
+    return {"module_name": name, "semantic_version": version}
 
 
 def create(context: WriteContext) -> Flow[Created]:
@@ -115,6 +122,7 @@ def delete(context: WriteContext) -> Flow[None]:
 HOOK = Hook(
     required_fields=(_NAME,),
     separate_fields=frozenset({"artifact", EVERYWHERE}),
+    live_wire=live_wire,
     listing=listing,
     look=look,
     create=create,
