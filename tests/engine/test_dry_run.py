@@ -250,7 +250,7 @@ def test_what_a_hook_puts_into_a_request_is_asked_about_too(rig: Rig) -> None:
     assert json.loads(entry.body)["replica_sources"][0]["uri"].startswith("redis://admin:")
 
 
-def test_what_goes_through_another_door_alone_is_not_asked_about(rig: Rig) -> None:
+def test_a_sub_resource_alone_is_not_asked_about(rig: Rig) -> None:
     rig.converge([database()])
     begun = len(rig.sent)
     said = asked(rig, [database(traffic="stopped")])

@@ -77,7 +77,7 @@ CASES = [
     for name, field in kind.fields.items()
     if not field.read_only
     and field.option_of is None
-    and (name not in hook_of(kind).sub_resources or name == "redis_version")  # doors: test_doors.py
+    and (name not in hook_of(kind).sub_resources or name == "redis_version")  # sub-resources: test_sub_resources.py
 ]
 
 

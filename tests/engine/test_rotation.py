@@ -12,7 +12,7 @@ from reconciler.api.protocol import Login
 from reconciler.manifests import Resource
 from reconciler.manifests.resolve import kept_until_due
 from reconciler.simulator.state import digest
-from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
+from tests.engine.killable import Fuse, KillableClient, KillableLedger, Killed
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 
 OLD, NEW, THIRD = ({"valueFrom": {"env": name}} for name in ("OLD", "NEW", "THIRD"))
@@ -104,7 +104,7 @@ def test_a_build_that_would_change_our_own_password_is_not_asked(tmp_path: Path,
 
 def rotate(rig: Rig, now: str, fuse: Fuse) -> None:
     rotating = user(now, passwords=[NEW], retire={"passwords": [OLD], "after": DUE})
-    rig.converge(rotating, clients={"dc1": MortalClient(rig.client, fuse)}, ledger=MortalLedger(rig.ledger, fuse))
+    rig.converge(rotating, clients={"dc1": KillableClient(rig.client, fuse)}, ledger=KillableLedger(rig.ledger, fuse))
 
 
 def test_the_harness_reaches_every_step(rig: Rig) -> None:

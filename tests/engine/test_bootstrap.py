@@ -16,7 +16,7 @@ from reconciler.apply.report import Report
 from reconciler.manifests import Resource
 from reconciler.model import LiveState
 from reconciler.plan import Action, Plan
-from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
+from tests.engine.killable import Fuse, KillableClient, KillableLedger, Killed
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 
 NAME = "new.example.com"
@@ -44,8 +44,8 @@ class IdleRig(Rig):
         found = self.read()
         recover(self.ledger, KINDS, found)
         plan = self.plan(wanted, found)
-        client = MortalClient(self.client, fuse) if fuse else self.client
-        ledger: Any = MortalLedger(self.ledger, fuse) if fuse else self.ledger
+        client = KillableClient(self.client, fuse) if fuse else self.client
+        ledger: Any = KillableLedger(self.ledger, fuse) if fuse else self.ledger
         return plan, self.apply(plan, live={"dc1": found}, clients={"dc1": client}, ledger=ledger)
 
     def members(self) -> list[int]:

@@ -27,7 +27,7 @@ class Fuse:
         self.passed += 1
 
 
-class MortalClient:
+class KillableClient:
     def __init__(self, client: Connection, fuse: Fuse) -> None:
         self._client = client
         self._fuse = fuse
@@ -42,7 +42,7 @@ class MortalClient:
         self._client.reconnect(port)
 
     def at(self, url: str) -> Any:
-        return MortalClient(self._client.at(url), self._fuse)
+        return KillableClient(self._client.at(url), self._fuse)
 
     def home(self, *, reveal: bool = False) -> OwnClusterInfo:
         return self._client.home(reveal=reveal)
@@ -57,7 +57,7 @@ class MortalClient:
         return answer
 
 
-class MortalLedger:
+class KillableLedger:
     """A ledger whose every write can be the last thing that the process did, or the first that it did not."""
 
     def __init__(self, ledger: Ledger, fuse: Fuse) -> None:
@@ -66,9 +66,9 @@ class MortalLedger:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._ledger, name)
-        return self._mortal(method) if name in ("intend", "close", "start_run", "finish_run") else method
+        return self._killable(method) if name in ("intend", "close", "start_run", "finish_run") else method
 
-    def _mortal(self, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _killable(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
             self._fuse.here()
             result = method(*args, **options)
