@@ -20,9 +20,8 @@ from reconciler.model import Address, LiveObject
 WAIT_SECONDS = 60.0  # for kinds that define no timeout of their own
 BUSY_SECONDS = 600.0
 MAX_SENDS = 4  # of one write whose response is lost again and again
-SETTLE_WINDOW = (
-    120.0  # seconds in which a write whose response was lost may still take effect: twice the longest request
-)
+# Seconds in which a write whose response was lost may still take effect: twice the longest request.
+SETTLE_WINDOW = 120.0
 
 
 class ReadObject(NamedTuple):

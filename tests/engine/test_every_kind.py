@@ -1,8 +1,9 @@
 """What holds for every kind, by tests that know none of them by name: its example is made or set and reads back, it is
 taken away or forgotten, and the export of a cluster that has everything plans to nothing.
 
-Fields one by one are in `test_fields.py`, `test_settings.py`, `test_active_active_fields.py` and `test_sub_resources.py`; that
-no field is in none of them is shown here. `SPECS` says what an example cannot: what a cluster really checks.
+Fields one by one are in `test_fields.py`, `test_settings.py`, `test_active_active_fields.py` and
+`test_sub_resources.py`; that no field is in none of them is shown here. `SPECS` says what an example cannot: what a
+cluster really checks.
 """
 
 from __future__ import annotations
