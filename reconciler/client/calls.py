@@ -15,10 +15,10 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from reconciler import telemetry
-from reconciler.api.protocol import Account, Answer, Call, Home
+from reconciler.api.protocol import Call, Login, OwnClusterInfo, Response
 from reconciler.client.exchange import Basic, Exchange, Result, Revealing, Want, moved, origin_of
 from reconciler.client.nodes import Node, Nodes
-from reconciler.client.retry import Login, Outcome, Policy, Verdict, retry_after, verdict
+from reconciler.client.retry import LoginState, Outcome, Policy, Verdict, retry_after, verdict
 from reconciler.client.transport import Transport
 from reconciler.client.trust import Trust, httpx, unusable
 from reconciler.client.words import given_up, refusal, request_text, unauthorized
@@ -83,7 +83,7 @@ class Client:
         if not origins or not all(origins):
             raise ClusterError(f"{self._label}the address of a node is https://host:port, without a login in it")
         self._nodes = Nodes(origins, self._policy, self._random)
-        self._login = Login()
+        self._login = LoginState()
         self._gate = threading.Lock()
         self._state_id = state_id
         self._state_lock = threading.Lock()
@@ -103,13 +103,13 @@ class Client:
         """The highest cluster-state-id seen."""
         return self._state_id
 
-    def open(self) -> Answer:
+    def open(self) -> Response:
         """Prove the login with one GET of the nodes before anything goes out in parallel, and return the answer."""
         if self._target.insecure and not self._target.pin:
             text = f"{self._label}certificates are not verified: anyone on the way can read and change everything"
             self._tell("tls.unverified", message=text)
         if self._login.refused_at is None:
-            self._login = Login()
+            self._login = LoginState()
         return self.get(PROBE, shape=list)
 
     def get(
@@ -120,7 +120,7 @@ class Client:
         shape: type | None = None,
         tolerant: bool = False,
         brief: bool = False,
-    ) -> Answer:
+    ) -> Response:
         """Read *path*; with *missing_ok* a 404 is an answer too.
 
         A body of another *shape* (list or dict) counts as broken; *tolerant* is that of `parse_json`; *brief*: what
@@ -129,7 +129,7 @@ class Client:
         """
         return self._perform(Call("GET", path), Want(missing_ok, shape, tolerant, brief))
 
-    def send(self, call: Call, *, brief: bool = False) -> Answer:
+    def send(self, call: Call, *, brief: bool = False) -> Response:
         """Send a write; sends it again only while it is known that nothing took effect.
 
         A DELETE of what is gone answers 404. Raises what `get` does, Busy after ten minutes of 409 (at once where it
@@ -154,12 +154,12 @@ class Client:
             urls=(url,),
         )
 
-    def home(self, *, reveal: bool = False) -> Home:
+    def home(self, *, reveal: bool = False) -> OwnClusterInfo:
         """Return where our machines are and who we are; with *reveal* also how we log in."""
         user, secret = self._credentials
-        return Home(self._nodes.urls(), user, secret.reveal() if reveal else "")
+        return OwnClusterInfo(self._nodes.urls(), user, secret.reveal() if reveal else "")
 
-    def accepts(self, login: Account) -> bool:
+    def accepts(self, login: Login) -> bool:
         """Try once whether somebody else can log in; what the account may do does not matter.
 
         Raises Unreachable where no node tells.
@@ -206,14 +206,14 @@ class Client:
 
     # One call: attempts until a verdict ends it.
 
-    def _perform(self, call: Call, want: Want) -> Answer:
+    def _perform(self, call: Call, want: Want) -> Response:
         try:
             return self._rounds(call, want)
         except ClusterError as error:
             error.cluster = self._target.name
             raise
 
-    def _rounds(self, call: Call, want: Want) -> Answer:
+    def _rounds(self, call: Call, want: Want) -> Response:
         start = self._clock()
         limit = start + (self._policy.brief if want.brief else self._policy.operation)
         tried: set[str] = set()
@@ -224,7 +224,7 @@ class Client:
             result = self._ask(node, call, want, limit)
             decision = verdict(call.method, result.outcome)
             if decision is Verdict.RETURN or (result.outcome is Outcome.MISSING and want.missing_ok):
-                return Answer(result.status, result.body, result.headers)
+                return Response(result.status, result.body, result.headers)
             if decision in (Verdict.FAIL, Verdict.AMBIGUOUS) or (decision is Verdict.WAIT and want.brief):
                 raise self._refusal(call, node, result)
             if decision is Verdict.WAIT:
@@ -308,9 +308,9 @@ class Client:
                 opened = self._nodes.record(node, result.outcome, self._clock(), result.why)
             if result.outcome is Outcome.UNAUTHORIZED:
                 reason = unauthorized(f"{self._label}{node.url}", result.said)
-                self._login = Login(refused_at=self._clock(), reason=reason)
+                self._login = LoginState(refused_at=self._clock(), reason=reason)
             elif result.outcome in _LOGGED_IN:
-                self._login = Login(proven=True)
+                self._login = LoginState(proven=True)
         self._tell(
             "call.done",
             request=request_text(call),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from reconciler import __version__
-from reconciler.api.protocol import Account, Call, Upload
+from reconciler.api.protocol import Call, Login, Upload
 from reconciler.client.retry import Outcome, Policy, Told, outcome_of, told
 from reconciler.client.safejson import MAX_BYTES, BadJson, parse_json
 from reconciler.client.transport import attempt_deadline
@@ -129,7 +129,7 @@ class Exchange:
         """Close what is idle; the next request opens a connection of its own."""
         self._transport.close()
 
-    def attempt(self, origin: str, call: Call, want: Want, seconds: float, login: Account | None = None) -> Result:
+    def attempt(self, origin: str, call: Call, want: Want, seconds: float, login: Login | None = None) -> Result:
         """Send *call* to the node at *origin* once; takes no longer than *seconds*. *login* is somebody else's."""
         auth = self._auth if login is None else Basic(login.user, _Plain(login.password))
         content, headers = _content(call)

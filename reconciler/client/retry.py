@@ -215,7 +215,7 @@ class Breaker:
 
 
 @dataclass(slots=True)
-class Login:
+class LoginState:
     """What is known of the credential: five refused logins in 15 minutes lock the account by default."""
 
     proven: bool = False

@@ -17,7 +17,7 @@ from reconciler.manifests import Resource
 from reconciler.model import LiveState
 from reconciler.plan import Action, Plan
 from reconciler.plan.read_set import ReadSet
-from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
+from tests.engine.killable import Fuse, KillableClient, KillableLedger, Killed
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 
 NAME = "new.example.com"
@@ -45,8 +45,8 @@ class IdleRig(Rig):
         found = self.read()
         recover(self.ledger, KINDS, found)
         plan = self.plan(wanted, found)
-        client = MortalClient(self.client, fuse) if fuse else self.client
-        ledger: Any = MortalLedger(self.ledger, fuse) if fuse else self.ledger
+        client = KillableClient(self.client, fuse) if fuse else self.client
+        ledger: Any = KillableLedger(self.ledger, fuse) if fuse else self.ledger
         return plan, self.apply(plan, live={"dc1": found}, clients={"dc1": client}, ledger=ledger)
 
     def members(self) -> list[int]:
@@ -117,7 +117,7 @@ def test_a_machine_that_the_project_file_does_not_name_is_refused_before_anythin
     machines = [{"address": rig.places[0]}, {"address": "elsewhere.example.com:9443"}]
     wanted = [declared("ClusterBootstrap", "cluster", {"name": NAME, "machines": machines})]
     _, report = rig.pass_(wanted)
-    assert "the project file names no such machine" in report.failed[0].why
+    assert "not in the project file" in report.failed[0].why
     assert bodies(rig) == []
 
 

@@ -1,4 +1,4 @@
-"""Fields of a database that the API keeps behind endpoints of their own."""
+"""Fields of a database that the API keeps at endpoints of their own."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_new_database_gets_its_alerts_once_it_is_there(rig: Rig) -> None:
     assert calls[1][2] == {"bdb_size": alert("80")}
 
 
-def test_alerts_that_nobody_declares_are_left_alone(rig: Rig) -> None:
+def test_alerts_that_nobody_declares_stay_unchanged(rig: Rig) -> None:
     apply(rig, {"alerts": {"bdb_size": alert("80")}})
     rig.call("POST", "/v1/bdbs/alerts/1", {"bdb_high_latency": alert("3000")})
     assert plan(rig, {"alerts": {"bdb_size": alert("80")}}).changes == ()
@@ -62,7 +62,7 @@ def test_alerts_that_nobody_declares_are_left_alone(rig: Rig) -> None:
     assert rig.call("GET", "/v1/bdbs/alerts/1").json()["bdb_high_latency"]["threshold"] == "3000"
 
 
-def test_what_has_no_door_costs_no_look_through_it(rig: Rig) -> None:
+def test_a_sub_resource_that_nobody_declares_costs_no_request(rig: Rig) -> None:
     apply(rig, {"alerts": {"bdb_size": alert("80")}})
     begun = len(rig.world.log)
     rig.converge([declared("Database", "other", LEAST)])
@@ -113,7 +113,7 @@ def passwords(rig: Rig) -> int:
     return len(record.hidden["passwords"])
 
 
-def test_a_password_is_added_beside_the_old_one_and_the_old_one_taken_away_later(rig: Rig) -> None:
+def test_a_password_is_added_and_the_old_one_removed_later(rig: Rig) -> None:
     assert apply(rig, {"passwords": [ONE]})[1:] == [("PUT", "1/passwords", {"password": f"{CANARY}-ONE"})]
     change = plan(rig, {"passwords": [ONE, TWO]}).changes[0]
     assert [tuple(one) for one in change.fields] == [("passwords[1]", MISSING, SECRET)]
@@ -123,28 +123,28 @@ def test_a_password_is_added_beside_the_old_one_and_the_old_one_taken_away_later
     assert passwords(rig) == 1
 
 
-def test_a_password_that_is_named_as_retired_is_taken_away_alone(rig: Rig) -> None:
+def test_a_password_that_is_named_as_retired_is_removed_alone(rig: Rig) -> None:
     apply(rig, {"passwords": [ONE, TWO]})
     calls = apply(rig, {"passwords": [TWO], "retire": {"passwords": [ONE]}})
     assert calls == [("DELETE", "1/passwords", {"password": f"{CANARY}-ONE"})]
     assert passwords(rig) == 1
 
 
-def test_a_password_that_was_taken_away_can_come_back(rig: Rig) -> None:
+def test_a_password_that_was_removed_can_come_back(rig: Rig) -> None:
     apply(rig, {"passwords": [ONE, TWO]})
     apply(rig, {"passwords": [ONE]})
     assert apply(rig, {"passwords": [ONE, TWO]}) == [("POST", "1/passwords", {"password": f"{CANARY}-TWO"})]
     assert passwords(rig) == 2
 
 
-def test_a_door_that_is_shut_for_a_while_is_knocked_at_again(rig: Rig) -> None:
+def test_a_busy_sub_resource_is_retried(rig: Rig) -> None:
     apply(rig, {})
     rig.world.faults.add("lost", method="POST", path="/v1/bdbs/alerts", times=1)
     calls = apply(rig, {"alerts": {"bdb_size": alert("80")}})
     assert [call[:2] for call in calls] == [("POST", "alerts/1"), ("POST", "alerts/1")]
 
 
-def test_a_create_that_was_killed_before_its_doors_is_finished_by_the_next_run(rig: Rig) -> None:
+def test_a_create_that_was_killed_before_its_sub_resources_is_finished_by_the_next_run(rig: Rig) -> None:
     rig.world.faults.add("401", method="POST", path="/v1/bdbs/alerts", times=1)
     wanted = [declared("Database", "db", {**LEAST, "alerts": {"bdb_size": alert("80")}, "passwords": [ONE]})]
     assert not rig.converge(wanted).complete

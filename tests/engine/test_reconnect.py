@@ -1,4 +1,4 @@
-"""A change to what we come in by: last and alone, and the way back in is proven, in virtual time."""
+"""A change that may lock out the management account: last and alone, then access is verified, in virtual time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.apply import apply
-from reconciler.apply.report import Report, Status
+from reconciler.apply import ExecutionContext, execute
+from reconciler.apply.report import ChangeStatus, Report
 from reconciler.errors import ControlLost, Rejected
 from reconciler.live import read
 from reconciler.model import Address
 from reconciler.plan import Options
+from reconciler.runtime import Runtime
 from tests.engine.rig import KINDS, Rig, declared
 from tests.support.inprocess import InProcess, Moving, Plain
 from tests.support.planning import make_plan
@@ -60,7 +61,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("parallelism", [1, 4])
-def test_what_may_cut_us_off_is_done_last_and_alone(rig: OwnRig, parallelism: int) -> None:
+def test_a_change_that_may_lock_us_out_runs_last_and_alone(rig: OwnRig, parallelism: int) -> None:
     report = rig.change_role("cluster_member", *OTHERS, parallelism=parallelism)
     assert report.complete
     marks = [event for event in rig.events if event.name in ("change.started", "change.done")]
@@ -71,13 +72,13 @@ def test_what_may_cut_us_off_is_done_last_and_alone(rig: OwnRig, parallelism: in
     assert {event.attributes["address"] for event in marks[:-2]} == {str(one.address) for one in OTHERS}
 
 
-def test_the_way_in_is_proven_after_it(rig: OwnRig) -> None:
+def test_access_is_verified_after_it(rig: OwnRig) -> None:
     assert rig.change_role("cluster_member").complete
     put = next(place for place, entry in enumerate(rig.world.log) if entry.method == "PUT")
     assert rig.world.log[put + 1].path == "/v1/nodes"
 
 
-def test_a_lost_answer_is_no_failure_where_the_cluster_comes_back(rig: OwnRig) -> None:
+def test_a_lost_response_is_no_failure_where_the_cluster_comes_back(rig: OwnRig) -> None:
     rig.world.faults.add("lost", method="PUT", path="^/v1/roles")
     plan = rig.plan([declared("Role", "tool", {"management": "cluster_member"})])
     began = rig.world.clock()
@@ -88,7 +89,7 @@ def test_a_lost_answer_is_no_failure_where_the_cluster_comes_back(rig: OwnRig) -
     assert len([entry for entry in rig.world.log if entry.method == "PUT"]) == 1
 
 
-def test_a_write_that_got_lost_on_its_way_is_sent_again_after_coming_in_anew(rig: OwnRig) -> None:
+def test_a_lost_write_is_sent_again_after_a_reconnect(rig: OwnRig) -> None:
     rig.world.faults.add("drop", method="PUT", path="^/v1/roles")
     assert rig.change_role("cluster_member").complete
     assert len([entry for entry in rig.writes if entry.method == "PUT"]) == 1
@@ -123,20 +124,20 @@ def test_a_login_that_is_refused_afterwards_is_not_tried_again(rig: OwnRig) -> N
     assert len(rig.world.log) == put + 2
 
 
-def test_a_cluster_that_stays_away_is_given_up_in_time(rig: OwnRig) -> None:
+def test_a_cluster_that_stays_unreachable_is_given_up_in_time(rig: OwnRig) -> None:
     plan = rig.plan([declared("Role", "tool", {"management": "cluster_member"})])
     rig.world.faults.add("refuse", path="^/v1/nodes$", times=10_000)
     began = rig.world.clock()
     report = rig.apply(plan)
     assert isinstance(report.outcomes[0].error, ControlLost)
-    assert "urls name the port" in report.outcomes[0].why
+    assert "urls have the current port" in report.outcomes[0].why
     assert 120 < rig.world.clock() - began < 400
 
 
 def test_what_is_left_on_the_cluster_is_not_attempted_then(rig: OwnRig) -> None:
     rig.call("POST", "/v1/roles", {"name": "zebra", "management": "admin"})
     report = rig.change_role("none", declared("Role", "zebra", {"management": "none"}))
-    assert [one.status for one in report.outcomes] == [Status.FAILED, Status.NOT_ATTEMPTED]
+    assert [one.status for one in report.outcomes] == [ChangeStatus.FAILED, ChangeStatus.NOT_ATTEMPTED]
 
 
 def test_services_that_restart_a_little_later_are_waited_for(rig: OwnRig) -> None:
@@ -162,8 +163,8 @@ def test_where_the_api_moves_it_is_followed(rig: Rig) -> None:
     address = Address("dc1", "Cluster", "cluster")
     plan = make_plan(KINDS, [declared("Cluster", "cluster", {"cnm_https_port": 9555})], live, {}, Options(), {})
     assert plan.changes[0].unconsented == ("may-cut-off",)
-    means: dict[str, Any] = {"clock": rig.world.clock, "sleep": rig.world.sleep, "live": live}
-    report = apply(plan, KINDS, {"dc1": rig.client}, rig.ledger, rig.reveal, **means)
+    runtime = Runtime(clock=rig.world.clock, sleep=rig.world.sleep)
+    report = execute(plan, ExecutionContext(KINDS, {"dc1": rig.client}, rig.ledger, rig.reveal, runtime, live))
     assert report.complete, report.outcomes[0].why
     assert transport.port == 9555
     assert rig.ledger.owned("dc1")[address].fields == {"cnm_https_port": 9555}
