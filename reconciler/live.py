@@ -114,7 +114,7 @@ def read(
     *schemas* it is also asked what it says of the wanted kinds itself. Raises ReadIncomplete when a list is not whole,
     Refused while the cluster is being upgraded, and what the client raises.
     """
-    from reconciler.client import collector_paused
+    from reconciler.client import gc_paused
 
     if BIRTH in wanted and BIRTH in kinds and not _list(client, kinds[BIRTH], None, around):
         return LiveState(cluster=cluster, objects={BIRTH: ()}, unborn=True)
@@ -123,7 +123,7 @@ def read(
     known = {name: server_schema.known_fields(kinds[name], one) for name, one in served.items()}
     kinds = versions.available(kinds, version, known)
     complete = _with_referenced(kinds, {name: fields for name, fields in wanted.items() if name in kinds})
-    with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
+    with gc_paused():  # tens of thousands of values are made here, and none of them is garbage
         queries = [(kinds[name], fields) for name, fields in complete.items()]
         lists = dict(zip(complete, _in_parallel(client, queries, around), strict=True))
         names = {name: _names(kinds[name], lists[name]) for name in complete}
@@ -304,11 +304,11 @@ def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
 
 def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None) -> LiveObject:
     """Return the decoded object; one that cannot be read stands there as somebody else's, so that nobody touches it."""
-    from reconciler.client import Unsound
+    from reconciler.client import MalformedObject
 
     kind = reading.kind
     try:
-        if not isinstance(wire, Unsound):
+        if not isinstance(wire, MalformedObject):
             whole = wire if kept is None else {name: wire[name] for name in kept if name in wire}
             found = decode(kind, whole, reading.names)
             if reading.user in (wire.get(name) for name in hook_of(kind).logs_in_by):

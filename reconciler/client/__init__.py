@@ -12,8 +12,8 @@
 Importing this costs tens of milliseconds (httpx): callers do so where they need it. Must not know kinds or plans.
 """
 
-from reconciler.client.calls import PROBE, Client
-from reconciler.client.retry import Policy
-from reconciler.client.safejson import Unsound, collector_paused, parse_json
+from reconciler.client.client import PROBE, Client
+from reconciler.client.json_parser import MalformedObject, gc_paused, parse_json
+from reconciler.client.retry import RetryPolicy
 
-__all__ = ["PROBE", "Client", "Policy", "Unsound", "collector_paused", "parse_json"]
+__all__ = ["PROBE", "Client", "MalformedObject", "RetryPolicy", "gc_paused", "parse_json"]

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import IO, Any, Final
 
-from reconciler.client.trust import HTTPS, PinMismatch, Trust, fingerprint, httpx, normal_pin, ssl_context
+from reconciler.client.tls import HTTPS, PinMismatch, Trust, fingerprint, httpx, normal_pin, ssl_context
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 _SEND: Final = 64 * 1024
@@ -136,7 +136,7 @@ class _Connection(io.RawIOBase):
 
     def makefile(self, mode: str) -> IO[bytes]:
         """Give `HTTPResponse` what it reads from; it closes that at the end of a body, which must not close us."""
-        return _Lent(self._reader)  # type: ignore[return-value]
+        return _UnownedReader(self._reader)  # type: ignore[return-value]
 
     def readable(self) -> bool:
         return True
@@ -175,7 +175,7 @@ class _Connection(io.RawIOBase):
         super().close()
 
 
-class _Lent:
+class _UnownedReader:
     """A reader whose `close` leaves the real one open."""
 
     __slots__ = ("read", "readinto", "readline")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import LedgerCorrupt, LedgerUnwritable
-from reconciler.ledger import folder as private
+from reconciler.ledger import state_dir
 
 VERSION = 1
 _NAME = "ledger.sqlite"
@@ -42,7 +42,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(slots=True, eq=False)
-class _Ticket:
+class _PendingWrite:
     """One caller's statements on their way into a commit."""
 
     statements: tuple[Statement, ...]
@@ -57,10 +57,10 @@ class Database:
         self.path = folder / _NAME
         self.read_only = read_only
         for suffix in ("", "-wal", "-shm", "-journal"):
-            private.check_plain(folder / f"{_NAME}{suffix}", read_only=read_only)
+            state_dir.check_plain(folder / f"{_NAME}{suffix}", read_only=read_only)
         if not read_only:
-            os.close(private.open_private(self.path))
-        self._queue: list[_Ticket] = []
+            os.close(state_dir.open_private(self.path))
+        self._queue: list[_PendingWrite] = []
         self._queue_lock = threading.Lock()
         self._writer = threading.RLock()
         try:
@@ -107,37 +107,37 @@ class Database:
         """Commit *statements* as one, durable; who comes while a commit runs goes into the next one together."""
         if self.read_only:
             raise LedgerUnwritable(f"{self.path} cannot be written; without it nothing is sent to a cluster")
-        ticket = _Ticket(statements)
+        pending = _PendingWrite(statements)
         with self._queue_lock:
-            self._queue.append(ticket)
+            self._queue.append(pending)
         with self._writer:
-            if not ticket.done:
+            if not pending.done:
                 with self._queue_lock:
                     batch, self._queue = self._queue, []
-                if ticket not in batch:  # whoever took it along was interrupted
-                    batch.append(ticket)
+                if pending not in batch:  # whoever took it along was interrupted
+                    batch.append(pending)
                 self._commit(batch)
-        if ticket.error is not None:
-            raise self._explained(ticket.error) from ticket.error
+        if pending.error is not None:
+            raise self._explained(pending.error) from pending.error
 
     def probe(self) -> None:
         """Commit something durable that changes nothing; raises as `write` does."""
         self.write((f"PRAGMA user_version = {VERSION}", {}))
 
-    def _commit(self, batch: list[_Ticket]) -> None:
+    def _commit(self, batch: list[_PendingWrite]) -> None:
         try:
             with self._transaction():
-                for ticket in batch:
-                    for statement, values in ticket.statements:
+                for pending in batch:
+                    for statement, values in pending.statements:
                         self._connection.execute(statement, values)
         except sqlite3.Error as error:
             if len(batch) > 1:
-                for ticket in batch:
-                    self._commit([ticket])
+                for pending in batch:
+                    self._commit([pending])
                 return
             batch[0].error = error
-        for ticket in batch:
-            ticket.done = True
+        for pending in batch:
+            pending.done = True
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import LedgerError
-from reconciler.ledger import folder as private
+from reconciler.ledger import state_dir
+from reconciler.ledger.agent_state import AgentState
 from reconciler.ledger.database import Database, Row, Statement
-from reconciler.ledger.memory import Memory
 from reconciler.ledger.records import Intent, Record, Run, to_json
 from reconciler.model import Address, Owned
 
@@ -44,7 +44,7 @@ class Ledger:
         self._database = database
         self._key = key
         self._now = now
-        self.memory = Memory(database, now)
+        self.memory = AgentState(database, now)
 
     @classmethod
     def open(
@@ -54,9 +54,9 @@ class Ledger:
 
         In a folder that cannot be written it can be read, and all that writes raises LedgerUnwritable.
         """
-        read_only = private.is_read_only(folder)
-        private.prepare(folder, read_only=read_only)
-        key = private.key(folder, random_bytes, read_only=read_only)
+        read_only = state_dir.is_read_only(folder)
+        state_dir.prepare(folder, read_only=read_only)
+        key = state_dir.key(folder, random_bytes, read_only=read_only)
         return cls(folder, Database(folder, read_only=read_only), key, now)
 
     def disconnect(self) -> None:
@@ -219,7 +219,7 @@ class Ledger:
         statement = "INSERT INTO runs VALUES (:id, :now, NULL, :revision, :digest, '{}', '[]')"
         self._database.write(
             (statement, {"id": run, "now": self._now(), "revision": revision, "digest": digest}),
-            ("INSERT INTO authors VALUES (:run, :who)", {"run": run, "who": who or private.whoami()}),
+            ("INSERT INTO authors VALUES (:run, :who)", {"run": run, "who": who or state_dir.whoami()}),
         )
 
     def finish_run(self, run: str, counts: Mapping[str, int], outcomes: Iterable[Mapping[str, Any]]) -> None:
@@ -266,11 +266,13 @@ class Ledger:
 
     def lock(self, cluster: str, *, wait: float = 0.0) -> contextlib.AbstractContextManager[None]:
         """Hold *cluster* for this process; raises Locked after *wait* seconds."""
-        return private.lock(self._folder, cluster, wait=wait)
+        return state_dir.lock(self._folder, cluster, wait=wait)
 
     def lease(self) -> contextlib.AbstractContextManager[None]:
         """Be the one agent of this folder; raises Locked where another one is."""
-        return private.lock(self._folder, " agent", busy="the clusters of this state folder are kept by")  # no cluster
+        return state_dir.lock(
+            self._folder, " agent", busy="the clusters of this state folder are kept by"
+        )  # no cluster
 
 
 def _record(record: Record) -> Statement:

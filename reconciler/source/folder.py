@@ -19,25 +19,25 @@ from reconciler.errors import Interrupted, SourceEmpty, SourceError, SourceStale
 from reconciler.manifests.files import ENDINGS
 from reconciler.manifests.trees import is_manifest
 from reconciler.settings import FolderSource, Limits
+from reconciler.source.git_tree import display_name
 from reconciler.source.mirror import key, make_private, write_private
 from reconciler.source.revision import Rejection, Revision
-from reconciler.source.tree import shown
 
 _SWAPPED = "..data"
 _TRIES = 5
 _DEEPEST = 32
 
-Signature = tuple[tuple[str, int, int, int], ...]  # name, inode, size, time of change
+Fingerprint = tuple[tuple[str, int, int, int], ...]  # name, inode, size, time of change
 
 
-class Folder:
+class ManifestFolder:
     """A `Source` whose revisions are digests of what the folder holds."""
 
     def __init__(self, source: FolderSource, state: Path, limits: Limits) -> None:
         self._folder, self._limits = source.folder, limits
         self._record = state / "source" / key("folder", os.path.abspath(source.folder)) / "folder.json"
         self._gate = threading.RLock()
-        self._last: tuple[str, Signature, Revision] | None = None
+        self._last: tuple[str, Fingerprint, Revision] | None = None
 
     # --- Source ----------------------------------------------------------------------------------------------------
 
@@ -95,11 +95,11 @@ class Folder:
             root = os.path.realpath(swapped)
             if os.path.dirname(root) != os.path.realpath(self._folder):
                 raise SourceUnsafe(f"{swapped} leads out of the folder; it is not followed")
-        before = _signature(root)
+        before = _fingerprint(root)
         if self._last is not None and self._last[:2] == (root, before):
             return self._last[2]
         files = self._files(root, before)
-        if _signature(root) != before or (os.path.islink(swapped) and os.path.realpath(swapped) != root):
+        if _fingerprint(root) != before or (os.path.islink(swapped) and os.path.realpath(swapped) != root):
             return None
         if not files:
             raise SourceEmpty(f"{self._folder} holds no manifests; they are files that end in {' or '.join(ENDINGS)}")
@@ -111,18 +111,18 @@ class Folder:
         self._last = root, before, found
         return found
 
-    def _files(self, root: str, signature: Signature) -> dict[str, bytes]:
+    def _files(self, root: str, fingerprint: Fingerprint) -> dict[str, bytes]:
         limits = self._limits
-        total = sum(size for _, _, size, _ in signature)
-        if len(signature) > limits.files or total > limits.total_size:
+        total = sum(size for _, _, size, _ in fingerprint)
+        if len(fingerprint) > limits.files or total > limits.total_size:
             raise SourceUnsafe(
-                f"{self._folder} holds {len(signature):,} manifests of {total:,} bytes; "
+                f"{self._folder} holds {len(fingerprint):,} manifests of {total:,} bytes; "
                 f"the limits are {limits.files:,} and {limits.total_size:,}"
             )
         files = {}
-        for name, _, size, _ in signature:
+        for name, _, size, _ in fingerprint:
             if size > limits.file_size:
-                raise SourceUnsafe(f"{shown(name)} is {size:,} bytes, over the limit of {limits.file_size:,}")
+                raise SourceUnsafe(f"{display_name(name)} is {size:,} bytes, over the limit of {limits.file_size:,}")
             handle = os.open(os.path.join(root, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(handle, "rb") as file:
                 files[name] = file.read(limits.file_size + 1)
@@ -148,14 +148,14 @@ class Folder:
         write_private(self._record, json.dumps(told, sort_keys=True).encode())
 
 
-def _signature(root: str) -> Signature:
+def _fingerprint(root: str) -> Fingerprint:
     """Return the manifests below *root*, in order, with what changes when one of them does."""
     return tuple(sorted(_walk(root, "", 0)))
 
 
 def _walk(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, int, int, int]]:
     if depth > _DEEPEST:
-        raise SourceUnsafe(f"{shown(prefix)} lies more than {_DEEPEST} folders deep")
+        raise SourceUnsafe(f"{display_name(prefix)} lies more than {_DEEPEST} folders deep")
     with os.scandir(folder) as scan:
         entries = list(scan)
     for entry in entries:
@@ -163,7 +163,9 @@ def _walk(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, int, int,
         if entry.name.startswith("."):
             continue
         if entry.is_symlink() and is_manifest(name):  # any other link is passed by, as the commands do in a folder
-            raise SourceUnsafe(f"{shown(name)} is a symbolic link, which is not followed; put the file itself there")
+            raise SourceUnsafe(
+                f"{display_name(name)} is a symbolic link, which is not followed; put the file itself there"
+            )
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, f"{name}/", depth + 1)
         elif is_manifest(name) and entry.is_file(follow_symlinks=False):

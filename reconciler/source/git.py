@@ -14,7 +14,7 @@ from pathlib import Path
 
 from reconciler.errors import ReconcilerError, SourceStale, SourceUnsafe
 from reconciler.render.escape import clean, shorten
-from reconciler.source.process import USUAL, Answer, Bounds, Watch, run
+from reconciler.source.process import DEFAULT_LIMITS, Deadline, ProcessLimits, ProcessResult, run
 
 _CONFIG = {
     "advice.graftFileDeprecated": "false",
@@ -67,7 +67,7 @@ _REFUSED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Git:
+class GitRunner:
     """git on one repository."""
 
     directory: Path  # the bare repository
@@ -81,13 +81,13 @@ class Git:
     def run(
         self,
         *words: str,
-        watch: Watch,
+        deadline: Deadline,
         what: str,
         stdin: bytes = b"",
-        bounds: Bounds = USUAL,
+        bounds: ProcessLimits = DEFAULT_LIMITS,
         config: Mapping[str, str] | None = None,
         secret: bytes = b"",
-    ) -> Answer:
+    ) -> ProcessResult:
         """Run git and return how it ended. *secret* answers git's question for a login, if it asks."""
         settings = {**_CONFIG, **self.config, **(config or {})}
         with _handed_over(secret) as (fds, helper):
@@ -102,16 +102,16 @@ class Git:
             return run(
                 [*line, *words],
                 self.environment(),
-                watch,
+                deadline,
                 what=what,
                 stdin=stdin,
                 bounds=bounds,
                 fds=(*self.fds, *fds),
             )
 
-    def read(self, *words: str, watch: Watch, what: str, **more: object) -> bytes:
+    def read(self, *words: str, deadline: Deadline, what: str, **more: object) -> bytes:
         """Run git and return what it wrote; raises SourceError where it failed."""
-        answer = self.run(*words, watch=watch, what=what, **more)  # type: ignore[arg-type]
+        answer = self.run(*words, deadline=deadline, what=what, **more)  # type: ignore[arg-type]
         if answer.code:
             raise self.failure(answer, what)
         return answer.out
@@ -140,7 +140,7 @@ class Git:
             **self.env,
         }
 
-    def failure(self, answer: Answer, what: str) -> ReconcilerError:
+    def failure(self, answer: ProcessResult, what: str) -> ReconcilerError:
         """Return the error that git's own words mean."""
         said = self.redact(_said(answer.err))
         if answer.code < 0:
@@ -175,8 +175,8 @@ def _handed_over(secret: bytes) -> Iterator[tuple[Sequence[int], list[tuple[str,
         os.close(reading)
 
 
-def version_of(git: Git, watch: Watch) -> tuple[int, ...]:
+def version_of(git: GitRunner, deadline: Deadline) -> tuple[int, ...]:
     """Return git's own version."""
-    said = git.read("version", watch=watch, what="asking git for its version").decode("ascii", "replace")
+    said = git.read("version", deadline=deadline, what="asking git for its version").decode("ascii", "replace")
     match = re.search(r"(\d+)\.(\d+)", said)
     return tuple(map(int, match.groups())) if match else (0, 0)

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from reconciler.errors import SourceError
 from reconciler.render.escape import clean, shorten
-from reconciler.source.git import Git
-from reconciler.source.process import Watch
+from reconciler.source.git import GitRunner
+from reconciler.source.process import Deadline
 
 ACCEPTED, REJECTED, INCOMING = "refs/reconciler/accepted", "refs/reconciler/rejected", "refs/reconciler/incoming"
 MOST_PACKS = 40  # one comes with each fetch that brings something
@@ -29,7 +29,7 @@ _LEFTOVERS = ("tmp_*", "incoming-*", "tmp_objdir-*", ".tmp-*", "bulk-fsync*")
 _POLL = 0.1
 
 
-class Mark(NamedTuple):
+class CommitStatus(NamedTuple):
     """What we once decided of a commit."""
 
     id: str
@@ -41,7 +41,7 @@ class Mark(NamedTuple):
 class Mirror:
     """The folder of one source: the bare repository, a lock, and what verification needs."""
 
-    def __init__(self, folder: Path, git: Git) -> None:
+    def __init__(self, folder: Path, git: GitRunner) -> None:
         self.folder = folder
         self._git = replace(git, directory=folder / "mirror.git", env={**git.env, "TMPDIR": str(folder)})
 
@@ -51,7 +51,7 @@ class Mirror:
         return (self.folder / "mirror.git" / "HEAD").is_file()
 
     @contextlib.contextmanager
-    def held(self, watch: Watch) -> Iterator[Git]:
+    def held(self, deadline: Deadline) -> Iterator[GitRunner]:
         """Hold the mirror alone and give a git that works on it; what a killed one left is removed first.
 
         The lock stays held until the last program started under it has ended, however we end.
@@ -60,22 +60,22 @@ class Mirror:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         handle = os.open(self.folder / "lock", flags, 0o600)
         try:
-            _lock(handle, watch)
+            _lock(handle, deadline)
             git = replace(self._git, fds=(handle,))
             if not self.exists:
-                self._make(git, watch)
+                self._make(git, deadline)
             self._tidy()
             yield git
         finally:
             os.close(handle)
 
-    def _make(self, git: Git, watch: Watch) -> None:
+    def _make(self, git: GitRunner, deadline: Deadline) -> None:
         """Make an empty repository: whole, or not at all."""
         making = self.folder / "new.git"
         shutil.rmtree(making, ignore_errors=True)
         shutil.rmtree(git.directory, ignore_errors=True)
         words = ("init", "--quiet", "--bare", "--template=", "--shared=0600", "--initial-branch=none", str(making))
-        replace(git, directory=making).read(*words, watch=watch, what="making the mirror")
+        replace(git, directory=making).read(*words, deadline=deadline, what="making the mirror")
         making.rename(git.directory)
 
     def _tidy(self) -> None:
@@ -106,44 +106,46 @@ class Mirror:
 
     # --- what was decided ------------------------------------------------------------------------------------------
 
-    def mark(self, git: Git, ref: str, watch: Watch) -> Mark | None:
+    def status(self, git: GitRunner, ref: str, deadline: Deadline) -> CommitStatus | None:
         """Return what the reference *ref* says; None where it is not there."""
         what = "reading what was decided before"
-        answer = git.run("cat-file", "--batch", watch=watch, what=what, stdin=f"{ref}\n".encode())
+        answer = git.run("cat-file", "--batch", deadline=deadline, what=what, stdin=f"{ref}\n".encode())
         head, _, content = answer.out.partition(b"\n")
         if head.endswith(b" missing"):
             words = ("rev-parse", "--verify", "--quiet", "--end-of-options", ref)
-            if git.run(*words, watch=watch, what=what).code:
+            if git.run(*words, deadline=deadline, what=what).code:
                 return None
         fields, _, message = content.decode("utf-8", "replace").partition("\n\n")
         lines = dict(line.split(" ", 1) for line in fields.splitlines() if " " in line)
         try:
             said = json.loads(message)
-            return Mark(lines["object"], said["name"], said["verified"], said["why"])
+            return CommitStatus(lines["object"], said["name"], said["verified"], said["why"])
         except (KeyError, ValueError, TypeError) as error:
             raise SourceError(
                 f"the mirror in {self.folder} is damaged; remove that folder, and it is fetched anew"
             ) from error
 
-    def decide(self, git: Git, ref: str, mark: Mark, now: float, watch: Watch) -> None:
-        """Make *ref* say *mark*: durable, in one step."""
+    def decide(self, git: GitRunner, ref: str, status: CommitStatus, now: float, deadline: Deadline) -> None:
+        """Make *ref* say *status*: durable, in one step."""
         what = "writing what was decided"
-        message = json.dumps({"name": mark.name, "verified": mark.verified, "why": shorten(clean(mark.why), 2000)})
+        message = json.dumps(
+            {"name": status.name, "verified": status.verified, "why": shorten(clean(status.why), 2000)}
+        )
         tagger = f"reconciler <reconciler@localhost> {int(now)} +0000"
-        text = f"object {mark.id}\ntype commit\ntag {ref.rpartition('/')[2]}\ntagger {tagger}\n\n{message}\n"
-        made = git.read("hash-object", "-t", "tag", "-w", "--stdin", watch=watch, what=what, stdin=text.encode())
-        git.read("update-ref", "--end-of-options", ref, made.decode("ascii").strip(), watch=watch, what=what)
+        text = f"object {status.id}\ntype commit\ntag {ref.rpartition('/')[2]}\ntagger {tagger}\n\n{message}\n"
+        made = git.read("hash-object", "-t", "tag", "-w", "--stdin", deadline=deadline, what=what, stdin=text.encode())
+        git.read("update-ref", "--end-of-options", ref, made.decode("ascii").strip(), deadline=deadline, what=what)
 
-    def forget(self, git: Git, ref: str, watch: Watch) -> None:
+    def forget(self, git: GitRunner, ref: str, deadline: Deadline) -> None:
         """Let *ref* say nothing any more."""
-        git.read("update-ref", "-d", "--end-of-options", ref, watch=watch, what="forgetting what was decided")
+        git.read("update-ref", "-d", "--end-of-options", ref, deadline=deadline, what="forgetting what was decided")
 
-    def compact(self, git: Git, watch: Watch) -> None:
+    def compact(self, git: GitRunner, deadline: Deadline) -> None:
         """Pack the objects anew once there are many packs; keep what some reference of ours leads to."""
         packs = len(list((git.directory / "objects" / "pack").glob("*.pack")))
         if packs > MOST_PACKS:
             with contextlib.suppress(SourceError):  # it is tried again at the next turn, and nothing depends on it
-                git.read("gc", "--quiet", "--prune=now", watch=watch, what="packing the mirror")
+                git.read("gc", "--quiet", "--prune=now", deadline=deadline, what="packing the mirror")
 
 
 def make_private(folder: Path) -> None:
@@ -180,13 +182,13 @@ def write_private(path: Path, data: bytes) -> None:
         raise SourceError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _lock(handle: int, watch: Watch) -> None:
+def _lock(handle: int, deadline: Deadline) -> None:
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            watch.check("waiting for another process that fetches the same source")
-            watch.stop.wait(_POLL)
+            deadline.check("waiting for another process that fetches the same source")
+            deadline.stop.wait(_POLL)
         else:
             return
 

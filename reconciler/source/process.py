@@ -26,7 +26,7 @@ _MOST_ERRORS = 64 * 1024
 _PIECE = 65536
 
 
-class Answer(NamedTuple):
+class ProcessResult(NamedTuple):
     """How a program ended and what it wrote."""
 
     code: int  # negative: ended by this signal
@@ -34,15 +34,15 @@ class Answer(NamedTuple):
     err: str
 
 
-class Watch(NamedTuple):
+class Deadline(NamedTuple):
     """When to give up: at a moment of the monotonic clock, or when somebody says stop."""
 
     deadline: float
     stop: threading.Event
 
     @classmethod
-    def of(cls, seconds: float, stop: threading.Event | None = None) -> Watch:
-        """Return a watch that gives up *seconds* from now."""
+    def after(cls, seconds: float, stop: threading.Event | None = None) -> Deadline:
+        """Return a deadline that gives up *seconds* from now."""
         return cls(time.monotonic() + seconds, stop or threading.Event())
 
     def check(self, what: str) -> None:
@@ -53,7 +53,7 @@ class Watch(NamedTuple):
             raise SourceStale(f"{what} took too long and was given up; try again, or raise source.timeout")
 
 
-class Bounds(NamedTuple):
+class ProcessLimits(NamedTuple):
     """What one program may use."""
 
     out: int = 1024 * 1024  # bytes on its standard output
@@ -61,24 +61,24 @@ class Bounds(NamedTuple):
     size: Callable[[], int] | None = None  # what all of it takes on the disk by now
 
 
-USUAL = Bounds()
+DEFAULT_LIMITS = ProcessLimits()
 
 
 def run(
     words: Sequence[str],
     env: Mapping[str, str],
-    watch: Watch,
+    deadline: Deadline,
     *,
     what: str,
     stdin: bytes = b"",
-    bounds: Bounds = USUAL,
+    bounds: ProcessLimits = DEFAULT_LIMITS,
     fds: Sequence[int] = (),
-) -> Answer:
+) -> ProcessResult:
     """Run *words* to the end. *what* says for people what it is doing; *fds* stay open in it.
 
     Raises Interrupted, SourceStale (time) and SourceUnsafe (more output or disk than allowed).
     """
-    watch.check(what)
+    deadline.check(what)
     try:
         process = subprocess.Popen(  # noqa: S603  # a list of words, no shell
             words,
@@ -95,15 +95,15 @@ def run(
         raise SourceError(f"{words[0]} cannot be started: {error.strerror}; install it, or mend PATH") from error
     try:
         _restrict(process.pid, bounds)
-        out, err = _talk(process, stdin, watch, what, bounds)
-        _await(process, watch, what)
+        out, err = _talk(process, stdin, deadline, what, bounds)
+        _await(process, deadline, what)
     finally:
         code = _end(process)
-    return Answer(code, out, err.decode("utf-8", "replace"))
+    return ProcessResult(code, out, err.decode("utf-8", "replace"))
 
 
-def _restrict(pid: int, bounds: Bounds) -> None:
-    """Bound memory and files of a program that has just begun; where the system cannot, the watch has to do."""
+def _restrict(pid: int, bounds: ProcessLimits) -> None:
+    """Bound memory and files of a program that has just begun; where the system cannot, the deadline has to do."""
     limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_AS: _MEMORY}
     if bounds.disk:
         limits[resource.RLIMIT_FSIZE] = bounds.disk
@@ -113,7 +113,7 @@ def _restrict(pid: int, bounds: Bounds) -> None:
 
 
 def _talk(
-    process: subprocess.Popen[bytes], stdin: bytes, watch: Watch, what: str, bounds: Bounds
+    process: subprocess.Popen[bytes], stdin: bytes, deadline: Deadline, what: str, bounds: ProcessLimits
 ) -> tuple[bytes, bytes]:
     """Write *stdin* and read both outputs until they end."""
     assert process.stdin is not None  # noqa: S101  # for the type checker
@@ -142,7 +142,7 @@ def _talk(
             if len(out) > bounds.out:
                 raise SourceUnsafe(f"{what}: more than {bounds.out:,} bytes came out of it")
             _check_size(bounds, what)
-            watch.check(what)
+            deadline.check(what)
     return bytes(out), bytes(err)
 
 
@@ -153,7 +153,7 @@ def _write(pipe: IO[bytes], left: memoryview) -> memoryview:
         return left[:0]
 
 
-def _check_size(bounds: Bounds, what: str) -> None:
+def _check_size(bounds: ProcessLimits, what: str) -> None:
     if bounds.disk and bounds.size is not None and bounds.size() > bounds.disk:
         raise SourceUnsafe(
             f"{what}: over the limit of {bounds.disk:,} bytes; raise source.limits.size if that is meant"
@@ -167,10 +167,10 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _await(process: subprocess.Popen[bytes], watch: Watch, what: str) -> None:
+def _await(process: subprocess.Popen[bytes], deadline: Deadline, what: str) -> None:
     pause = threading.Event()
     while not _has_ended(process):
-        watch.check(what)
+        deadline.check(what)
         pause.wait(0.002)
 
 
@@ -180,7 +180,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
         if not _has_ended(process):
             os.killpg(process.pid, signal.SIGTERM)  # git removes its lock files then
             with contextlib.suppress(SourceStale):
-                _await(process, Watch.of(_GRACE), "ending")
+                _await(process, Deadline.after(_GRACE), "ending")
         os.killpg(process.pid, signal.SIGKILL)
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
@@ -192,9 +192,9 @@ def _end(process: subprocess.Popen[bytes]) -> int:
 
 def _reap_adopted(group: int) -> None:
     """Wait for what the leader left behind: the first process of a container inherits it, and nobody else would."""
-    watch = Watch.of(_GRACE)
+    deadline = Deadline.after(_GRACE)
     with contextlib.suppress(ChildProcessError, SourceStale):
         while True:
             if os.waitpid(-group, os.WNOHANG) == (0, 0):
-                watch.check("ending")
+                deadline.check("ending")
                 time.sleep(0.002)

@@ -240,7 +240,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from reconciler.errors import LedgerUnwritable
-from reconciler.kinds import Address
+from reconciler.model import Address
 from reconciler.ledger import Intent, Ledger
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 ledger = Ledger.open(Path(sys.argv[1]))
@@ -270,7 +270,7 @@ def test_a_killed_process_keeps_what_was_promised(folder: Path) -> None:
     script = """
 import os, sys
 from pathlib import Path
-from reconciler.kinds import Address
+from reconciler.model import Address
 from reconciler.ledger import Intent, Ledger
 ledger = Ledger.open(Path(sys.argv[1]))
 with ledger.lock("dc1"):

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from reconciler.client import Client, Policy
+from reconciler.client import Client, RetryPolicy
 from reconciler.simulator.testing import Running
 from reconciler.simulator.tls import HOSTS, make
 from reconciler.telemetry import Event
 from tests.support.inprocess import Plain, Where
 
 PASSWORD = "canary-Pa55/word+with?odd=signs"
-QUICK = Policy(read=0.6, total=1.0, total_post=1.0)
+QUICK = RetryPolicy(read_timeout=0.6, attempt_timeout=1.0, post_timeout=1.0)
 
 
 class Trap(NamedTuple):
@@ -69,7 +69,7 @@ def trap(answer: bytes | None = b"", *, tls: bool = False) -> Iterator[Trap]:
                 sock.close()
 
 
-class Told:
+class RecordingClient:
     """A client, and what it said and slept; closed at the end of the test."""
 
     made: ClassVar[list[Client]] = []
@@ -80,7 +80,7 @@ class Told:
         user: str,
         password: str,
         *,
-        policy: Policy | None = None,
+        policy: RetryPolicy | None = None,
         redact: Callable[[str], str] = str,
     ) -> None:
         self.events: list[Event] = []
@@ -95,14 +95,18 @@ class Told:
         )
         self.made.append(self.client)
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> RecordingClient:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
 
 
-def connected(server: Running, *, password: str | None = None, policy: Policy | None = None, **where: object) -> Told:
+def connected(
+    server: Running, *, password: str | None = None, policy: RetryPolicy | None = None, **where: object
+) -> RecordingClient:
     """Return a client of *server*; *where* are fields of `Where`, the CA file by default."""
     fields = {"urls": server.urls, "ca_cert": server.ca_file, **where}
-    return Told(Where(**fields), server.username, server.password if password is None else password, policy=policy)  # type: ignore[arg-type]
+    return RecordingClient(
+        Where(**fields), server.username, server.password if password is None else password, policy=policy
+    )  # type: ignore[arg-type]

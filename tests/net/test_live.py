@@ -10,7 +10,7 @@ import pytest
 from reconciler import live
 from reconciler.api import codec
 from reconciler.api.protocol import Answer
-from reconciler.client import Unsound
+from reconciler.client import MalformedObject
 from reconciler.errors import ReadIncomplete, Refused, Unreachable
 from reconciler.kinds import load_kinds
 from reconciler.model import LiveObject, Note
@@ -142,7 +142,7 @@ def test_an_element_that_nobody_can_name_stops_everything(element: Any) -> None:
         ({"name": None}, "#2"),
         ({"name": 5}, "#2"),
         ({}, "#2"),
-        (Unsound({"name": "bad", "memory_size": "\udfff"}), "bad"),
+        (MalformedObject({"name": "bad", "memory_size": "\udfff"}), "bad"),
     ],
 )
 def test_a_poisonous_object_is_held_and_costs_only_itself(poison: dict[str, Any], name: str) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.client import Client
-from reconciler.client.trust import normal_pin, peer_fingerprint
+from reconciler.client.tls import normal_pin, peer_fingerprint
 from reconciler.errors import ClusterError, InputError, Untrusted
 from reconciler.simulator.testing import Running, running
-from tests.net.support import Told, connected, trap
+from tests.net.support import RecordingClient, connected, trap
 from tests.support.inprocess import Plain, Where
 
 
@@ -22,16 +22,16 @@ def shown_by(server: Running) -> str:
 
 
 def refusal(server: Running, **where: object) -> str:
-    with connected(server, **where) as told, pytest.raises(Untrusted) as caught:
-        told.client.open()
+    with connected(server, **where) as recording, pytest.raises(Untrusted) as caught:
+        recording.client.open()
     assert server.log == []
-    assert told.sleeps == []
+    assert recording.sleeps == []
     return str(caught.value)
 
 
 def test_the_right_ca_file_is_trusted() -> None:
-    with running() as server, connected(server) as told:
-        assert told.client.open().status == 200
+    with running() as server, connected(server) as recording:
+        assert recording.client.open().status == 200
 
 
 def test_the_certificate_itself_may_be_the_trusted_file(tmp_path: Path) -> None:
@@ -41,8 +41,8 @@ def test_the_certificate_itself_may_be_the_trusted_file(tmp_path: Path) -> None:
         host, _, port = server.urls[0].removeprefix("https://").rpartition(":")
         own = tmp_path / "node.pem"
         own.write_text(ssl.get_server_certificate((host, int(port))))
-        with connected(server, ca_cert=own) as told:
-            assert told.client.open().status == 200
+        with connected(server, ca_cert=own) as recording:
+            assert recording.client.open().status == 200
 
 
 def test_a_wrong_ca_is_refused_with_the_fingerprint_and_what_to_do() -> None:
@@ -78,8 +78,8 @@ def test_a_certificate_for_another_name_is_refused(host: str) -> None:
 def test_the_right_pin_needs_no_authority_and_no_name() -> None:
     with running(hosts=("cluster.example",), certificate_days=-1) as server:
         pin = ":".join(shown_by(server).upper()[at : at + 2] for at in range(0, 64, 2))
-        with connected(server, ca_cert=None, pin=f"sha256:{pin}") as told:
-            assert told.client.open().status == 200
+        with connected(server, ca_cert=None, pin=f"sha256:{pin}") as recording:
+            assert recording.client.open().status == 200
 
 
 def test_a_wrong_pin_is_refused_before_anything_is_sent() -> None:
@@ -95,24 +95,24 @@ def test_a_wrong_pin_is_not_mended_by_insecure() -> None:
 
 
 def test_insecure_works_and_says_so_each_time() -> None:
-    with running() as server, connected(server, ca_cert=None, insecure=True) as told:
+    with running() as server, connected(server, ca_cert=None, insecure=True) as recording:
         for _ in range(2):
-            told.client.open()
-        said = [event.attributes["message"] for event in told.events if event.name == "tls.unverified"]
+            recording.client.open()
+        said = [event.attributes["message"] for event in recording.events if event.name == "tls.unverified"]
         assert len(said) == 2
         assert said[0].startswith("dc1: certificates are not verified")
 
 
 def test_one_untrusted_node_does_not_stop_the_others() -> None:
-    with running() as server, running() as other, connected(server, urls=(*other.urls, *server.urls)) as told:
-        assert told.client.open().status == 200
-        told.client.get("/v1/bdbs")
+    with running() as server, running() as other, connected(server, urls=(*other.urls, *server.urls)) as recording:
+        assert recording.client.open().status == 200
+        recording.client.get("/v1/bdbs")
         assert other.log == []
 
 
 def test_a_plain_port_is_no_tls() -> None:
     with trap(b"HTTP/1.1 400 Bad Request\r\n\r\n") as plain:
-        client = Told(Where((plain.url,), insecure=True), "u", "p").client
+        client = RecordingClient(Where((plain.url,), insecure=True), "u", "p").client
         with pytest.raises(ClusterError, match="TLS handshake failed"):
             client.open()
         assert not any(b"Authorization" in data for data in plain.received)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.client.post import Delivery, Poster
+from reconciler.client.webhook import Delivery, WebhookClient
 from reconciler.errors import InputError
 from reconciler.notify import telling
 from reconciler.notify.herald import Herald, Mailbox
@@ -226,7 +226,7 @@ def status(code: int, **headers: str) -> Callable[[Any], None]:
 
 
 def posted(receiver: Receiver, ca: Path | None, path: str = "/in", **more: Any) -> Delivery:
-    poster = Poster(ca, **more)
+    poster = WebhookClient(ca, **more)
     try:
         return poster.post(receiver.url(path), b"{}", {"content-type": "application/json"})
     finally:
@@ -288,7 +288,7 @@ def test_an_answer_that_never_ends_is_left(files: Files) -> None:
     "url", ["http://chat.example/x", "https://user:pass@chat.example/", "ftp://x/", "chat", "https://", "https://[::1/"]
 )
 def test_only_https_without_a_login_is_sent_to(url: str) -> None:
-    poster = Poster()
+    poster = WebhookClient()
     came = poster.post(Secret(url), b"{}", {})
     poster.close()
     assert (came.ok, came.again) == (False, False)
@@ -296,7 +296,7 @@ def test_only_https_without_a_login_is_sent_to(url: str) -> None:
 
 
 def test_nobody_there_is_worth_another_try_and_the_address_is_not_told() -> None:
-    poster = Poster(seconds=5)
+    poster = WebhookClient(seconds=5)
     came = poster.post(Secret("https://127.0.0.1:9/services/secret-part"), b"{}", {})
     poster.close()
     assert came == Delivery(False, True, "connection refused")

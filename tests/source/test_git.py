@@ -26,9 +26,9 @@ from reconciler.errors import (
 )
 from reconciler.settings import Limits
 from reconciler.settings.source import GitSource, SourceLimits
+from reconciler.source.git_repository import GitRepository
 from reconciler.source.mirror import INCOMING
-from reconciler.source.repository import GitRepository
-from tests.source.rig import Remote, in_thread, manifest, means, source, texts, tool
+from tests.source.rig import Remote, context, in_thread, manifest, source, texts, tool
 
 
 @pytest.fixture
@@ -341,9 +341,9 @@ def test_two_processes_take_turns(remote: Remote, state: Path) -> None:
     remote.add({"a.yaml": "1"})
     one, two = source(remote, state), source(remote, state, timeout=0.3)
     one.fetch()
-    from reconciler.source.process import Watch
+    from reconciler.source.process import Deadline
 
-    with one._mirror.held(Watch.of(10)), pytest.raises(SourceStale, match="another process"):
+    with one._mirror.held(Deadline.after(10)), pytest.raises(SourceStale, match="another process"):
         two.fetch()
     assert two.fetch().files
 
@@ -461,7 +461,7 @@ def test_without_git_the_message_says_so(remote: Remote, state: Path, tmp_path: 
 
 def test_an_address_that_settings_would_refuse_is_refused_here_too(state: Path) -> None:
     with pytest.raises(InputError, match="is not accepted"):
-        GitRepository(GitSource("ext::sh -c true", branch="main"), means(state))
+        GitRepository(GitSource("ext::sh -c true", branch="main"), context(state))
 
 
 def test_manifests_of_a_revision_load(remote: Remote, state: Path) -> None:

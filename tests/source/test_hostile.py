@@ -14,10 +14,10 @@ import pytest
 from reconciler.errors import InputError
 from reconciler.settings import GitSource
 from reconciler.settings.source import SourceLimits, is_ref, protocol
-from reconciler.source.repository import GitRepository
+from reconciler.source.git_repository import GitRepository
 from tests.input.test_settings import PROJECT, project
 from tests.source.hostile import ACCEPTED_REFS, COMMITS, GOOD, PATHS, REFS, URLS, Case
-from tests.source.rig import Opened, Remote, bytes_below, means, source, texts
+from tests.source.rig import Opened, Remote, bytes_below, context, source, texts
 
 CANARY = "canary-2Fw8Yt-from-outside-the-repository"
 QUICKLY = 20.0  # seconds in which each is refused even on a machine that does much else
@@ -35,7 +35,7 @@ def test_the_corpus_is_large() -> None:
 def test_a_hostile_address_is_refused_before_anything_runs(tmp_path: Path, url: str) -> None:
     assert protocol(url) == ""
     with pytest.raises(InputError):
-        GitRepository(GitSource(url, branch="main"), means(tmp_path, path="/nowhere"))
+        GitRepository(GitSource(url, branch="main"), context(tmp_path, path="/nowhere"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,6 @@
 """One attempt: a request to one node and its answer, or the reason why there is none.
 
-Used by `calls`, which decides what follows. Every exception of httpx ends here, as an `Outcome` with a few words.
+Used by `calls`, which decides what follows. Every exception of httpx ends here, as an `RequestOutcome` with a few words.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from reconciler import __version__
 from reconciler.api.protocol import Account, Call, Upload
-from reconciler.client.retry import Outcome, Policy, Told, outcome_of, told
-from reconciler.client.safejson import MAX_BYTES, BadJson, parse_json
+from reconciler.client.json_parser import MAX_BYTES, MalformedJson, parse_json
+from reconciler.client.retry import ErrorDetails, RequestOutcome, RetryPolicy, error_details, outcome_of
+from reconciler.client.tls import Trust, cause_text, httpx, tls_failure, untrusted_text
 from reconciler.client.transport import attempt_deadline
-from reconciler.client.trust import Trust, cause_text, httpx, tls_failure, untrusted_text
 
 # Its log holds whole addresses; what is worth telling goes to `observe`.
 logging.getLogger("httpx").setLevel(logging.CRITICAL + 1)
@@ -30,13 +30,13 @@ _HEADERS: Final = {
 _HEADERS_OF_JSON: Final = {**_HEADERS, "Content-Type": "application/json"}
 
 
-class Revealing(Protocol):
+class SecretValue(Protocol):
     """A secret that gives its value when asked; `secrets.Secret` fits."""
 
     def reveal(self) -> str: ...
 
 
-class _Plain(NamedTuple):
+class _PlaintextSecret(NamedTuple):
     """A secret that is in the clear already, and shows nothing of itself."""
 
     value: str
@@ -48,18 +48,18 @@ class _Plain(NamedTuple):
         return "(secret)"
 
 
-class Result(NamedTuple):
+class AttemptResult(NamedTuple):
     """What one attempt brought."""
 
-    outcome: Outcome
+    outcome: RequestOutcome
     why: str = ""
     status: int = 0
     body: Any = None
     headers: Mapping[str, str] = {}
-    said: Told = Told("", "")
+    details: ErrorDetails = ErrorDetails("", "")
 
 
-class Want(NamedTuple):
+class RequestOptions(NamedTuple):
     """What the caller takes for an answer."""
 
     missing_ok: bool = False
@@ -68,10 +68,10 @@ class Want(NamedTuple):
     brief: bool = False  # not worth a pause: no second round, no waiting for what is busy
 
 
-class Basic(httpx.Auth):
+class BasicAuth(httpx.Auth):
     """Writes the login into a request at the last moment, so that it is kept nowhere in clear."""
 
-    def __init__(self, user: str, secret: Revealing) -> None:
+    def __init__(self, user: str, secret: SecretValue) -> None:
         self._user = user
         self._secret = secret
 
@@ -99,7 +99,7 @@ class _NoCookies(httpx.Cookies):
 _NO_COOKIES: Final = _NoCookies()
 
 
-class _Http(httpx.Client):
+class _StatelessClient(httpx.Client):
     """An httpx client without a memory."""
 
     @property
@@ -111,15 +111,20 @@ class _Http(httpx.Client):
         pass
 
 
-class Exchange:
+class HttpSession:
     """Sends single requests over one pool of connections."""
 
     def __init__(
-        self, transport: httpx.BaseTransport, auth: Basic, trust: Trust, policy: Policy, redact: Callable[[str], str]
+        self,
+        transport: httpx.BaseTransport,
+        auth: BasicAuth,
+        trust: Trust,
+        policy: RetryPolicy,
+        redact: Callable[[str], str],
     ) -> None:
         self._auth, self._trust, self._policy, self._redact = auth, trust, policy, redact
         self._transport = transport
-        self._http = _Http(transport=transport, trust_env=False, follow_redirects=False)
+        self._http = _StatelessClient(transport=transport, trust_env=False, follow_redirects=False)
 
     def close(self) -> None:
         """Close all connections."""
@@ -129,12 +134,14 @@ class Exchange:
         """Close what is idle; the next request opens a connection of its own."""
         self._transport.close()
 
-    def attempt(self, origin: str, call: Call, want: Want, seconds: float, login: Account | None = None) -> Result:
+    def attempt(
+        self, origin: str, call: Call, options: RequestOptions, seconds: float, login: Account | None = None
+    ) -> AttemptResult:
         """Send *call* to the node at *origin* once; takes no longer than *seconds*. *login* is somebody else's."""
-        auth = self._auth if login is None else Basic(login.user, _Plain(login.password))
+        auth = self._auth if login is None else BasicAuth(login.user, _PlaintextSecret(login.password))
         content, headers = _content(call)
-        read = seconds if call.method == "POST" else min(self._policy.read, seconds)
-        timeout = httpx.Timeout(read, connect=min(self._policy.connect, seconds), pool=seconds)
+        read = seconds if call.method == "POST" else min(self._policy.read_timeout, seconds)
+        timeout = httpx.Timeout(read, connect=min(self._policy.connect_timeout, seconds), pool=seconds)
         request = httpx.Request(  # made here, since the client would parse each address twice
             call.method,
             origin + call.path,
@@ -154,40 +161,48 @@ class Exchange:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             distrust = tls_failure(error)
             if distrust is not None:
-                return Result(Outcome.UNTRUSTED, untrusted_text(origin, distrust, self._trust))
-            return Result(Outcome.NOT_SENT, cause_text(error))
+                return AttemptResult(RequestOutcome.UNTRUSTED, untrusted_text(origin, distrust, self._trust))
+            return AttemptResult(RequestOutcome.NOT_SENT, cause_text(error))
         except httpx.TransportError as error:
             if begun and not isinstance(error, httpx.TimeoutException):
-                return Result(Outcome.GARBLED, "the answer broke off")
+                return AttemptResult(RequestOutcome.MALFORMED, "the answer broke off")
             not_http = isinstance(error, httpx.RemoteProtocolError)
-            return Result(Outcome.LOST, "no answer, or none in HTTP" if not_http else cause_text(error))
-        return self._understood(response, data, call, want)
+            return AttemptResult(
+                RequestOutcome.NO_RESPONSE, "no answer, or none in HTTP" if not_http else cause_text(error)
+            )
+        return self._understood(response, data, call, options)
 
-    def _understood(self, response: httpx.Response, data: bytes | None, call: Call, want: Want) -> Result:
+    def _understood(
+        self, response: httpx.Response, data: bytes | None, call: Call, options: RequestOptions
+    ) -> AttemptResult:
         status, headers = response.status_code, dict(response.headers)
         if not 200 <= status < 300:
-            said = self._said(data)
-            words = ": ".join(filter(None, said)) or response.reason_phrase
-            outcome = outcome_of(status, said.error_code, said.text)
-            return Result(outcome, f"{status} {words}".strip(), status, None, headers, said)
+            details = self._said(data)
+            words = ": ".join(filter(None, details)) or response.reason_phrase
+            outcome = outcome_of(status, details.error_code, details.text)
+            return AttemptResult(outcome, f"{status} {words}".strip(), status, None, headers, details)
         if data is None or headers.get("content-encoding", "identity") != "identity":
-            return Result(Outcome.GARBLED, f"{status}, but larger than {MAX_BYTES >> 20} MiB or packed", status)
+            return AttemptResult(
+                RequestOutcome.MALFORMED, f"{status}, but larger than {MAX_BYTES >> 20} MiB or packed", status
+            )
         if not data.strip() and call.method != "GET":
-            return Result(Outcome.DONE, "", status, None, headers)
+            return AttemptResult(RequestOutcome.SUCCESS, "", status, None, headers)
         try:
-            body = parse_json(data, tolerant=want.tolerant)
-        except BadJson as error:
-            return Result(Outcome.GARBLED, f"{status}, but the body is unusable: {error}", status)
-        if want.shape is not None and not isinstance(body, want.shape):
-            return Result(Outcome.GARBLED, f"{status}, but the body is not a JSON {_SHAPES[want.shape]}", status)
-        return Result(Outcome.DONE, "", status, body, headers)
+            body = parse_json(data, tolerant=options.tolerant)
+        except MalformedJson as error:
+            return AttemptResult(RequestOutcome.MALFORMED, f"{status}, but the body is unusable: {error}", status)
+        if options.shape is not None and not isinstance(body, options.shape):
+            return AttemptResult(
+                RequestOutcome.MALFORMED, f"{status}, but the body is not a JSON {_SHAPES[options.shape]}", status
+            )
+        return AttemptResult(RequestOutcome.SUCCESS, "", status, body, headers)
 
-    def _said(self, data: bytes | None) -> Told:
+    def _said(self, data: bytes | None) -> ErrorDetails:
         try:
-            said = told(parse_json(data or b"null"))
-        except BadJson:
-            return Told("", "")
-        return Told(*(self._redact(self._auth.hide(part)) for part in said))
+            details = error_details(parse_json(data or b"null"))
+        except MalformedJson:
+            return ErrorDetails("", "")
+        return ErrorDetails(*(self._redact(self._auth.hide(part)) for part in details))
 
 
 def _content(call: Call) -> tuple[bytes | None, Mapping[str, str]]:

@@ -19,42 +19,42 @@ MAX_DEPTH: Final = 64
 _CONTAINERS: Final = (dict, list)
 
 
-class Poison:
+class InvalidNumber:
     """Stands where a number was that no JSON number may be: NaN, infinity, thousands of digits."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "POISON"
+        return "INVALID_NUMBER"
 
 
-POISON: Final = Poison()
+INVALID_NUMBER: Final = InvalidNumber()
 
 
-class Unsound(dict[str, Any]):
+class MalformedObject(dict[str, Any]):
     """An object with something in it that cannot be used: poison, or text that no UTF-8 can hold."""
 
 
-class BadJson(ValueError):
+class MalformedJson(ValueError):
     """The bytes are not JSON that we accept; the text never quotes them."""
 
 
 def parse_json(data: bytes, *, tolerant: bool = False) -> Any:
-    """Return the value of *data*; raises `BadJson` and nothing else.
+    """Return the value of *data*; raises `MalformedJson` and nothing else.
 
-    With *tolerant*, an object that cannot be used becomes `Unsound`, where it is the whole value or an element of the
+    With *tolerant*, an object that cannot be used becomes `MalformedObject`, where it is the whole value or an element of the
     list that is: one bad object in a list of ten thousand then costs that object only.
     """
     if len(data) > MAX_BYTES:
-        raise BadJson(f"it is larger than {MAX_BYTES >> 20} MiB")
+        raise MalformedJson(f"it is larger than {MAX_BYTES >> 20} MiB")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise BadJson("it is not UTF-8") from None
-    with collector_paused():
+        raise MalformedJson("it is not UTF-8") from None
+    with gc_paused():
         value, poisoned = _decoded(text, tolerant)
         if _deeper_than(value, MAX_DEPTH):
-            raise BadJson(f"it is nested deeper than {MAX_DEPTH} levels")
+            raise MalformedJson(f"it is nested deeper than {MAX_DEPTH} levels")
         # Only an escape can bring half of a surrogate pair, and hardly any answer has one: most are not walked.
         if tolerant and (poisoned or "\\ud" in text or "\\uD" in text):
             value = [_marked(item) for item in value] if isinstance(value, list) else _marked(value)
@@ -62,18 +62,18 @@ def parse_json(data: bytes, *, tolerant: bool = False) -> Any:
 
 
 def _marked(value: Any) -> Any:
-    return Unsound(value) if isinstance(value, dict) and not is_sound(value) else value
+    return MalformedObject(value) if isinstance(value, dict) and not is_well_formed(value) else value
 
 
-def is_sound(value: Any) -> bool:
+def is_well_formed(value: Any) -> bool:
     """Tell whether *value* is free of poison and of strings that no UTF-8 can hold."""
     if isinstance(value, str):
         return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
     if isinstance(value, dict):
-        return all(is_sound(key) and is_sound(item) for key, item in value.items())
+        return all(is_well_formed(key) and is_well_formed(item) for key, item in value.items())
     if isinstance(value, list):
-        return all(map(is_sound, value))
-    return value is not POISON
+        return all(map(is_well_formed, value))
+    return value is not INVALID_NUMBER
 
 
 def _decoded(text: str, tolerant: bool) -> tuple[Any, bool]:
@@ -81,12 +81,12 @@ def _decoded(text: str, tolerant: bool) -> tuple[Any, bool]:
     try:
         return _STRICT.decode(text), False
     except RecursionError:
-        raise BadJson("it is nested too deep") from None
+        raise MalformedJson("it is nested too deep") from None
     except json.JSONDecodeError as error:
-        raise BadJson(f"it is not JSON (position {error.pos} of {len(text)})") from None
+        raise MalformedJson(f"it is not JSON (position {error.pos} of {len(text)})") from None
     except ValueError:  # the digits limit of int(), or one of our own refusals below
         if not tolerant:
-            raise BadJson("it holds a number that is out of all bounds") from None
+            raise MalformedJson("it holds a number that is out of all bounds") from None
     return _TOLERANT.decode(text), True
 
 
@@ -101,18 +101,18 @@ def _finite(text: str) -> float:
     return value
 
 
-def _finite_or_poison(text: str) -> float | Poison:
+def _finite_or_poison(text: str) -> float | InvalidNumber:
     value = float(text)
-    return POISON if math.isinf(value) else value
+    return INVALID_NUMBER if math.isinf(value) else value
 
 
-def _int_or_poison(text: str) -> int | Poison:
-    return int(text) if len(text) < 4000 else POISON
+def _int_or_poison(text: str) -> int | InvalidNumber:
+    return int(text) if len(text) < 4000 else INVALID_NUMBER
 
 
 _STRICT: Final = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 _TOLERANT: Final = json.JSONDecoder(
-    parse_constant=lambda text: POISON, parse_float=_finite_or_poison, parse_int=_int_or_poison
+    parse_constant=lambda text: INVALID_NUMBER, parse_float=_finite_or_poison, parse_int=_int_or_poison
 )
 
 
@@ -131,7 +131,7 @@ def _deeper_than(value: Any, limit: int) -> bool:
     return bool(level)
 
 
-class _Collector:
+class _GcSwitch:
     """Counts who wants the garbage collector off, since the switch is one for the whole process."""
 
     def __init__(self) -> None:
@@ -153,11 +153,11 @@ class _Collector:
                 gc.enable()
 
 
-_collector: Final = _Collector()
+_collector: Final = _GcSwitch()
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep the garbage collector off inside; threads may overlap."""
     _collector.pause()
     try:

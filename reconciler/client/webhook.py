@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from reconciler import __version__
+from reconciler.client.tls import cause_text, httpx, tls_failure
 from reconciler.client.transport import Transport, attempt_deadline
-from reconciler.client.trust import cause_text, httpx, tls_failure
 from reconciler.secrets import Secret
 
 _SECONDS: Final = 15.0
@@ -35,7 +35,7 @@ class _Trust(NamedTuple):
     insecure: bool = False
 
 
-class Poster:
+class WebhookClient:
     """Sends to whoever a certificate of *ca_cert*, or of an authority of the system, proves to be the one."""
 
     def __init__(self, ca_cert: Path | None = None, *, seconds: float = _SECONDS) -> None:

@@ -10,33 +10,33 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from reconciler.client.retry import Breaker, Budget, Outcome, Policy
+from reconciler.client.retry import CircuitBreaker, RequestOutcome, RetryBudget, RetryPolicy
 
 
 @dataclass(slots=True)
-class Node:
+class NodeState:
     """One configured address of the cluster."""
 
     url: str
-    breaker: Breaker = field(default_factory=Breaker)
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     untrusted: str = ""  # why its certificate is not trusted; never asked again then
     outside_until: float = 0.0  # "not a member of the cluster": out of rotation
     last_failure: str = ""
 
 
-class Nodes:
+class NodePool:
     """The configured nodes; sticky to the last one that served."""
 
-    def __init__(self, urls: Sequence[str], policy: Policy, random: Random) -> None:
-        self._nodes = tuple(Node(url) for url in urls)
+    def __init__(self, urls: Sequence[str], policy: RetryPolicy, random: Random) -> None:
+        self._nodes = tuple(NodeState(url) for url in urls)
         self._policy = policy
         self._random = random
         self._lock = threading.Lock()
         self._sticky = 0
-        self._budget = Budget()
+        self._budget = RetryBudget()
         self._held_until = 0.0
 
-    def choose(self, tried: Collection[str], now: float) -> tuple[Node, bool] | None:
+    def choose(self, tried: Collection[str], now: float) -> tuple[NodeState, bool] | None:
         """Return the node to ask and whether it is on trial; None when there is none beside *tried*.
 
         A node on trial has an open breaker whose time is up: one GET may find out, a write may not.
@@ -60,26 +60,26 @@ class Nodes:
             rest = [node for node in self._nodes if node.url not in tried and not node.untrusted]
             return any(node.outside_until <= now and node.breaker.state(now) != "open" for node in rest)
 
-    def named(self, url: str) -> Node | None:
+    def named(self, url: str) -> NodeState | None:
         """Return the node at *url*, if it is a configured one."""
         return next((node for node in self._nodes if node.url == url), None)
 
-    def record(self, node: Node, outcome: Outcome, now: float, why: str) -> bool:
+    def record(self, node: NodeState, outcome: RequestOutcome, now: float, why: str) -> bool:
         """Remember what came of asking *node*; True when its breaker opened by this."""
         with self._lock:
-            if outcome is Outcome.DONE:
+            if outcome is RequestOutcome.SUCCESS:
                 self._sticky = self._nodes.index(node)
                 self._budget.earn()
                 node.outside_until = 0.0
             else:
                 node.last_failure = why
-            if outcome is Outcome.UNTRUSTED:
+            if outcome is RequestOutcome.UNTRUSTED:
                 node.untrusted = why
-            if outcome is Outcome.NOT_MEMBER:
-                node.outside_until = now + self._policy.not_member
-            return node.breaker.record(outcome, now, self._policy.breaker * self._random.uniform(1.0, 1.2))
+            if outcome is RequestOutcome.NOT_MEMBER:
+                node.outside_until = now + self._policy.not_member_seconds
+            return node.breaker.record(outcome, now, self._policy.breaker_seconds * self._random.uniform(1.0, 1.2))
 
-    def spend(self, outcome: Outcome) -> bool:
+    def spend(self, outcome: RequestOutcome) -> bool:
         """Take the price of one retry from the cluster's budget; False when it is used up."""
         with self._lock:
             return self._budget.spend(outcome)

@@ -19,10 +19,10 @@ from reconciler.render.escape import clean, shorten
 from reconciler.secrets import Secret
 from reconciler.settings import GitSource, Limits
 from reconciler.settings.versions import highest, ranges, version
-from reconciler.source import tree, verify
-from reconciler.source.git import Git, version_of
-from reconciler.source.mirror import ACCEPTED, INCOMING, REJECTED, Mark, Mirror, key
-from reconciler.source.process import Bounds, Watch
+from reconciler.source import git_tree, signatures
+from reconciler.source.git import GitRunner, version_of
+from reconciler.source.mirror import ACCEPTED, INCOMING, REJECTED, CommitStatus, Mirror, key
+from reconciler.source.process import Deadline, ProcessLimits
 from reconciler.source.revision import Rejection, Revision
 from reconciler.yaml12 import shown
 
@@ -51,7 +51,7 @@ _SSH_OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class SourceContext:
     """What a git source needs of the outside."""
 
     state: Path  # the folder of our own records
@@ -65,13 +65,17 @@ class Means:
 class GitRepository:
     """A `Source` that follows a branch, a tag or the highest version of a repository."""
 
-    def __init__(self, source: GitSource, means: Means) -> None:
+    def __init__(self, source: GitSource, context: SourceContext) -> None:
         if not source.protocol:
-            raise InputError([Problem("source", 0, 0, "url", f"{shown(source.url)} is not accepted", "see source.url")])
-        self._source, self._means = source, means
+            raise InputError(
+                [Problem("source", 0, 0, "url", f"{shown(source.url)} is not accepted", "see source.url")]
+            )
+        self._source, self._means = source, context
         followed = (source.url, source.branch, source.tag, source.semver)
-        git = Git(means.state, means.path, source.protocol, self._config(), self._env(), redact=means.redact)
-        self._mirror = Mirror(means.state / "source" / key(*followed), git)
+        git = GitRunner(
+            context.state, context.path, source.protocol, self._config(), self._env(), redact=context.redact
+        )
+        self._mirror = Mirror(context.state / "source" / key(*followed), git)
         self._gate = threading.RLock()
         self._known: dict[str, Revision] = {}  # what was read of the accepted and the incoming commit
         self._checked_git = False
@@ -80,65 +84,67 @@ class GitRepository:
 
     def fetch(self, stop: threading.Event | None = None) -> Revision:
         """Return the newest revision; raises SourceError where there is none that could be accepted, Interrupted."""
-        watch = Watch.of(self._source.timeout, stop)
-        with self._gate, self._mirror.held(watch) as git:
-            self._check_git(git, watch)
-            before = self._mirror.mark(git, ACCEPTED, watch)
+        deadline = Deadline.after(self._source.timeout, stop)
+        with self._gate, self._mirror.held(deadline) as git:
+            self._check_git(git, deadline)
+            before = self._mirror.status(git, ACCEPTED, deadline)
             if before is not None and not self._trusts(before):
                 before = None
-            name = self._download(git, watch)
+            name = self._download(git, deadline)
             words = ("rev-parse", "--verify", "--end-of-options", f"{INCOMING}^{{commit}}")
-            tip = git.read(*words, watch=watch, what="looking at what was fetched").decode("ascii").strip()
-            self._check_history(git, before, Mark(tip, name), watch)
-            self._check_signatures(git, before, tip, watch)
-            return self._revision(git, tip, name, watch)
+            tip = git.read(*words, deadline=deadline, what="looking at what was fetched").decode("ascii").strip()
+            self._check_history(git, before, CommitStatus(tip, name), deadline)
+            self._check_signatures(git, before, tip, deadline)
+            return self._revision(git, tip, name, deadline)
 
     def accepted(self) -> Revision | None:
         """Return the last accepted revision, from our own record; None where none was."""
         with self._gate:
             if not self._mirror.exists:
                 return None
-            watch = Watch.of(self._source.timeout)
-            with self._mirror.held(watch) as git:
-                mark = self._mirror.mark(git, ACCEPTED, watch)
-                return self._revision(git, mark.id, mark.name, watch) if mark and self._trusts(mark) else None
+            deadline = Deadline.after(self._source.timeout)
+            with self._mirror.held(deadline) as git:
+                status = self._mirror.status(git, ACCEPTED, deadline)
+                return (
+                    self._revision(git, status.id, status.name, deadline) if status and self._trusts(status) else None
+                )
 
     def rejected(self) -> Rejection | None:
         """Return what was rejected after the last accepted revision."""
         with self._gate:
             if not self._mirror.exists:
                 return None
-            watch = Watch.of(self._source.timeout)
-            with self._mirror.held(watch) as git:
-                mark = self._mirror.mark(git, REJECTED, watch)
-                return Rejection(mark.id, mark.why) if mark else None
+            deadline = Deadline.after(self._source.timeout)
+            with self._mirror.held(deadline) as git:
+                status = self._mirror.status(git, REJECTED, deadline)
+                return Rejection(status.id, status.why) if status else None
 
     def accept(self, revision: Revision) -> None:
         """Make *revision* the last good one, durable, in one step."""
-        watch = Watch.of(self._source.timeout)
-        with self._gate, self._mirror.held(watch) as git:
+        deadline = Deadline.after(self._source.timeout)
+        with self._gate, self._mirror.held(deadline) as git:
             verified = self._source.verify.mode if self._source.verify else ""
-            mark = Mark(revision.id, revision.name, verified)
-            self._mirror.decide(git, ACCEPTED, mark, self._means.now(), watch)
-            self._mirror.forget(git, REJECTED, watch)
+            status = CommitStatus(revision.id, revision.name, verified)
+            self._mirror.decide(git, ACCEPTED, status, self._means.now(), deadline)
+            self._mirror.forget(git, REJECTED, deadline)
             self._known = {revision.id: revision}
-            self._mirror.compact(git, watch)
+            self._mirror.compact(git, deadline)
 
     def reject(self, revision: Revision, why: str) -> None:
         """Remember that *revision* cannot be used; the last accepted one stays."""
-        watch = Watch.of(self._source.timeout)
-        with self._gate, self._mirror.held(watch) as git:
-            mark = Mark(revision.id, revision.name, why=why)
-            self._mirror.decide(git, REJECTED, mark, self._means.now(), watch)
+        deadline = Deadline.after(self._source.timeout)
+        with self._gate, self._mirror.held(deadline) as git:
+            status = CommitStatus(revision.id, revision.name, why=why)
+            self._mirror.decide(git, REJECTED, status, self._means.now(), deadline)
 
     # --- fetching --------------------------------------------------------------------------------------------------
 
-    def _check_git(self, git: Git, watch: Watch) -> None:
-        if not self._checked_git and version_of(git, watch) < _OLDEST_GIT:
+    def _check_git(self, git: GitRunner, deadline: Deadline) -> None:
+        if not self._checked_git and version_of(git, deadline) < _OLDEST_GIT:
             raise SourceError(f"git is older than {'.'.join(map(str, _OLDEST_GIT))}; install a newer one")
         self._checked_git = True
 
-    def _download(self, git: Git, watch: Watch) -> str:
+    def _download(self, git: GitRunner, deadline: Deadline) -> str:
         """Fetch what is wanted into the incoming reference; return the name of the branch or tag."""
         source = self._source
         self._look_at_files()
@@ -147,24 +153,24 @@ class GitRepository:
             f"refs/{'heads' if source.branch else 'tags'}/{source.branch or source.tag}",
         )
         if source.semver:
-            name = self._highest(git, watch)
+            name = self._highest(git, deadline)
             ref = f"refs/tags/{name}"
-        first = self._mirror.mark(git, ACCEPTED, watch) is None
+        first = self._mirror.status(git, ACCEPTED, deadline) is None
         words = [
             *("fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"),
             *("--no-recurse-submodules", "--refmap=", *([f"--depth={source.depth}"] if source.depth and first else [])),
             *("--end-of-options", source.url, f"+{ref}:{INCOMING}"),
         ]
         before = self._mirror.size()
-        bounds = Bounds(disk=source.limits.size, size=lambda: self._mirror.size() - before)
-        git.read(*words, watch=watch, what=f"fetching {source.wanted}", bounds=bounds, secret=self._login())
+        bounds = ProcessLimits(disk=source.limits.size, size=lambda: self._mirror.size() - before)
+        git.read(*words, deadline=deadline, what=f"fetching {source.wanted}", bounds=bounds, secret=self._login())
         return name
 
-    def _highest(self, git: Git, watch: Watch) -> str:
+    def _highest(self, git: GitRunner, deadline: Deadline) -> str:
         """Return the tag with the highest version that is wanted."""
         words = ("ls-remote", "--quiet", "--refs", "--tags", "--end-of-options", self._source.url)
         what = "listing the tags"
-        listed = git.read(*words, watch=watch, what=what, bounds=Bounds(out=_TAGS), secret=self._login())
+        listed = git.read(*words, deadline=deadline, what=what, bounds=ProcessLimits(out=_TAGS), secret=self._login())
         names = [line.partition("\t")[2] for line in listed.decode("utf-8", "replace").splitlines()]
         tags = [name.removeprefix("refs/tags/") for name in names]
         found = highest(tags, ranges(self._source.semver))
@@ -202,11 +208,13 @@ class GitRepository:
 
     # --- what is refused -------------------------------------------------------------------------------------------
 
-    def _trusts(self, mark: Mark) -> bool:
+    def _trusts(self, status: CommitStatus) -> bool:
         """Tell whether an earlier decision still counts: what was accepted unverified is not taken for verified."""
-        return self._source.verify is None or mark.verified == self._source.verify.mode
+        return self._source.verify is None or status.verified == self._source.verify.mode
 
-    def _check_history(self, git: Git, before: Mark | None, now: Mark, watch: Watch) -> None:
+    def _check_history(
+        self, git: GitRunner, before: CommitStatus | None, now: CommitStatus, deadline: Deadline
+    ) -> None:
         if before is None or before.id == now.id or self._source.allow_rewind in (True, now.id):
             return
         old, new = version(before.name), version(now.name)
@@ -216,7 +224,7 @@ class GitRepository:
             what = f"the tag {now.name} was moved" if new == old else f"the version went back to {now.name}"
         else:
             words = ("merge-base", "--is-ancestor", "--end-of-options", before.id, now.id)
-            answer = git.run(*words, watch=watch, what="comparing histories")
+            answer = git.run(*words, deadline=deadline, what="comparing histories")
             if answer.code == 0:
                 return
             what = f"{self._source.wanted} was rewritten"
@@ -227,7 +235,7 @@ class GitRepository:
             new=now.id,
         )
 
-    def _check_signatures(self, git: Git, before: Mark | None, tip: str, watch: Watch) -> None:
+    def _check_signatures(self, git: GitRunner, before: CommitStatus | None, tip: str, deadline: Deadline) -> None:
         asked = self._source.verify
         if asked is None or (before is not None and before.id == tip):
             return
@@ -236,21 +244,23 @@ class GitRepository:
                 f"the mirror holds only a part of the history; remove {self._mirror.folder}, and it is fetched whole"
             )
         since = before.id if before is not None else asked.since
-        verify.check(git, asked, self._mirror.folder, tip, since, self._source.limits.commits, watch, self._means.now)
+        signatures.check(
+            git, asked, self._mirror.folder, tip, since, self._source.limits.commits, deadline, self._means.now
+        )
 
-    def _revision(self, git: Git, commit: str, name: str, watch: Watch) -> Revision:
+    def _revision(self, git: GitRunner, commit: str, name: str, deadline: Deadline) -> Revision:
         """Return what *commit* holds."""
         if commit not in self._known:
-            files = tree.read(git, commit, self._source.path, self._means.limits, watch)
-            found = describe(git, commit, watch)._replace(path=self._source.path, files=files)
+            files = git_tree.read(git, commit, self._source.path, self._means.limits, deadline)
+            found = describe(git, commit, deadline)._replace(path=self._source.path, files=files)
             self._known = {**dict(list(self._known.items())[-1:]), commit: found}
         return self._known[commit]._replace(name=name)
 
 
-def describe(git: Git, commit: str, watch: Watch) -> Revision:
+def describe(git: GitRunner, commit: str, deadline: Deadline) -> Revision:
     """Return what people want to know of *commit*, without its files."""
     words = ("rev-list", "--no-commit-header", "--max-count=1", "--format=%an%x00%s%x00%ct", "--end-of-options", commit)
-    said = git.read(*words, watch=watch, what="reading the commit").decode("utf-8", "replace")
+    said = git.read(*words, deadline=deadline, what="reading the commit").decode("utf-8", "replace")
     author, subject, moment = (*said.rstrip("\n").rsplit("\0", 2), "", "", "")[:3]
     seconds = min(float(moment), _LATEST_TIME) if moment.isdecimal() else 0.0
     return Revision(commit, {}, subject=shorten(clean(subject), 200), author=shorten(clean(author), 100), time=seconds)

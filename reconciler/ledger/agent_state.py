@@ -21,7 +21,7 @@ class Fact(NamedTuple):
     content: Any
 
 
-class Memory:
+class AgentState:
     """The table of facts; safe to use from several threads."""
 
     def __init__(self, database: Database, now: Callable[[], float]) -> None:

@@ -15,19 +15,19 @@ from reconciler.manifests.files import ENDINGS
 from reconciler.manifests.trees import is_manifest
 from reconciler.render.escape import clean, shorten
 from reconciler.settings import Limits
-from reconciler.source.git import Git
-from reconciler.source.process import Bounds, Watch
+from reconciler.source.git import GitRunner
+from reconciler.source.process import Deadline, ProcessLimits
 
 _LISTING = 32 * 1024 * 1024  # bytes that names and ids of one commit may take
 _DEEPEST = 32
 _LONGEST = 1024  # bytes of a name with its folders
-_MOST_TOLD = 20
+_MAX_LISTED = 20
 _PLAIN = (b"100644", b"100755")
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\\]")
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     """One thing in a tree."""
 
     mode: bytes
@@ -36,49 +36,51 @@ class Entry(NamedTuple):
     name: bytes  # from the root of the repository
 
 
-def read(git: Git, commit: str, path: str, limits: Limits, watch: Watch) -> dict[str, bytes]:
+def read(git: GitRunner, commit: str, path: str, limits: Limits, deadline: Deadline) -> dict[str, bytes]:
     """Return the manifests of *commit* in the folder *path* and below. Raises SourceEmpty and SourceUnsafe."""
-    chosen = _chosen(list(entries(git, commit, path, watch)), path, limits)
+    chosen = _chosen(list(entries(git, commit, path, deadline)), path, limits)
     if not chosen:
         where = f"the folder {path} of the repository" if path else "the repository"
         raise SourceEmpty(
             f"{where} holds no manifests at {commit[:12]}; they are files that end in {' or '.join(ENDINGS)}"
         )
-    blobs = contents(git, sorted({entry.id for entry in chosen.values()}), limits.total_size, watch)
+    blobs = contents(git, sorted({entry.id for entry in chosen.values()}), limits.total_size, deadline)
     files = {name: blobs[entry.id] for name, entry in chosen.items()}
-    _refuse([f"{shown(name)} is a pointer to git-lfs" for name, data in files.items() if data.startswith(_LFS)])
+    _refuse([f"{display_name(name)} is a pointer to git-lfs" for name, data in files.items() if data.startswith(_LFS)])
     return files
 
 
-def entries(git: Git, commit: str, path: str, watch: Watch) -> Iterator[Entry]:
+def entries(git: GitRunner, commit: str, path: str, deadline: Deadline) -> Iterator[TreeEntry]:
     """Yield all that the folder *path* of *commit* holds."""
     what = "listing the files of the commit"
-    found = git.read("cat-file", "--batch-check", watch=watch, what=what, stdin=f"{commit}:{path}\n".encode()).split()
+    found = git.read(
+        "cat-file", "--batch-check", deadline=deadline, what=what, stdin=f"{commit}:{path}\n".encode()
+    ).split()
     if len(found) < 2 or found[-1] == b"missing":
         raise SourceEmpty(f"the repository has no folder {path} at {commit[:12]}; check source.path")
     if found[1] != b"tree":
         raise SourceUnsafe(f"{path} is no folder at {commit[:12]}; check source.path")
     listed = git.read(
         "ls-tree", "-r", "-z", "-l", "--full-tree", found[0].decode("ascii"),
-        watch=watch, what=what, bounds=Bounds(out=_LISTING),
+        deadline=deadline, what=what, bounds=ProcessLimits(out=_LISTING),
     )  # fmt: skip
     base = f"{path}/".encode() if path else b""
     for line in listed.split(b"\0")[:-1]:
         about, _, name = line.partition(b"\t")
         mode, _, id_, size = about.split()
-        yield Entry(mode, id_.decode("ascii"), int(size) if size.isdigit() else 0, base + name)
+        yield TreeEntry(mode, id_.decode("ascii"), int(size) if size.isdigit() else 0, base + name)
 
 
-def _chosen(found: Sequence[Entry], path: str, limits: Limits) -> dict[str, Entry]:
+def _chosen(found: Sequence[TreeEntry], path: str, limits: Limits) -> dict[str, TreeEntry]:
     """Return the manifests among *found*, by name; raises SourceUnsafe with all that must not be there."""
     problems: list[str] = []
-    chosen: dict[str, Entry] = {}
+    chosen: dict[str, TreeEntry] = {}
     total = 0
     for entry in found:
         name = entry.name.decode("utf-8", "backslashreplace")
         problem = _problem(entry, name, path, limits)
         if problem:
-            problems.append(f"{shown(name)} {problem}")
+            problems.append(f"{display_name(name)} {problem}")
         elif entry.mode in _PLAIN and is_manifest(name, path):
             chosen[name] = entry
             total += entry.size
@@ -90,7 +92,7 @@ def _chosen(found: Sequence[Entry], path: str, limits: Limits) -> dict[str, Entr
     return chosen
 
 
-def _problem(entry: Entry, name: str, path: str, limits: Limits) -> str:
+def _problem(entry: TreeEntry, name: str, path: str, limits: Limits) -> str:
     """Return what is wrong with *entry*, "" for nothing. Hidden files are nobody's business."""
     inner = name[len(path) + 1 if path else 0 :]
     parts = inner.split("/")
@@ -113,7 +115,7 @@ def _problem(entry: Entry, name: str, path: str, limits: Limits) -> str:
     return f"is {entry.size:,} bytes, over the limit of {limits.file_size:,}" if entry.size > limits.file_size else ""
 
 
-def is_readable(entry: Entry, limits: Limits) -> bool:
+def is_readable(entry: TreeEntry, limits: Limits) -> bool:
     """Tell whether *entry* is a plain file with an ordinary name that is small enough to be a manifest."""
     return entry.mode in _PLAIN and _is_utf8(entry.name) and entry.size <= limits.file_size
 
@@ -128,22 +130,22 @@ def _is_utf8(data: bytes) -> bool:
 
 def _refuse(problems: Sequence[str]) -> None:
     if problems:
-        more = [f"… and {len(problems) - _MOST_TOLD} more"] if len(problems) > _MOST_TOLD else []
-        raise SourceUnsafe("the commit is refused as a whole:\n  " + "\n  ".join([*problems[:_MOST_TOLD], *more]))
+        more = [f"… and {len(problems) - _MAX_LISTED} more"] if len(problems) > _MAX_LISTED else []
+        raise SourceUnsafe("the commit is refused as a whole:\n  " + "\n  ".join([*problems[:_MAX_LISTED], *more]))
 
 
-def shown(name: str) -> str:
+def display_name(name: str) -> str:
     """Return a name from the repository for a message."""
     return shorten(clean(name), 120)
 
 
-def contents(git: Git, ids: Sequence[str], most: int, watch: Watch) -> Mapping[str, bytes]:
+def contents(git: GitRunner, ids: Sequence[str], most: int, deadline: Deadline) -> Mapping[str, bytes]:
     """Return what the blobs *ids* hold."""
     what = "reading the files of the commit"
     found = git.read(
         "cat-file", "--batch", "--buffer",
-        watch=watch, what=what, stdin="".join(f"{id_}\n" for id_ in ids).encode(),
-        bounds=Bounds(out=most + 100 * len(ids) + 100),
+        deadline=deadline, what=what, stdin="".join(f"{id_}\n" for id_ in ids).encode(),
+        bounds=ProcessLimits(out=most + 100 * len(ids) + 100),
     )  # fmt: skip
     blobs: dict[str, bytes] = {}
     start = 0

@@ -1,7 +1,7 @@
 """Who signed each commit: git's own check, with signers that the operator keeps outside the repository.
 
 Called by the mirror for every commit between the last accepted revision and a new one, merges included. Nothing that a
-commit carries is read but what git makes of its signature.
+commit carries is read but what git makes of its fingerprint.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 
 from reconciler.errors import SourceStale, SourceUnverified
 from reconciler.settings.source import Verify
-from reconciler.source.git import Git
+from reconciler.source.git import GitRunner
 from reconciler.source.mirror import write_private
-from reconciler.source.process import Answer, Bounds, Watch, run
+from reconciler.source.process import Deadline, ProcessLimits, ProcessResult, run
 
 _LARGEST = 1024 * 1024
-_MOST_TOLD = 10
+_MAX_LISTED = 10
 _TRIES = 3  # ssh-keygen may end before git has written all to it: that ends git, now and then
 _BEFORE = re.compile(rb'valid-before="?(\d{8})(\d{4})?(\d{2})?(Z?)"?', re.IGNORECASE)
 _GPG_CONF = (
@@ -41,26 +41,33 @@ _STATES = {
 
 
 def check(
-    git: Git, verify: Verify, private: Path, tip: str, since: str, most: int, watch: Watch, now: Callable[[], float]
+    git: GitRunner,
+    verify: Verify,
+    private: Path,
+    tip: str,
+    since: str,
+    most: int,
+    deadline: Deadline,
+    now: Callable[[], float],
 ) -> None:
     """Raise SourceUnverified unless every commit from *since* (not included, "" = the first one) to *tip* is signed.
 
     *private* is a folder of ours for what git needs to know of the signers.
     """
     signers = _signers(verify)
-    git = _for_ssh(git, signers, private, now()) if verify.mode == "ssh" else _for_gpg(git, signers, private, watch)
+    git = _for_ssh(git, signers, private, now()) if verify.mode == "ssh" else _for_gpg(git, signers, private, deadline)
     words = [tip, *([f"^{since}"] if since else [])]
     what = "verifying signatures"
-    answer = Answer(-signal.SIGPIPE, b"", "")
+    answer = ProcessResult(-signal.SIGPIPE, b"", "")
     for _ in range(_TRIES):
         if answer.code == -signal.SIGPIPE:
             answer = git.run(
                 "log", "--no-patch", "--no-notes", "--no-decorate",
                 "--no-color",  # unlike rev-list, it takes notice of gpg.*
                 f"--max-count={most + 1}", "--format=%H %G? %GF", "--end-of-options", *words,
-                watch=watch, what=what, bounds=Bounds(out=64 * 1024 * 1024),
+                deadline=deadline, what=what, bounds=ProcessLimits(out=64 * 1024 * 1024),
             )  # fmt: skip
-    if answer.code:  # it reads nothing but our own copy, so it is a signature that it cannot make sense of
+    if answer.code:  # it reads nothing but our own copy, so it is a fingerprint that it cannot make sense of
         raise SourceUnverified(str(git.failure(answer, what)))
     listed = answer.out
     lines = [line.split(" ") for line in listed.decode("utf-8", "replace").splitlines()]
@@ -75,8 +82,8 @@ def check(
         if not _good(state, key)
     ]
     if bad:
-        more = [f"… and {len(bad) - _MOST_TOLD} more"] if len(bad) > _MOST_TOLD else []
-        text = "; ".join([*bad[:_MOST_TOLD], *more])
+        more = [f"… and {len(bad) - _MAX_LISTED} more"] if len(bad) > _MAX_LISTED else []
+        text = "; ".join([*bad[:_MAX_LISTED], *more])
         raise SourceUnverified(f"not every commit is signed by one of {verify.signers}: {text}")
 
 
@@ -98,7 +105,7 @@ def _signers(verify: Verify) -> bytes:
     return data
 
 
-def _for_ssh(git: Git, signers: bytes, private: Path, now: float) -> Git:
+def _for_ssh(git: GitRunner, signers: bytes, private: Path, now: float) -> GitRunner:
     """Return a git that verifies ssh signatures.
 
     It checks a key at the time that the commit names, which its author chooses: a key that has expired by now is left
@@ -107,8 +114,8 @@ def _for_ssh(git: Git, signers: bytes, private: Path, now: float) -> Git:
     kept = [line for line in signers.splitlines() if not any(_ends(match) <= now for match in _BEFORE.finditer(line))]
     path = private / "signers"
     write_private(path, b"\n".join(kept) + b"\n")
-    means = {"gpg.ssh.program": "ssh-keygen", "gpg.ssh.allowedSignersFile": str(path)}
-    return replace(git, config={**git.config, **means})
+    context = {"gpg.ssh.program": "ssh-keygen", "gpg.ssh.allowedSignersFile": str(path)}
+    return replace(git, config={**git.config, **context})
 
 
 def _ends(match: re.Match[bytes]) -> float:
@@ -121,7 +128,7 @@ def _ends(match: re.Match[bytes]) -> float:
         return 0.0
 
 
-def _for_gpg(git: Git, signers: bytes, private: Path, watch: Watch) -> Git:
+def _for_gpg(git: GitRunner, signers: bytes, private: Path, deadline: Deadline) -> GitRunner:
     """Return a git that verifies gpg signatures, with a keyring of our own that is made from *signers* alone."""
     home = private / f"gpg-{hashlib.sha256(signers).hexdigest()[:16]}"
     if not home.is_dir():
@@ -133,7 +140,7 @@ def _for_gpg(git: Git, signers: bytes, private: Path, watch: Watch) -> Git:
         answer = run(
             ["gpg", "--homedir", str(making), "--status-fd", "1", "--import"],
             {"PATH": git.path, "HOME": str(making), "LC_ALL": "C"},
-            watch,
+            deadline,
             what="reading the public keys of the signers",
             stdin=signers,
         )

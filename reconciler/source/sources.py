@@ -14,8 +14,8 @@ from pathlib import Path
 
 from reconciler.secrets import resolve
 from reconciler.settings import FolderSource, GitSource, Settings
-from reconciler.source.folder import Folder
-from reconciler.source.repository import GitRepository, Means
+from reconciler.source.folder import ManifestFolder
+from reconciler.source.git_repository import GitRepository, SourceContext
 from reconciler.source.revision import Source
 
 
@@ -23,11 +23,11 @@ def open_source(where: GitSource | FolderSource, settings: Settings, *, now: Cal
     """Return the source that *where* describes; nothing is read or fetched yet."""
     state = Path(os.path.abspath(settings.state_dir))  # programs are started in another folder
     if isinstance(where, FolderSource):
-        return Folder(where, state, settings.limits)
+        return ManifestFolder(where, state, settings.limits)
     logins = settings.login_sources
     return GitRepository(
         where,
-        Means(
+        SourceContext(
             state,
             settings.limits,
             lambda value_from: resolve(value_from, logins, where="source.https.password"),
