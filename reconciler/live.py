@@ -71,7 +71,7 @@ class Reader(Getter, Protocol):
         missing_ok: bool = False,
         shape: type | None = None,
         tolerant: bool = False,
-        brief: bool = False,
+        fail_fast: bool = False,
     ) -> Answer: ...
 
 
@@ -169,7 +169,7 @@ def _served_schemas(
         if not kind.jsonschema or not versions.has(version, kind):
             continue
         try:
-            answer = client.get(f"/v1/jsonschema?object={kind.jsonschema}", shape=dict, brief=True)
+            answer = client.get(f"/v1/jsonschema?object={kind.jsonschema}", shape=dict, fail_fast=True)
         except (Rejected, Forbidden):
             continue
         except Unauthorized:

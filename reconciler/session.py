@@ -91,17 +91,16 @@ class Session:
 
     def client_of(self, target: Target) -> Client:
         """Return the client for one cluster."""
-        from reconciler.client import Client
+        from reconciler.client import Client, ClientOptions, ClientRuntime
 
         if target.name not in self._clients:
             ledger = self.known_ledger()
+            state_id = ledger.state_id(target.name) if ledger else 0
             client = (self.outside.connect or Client)(
                 target,
                 self.settings.credentials(target),
-                sleep=self.stop.wait,
-                observe=lambda event: self.observe(event),
-                redact=self.settings.redactor.redact,
-                state_id=ledger.state_id(target.name) if ledger else 0,
+                ClientRuntime(sleep=self.stop.wait, observe=lambda event: self.observe(event)),
+                ClientOptions(redact=self.settings.redactor.redact, state_id=state_id),
             )
             self._open.callback(client.close)
             self._clients[target.name] = client

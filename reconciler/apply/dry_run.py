@@ -44,9 +44,9 @@ _LOGIN = re.compile(r"//[^/@\s]*@")
 class Listener(Protocol):
     """What a rehearsal needs of `client.Client`."""
 
-    def get(self, path: str, *, missing_ok: bool = False, brief: bool = False) -> Answer: ...
+    def get(self, path: str, *, missing_ok: bool = False, fail_fast: bool = False) -> Answer: ...
 
-    def send(self, call: Call, *, brief: bool = False) -> Answer: ...
+    def send(self, call: Call, *, fail_fast: bool = False) -> Answer: ...
 
 
 class Rehearsal(NamedTuple):
@@ -153,7 +153,7 @@ def _ask(stage: _Stage, change: Change) -> tuple[str, str]:
         call = _first_write(stage, _flow(stage, kind, change, body))
         if call is None or (call.method, call.path) != endpoint(kind, verb, change.uid) or call.cluster:
             return OTHERWISE, ""
-        stage.clients[stage.name].send(call._replace(path=f"{call.path}?dry_run=true"), brief=True)
+        stage.clients[stage.name].send(call._replace(path=f"{call.path}?dry_run=true"), fail_fast=True)
     except Unauthorized:
         raise
     except SecretMissing:
@@ -213,7 +213,7 @@ def _first_write(stage: _Stage, flow: Flow[Any]) -> Call | None:
         step = next(flow)
         while isinstance(step, Call) and step.method == "GET":
             client = stage.clients[step.cluster or stage.name]
-            step = flow.send(client.get(step.path, missing_ok=True, brief=True))
+            step = flow.send(client.get(step.path, missing_ok=True, fail_fast=True))
     except StopIteration:
         return None
     flow.close()

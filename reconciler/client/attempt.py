@@ -1,6 +1,7 @@
-"""One attempt: a request to one node and its answer, or the reason why there is none.
+"""One attempt: a single request to one node, and its result. No retries.
 
-Used by `calls`, which decides what follows. Every exception of httpx ends here, as an `RequestOutcome` with a few words.
+Used by `client` and `retry_loop`, which decide what follows. Every exception of httpx is translated here, to a
+`RequestOutcome` with a reason.
 """
 
 from __future__ import annotations
@@ -14,30 +15,31 @@ from typing import Any, Final, NamedTuple, Protocol
 from reconciler import __version__
 from reconciler.api.protocol import Account, Call, Upload
 from reconciler.client.json_parser import MAX_BYTES, MalformedJson, parse_json
-from reconciler.client.retry import ErrorDetails, RequestOutcome, RetryPolicy, error_details, outcome_of
+from reconciler.client.messages import ErrorDetails, error_details
+from reconciler.client.retry import RequestOutcome, RetryPolicy, outcome_of
 from reconciler.client.tls import Trust, cause_text, httpx, tls_failure, untrusted_text
 from reconciler.client.transport import attempt_deadline
 
-# Its log holds whole addresses; what is worth telling goes to `observe`.
+# Its log contains full URLs; what is worth reporting goes to the observer.
 logging.getLogger("httpx").setLevel(logging.CRITICAL + 1)
 
 _HEADERS: Final = {
     "Accept": "application/json",
-    "Accept-Encoding": "identity",  # a packed answer could unpack to any size
+    "Accept-Encoding": "identity",  # a compressed response could expand to any size
     "User-Agent": f"reconciler/{__version__}",
     "Connection": "keep-alive",
 }
-_HEADERS_OF_JSON: Final = {**_HEADERS, "Content-Type": "application/json"}
+_JSON_HEADERS: Final = {**_HEADERS, "Content-Type": "application/json"}
 
 
 class SecretValue(Protocol):
-    """A secret that gives its value when asked; `secrets.Secret` fits."""
+    """A secret that returns its value on request; `secrets.Secret` fits."""
 
     def reveal(self) -> str: ...
 
 
 class _PlaintextSecret(NamedTuple):
-    """A secret that is in the clear already, and shows nothing of itself."""
+    """A secret that is known in plain text; its repr is redacted."""
 
     value: str
 
@@ -49,27 +51,27 @@ class _PlaintextSecret(NamedTuple):
 
 
 class AttemptResult(NamedTuple):
-    """What one attempt brought."""
+    """The result of one attempt."""
 
     outcome: RequestOutcome
-    why: str = ""
-    status: int = 0
-    body: Any = None
-    headers: Mapping[str, str] = {}
-    details: ErrorDetails = ErrorDetails("", "")
+    why: str = ""  # the reason for anything but success, for an error message
+    status: int = 0  # of HTTP; 0 without a response
+    body: Any = None  # parsed JSON
+    headers: Mapping[str, str] = {}  # names in lower case
+    details: ErrorDetails = ErrorDetails()
 
 
 class RequestOptions(NamedTuple):
-    """What the caller takes for an answer."""
+    """What the caller accepts as a response."""
 
-    missing_ok: bool = False
-    shape: type | None = None
-    tolerant: bool = False
-    brief: bool = False  # not worth a pause: no second round, no waiting for what is busy
+    missing_ok: bool = False  # 404 is a response
+    shape: type | None = None  # list or dict: any other body is malformed
+    tolerant: bool = False  # as in `parse_json`
+    fail_fast: bool = False  # no backoff, no waiting for a busy object; only failover
 
 
 class BasicAuth(httpx.Auth):
-    """Writes the login into a request at the last moment, so that it is kept nowhere in clear."""
+    """Adds the credentials to a request just before it is sent, so that they are not stored in plain text."""
 
     def __init__(self, user: str, secret: SecretValue) -> None:
         self._user = user
@@ -79,8 +81,8 @@ class BasicAuth(httpx.Auth):
         request.headers["Authorization"] = "Basic " + self._encoded()
         yield request
 
-    def hide(self, text: str) -> str:
-        """Return *text* without the password, should a server repeat it."""
+    def redact(self, text: str) -> str:
+        """Return *text* with the password redacted, in case a server repeats it."""
         for part in (self._secret.reveal(), self._encoded()):
             text = text.replace(part, "(secret)") if part else text
         return text
@@ -90,7 +92,7 @@ class BasicAuth(httpx.Auth):
 
 
 class _NoCookies(httpx.Cookies):
-    """Forgets what servers set: no request may depend on an earlier one."""
+    """Ignores what servers set: no request may depend on an earlier one."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
         pass
@@ -100,7 +102,7 @@ _NO_COOKIES: Final = _NoCookies()
 
 
 class _StatelessClient(httpx.Client):
-    """An httpx client without a memory."""
+    """An httpx client without cookies."""
 
     @property
     def cookies(self) -> httpx.Cookies:
@@ -112,7 +114,7 @@ class _StatelessClient(httpx.Client):
 
 
 class HttpSession:
-    """Sends single requests over one pool of connections."""
+    """Sends single requests over one connection pool; safe to use from several threads."""
 
     def __init__(
         self,
@@ -124,85 +126,82 @@ class HttpSession:
     ) -> None:
         self._auth, self._trust, self._policy, self._redact = auth, trust, policy, redact
         self._transport = transport
-        self._http = _StatelessClient(transport=transport, trust_env=False, follow_redirects=False)
+        self._client = _StatelessClient(transport=transport, trust_env=False, follow_redirects=False)
 
     def close(self) -> None:
         """Close all connections."""
-        self._http.close()
+        self._client.close()
 
-    def drop(self) -> None:
-        """Close what is idle; the next request opens a connection of its own."""
+    def close_idle(self) -> None:
+        """Close idle connections; the next request opens a new one."""
         self._transport.close()
 
     def attempt(
         self, origin: str, call: Call, options: RequestOptions, seconds: float, login: Account | None = None
     ) -> AttemptResult:
-        """Send *call* to the node at *origin* once; takes no longer than *seconds*. *login* is somebody else's."""
+        """Send *call* to the node at *origin* once, within *seconds*; *login* replaces the client's own account."""
         auth = self._auth if login is None else BasicAuth(login.user, _PlaintextSecret(login.password))
         content, headers = _content(call)
         read = seconds if call.method == "POST" else min(self._policy.read_timeout, seconds)
         timeout = httpx.Timeout(read, connect=min(self._policy.connect_timeout, seconds), pool=seconds)
-        request = httpx.Request(  # made here, since the client would parse each address twice
+        request = httpx.Request(  # built here, because the client would parse each URL twice
             call.method,
             origin + call.path,
             content=content,
             headers=headers,
             extensions={"timeout": timeout.as_dict()},
         )
-        begun = False
+        response_started = False
         try:
             with attempt_deadline(seconds):
-                response = self._http.send(request, auth=auth, stream=True)
-                begun = True
+                response = self._client.send(request, auth=auth, stream=True)
+                response_started = True
                 try:
-                    data = _bounded(response)
+                    data = _read_body(response)
                 finally:
                     response.close()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            distrust = tls_failure(error)
-            if distrust is not None:
-                return AttemptResult(RequestOutcome.UNTRUSTED, untrusted_text(origin, distrust, self._trust))
+            untrusted = tls_failure(error)
+            if untrusted is not None:
+                return AttemptResult(RequestOutcome.UNTRUSTED, untrusted_text(origin, untrusted, self._trust))
             return AttemptResult(RequestOutcome.NOT_SENT, cause_text(error))
         except httpx.TransportError as error:
-            if begun and not isinstance(error, httpx.TimeoutException):
-                return AttemptResult(RequestOutcome.MALFORMED, "the answer broke off")
+            if response_started and not isinstance(error, httpx.TimeoutException):
+                return AttemptResult(RequestOutcome.MALFORMED, "the response was cut off")
             not_http = isinstance(error, httpx.RemoteProtocolError)
-            return AttemptResult(
-                RequestOutcome.NO_RESPONSE, "no answer, or none in HTTP" if not_http else cause_text(error)
-            )
-        return self._understood(response, data, call, options)
+            why = "no response, or not an HTTP response" if not_http else cause_text(error)
+            return AttemptResult(RequestOutcome.NO_RESPONSE, why)
+        return self._classify(response, data, call, options)
 
-    def _understood(
+    def _classify(
         self, response: httpx.Response, data: bytes | None, call: Call, options: RequestOptions
     ) -> AttemptResult:
+        malformed = RequestOutcome.MALFORMED
         status, headers = response.status_code, dict(response.headers)
         if not 200 <= status < 300:
-            details = self._said(data)
-            words = ": ".join(filter(None, details)) or response.reason_phrase
-            outcome = outcome_of(status, details.error_code, details.text)
-            return AttemptResult(outcome, f"{status} {words}".strip(), status, None, headers, details)
+            details = self._error_details(data)
+            outcome = outcome_of(status, details.error_code, details.description)
+            why = f"{status} {details.text or response.reason_phrase}".strip()
+            return AttemptResult(outcome, why, status, None, headers, details)
         if data is None or headers.get("content-encoding", "identity") != "identity":
-            return AttemptResult(
-                RequestOutcome.MALFORMED, f"{status}, but larger than {MAX_BYTES >> 20} MiB or packed", status
-            )
+            why = f"{status}, but the body is compressed or larger than {MAX_BYTES >> 20} MiB"
+            return AttemptResult(malformed, why, status)
         if not data.strip() and call.method != "GET":
             return AttemptResult(RequestOutcome.SUCCESS, "", status, None, headers)
         try:
             body = parse_json(data, tolerant=options.tolerant)
         except MalformedJson as error:
-            return AttemptResult(RequestOutcome.MALFORMED, f"{status}, but the body is unusable: {error}", status)
+            return AttemptResult(malformed, f"{status}, but the body is invalid: {error}", status)
         if options.shape is not None and not isinstance(body, options.shape):
-            return AttemptResult(
-                RequestOutcome.MALFORMED, f"{status}, but the body is not a JSON {_SHAPES[options.shape]}", status
-            )
+            return AttemptResult(malformed, f"{status}, but the body is not a JSON {_SHAPES[options.shape]}", status)
         return AttemptResult(RequestOutcome.SUCCESS, "", status, body, headers)
 
-    def _said(self, data: bytes | None) -> ErrorDetails:
+    def _error_details(self, data: bytes | None) -> ErrorDetails:
         try:
             details = error_details(parse_json(data or b"null"))
         except MalformedJson:
-            return ErrorDetails("", "")
-        return ErrorDetails(*(self._redact(self._auth.hide(part)) for part in details))
+            return ErrorDetails()
+        return ErrorDetails(*(self._redact(self._auth.redact(part)) for part in details))
 
 
 def _content(call: Call) -> tuple[bytes | None, Mapping[str, str]]:
@@ -210,18 +209,18 @@ def _content(call: Call) -> tuple[bytes | None, Mapping[str, str]]:
     if call.body is None:
         return None, _HEADERS
     if isinstance(call.body, Upload):
-        one = call.body
-        files = {one.field: (one.name, one.data, "application/octet-stream")}
-        packed = httpx.Request("POST", "https://unused.invalid", files=files)
-        return packed.read(), {**_HEADERS, "Content-Type": packed.headers["content-type"]}
-    return json.dumps(call.body, separators=(",", ":")).encode(), _HEADERS_OF_JSON
+        upload = call.body
+        files = {upload.field: (upload.name, upload.data, "application/octet-stream")}
+        form = httpx.Request("POST", "https://unused.invalid", files=files)
+        return form.read(), {**_HEADERS, "Content-Type": form.headers["content-type"]}
+    return json.dumps(call.body, separators=(",", ":")).encode(), _JSON_HEADERS
 
 
 _SHAPES: Final[Mapping[type, str]] = {dict: "object", list: "array"}
 
 
-def _bounded(response: httpx.Response) -> bytes | None:
-    """Read the body; None as soon as it is larger than we take."""
+def _read_body(response: httpx.Response) -> bytes | None:
+    """Read the body; None as soon as it is larger than `MAX_BYTES`."""
     chunks: list[bytes] = []
     size = 0
     for chunk in response.iter_raw():
@@ -233,7 +232,7 @@ def _bounded(response: httpx.Response) -> bytes | None:
 
 
 def origin_of(url: str) -> str:
-    """Return `https://host:port` of *url*, or "" when it is not an https address or carries a login."""
+    """Return `https://host:port` of *url*, or "" when it is not an https URL or contains credentials."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
@@ -244,6 +243,6 @@ def origin_of(url: str) -> str:
     return f"https://{host}:{parsed.port or 443}"
 
 
-def moved(origin: str, port: int) -> str:
+def with_port(origin: str, port: int) -> str:
     """Return *origin* with another port."""
     return f"{origin.rpartition(':')[0]}:{port}"

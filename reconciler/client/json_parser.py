@@ -1,7 +1,7 @@
-"""Parse JSON that a cluster sent, whatever it holds: one function, and nothing that it can crash on.
+"""A JSON parser for untrusted responses: bounded in size and depth, with one exception for anything malformed.
 
-Called by `client` for every answer. Bounds size and depth, takes numbers that Python cannot hold as poison, and keeps
-the garbage collector out of the way, which halves the time of a big parse. Knows nothing of HTTP.
+Used by `attempt` for every response. Numbers that Python cannot represent are replaced, and the garbage collector is
+paused, which halves the time of a large parse. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CONTAINERS: Final = (dict, list)
 
 
 class InvalidNumber:
-    """Stands where a number was that no JSON number may be: NaN, infinity, thousands of digits."""
+    """Replaces a number that is not valid in JSON or out of range: NaN, infinity, thousands of digits."""
 
     __slots__ = ()
 
@@ -32,18 +32,18 @@ INVALID_NUMBER: Final = InvalidNumber()
 
 
 class MalformedObject(dict[str, Any]):
-    """An object with something in it that cannot be used: poison, or text that no UTF-8 can hold."""
+    """An object that contains an invalid number, or text that UTF-8 cannot encode."""
 
 
 class MalformedJson(ValueError):
-    """The bytes are not JSON that we accept; the text never quotes them."""
+    """The bytes are not acceptable JSON; the text of the error never quotes them."""
 
 
 def parse_json(data: bytes, *, tolerant: bool = False) -> Any:
-    """Return the value of *data*; raises `MalformedJson` and nothing else.
+    """Return the value of *data*; raises only MalformedJson.
 
-    With *tolerant*, an object that cannot be used becomes `MalformedObject`, where it is the whole value or an element of the
-    list that is: one bad object in a list of ten thousand then costs that object only.
+    With *tolerant*, a malformed object becomes a `MalformedObject`, if it is the whole value or an element of a list
+    that is: one malformed object in a list of ten thousand then affects that object only.
     """
     if len(data) > MAX_BYTES:
         raise MalformedJson(f"it is larger than {MAX_BYTES >> 20} MiB")
@@ -52,11 +52,11 @@ def parse_json(data: bytes, *, tolerant: bool = False) -> Any:
     except UnicodeDecodeError:
         raise MalformedJson("it is not UTF-8") from None
     with gc_paused():
-        value, poisoned = _decoded(text, tolerant)
+        value, replaced = _decoded(text, tolerant)
         if _deeper_than(value, MAX_DEPTH):
             raise MalformedJson(f"it is nested deeper than {MAX_DEPTH} levels")
-        # Only an escape can bring half of a surrogate pair, and hardly any answer has one: most are not walked.
-        if tolerant and (poisoned or "\\ud" in text or "\\uD" in text):
+        # Only an escape sequence can contain half of a surrogate pair. Few responses have one, so most are not walked.
+        if tolerant and (replaced or "\\ud" in text or "\\uD" in text):
             value = [_marked(item) for item in value] if isinstance(value, list) else _marked(value)
     return value
 
@@ -66,7 +66,7 @@ def _marked(value: Any) -> Any:
 
 
 def is_well_formed(value: Any) -> bool:
-    """Tell whether *value* is free of poison and of strings that no UTF-8 can hold."""
+    """Return whether *value* contains no invalid number and no text that UTF-8 cannot encode."""
     if isinstance(value, str):
         return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
     if isinstance(value, dict):
@@ -77,21 +77,21 @@ def is_well_formed(value: Any) -> bool:
 
 
 def _decoded(text: str, tolerant: bool) -> tuple[Any, bool]:
-    """Return the value, and whether there is poison in it."""
+    """Return the value, and whether an invalid number was replaced in it."""
     try:
         return _STRICT.decode(text), False
     except RecursionError:
-        raise MalformedJson("it is nested too deep") from None
+        raise MalformedJson("it is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise MalformedJson(f"it is not JSON (position {error.pos} of {len(text)})") from None
-    except ValueError:  # the digits limit of int(), or one of our own refusals below
+    except ValueError:  # the digit limit of int(), or raised by the functions below
         if not tolerant:
-            raise MalformedJson("it holds a number that is out of all bounds") from None
+            raise MalformedJson("it contains a number that is out of range") from None
     return _TOLERANT.decode(text), True
 
 
-def _refuse(text: str) -> Any:
-    raise ValueError("not a number of JSON")
+def _reject(text: str) -> Any:
+    raise ValueError("not a JSON number")
 
 
 def _finite(text: str) -> float:
@@ -101,23 +101,23 @@ def _finite(text: str) -> float:
     return value
 
 
-def _finite_or_poison(text: str) -> float | InvalidNumber:
+def _finite_or_invalid(text: str) -> float | InvalidNumber:
     value = float(text)
     return INVALID_NUMBER if math.isinf(value) else value
 
 
-def _int_or_poison(text: str) -> int | InvalidNumber:
+def _int_or_invalid(text: str) -> int | InvalidNumber:
     return int(text) if len(text) < 4000 else INVALID_NUMBER
 
 
-_STRICT: Final = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+_STRICT: Final = json.JSONDecoder(parse_constant=_reject, parse_float=_finite)
 _TOLERANT: Final = json.JSONDecoder(
-    parse_constant=lambda text: INVALID_NUMBER, parse_float=_finite_or_poison, parse_int=_int_or_poison
+    parse_constant=lambda text: INVALID_NUMBER, parse_float=_finite_or_invalid, parse_int=_int_or_invalid
 )
 
 
 def _deeper_than(value: Any, limit: int) -> bool:
-    """Walk level by level: no recursion, and one comprehension a level, since lists are long and hardly ever deep."""
+    """Walk level by level, without recursion: lists are long but rarely deep."""
     level = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(limit):
         if not level:
@@ -132,7 +132,7 @@ def _deeper_than(value: Any, limit: int) -> bool:
 
 
 class _GcSwitch:
-    """Counts who wants the garbage collector off, since the switch is one for the whole process."""
+    """Counts the holders of the pause, because the garbage collector is switched for the whole process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -158,7 +158,7 @@ _collector: Final = _GcSwitch()
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Keep the garbage collector off inside; threads may overlap."""
+    """Disable the garbage collector inside the context; threads may overlap."""
     _collector.pause()
     try:
         yield

@@ -67,9 +67,7 @@ class GitRepository:
 
     def __init__(self, source: GitSource, context: SourceContext) -> None:
         if not source.protocol:
-            raise InputError(
-                [Problem("source", 0, 0, "url", f"{shown(source.url)} is not accepted", "see source.url")]
-            )
+            raise InputError([Problem("source", 0, 0, "url", f"{shown(source.url)} is not accepted", "see source.url")])
         self._source, self._means = source, context
         followed = (source.url, source.branch, source.tag, source.semver)
         git = GitRunner(

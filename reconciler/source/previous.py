@@ -85,9 +85,8 @@ def _must_be_earlier(git: GitRunner, commit: str, revision: str, deadline: Deadl
     words = ("merge-base", "--is-ancestor", "--end-of-options", commit, "HEAD")
     if git.run(*words, deadline=deadline, what="comparing histories").code:
         raise Refused(
-            f"{git_tree.display_name(revision)} ({commit[:12]}) does not lie before what is checked out, so what it declares and "
-            "these manifests do not may be newer, not gone; nothing was planned (is this an old pipeline that runs "
-            "late, or a shallow checkout?)"
+            f"{git_tree.display_name(revision)} ({commit[:12]}) is not an ancestor of HEAD, so resources that only it "
+            "declares may be newer, not removed; nothing was planned (delayed pipeline, or shallow checkout?)"
         )
 
 

@@ -16,7 +16,7 @@ from reconciler.agent.follow import Follower
 from reconciler.agent.loop import Loop, Means
 from reconciler.agent.orders import Office
 from reconciler.agent.status import Board, ClusterStatus, Status
-from reconciler.client import Client
+from reconciler.client import Client, ClientOptions, ClientRuntime
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
@@ -175,7 +175,7 @@ class Fleet:
         self.loop = Loop(self.office, follower, means)
         self.loop.resume()
 
-    def connect(self, target: Any, credentials: Any, **options: Any) -> Client:
+    def connect(self, target: Any, credentials: Any, runtime: ClientRuntime, options: ClientOptions) -> Client:
         self.connected(target.name)
         stop = self.office.stop
 
@@ -183,8 +183,9 @@ class Fleet:
             self.clock.sleep(seconds)
             return stop.is_set()
 
-        means = {**options, "sleep": sleep, "clock": self.clock, "random": random.Random(9)}
-        return Client(target, credentials, transport=InProcess(self.worlds[target.name].core, self.clock), **means)
+        runtime = replace(runtime, sleep=sleep, clock=self.clock, random=random.Random(9))
+        transport = InProcess(self.worlds[target.name].core, self.clock)
+        return Client(target, credentials, runtime, replace(options, transport=transport))
 
     def kill(self) -> None:
         """Be gone without a word, as after kill -9."""

@@ -123,7 +123,7 @@ def test_a_later_revision_than_what_is_checked_out_is_refused(repository: Cli, s
     git(repository, "checkout", "-q", "v1")
     before = writes(server)
     done = repository("apply", "--yes", "--prune", "--previous", newer, code=5)
-    assert "does not lie before what is checked out" in done.err
+    assert "is not an ancestor of HEAD" in done.err
     assert writes(server) == before
 
 

@@ -166,7 +166,7 @@ def test_a_ca_file_that_is_not_there_is_invalid_input(cli: Cli, server: Running)
     done = cli("plan", "--ca-cert", "nothing.pem", code=3)
     assert "nothing.pem: here: the CA file cannot be used: no such file or directory (name the" in done.err
     cli.edit("reconciler.yaml", "ca.pem", "reconciler.yaml")
-    assert "reconciler.yaml: here: the CA file cannot be used: no certificate is in it" in cli("plan", code=3).err
+    assert "reconciler.yaml: here: the CA file cannot be used: it contains no certificate" in cli("plan", code=3).err
     assert server.log == []
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from reconciler.api.protocol import Neighbour
 from reconciler.apply import apply, recover
 from reconciler.apply.report import Report
-from reconciler.client import Client
+from reconciler.client import Client, ClientOptions, ClientRuntime
 from reconciler.diff.normalize import canonical
 from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
@@ -90,10 +90,10 @@ class Rig:
 
     def client(self, name: str) -> Client:
         core = self.cores[name]
-        means: dict[str, Any] = {"clock": self.clock, "sleep": self.clock.sleep, "random": random.Random(1)}
+        runtime = ClientRuntime(clock=self.clock, sleep=self.clock.sleep, random=random.Random(1))
         login = (core.settings.username, Plain(core.settings.password))
         where = Where(tuple(core.urls.values()), name=name)
-        return Client(where, login, transport=InProcess(core, self.clock), **means)
+        return Client(where, login, runtime, ClientOptions(transport=InProcess(core, self.clock)))
 
     def reopen(self) -> None:
         """Do what a new process does."""

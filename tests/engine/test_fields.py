@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from reconciler.api.hooks import hook_of
-from reconciler.client import Client
+from reconciler.client import Client, ClientRuntime
 from reconciler.diff.normalize import canonical
 from reconciler.kinds import Field, Kind
 from reconciler.kinds.vocabulary import is_value_from
@@ -96,7 +96,8 @@ class Server:
 
     def client(self) -> Client:
         where = Where(self.inside.urls, ca_cert=self.inside.ca_file)
-        return Client(where, (self.inside.username, Plain(self.inside.password)), random=random.Random(1))
+        login = (self.inside.username, Plain(self.inside.password))
+        return Client(where, login, ClientRuntime(random=random.Random(1)))
 
 
 class SocketRig(Rig):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from reconciler.client import Client, RetryPolicy
+from reconciler.client import Client, ClientOptions, ClientRuntime, RetryPolicy
 from reconciler.simulator.testing import Running
 from reconciler.simulator.tls import HOSTS, make
 from reconciler.telemetry import Event
@@ -88,10 +88,8 @@ class RecordingClient:
         self.client = Client(
             where,
             (user, Plain(password)),
-            observe=self.events.append,
-            sleep=self.sleeps.append,
-            policy=policy,
-            redact=redact,
+            ClientRuntime(observe=self.events.append, sleep=self.sleeps.append),
+            ClientOptions(policy=policy or RetryPolicy(), redact=redact),
         )
         self.made.append(self.client)
 

@@ -8,8 +8,8 @@ import pytest
 
 from reconciler.api.protocol import Call
 from reconciler.client import RetryPolicy
-from reconciler.client.node_pool import NodePool
-from reconciler.client.retry import CircuitBreaker, RequestOutcome, RetryBudget, retry_after
+from reconciler.client.node_pool import CircuitBreaker, NodePool, RetryBudget
+from reconciler.client.retry import RequestOutcome, retry_after
 from reconciler.errors import Interrupted, ReadIncomplete, Unauthorized, Unreachable
 from tests.support.inprocess import Moving, World
 
@@ -177,7 +177,7 @@ def test_a_failed_trial_keeps_the_breaker_open() -> None:
     assert opened
     assert breaker.state(29) == "open"
     assert breaker.state(30) == "half-open"
-    breaker.trial = True
+    breaker.probing = True
     assert breaker.state(31) == "open"
     assert breaker.record(RequestOutcome.NO_RESPONSE, 31, 30)
     assert breaker.state(60) == "open"
@@ -222,7 +222,7 @@ def test_a_read_as_new_as_what_was_seen_is_believed() -> None:
 def test_a_sleep_that_is_cut_short_ends_the_call() -> None:
     world = World(nodes=1)
     world.faults.add("500", times=100)
-    with pytest.raises(Interrupted, match="stopped before GET /v1/nodes was sent again"):
+    with pytest.raises(Interrupted, match="stopped before GET /v1/nodes was retried"):
         world.client(sleep=lambda seconds: True).open()
     assert len(world.log) == 1
 
@@ -231,7 +231,7 @@ def test_a_wrong_password_is_sent_once_and_not_again_for_twenty_minutes() -> Non
     world = World(nodes=3)
     client = world.client(password="wrong")
     for _ in range(5):
-        with pytest.raises(Unauthorized, match="tried once only"):
+        with pytest.raises(Unauthorized, match="not retried"):
             client.open()
     assert len(world.log) == 1
     world.clock.sleep(1201)

@@ -31,8 +31,8 @@ def test_a_wrong_password_is_sent_once_and_to_one_node() -> None:
         with pytest.raises(Unauthorized) as caught:
             recording.client.open()
         assert str(caught.value) == (
-            f"dc1: {server.urls[0]} refused the user name or the password (401 invalid_credentials: login failed); "
-            "tried once only, since five failures lock the account"
+            f"dc1: {server.urls[0]} rejected the credentials (401 invalid_credentials: login failed); "
+            "not retried, because five failed logins lock the account"
         )
         with pytest.raises(Unauthorized):
             recording.client.get("/v1/bdbs")
@@ -66,7 +66,7 @@ def test_no_node_at_all_is_said_for_each() -> None:
         with pytest.raises(Unreachable) as caught:
             recording.client.open()
         assert str(caught.value) == (
-            "dc1: GET /v1/nodes: no node could serve it: "
+            "dc1: GET /v1/nodes: no node could serve the request: "
             f"{server.urls[0]}: connection refused; {server.urls[1]}: connection refused"
         )
         assert len(recording.sleeps) == 3
@@ -74,7 +74,7 @@ def test_no_node_at_all_is_said_for_each() -> None:
 
 def test_a_name_that_does_not_resolve_is_said() -> None:
     recording = RecordingClient(Where(("https://no-such-host.invalid:9443",), insecure=True), "u", "p")
-    with pytest.raises(Unreachable, match=r"no-such-host.invalid:9443: the name cannot be resolved"):
+    with pytest.raises(Unreachable, match=r"no-such-host.invalid:9443: the host name cannot be resolved"):
         recording.client.open()
 
 
@@ -83,7 +83,7 @@ def test_a_node_that_never_shakes_hands_is_left_in_time() -> None:
         recording = RecordingClient(
             Where((silent.url,), insecure=True), "u", "p", policy=RetryPolicy(connect_timeout=0.2)
         )
-        with pytest.raises(Unreachable, match="no answer to the TLS handshake"):
+        with pytest.raises(Unreachable, match="the TLS handshake timed out"):
             recording.client.open()
 
 
@@ -186,26 +186,30 @@ def answered(status: str, body: bytes, headers: str = "") -> bytes:
 @pytest.mark.parametrize(
     ("answer", "error", "text"),
     [
-        (answered("505 HTTP Version Not Supported", b""), VersionUnsupported, "does not speak the API version"),
+        (
+            answered("505 HTTP Version Not Supported", b""),
+            VersionUnsupported,
+            "does not support the required API version",
+        ),
         (answered("403 Forbidden", b'{"error_code":"forbidden"}'), Forbidden, "403 forbidden; the account lacks"),
         (
             answered("403 Forbidden", b'{"description":"License expired"}'),
             Forbidden,
-            "the cluster's licence has lapsed",
+            "the cluster's licence has expired",
         ),
         (answered("501 Not Implemented", b"<html>"), Rejected, "501 Not Implemented"),
         (answered("406 No", b'{"message":"bad\\u001b[31m\\r\\nline"}'), Rejected, "406 bad [31m  line"),
         (answered("400 No", json.dumps({"description": "x" * 5000}).encode()), Rejected, "x" * 299 + "…"),
-        (answered("200 OK", b"\x1f\x8b", "Content-Encoding: gzip\r\n"), ReconcilerError, "packed"),
-        (answered("200 OK", b"[" * 100_000), ReconcilerError, "nested too deep"),
+        (answered("200 OK", b"\x1f\x8b", "Content-Encoding: gzip\r\n"), ReconcilerError, "is compressed"),
+        (answered("200 OK", b"[" * 100_000), ReconcilerError, "nested too deeply"),
         (answered("200 OK", b'{"a":' * 100 + b"1" + b"}" * 100), ReconcilerError, "nested deeper than 64"),
-        (answered("200 OK", b"[" + b"9" * 5000 + b"]"), ReconcilerError, "out of all bounds"),
-        (answered("200 OK", b"[NaN]"), ReconcilerError, "out of all bounds"),
+        (answered("200 OK", b"[" + b"9" * 5000 + b"]"), ReconcilerError, "number that is out of range"),
+        (answered("200 OK", b"[NaN]"), ReconcilerError, "number that is out of range"),
         (answered("200 OK", b"\xff\xfe"), ReconcilerError, "not UTF-8"),
         (answered("200 OK", b""), ReconcilerError, "not JSON"),
         (answered("100 Continue", b""), Unreachable, ""),
-        (b"220 mail.example ESMTP\r\n", Unreachable, "none in HTTP"),
-        (b"", Unreachable, "none in HTTP"),
+        (b"220 mail.example ESMTP\r\n", Unreachable, "not an HTTP response"),
+        (b"", Unreachable, "not an HTTP response"),
     ],
 )
 def test_odd_answers_are_said_clearly(answer: bytes, error: type[ReconcilerError], text: str) -> None:
