@@ -1,7 +1,7 @@
-"""The git source: one look at a repository, from the address in the project file to a revision that may be accepted.
+"""The git source: fetches a repository and returns revisions that may be accepted.
 
-Opened by `source` itself. What is refused, in this order: what cannot be fetched, what rewinds history, what is not
-signed, what cannot be read whole, what is empty. Until something is accepted, nothing changes for anybody.
+Opened by `sources`. A revision is refused, in this order, if it cannot be fetched, rewinds history, is not signed,
+cannot be read completely, or is empty. Until a revision is accepted, the last accepted one remains in use.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from reconciler.settings import GitSource, Limits
 from reconciler.settings.versions import highest, ranges, version
 from reconciler.source import git_tree, signatures
 from reconciler.source.git import GitRunner, version_of
-from reconciler.source.mirror import ACCEPTED, INCOMING, REJECTED, CommitStatus, Mirror, key
+from reconciler.source.mirror import ACCEPTED, INCOMING, REJECTED, CommitStatus, Mirror, source_id
 from reconciler.source.process import Deadline, ProcessLimits
 from reconciler.source.revision import Rejection, Revision
 from reconciler.yaml12 import shown
 
-_OLDEST_GIT = (2, 35)
-_TAGS = 16 * 1024 * 1024  # bytes that the list of tags may take
+_MIN_GIT = (2, 35)
+_MAX_TAGS = 16 * 1024 * 1024  # bytes of the list of tags
 _LATEST_TIME = 253402300799.0  # the end of the year 9999
 _SSH_OPTIONS = (
     "BatchMode=yes",
@@ -52,14 +52,14 @@ _SSH_OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What a git source needs of the outside."""
+    """The environment of a git source."""
 
-    state: Path  # the folder of our own records
+    state_dir: Path  # absolute
     limits: Limits  # of manifests
-    reveal: Callable[[Mapping[str, Any]], Secret]  # {"valueFrom": …} to a value, at each fetch anew
-    redact: Callable[[str], str]
-    path: str  # where programs are looked for
-    now: Callable[[], float]
+    reveal: Callable[[Mapping[str, Any]], Secret]  # resolves {"valueFrom": …}, at each fetch
+    redact: Callable[[str], str]  # removes secrets from messages of git
+    path: str  # PATH
+    now: Callable[[], float]  # seconds since the epoch
 
 
 class GitRepository:
@@ -68,129 +68,137 @@ class GitRepository:
     def __init__(self, source: GitSource, context: SourceContext) -> None:
         if not source.protocol:
             raise InputError([Problem("source", 0, 0, "url", f"{shown(source.url)} is not accepted", "see source.url")])
-        self._source, self._means = source, context
+        self._source, self._context = source, context
         followed = (source.url, source.branch, source.tag, source.semver)
         git = GitRunner(
-            context.state, context.path, source.protocol, self._config(), self._env(), redact=context.redact
+            context.state_dir, context.path, source.protocol, self._config(), self._env(), redact=context.redact
         )
-        self._mirror = Mirror(context.state / "source" / key(*followed), git)
-        self._gate = threading.RLock()
-        self._known: dict[str, Revision] = {}  # what was read of the accepted and the incoming commit
+        self._mirror = Mirror(context.state_dir / "source" / source_id(*followed), git)
+        self._lock = threading.RLock()
+        self._revisions: dict[str, Revision] = {}  # by id: the accepted and the incoming one
         self._checked_git = False
 
     # --- Source ----------------------------------------------------------------------------------------------------
 
     def fetch(self, stop: threading.Event | None = None) -> Revision:
-        """Return the newest revision; raises SourceError where there is none that could be accepted, Interrupted."""
+        """Return the newest revision. Raises SourceError where none can be accepted, and Interrupted."""
         deadline = Deadline.after(self._source.timeout, stop)
-        with self._gate, self._mirror.held(deadline) as git:
+        with self._lock, self._mirror.locked(deadline) as git:
             self._check_git(git, deadline)
-            before = self._mirror.status(git, ACCEPTED, deadline)
+            before = self._mirror.read_status(git, ACCEPTED, deadline)
             if before is not None and not self._trusts(before):
                 before = None
             name = self._download(git, deadline)
             words = ("rev-parse", "--verify", "--end-of-options", f"{INCOMING}^{{commit}}")
-            tip = git.read(*words, deadline=deadline, what="looking at what was fetched").decode("ascii").strip()
+            tip = git.read(*words, deadline=deadline, what="resolving the fetched commit").decode("ascii").strip()
             self._check_history(git, before, CommitStatus(tip, name), deadline)
             self._check_signatures(git, before, tip, deadline)
             return self._revision(git, tip, name, deadline)
 
     def accepted(self) -> Revision | None:
-        """Return the last accepted revision, from our own record; None where none was."""
-        with self._gate:
+        """Return the last accepted revision, as recorded; None where there is none."""
+        with self._lock:
             if not self._mirror.exists:
                 return None
             deadline = Deadline.after(self._source.timeout)
-            with self._mirror.held(deadline) as git:
-                status = self._mirror.status(git, ACCEPTED, deadline)
+            with self._mirror.locked(deadline) as git:
+                status = self._mirror.read_status(git, ACCEPTED, deadline)
                 return (
                     self._revision(git, status.id, status.name, deadline) if status and self._trusts(status) else None
                 )
 
     def rejected(self) -> Rejection | None:
-        """Return what was rejected after the last accepted revision."""
-        with self._gate:
+        """Return the revision that was rejected after the last accepted one, with the reason."""
+        with self._lock:
             if not self._mirror.exists:
                 return None
             deadline = Deadline.after(self._source.timeout)
-            with self._mirror.held(deadline) as git:
-                status = self._mirror.status(git, REJECTED, deadline)
+            with self._mirror.locked(deadline) as git:
+                status = self._mirror.read_status(git, REJECTED, deadline)
                 return Rejection(status.id, status.why) if status else None
 
     def accept(self, revision: Revision) -> None:
-        """Make *revision* the last good one, durable, in one step."""
+        """Record *revision* as the last accepted one, durably and atomically."""
         deadline = Deadline.after(self._source.timeout)
-        with self._gate, self._mirror.held(deadline) as git:
+        with self._lock, self._mirror.locked(deadline) as git:
             verified = self._source.verify.mode if self._source.verify else ""
             status = CommitStatus(revision.id, revision.name, verified)
-            self._mirror.decide(git, ACCEPTED, status, self._means.now(), deadline)
-            self._mirror.forget(git, REJECTED, deadline)
-            self._known = {revision.id: revision}
+            self._mirror.write_status(git, ACCEPTED, status, self._context.now(), deadline)
+            self._mirror.clear_status(git, REJECTED, deadline)
+            self._revisions = {revision.id: revision}
             self._mirror.compact(git, deadline)
 
     def reject(self, revision: Revision, why: str) -> None:
-        """Remember that *revision* cannot be used; the last accepted one stays."""
+        """Record that *revision* was rejected, and *why*; the last accepted one remains in use."""
         deadline = Deadline.after(self._source.timeout)
-        with self._gate, self._mirror.held(deadline) as git:
+        with self._lock, self._mirror.locked(deadline) as git:
             status = CommitStatus(revision.id, revision.name, why=why)
-            self._mirror.decide(git, REJECTED, status, self._means.now(), deadline)
+            self._mirror.write_status(git, REJECTED, status, self._context.now(), deadline)
 
     # --- fetching --------------------------------------------------------------------------------------------------
 
     def _check_git(self, git: GitRunner, deadline: Deadline) -> None:
-        if not self._checked_git and version_of(git, deadline) < _OLDEST_GIT:
-            raise SourceError(f"git is older than {'.'.join(map(str, _OLDEST_GIT))}; install a newer one")
+        if not self._checked_git and version_of(git, deadline) < _MIN_GIT:
+            raise SourceError(f"git {'.'.join(map(str, _MIN_GIT))} or later is required")
         self._checked_git = True
 
     def _download(self, git: GitRunner, deadline: Deadline) -> str:
-        """Fetch what is wanted into the incoming reference; return the name of the branch or tag."""
+        """Fetch the branch or tag into the incoming reference; return its name."""
         source = self._source
-        self._look_at_files()
-        name, ref = (
-            source.branch or source.tag,
-            f"refs/{'heads' if source.branch else 'tags'}/{source.branch or source.tag}",
-        )
+        self._check_files()
+        name = source.branch or source.tag
+        ref = f"refs/{'heads' if source.branch else 'tags'}/{name}"
         if source.semver:
             name = self._highest(git, deadline)
             ref = f"refs/tags/{name}"
-        first = self._mirror.status(git, ACCEPTED, deadline) is None
+        first = self._mirror.read_status(git, ACCEPTED, deadline) is None
         words = [
             *("fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"),
             *("--no-recurse-submodules", "--refmap=", *([f"--depth={source.depth}"] if source.depth and first else [])),
             *("--end-of-options", source.url, f"+{ref}:{INCOMING}"),
         ]
         before = self._mirror.size()
-        bounds = ProcessLimits(disk=source.limits.size, size=lambda: self._mirror.size() - before)
-        git.read(*words, deadline=deadline, what=f"fetching {source.wanted}", bounds=bounds, secret=self._login())
+        limits = ProcessLimits(disk=source.limits.size, disk_usage=lambda: self._mirror.size() - before)
+        git.read(
+            *words, deadline=deadline, what=f"fetching {source.wanted}", limits=limits, credentials=self._credentials()
+        )
         return name
 
     def _highest(self, git: GitRunner, deadline: Deadline) -> str:
-        """Return the tag with the highest version that is wanted."""
+        """Return the tag with the highest version in the range."""
         words = ("ls-remote", "--quiet", "--refs", "--tags", "--end-of-options", self._source.url)
         what = "listing the tags"
-        listed = git.read(*words, deadline=deadline, what=what, bounds=ProcessLimits(out=_TAGS), secret=self._login())
+        listed = git.read(
+            *words,
+            deadline=deadline,
+            what=what,
+            limits=ProcessLimits(stdout=_MAX_TAGS),
+            credentials=self._credentials(),
+        )
         names = [line.partition("\t")[2] for line in listed.decode("utf-8", "replace").splitlines()]
         tags = [name.removeprefix("refs/tags/") for name in names]
         found = highest(tags, ranges(self._source.semver))
         if found is None:
-            raise SourceStale(f"no tag of the repository is a version in {self._source.semver}; check source.semver")
+            raise SourceStale(
+                f"no tag of the repository matches the version range {self._source.semver}; check source.semver"
+            )
         return found
 
-    def _look_at_files(self) -> None:
-        """Complain of missing files in our words: ssh and curl would be vague."""
+    def _check_files(self) -> None:
+        """Raise SourceStale for files that cannot be read: the messages of ssh and curl are vague."""
         named = {"ssh.key": self._source.ssh_key, "ssh.knownHosts": self._source.known_hosts}
         named["https.caCert"] = self._source.ca_cert
         for what, path in named.items():
             if path is not None and not os.access(path, os.R_OK):
                 raise SourceStale(f"source.{what}: {path} cannot be read; check the path and its permissions")
 
-    def _login(self) -> bytes:
-        """Return what answers git's question for a login, in the form of its credential helpers."""
+    def _credentials(self) -> bytes:
+        """Return the credentials in the format of a git credential helper; empty where none are configured."""
         if self._source.password is None:
             return b""
-        secret = self._means.reveal(self._source.password).reveal()
+        secret = self._context.reveal(self._source.password).reveal()
         if any(char in secret for char in "\n\r\0") or len(secret) > 8192:
-            raise SourceStale("source.https.password: the value has several lines or is very long; it is no password")
+            raise SourceStale("source.https.password: the value must be a single line of at most 8192 characters")
         return f"username={self._source.username}\npassword={secret}\n".encode()
 
     def _config(self) -> dict[str, str]:
@@ -204,10 +212,10 @@ class GitRepository:
         words = [word for option in (*_SSH_OPTIONS, *files) for word in ("-o", option)]
         return {"GIT_SSH_COMMAND": shlex.join(["ssh", "-F", "/dev/null", *words])}
 
-    # --- what is refused -------------------------------------------------------------------------------------------
+    # --- checks ----------------------------------------------------------------------------------------------------
 
     def _trusts(self, status: CommitStatus) -> bool:
-        """Tell whether an earlier decision still counts: what was accepted unverified is not taken for verified."""
+        """Return whether an accepted status still counts: a commit accepted without verification is not verified."""
         return self._source.verify is None or status.verified == self._source.verify.mode
 
     def _check_history(
@@ -222,43 +230,42 @@ class GitRepository:
             what = f"the tag {now.name} was moved" if new == old else f"the version went back to {now.name}"
         else:
             words = ("merge-base", "--is-ancestor", "--end-of-options", before.id, now.id)
-            answer = git.run(*words, deadline=deadline, what="comparing histories")
-            if answer.code == 0:
+            result = git.run(*words, deadline=deadline, what="comparing histories")
+            if result.exit_code == 0:
                 return
             what = f"{self._source.wanted} was rewritten"
         raise SourceRewound(
-            f"{what}: {now.id[:12]} does not descend from {before.id[:12]}, which stays in force; "
-            f"if that is meant, set source.allowRewind to {now.id}",
+            f"{what}: {now.id[:12]} does not descend from {before.id[:12]}, which remains in use; "
+            f"if that is intended, set source.allowRewind to {now.id}",
             old=before.id,
             new=now.id,
         )
 
     def _check_signatures(self, git: GitRunner, before: CommitStatus | None, tip: str, deadline: Deadline) -> None:
-        asked = self._source.verify
-        if asked is None or (before is not None and before.id == tip):
+        verify = self._source.verify
+        if verify is None or (before is not None and before.id == tip):
             return
         if (git.directory / "shallow").exists():
             raise SourceUnverified(
-                f"the mirror holds only a part of the history; remove {self._mirror.folder}, and it is fetched whole"
+                f"the mirror is a shallow clone; remove {self._mirror.folder} to fetch the whole history"
             )
-        since = before.id if before is not None else asked.since
-        signatures.check(
-            git, asked, self._mirror.folder, tip, since, self._source.limits.commits, deadline, self._means.now
-        )
+        since = before.id if before is not None else verify.since
+        commits = signatures.CommitRange(tip, since, self._source.limits.commits)
+        signatures.check(git, verify, self._mirror.folder, commits, deadline, self._context.now())
 
     def _revision(self, git: GitRunner, commit: str, name: str, deadline: Deadline) -> Revision:
-        """Return what *commit* holds."""
-        if commit not in self._known:
-            files = git_tree.read(git, commit, self._source.path, self._means.limits, deadline)
+        """Return the revision of *commit*."""
+        if commit not in self._revisions:
+            files = git_tree.read(git, commit, self._source.path, self._context.limits, deadline)
             found = describe(git, commit, deadline)._replace(path=self._source.path, files=files)
-            self._known = {**dict(list(self._known.items())[-1:]), commit: found}
-        return self._known[commit]._replace(name=name)
+            self._revisions = {**dict(list(self._revisions.items())[-1:]), commit: found}
+        return self._revisions[commit]._replace(name=name)
 
 
 def describe(git: GitRunner, commit: str, deadline: Deadline) -> Revision:
-    """Return what people want to know of *commit*, without its files."""
+    """Return the metadata of *commit*, without its files."""
     words = ("rev-list", "--no-commit-header", "--max-count=1", "--format=%an%x00%s%x00%ct", "--end-of-options", commit)
-    said = git.read(*words, deadline=deadline, what="reading the commit").decode("utf-8", "replace")
-    author, subject, moment = (*said.rstrip("\n").rsplit("\0", 2), "", "", "")[:3]
+    output = git.read(*words, deadline=deadline, what="reading the commit").decode("utf-8", "replace")
+    author, subject, moment = (*output.rstrip("\n").rsplit("\0", 2), "", "", "")[:3]
     seconds = min(float(moment), _LATEST_TIME) if moment.isdecimal() else 0.0
     return Revision(commit, {}, subject=shorten(clean(subject), 200), author=shorten(clean(author), 100), time=seconds)

@@ -133,7 +133,7 @@ def test_the_record_is_ours_alone(folder: Path, source: Source, tmp_path: Path) 
     assert record.stat().st_mode & 0o077 == 0
     assert record.parent.stat().st_mode & 0o077 == 0
     record.write_text("{half")
-    with pytest.raises(SourceError, match="damaged; remove it"):
+    with pytest.raises(SourceError, match="corrupt; remove it"):
         source.accepted()
 
 
@@ -149,7 +149,7 @@ def test_links_are_refused_and_never_followed(folder: Path, source: Source, tmp_
     with pytest.raises(SourceUnsafe, match="is a symbolic link"):
         source.fetch()
     (folder / "..data").symlink_to(tmp_path)
-    with pytest.raises(SourceUnsafe, match="leads out of the folder"):
+    with pytest.raises(SourceUnsafe, match="points outside the folder"):
         source.fetch()
     assert watched.events() == []
     watched.close()
@@ -162,10 +162,10 @@ def test_a_pipe_is_no_manifest(folder: Path, source: Source) -> None:
 
 
 def test_nothing_is_never_taken_for_delete_everything(folder: Path, source: Source) -> None:
-    with pytest.raises(SourceEmpty, match="holds no manifests"):
+    with pytest.raises(SourceEmpty, match="contains no manifests"):
         source.fetch()
     folder.rmdir()
-    with pytest.raises(SourceStale, match="is not there"):
+    with pytest.raises(SourceStale, match="does not exist"):
         source.fetch()
 
 
@@ -173,8 +173,8 @@ def test_nothing_is_never_taken_for_delete_everything(folder: Path, source: Sour
     ("limits", "words"),
     [
         (Limits(file_size=9), "over the limit of 9"),
-        (Limits(total_size=19), "holds 2 manifests of 20 bytes"),
-        (Limits(files=1), "holds 2 manifests"),
+        (Limits(total_size=19), "contains 2 manifests of 20 bytes"),
+        (Limits(files=1), "contains 2 manifests"),
     ],
 )
 def test_the_bounds_of_manifests_hold(folder: Path, tmp_path: Path, limits: Limits, words: str) -> None:

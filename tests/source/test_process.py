@@ -12,13 +12,13 @@ import pytest
 _FIRST_PROCESS = """
 import ctypes, os, sys
 from reconciler.errors import SourceStale
-from reconciler.source.process import Deadline, run
+from reconciler.source.process import Command, Deadline, run
 
 PR_SET_CHILD_SUBREAPER = 36
 assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 script = "(sleep 60; true) & echo begun > '%s'; " + sys.argv[2]
 try:
-    run(["sh", "-c", script % sys.argv[1]], os.environ, Deadline.after(1.0), what="fetching")
+    run(Command(["sh", "-c", script % sys.argv[1]], os.environ), Deadline.after(1.0), what="fetching")
 except SourceStale:
     print("given up")
 try:
