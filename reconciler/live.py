@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from reconciler.api.codec import decode, natural_key, unnamed, wire_names
+from reconciler.api.driver import ONE_CLUSTER, Connections, Reader, drive
 from reconciler.api.hooks import hook_of
-from reconciler.api.protocol import Answer, Around, Call, Flow, Here, Home, Neighbour
+from reconciler.api.protocol import ProjectCluster, Response
 from reconciler.api.read import listing
 from reconciler.errors import (
     ClusterError,
     Forbidden,
     ReadIncomplete,
-    ReconcilerError,
     Refused,
     Rejected,
     Unauthorized,
@@ -31,30 +30,13 @@ from reconciler.kinds import Kind, server_schema, versions
 from reconciler.model import Address, LiveObject, LiveState, Note
 from reconciler.plan.read_set import Wanted, referred_kinds
 
-if TYPE_CHECKING:
-    from reconciler.client import Client
-
-T = TypeVar("T")
-
 BIRTH = "ClusterBootstrap"  # the one kind that can be read before there is a cluster
 
 _PARALLEL = 4
 
 
-class Getter(Protocol):
-    """What reading needs of `client.Client`."""
-
-    def get(
-        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
-    ) -> Answer: ...
-
-    def at(self, url: str) -> Client: ...
-
-    def home(self, *, reveal: bool = False) -> Home: ...
-
-
-class Reader(Getter, Protocol):
-    """What reading a whole cluster needs of it."""
+class ClusterReader(Reader, Protocol):
+    """What reading a whole cluster needs of a client."""
 
     @property
     def state_id(self) -> int: ...
@@ -62,7 +44,7 @@ class Reader(Getter, Protocol):
     @property
     def user(self) -> str: ...
 
-    def open(self) -> Answer: ...
+    def open(self) -> Response: ...
 
     def get(
         self,
@@ -72,21 +54,11 @@ class Reader(Getter, Protocol):
         shape: type | None = None,
         tolerant: bool = False,
         fail_fast: bool = False,
-    ) -> Answer: ...
-
-
-class Surroundings(NamedTuple):
-    """The other clusters, for what stands in several of them."""
-
-    clients: Mapping[str, Getter] = {}  # of this run, our own too
-    neighbours: Mapping[str, Neighbour] = {}
-
-
-ALONE = Surroundings()
+    ) -> Response: ...
 
 
 class Placed(Protocol):
-    """What is asked of a target of the project here."""
+    """What this module needs of a target of the project."""
 
     @property
     def name(self) -> str: ...
@@ -94,17 +66,17 @@ class Placed(Protocol):
     def urls(self) -> tuple[str, ...]: ...
 
 
-def neighbours(targets: Iterable[Placed], here: Collection[str]) -> dict[str, Neighbour]:
-    """Return where every cluster of the project is, and whether it takes part: those of *here* do."""
-    return {target.name: Neighbour(target.urls, target.name in here) for target in targets}
+def project_clusters(targets: Iterable[Placed], here: Collection[str]) -> dict[str, ProjectCluster]:
+    """Return the nodes of every cluster of the project, and whether it is part of this run: those of *here* are."""
+    return {target.name: ProjectCluster(target.urls, target.name in here) for target in targets}
 
 
 def read(
-    client: Reader,
+    client: ClusterReader,
     kinds: Mapping[str, Kind],
     wanted: Wanted,
     cluster: str,
-    around: Surroundings = ALONE,
+    connections: Connections = ONE_CLUSTER,
     *,
     schemas: bool = False,
 ) -> LiveState:
@@ -116,7 +88,7 @@ def read(
     """
     from reconciler.client import gc_paused
 
-    if BIRTH in wanted and BIRTH in kinds and not _list(client, kinds[BIRTH], None, around):
+    if BIRTH in wanted and BIRTH in kinds and not _list(client, kinds[BIRTH], None, connections):
         return LiveState(cluster=cluster, objects={BIRTH: ()}, unborn=True)
     version = probe(client, cluster)
     served = _served_schemas(client, kinds, wanted, version) if schemas else {}
@@ -125,7 +97,7 @@ def read(
     complete = _with_referenced(kinds, {name: fields for name, fields in wanted.items() if name in kinds})
     with gc_paused():  # tens of thousands of values are made here, and none of them is garbage
         queries = [(kinds[name], fields) for name, fields in complete.items()]
-        lists = dict(zip(complete, _in_parallel(client, queries, around), strict=True))
+        lists = dict(zip(complete, _in_parallel(client, queries, connections), strict=True))
         names = {name: _names(kinds[name], lists[name]) for name in complete}
         notes = [note for name in complete for note in _nameless(cluster, kinds[name], lists[name])]
         objects = {
@@ -142,7 +114,7 @@ def read(
     )
 
 
-def probe(client: Reader, cluster: str) -> versions.Version | None:
+def probe(client: ClusterReader, cluster: str) -> versions.Version | None:
     """Prove the login with a single GET and return the version that all nodes run, None where they do not say.
 
     Refuses while nodes differ in version: an upgrade is under way then.
@@ -157,7 +129,7 @@ def probe(client: Reader, cluster: str) -> versions.Version | None:
 
 
 def _served_schemas(
-    client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, version: versions.Version | None
+    client: ClusterReader, kinds: Mapping[str, Kind], wanted: Wanted, version: versions.Version | None
 ) -> dict[str, server_schema.Served]:
     """Ask the cluster what it says of the *wanted* kinds; its advice is worth having and not worth waiting for.
 
@@ -178,13 +150,15 @@ def _served_schemas(
             break
         hook = hook_of(kind)
         options = (name for name, field in kind.fields.items() if field.option_of is not None)
-        served = server_schema.understood(answer.body, kind.jsonschema, (*hook.doors, *hook.apart, *options))
+        served = server_schema.understood(
+            answer.body, kind.jsonschema, (*hook.sub_resources, *hook.separate_fields, *options)
+        )
         if served is not None:
             found[name] = served
     return found
 
 
-def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> frozenset[int]:
+def read_ports(client: ClusterReader, kind: Kind, objects: Iterable[LiveObject]) -> frozenset[int]:
     """Return the ports that no new object of *kind* may take: those in use and those that the cluster reserves.
 
     Of one that is not among *objects*, the ones that the plan knows, the port does not count: it came up since, and if
@@ -204,14 +178,14 @@ def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> fro
     return frozenset(ports - {0})
 
 
-def with_ports(client: Reader, kinds: Iterable[Kind], state: LiveState) -> LiveState:
+def with_ports(client: ClusterReader, kinds: Iterable[Kind], state: LiveState) -> LiveState:
     """Return *state* with the ports that no new object of *kinds* may take."""
     taken = (read_ports(client, kind, state.objects[kind.name]) for kind in kinds)
     return replace(state, taken_ports=state.taken_ports.union(*taken))
 
 
 def measured(
-    client: Getter, kinds: Mapping[str, Kind], state: LiveState, wanted: Mapping[str, frozenset[str]]
+    client: Reader, kinds: Mapping[str, Kind], state: LiveState, wanted: Mapping[str, frozenset[str]]
 ) -> LiveState:
     """Return *state* with the figures that are *wanted*, by kind, as they are measured now.
 
@@ -219,7 +193,7 @@ def measured(
     """
     found: dict[tuple[str, int | str], dict[str, float]] = {}
     for kind, name in ((kind, name) for kind, names in wanted.items() for name in sorted(names)):
-        path = f"{hook_of(kinds[kind]).figures[name]}?metrics={name}"
+        path = f"{hook_of(kinds[kind]).metrics[name]}?metrics={name}"
         try:
             body = client.get(path, missing_ok=True).body
         except (Forbidden, Rejected, ReadIncomplete, Unreachable):
@@ -232,47 +206,19 @@ def measured(
 
 
 def _in_parallel(
-    client: Reader, queries: list[tuple[Kind, frozenset[str] | None]], around: Surroundings
+    client: ClusterReader, queries: list[tuple[Kind, frozenset[str] | None]], connections: Connections
 ) -> list[list[Any]]:
     if not queries:
         return []
     with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(queries)), thread_name_prefix="read") as pool:
-        return list(pool.map(lambda query: _list(client, query[0], query[1], around), queries))
+        return list(pool.map(lambda query: _list(client, query[0], query[1], connections), queries))
 
 
-def _list(client: Reader, kind: Kind, fields: frozenset[str] | None, around: Surroundings) -> list[Any]:
-    objects = drive(client, listing(kind, fields), around)
+def _list(client: ClusterReader, kind: Kind, fields: frozenset[str] | None, connections: Connections) -> list[Any]:
+    objects = drive(listing(kind, fields), client, connections=connections)
     if not all(isinstance(item, dict) and _usable_uid(item.get(kind.id)) for item in objects):
         raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object with a {kind.id}")
     return objects
-
-
-def drive(client: Getter, flow: Flow[T], around: Surroundings = ALONE) -> T:
-    """Do what a flow that only reads asks for, and return what it ends with."""
-    try:
-        step = next(flow)
-        while True:
-            if isinstance(step, Around | Here):
-                step = flow.send(around.neighbours if isinstance(step, Around) else client.home())
-                continue
-            if not isinstance(step, Call) or step.method != "GET":
-                raise TypeError("a flow that reads yields GETs and nothing else")
-            try:
-                answer = _asked(around.clients[step.cluster] if step.cluster else client, step)
-            except ReconcilerError as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(answer)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
-def _asked(client: Getter, call: Call) -> Answer:
-    if not call.node:
-        return client.get(call.path, missing_ok=call.missing_ok, shape=call.shape, tolerant=call.tolerant)
-    with closing(client.at(call.node)) as node:
-        return node.get(call.path, missing_ok=call.missing_ok, shape=call.shape, tolerant=call.tolerant)
 
 
 def _usable_uid(uid: Any) -> bool:
@@ -311,7 +257,7 @@ def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None
         if not isinstance(wire, MalformedObject):
             whole = wire if kept is None else {name: wire[name] for name in kept if name in wire}
             found = decode(kind, whole, reading.names)
-            if reading.user in (wire.get(name) for name in hook_of(kind).logs_in_by):
+            if reading.user in (wire.get(name) for name in hook_of(kind).login_fields):
                 return replace(found, owner="people alone, since this tool logs in as it", ourselves=True)
             return found
         reason = "it holds a number or a text that JSON cannot carry"

@@ -28,7 +28,7 @@ from reconciler.plan.read_set import (
 )
 
 if TYPE_CHECKING:
-    from reconciler.apply.dry_run import Rehearsal
+    from reconciler.apply.dry_run import DryRunResult
     from reconciler.apply.report import Report
     from reconciler.export.outputs import Output
     from reconciler.manifests import Manifests, Resource
@@ -52,12 +52,13 @@ class Planned:
 def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = False) -> dict[str, LiveState]:
     """Read what is *wanted* of each cluster, all of them at once; *schemas*: also what it says of its own objects."""
     from reconciler import live
+    from reconciler.api.driver import Connections
 
     clients, ledger = session.clients(), session.known_ledger()
-    around = live.Surroundings(clients, live.neighbours(session.settings.targets, clients))
+    connections = Connections(clients, live.project_clusters(session.settings.targets, clients))
 
     def one(name: str) -> LiveState:
-        return live.read(clients[name], session.kinds, wanted[name], name, around, schemas=schemas)
+        return live.read(clients[name], session.kinds, wanted[name], name, connections, schemas=schemas)
 
     if len(wanted) == 1:
         states = [one(name) for name in wanted]
@@ -104,7 +105,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     from reconciler.manifests.resolve import inlined, kept_until_due, located
 
     owned = session.owned()
-    resources = kept_until_due(session.kinds, manifests.resources, session.outside.now())
+    resources = kept_until_due(session.kinds, manifests.resources, session.now)
     resources = inlined(session.kinds, resources, session.text)
     options = replace(
         options,
@@ -157,11 +158,11 @@ def _of_this_stage(resources: list[Resource], states: dict[str, LiveState]) -> l
     return now
 
 
-def rehearse(session: Session, planned: Planned) -> Rehearsal:
+def rehearse(session: Session, planned: Planned) -> DryRunResult:
     """Ask the clusters what they would say to a plan; stores nothing there."""
-    from reconciler.apply.dry_run import rehearse
+    from reconciler.apply.dry_run import dry_run
 
-    return rehearse(planned.plan, session.kinds, session.clients(), planned.live, session.reveal)
+    return dry_run(planned.plan, session.kinds, session.clients(), planned.live, session.reveal)
 
 
 def still_true(before: Planned, now: Planned) -> None:
@@ -230,24 +231,20 @@ def execute(
     revision: str = "",
 ) -> Report:
     """Do what *approved* says; the caller holds the locks and has made sure that it still holds on *live*."""
-    from reconciler.apply import apply
-    from reconciler.live import neighbours
+    from reconciler import apply
+    from reconciler.live import project_clusters
 
-    report = apply(
-        approved,
+    context = apply.ExecutionContext(
         session.kinds,
         session.clients(),
         session.ledger(),
         session.reveal,
+        runtime=session.runtime,
         live=live,
-        parallelism=parallelism,
-        revision=revision,
-        observe=session.observe,
-        stop=session.stop,
-        **session.outside.means,
-        neighbours=neighbours(session.settings.targets, session.clients()),
-        load=session.load,
+        project_clusters=project_clusters(session.settings.targets, session.clients()),
+        read_file=session.load,
     )
+    report = apply.execute(approved, context, parallelism=parallelism, revision=revision)
     with contextlib.suppress(LedgerError):  # what was done must be told, whatever becomes of this
         for name, client in session.clients().items():
             session.ledger().saw_state_id(name, client.state_id)

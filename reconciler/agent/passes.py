@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,8 +34,8 @@ from reconciler.model import Address
 from reconciler.plan import Action, Options, Plan, check, cold, digest
 from reconciler.plan.adoption import adopted
 from reconciler.plan.drift import Ahead
-from reconciler.runtime import Outside
-from reconciler.session import Session
+from reconciler.runtime import Runtime
+from reconciler.session import Session, SessionOverrides
 
 if TYPE_CHECKING:
     from reconciler.apply.report import Report
@@ -63,18 +62,14 @@ def make_pass(office: Office, job: Job) -> Ended:
     session = Session(
         office.settings,
         [job.target],
-        observe=_observer(office, name),
-        outside=Outside(
-            office.ledger,
-            office.connect,
-            office.means,
-            lambda: datetime.fromtimestamp(office.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            job.neighbours,
-            office.now,
-            job.absent,
+        runtime=Runtime(
+            **{"clock": office.clock, **office.means},
+            now=office.now,
+            stop=office.stop,
+            observe=_observer(office, name),
         ),
+        overrides=SessionOverrides(office.ledger, office.connect, job.neighbours, job.absent),
     )
-    session.stop = office.stop
     office.observe(telemetry.Event("pass.started", {"cluster": name, "revision": job.revision}))
     one = _Pass(office, job, session)
     try:

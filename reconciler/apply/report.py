@@ -1,4 +1,4 @@
-"""What an apply did: one outcome a change, as a value. The engine makes it; renderers and the command line read it."""
+"""The result of an execution: one outcome for each change, as a value. Renderers and commands read it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ class Status(enum.Enum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"  # something that it needs failed
-    NOT_ATTEMPTED = "not attempted"  # the run ended, or its cluster was given up, before its turn
+    NOT_ATTEMPTED = "not attempted"  # the run ended, or work on its cluster stopped, before it
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one change ended, and why where it did not end well."""
+    """How one change ended, and why where it did not succeed."""
 
     change: Change
     status: Status
-    why: str = ""  # for people: no secret, cut and cleaned
+    why: str = ""  # for display: no secret, cleaned and truncated
     error: ReconcilerError | None = None
-    because: tuple[int, ...] = ()  # numbers of the failed changes that made this one be skipped
+    because: tuple[int, ...] = ()  # numbers of the failed changes for which this one was skipped
     uid: int | str | None = None  # of the object afterwards, where it is known
-    operation: str = ""  # op id in the ledger, "" where nothing was to be sent
+    operation: str = ""  # id in the ledger, "" where nothing had to be sent
     seconds: float = 0.0
 
 
@@ -41,7 +41,7 @@ class Report:
     outcomes: tuple[Outcome, ...]
     run: str = ""  # its id in the ledger
     interrupted: bool = False  # stopped on request
-    stopped: Mapping[str, str] = field(default_factory=dict)  # cluster → why it was given up
+    stopped: Mapping[str, str] = field(default_factory=dict)  # cluster → why work on it stopped
 
     def with_status(self, status: Status) -> tuple[Outcome, ...]:
         """Return the outcomes of one status, in the order of the plan."""

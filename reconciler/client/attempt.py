@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from reconciler import __version__
-from reconciler.api.protocol import Account, Call, Upload
+from reconciler.api.protocol import Call, Login, Upload
 from reconciler.client.json_parser import MAX_BYTES, MalformedJson, parse_json
 from reconciler.client.messages import ErrorDetails, error_details
 from reconciler.client.retry import RequestOutcome, RetryPolicy, outcome_of
@@ -137,7 +137,7 @@ class HttpSession:
         self._transport.close()
 
     def attempt(
-        self, origin: str, call: Call, options: RequestOptions, seconds: float, login: Account | None = None
+        self, origin: str, call: Call, options: RequestOptions, seconds: float, login: Login | None = None
     ) -> AttemptResult:
         """Send *call* to the node at *origin* once, within *seconds*; *login* replaces the client's own account."""
         auth = self._auth if login is None else BasicAuth(login.user, _PlaintextSecret(login.password))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from reconciler.api.protocol import Account, Answer, Call, Home
+from reconciler.api.protocol import Call, Login, OwnClusterInfo, Response
 from reconciler.client.attempt import (
     AttemptResult,
     BasicAuth,
@@ -19,12 +19,13 @@ from reconciler.client.attempt import (
     with_port,
 )
 from reconciler.client.node_pool import NodePool
-from reconciler.client.options import ClientOptions, ClientRuntime, ClientTarget
+from reconciler.client.options import ClientOptions, ClientTarget
 from reconciler.client.retry import RequestOutcome
 from reconciler.client.retry_loop import AUTHENTICATED, PROBE, RetryLoop
 from reconciler.client.tls import unusable
 from reconciler.client.transport import Transport
 from reconciler.errors import ClusterError, InputError, Interrupted, ReadIncomplete, Unreachable, Untrusted
+from reconciler.runtime import Runtime
 
 DEFAULTS: Final = ClientOptions()
 
@@ -36,7 +37,7 @@ class Client:
         self,
         target: ClientTarget,
         credentials: tuple[str, SecretValue],
-        runtime: ClientRuntime | None = None,
+        runtime: Runtime | None = None,
         options: ClientOptions = DEFAULTS,
     ) -> None:
         """*credentials* are the user name and the password. Nothing is sent yet.
@@ -44,7 +45,7 @@ class Client:
         Raises InputError when the CA file or the pin cannot be used, ClusterError for a node URL that is not https.
         """
         self._target, self._credentials, self._options = target, credentials, options
-        self._runtime = runtime or ClientRuntime()
+        self._runtime = runtime or Runtime()
         self._label = f"{target.name}: " if target.name else ""
         origins = [origin_of(url) for url in options.urls or target.urls]
         if not origins or not all(origins):
@@ -67,7 +68,7 @@ class Client:
         """The highest cluster-state-id seen."""
         return self._loop.state_id
 
-    def open(self) -> Answer:
+    def open(self) -> Response:
         """Verify the credentials with one GET of the nodes before any parallel requests, and return the response.
 
         Raises what `get` does.
@@ -86,7 +87,7 @@ class Client:
         shape: type | None = None,
         tolerant: bool = False,
         fail_fast: bool = False,
-    ) -> Answer:
+    ) -> Response:
         """Read *path*; with *missing_ok* a 404 is a response too.
 
         A body of another *shape* (list or dict) counts as malformed; *tolerant* is that of `parse_json`; *fail_fast*:
@@ -95,7 +96,7 @@ class Client:
         """
         return self._loop.perform(Call("GET", path), RequestOptions(missing_ok, shape, tolerant, fail_fast))
 
-    def send(self, call: Call, *, fail_fast: bool = False) -> Answer:
+    def send(self, call: Call, *, fail_fast: bool = False) -> Response:
         """Send a write; retries it only while it is known that nothing took effect.
 
         A DELETE of an object that does not exist returns 404. Raises what `get` does, Busy after ten minutes of 409
@@ -114,12 +115,12 @@ class Client:
         options = replace(self._options, urls=(url,), state_id=0)
         return Client(self._target, self._credentials, self._runtime, options)
 
-    def home(self, *, reveal: bool = False) -> Home:
+    def home(self, *, reveal: bool = False) -> OwnClusterInfo:
         """Return the node URLs and the user name; with *reveal* also the password."""
         user, secret = self._credentials
-        return Home(self._loop.nodes.urls(), user, secret.reveal() if reveal else "")
+        return OwnClusterInfo(self._loop.nodes.urls(), user, secret.reveal() if reveal else "")
 
-    def accepts(self, login: Account) -> bool:
+    def accepts(self, login: Login) -> bool:
         """Try once whether another account can log in; its permissions do not matter.
 
         Raises Unreachable where no node gives a definite response.

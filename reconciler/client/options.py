@@ -1,18 +1,14 @@
-"""What a client is given: the cluster, the environment that it runs in, and how it behaves. Values and protocols only.
+"""What a client is given: the cluster, and how the client behaves. Values and protocols only.
 
-Used by `client` and `retry_loop`; `settings.Target` and `secrets.Secret` fit the protocols, so nothing of them is
-imported here.
+Used by `client`; `settings.Target` fits the protocol.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from random import Random
 from typing import Protocol
 
-from reconciler import telemetry
 from reconciler.client.retry import RetryPolicy
 from reconciler.client.tls import Trust, httpx
 
@@ -24,16 +20,6 @@ class ClientTarget(Trust, Protocol):
     def name(self) -> str: ...
     @property
     def urls(self) -> tuple[str, ...]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ClientRuntime:
-    """Time, randomness and the observer of events."""
-
-    clock: Callable[[], float] = time.monotonic  # seconds
-    sleep: Callable[[float], object] = time.sleep  # seconds; may return True to report that the run is to stop
-    random: Random = field(default_factory=Random)
-    observe: telemetry.Observer = telemetry.ignore
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,10 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from reconciler import telemetry
-from reconciler.api.protocol import Answer, Call
+from reconciler.api.protocol import Call, Response
 from reconciler.client.attempt import AttemptResult, HttpSession, RequestOptions, origin_of
 from reconciler.client.messages import exhausted, rejected, request_text, unauthorized
 from reconciler.client.node_pool import NodePool, NodeState
-from reconciler.client.options import ClientRuntime
 from reconciler.client.retry import (
     CredentialState,
     RequestOutcome,
@@ -25,6 +24,7 @@ from reconciler.client.retry import (
     retry_decision,
 )
 from reconciler.errors import ClusterError, Interrupted, Unauthorized, Untrusted
+from reconciler.runtime import Runtime
 
 PROBE: Final = "/v1/nodes"  # cheap, and every management role may read it
 STATE_ID: Final = "cluster-state-id"
@@ -49,7 +49,7 @@ class RetryLoop:
         session: HttpSession,
         nodes: NodePool,
         policy: RetryPolicy,
-        runtime: ClientRuntime,
+        runtime: Runtime,
         state_id: int,
     ) -> None:
         """*cluster* is its name in the project, "" for the only one; *state_id* the highest one seen so far."""
@@ -73,7 +73,7 @@ class RetryLoop:
         if self._credentials.rejected_at is None:
             self._credentials = CredentialState()
 
-    def perform(self, call: Call, options: RequestOptions) -> Answer:
+    def perform(self, call: Call, options: RequestOptions) -> Response:
         """Send *call* until a decision ends it. Raises ClusterError, with the cluster's name in it, and Interrupted."""
         try:
             return self._retry(call, options)
@@ -89,7 +89,7 @@ class RetryLoop:
 
     # --- attempts --------------------------------------------------------------------------------------------------
 
-    def _retry(self, call: Call, options: RequestOptions) -> Answer:
+    def _retry(self, call: Call, options: RequestOptions) -> Response:
         start = self._clock()
         limit = start + (self._policy.fail_fast_timeout if options.fail_fast else self._policy.call_timeout)
         tried: set[str] = set()
@@ -100,7 +100,7 @@ class RetryLoop:
             result = self._request(node, call, options, limit)
             decision = retry_decision(call.method, result.outcome)
             if decision is RetryDecision.RETURN or (result.outcome is RequestOutcome.NOT_FOUND and options.missing_ok):
-                return Answer(result.status, result.body, result.headers)
+                return Response(result.status, result.body, result.headers)
             final = decision in (RetryDecision.FAIL, RetryDecision.AMBIGUOUS)
             if final or (decision is RetryDecision.WAIT and options.fail_fast):
                 raise self._rejected(call, node, result)

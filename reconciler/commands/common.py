@@ -226,10 +226,11 @@ def _warn_of_unused_projects(settings: Settings, files: Sequence[str], screen: C
 def opening(flags: Mapping[str, Any], screen: Console) -> Iterator[Session]:
     """Open a session on the chosen clusters; raises InputError where there is none."""
     from reconciler.commands.signals import leaving
+    from reconciler.runtime import Runtime
     from reconciler.session import Session
 
     loaded = load_settings(flags, screen)
-    with leaving(), Session(loaded, loaded.reachable(), observe=screen.observe) as session:
+    with leaving(), Session(loaded, loaded.reachable(), runtime=Runtime(observe=screen.observe)) as session:
         if flags["restored"]:
             session.believe()
         yield session

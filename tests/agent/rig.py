@@ -16,10 +16,11 @@ from reconciler.agent.follow import Follower
 from reconciler.agent.loop import Loop, Means
 from reconciler.agent.orders import Office
 from reconciler.agent.status import Board, ClusterStatus, Status
-from reconciler.client import Client, ClientOptions, ClientRuntime
+from reconciler.client import Client, ClientOptions
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
+from reconciler.runtime import Runtime
 from reconciler.settings import Settings
 from reconciler.simulator.core import Entry
 from reconciler.simulator.testing import Caller, VirtualClock
@@ -175,7 +176,7 @@ class Fleet:
         self.loop = Loop(self.office, follower, means)
         self.loop.resume()
 
-    def connect(self, target: Any, credentials: Any, runtime: ClientRuntime, options: ClientOptions) -> Client:
+    def connect(self, target: Any, credentials: Any, runtime: Runtime, options: ClientOptions) -> Client:
         self.connected(target.name)
         stop = self.office.stop
 

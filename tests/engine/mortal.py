@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.api.protocol import Account, Answer, Call, Home
-from reconciler.apply import Connection
+from reconciler.api.driver import Connection
+from reconciler.api.protocol import Call, Login, OwnClusterInfo, Response
 from reconciler.ledger import Ledger
 
 
@@ -32,10 +32,10 @@ class MortalClient:
         self._client = client
         self._fuse = fuse
 
-    def get(self, path: str, **options: Any) -> Answer:
+    def get(self, path: str, **options: Any) -> Response:
         return self._client.get(path, **options)
 
-    def accepts(self, login: Account) -> bool:
+    def accepts(self, login: Login) -> bool:
         return self._client.accepts(login)
 
     def reconnect(self, port: int = 0) -> None:
@@ -44,13 +44,13 @@ class MortalClient:
     def at(self, url: str) -> Any:
         return MortalClient(self._client.at(url), self._fuse)
 
-    def home(self, *, reveal: bool = False) -> Home:
+    def home(self, *, reveal: bool = False) -> OwnClusterInfo:
         return self._client.home(reveal=reveal)
 
     def close(self) -> None:
         self._client.close()  # type: ignore[attr-defined]
 
-    def send(self, call: Call) -> Answer:
+    def send(self, call: Call) -> Response:
         self._fuse.here()
         answer = self._client.send(call)
         self._fuse.here()

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from reconciler.apply import apply
+from reconciler.apply import ExecutionContext, execute
 from reconciler.apply.report import Report, Status
+from reconciler.client import Client, ClientOptions
 from reconciler.errors import ControlLost, Rejected
 from reconciler.live import read
 from reconciler.model import Address
 from reconciler.plan import Options, make_plan
+from reconciler.runtime import Runtime
 from tests.engine.rig import KINDS, Rig, declared
 from tests.support.inprocess import InProcess, Moving, Plain
 
@@ -28,15 +30,9 @@ class OwnRig(Rig):
         role = self.call("POST", "/v1/roles", {"name": "tool", "management": "admin"}).json()["uid"]
         user = {"email": TOOL, "name": "tool", "password": PASSWORD, "role_uids": [role]}
         assert self.call("POST", "/v1/users", user).status == 200
-        self.client = self.world.client()
-        self.client = type(self.client)(
-            self.world.where(),
-            (TOOL, Plain(PASSWORD)),
-            transport=InProcess(self.world.core, self.world.clock),
-            clock=self.world.clock,
-            sleep=self.world.sleep,
-            observe=self.world.events.append,
-        )
+        runtime = Runtime(clock=self.world.clock, sleep=self.world.sleep, observe=self.world.events.append)
+        options = ClientOptions(InProcess(self.world.core, self.world.clock))
+        self.client = Client(self.world.where(), (TOOL, Plain(PASSWORD)), runtime, options)
 
     def change_role(self, management: str, *more: Any, **options: Any) -> Report:
         return self.apply(self.plan([declared("Role", "tool", {"management": management}), *more]), **options)
@@ -128,7 +124,7 @@ def test_a_cluster_that_stays_away_is_given_up_in_time(rig: OwnRig) -> None:
     began = rig.world.clock()
     report = rig.apply(plan)
     assert isinstance(report.outcomes[0].error, ControlLost)
-    assert "urls name the port" in report.outcomes[0].why
+    assert "urls have the current port" in report.outcomes[0].why
     assert 120 < rig.world.clock() - began < 400
 
 
@@ -161,8 +157,8 @@ def test_where_the_api_moves_it_is_followed(rig: Rig) -> None:
     address = Address("dc1", "Cluster", "cluster")
     plan = make_plan(KINDS, [declared("Cluster", "cluster", {"cnm_https_port": 9555})], live, {}, Options(), {})
     assert plan.changes[0].unconsented == ("may-cut-off",)
-    means: dict[str, Any] = {"clock": rig.world.clock, "sleep": rig.world.sleep, "live": live}
-    report = apply(plan, KINDS, {"dc1": rig.client}, rig.ledger, rig.reveal, **means)
+    runtime = Runtime(clock=rig.world.clock, sleep=rig.world.sleep)
+    report = execute(plan, ExecutionContext(KINDS, {"dc1": rig.client}, rig.ledger, rig.reveal, runtime, live))
     assert report.complete, report.outcomes[0].why
     assert transport.port == 9555
     assert rig.ledger.owned("dc1")[address].fields == {"cnm_https_port": 9555}

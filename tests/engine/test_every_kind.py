@@ -92,7 +92,7 @@ def do(rig: Rig, wanted: Sequence[Resource]) -> list[tuple[Action, Address]]:
     """Make it so, and show that nothing is left to do; return what was done."""
     live = rig.read()
     plan = rig.plan(wanted, live)
-    report = rig.apply(plan, live=live, load=lambda path: packed())
+    report = rig.apply(plan, live=live, read_file=lambda path: packed())
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
     assert rig.plan(wanted).changes == ()
     return [(change.action, change.address) for change in plan.changes]

@@ -123,7 +123,7 @@ def test_work_that_never_ends_is_left_after_its_deadline(rig: Rig) -> None:
     rig.world.faults.add("stuck", method="POST", path="/v1/bdbs$")
     begun = rig.world.clock()
     why = of(rig.converge([DATABASE]), "orders").why
-    assert why == "still pending after 1800 s; the next run looks again"
+    assert why == "still pending after 1800 s; checked again on the next run"
     assert 1800 <= rig.world.clock() - begun < 1900
 
 

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 from reconciler.api.hooks import hook_of
-from reconciler.client import Client, ClientRuntime
+from reconciler.client import Client
 from reconciler.diff.normalize import canonical
 from reconciler.kinds import Field, Kind
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.manifests import Resource
 from reconciler.model import Address
 from reconciler.plan import Action
+from reconciler.runtime import Runtime
 from reconciler.simulator.testing import running
 from tests.engine.rig import CANARY, KINDS, Rig, declared, user_spec
 from tests.kinds.samples import values_of
@@ -77,7 +78,7 @@ CASES = [
     for name, field in kind.fields.items()
     if not field.read_only
     and field.option_of is None
-    and (name not in hook_of(kind).doors or name == "redis_version")  # doors: test_doors.py
+    and (name not in hook_of(kind).sub_resources or name == "redis_version")  # doors: test_doors.py
 ]
 
 
@@ -97,7 +98,7 @@ class Server:
     def client(self) -> Client:
         where = Where(self.inside.urls, ca_cert=self.inside.ca_file)
         login = (self.inside.username, Plain(self.inside.password))
-        return Client(where, login, ClientRuntime(random=random.Random(1)))
+        return Client(where, login, Runtime(random=random.Random(1)))
 
 
 class SocketRig(Rig):

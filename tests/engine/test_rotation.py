@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.protocol import Account
+from reconciler.api.protocol import Login
 from reconciler.manifests import Resource
 from reconciler.manifests.resolve import kept_until_due
 from reconciler.simulator.state import digest
@@ -80,13 +80,13 @@ def test_a_password_that_does_not_log_in_leaves_the_old_one_in_place(rig: Rig, m
     apply(rig, user(passwords=[OLD]))
     tried: list[str] = []
 
-    def refuse(login: Account) -> bool:
+    def refuse(login: Login) -> bool:
         tried.append(login.user)
         return False
 
     monkeypatch.setattr(rig.client, "accepts", refuse)
     report = rig.converge(user(AFTERWARDS, passwords=[NEW], retire={"passwords": [OLD]}))
-    assert "the new password of ana@example.com was added and does not log in" in report.failed[0].why
+    assert "the new password of ana@example.com was added but does not log in" in report.failed[0].why
     assert tried == ["ana@example.com"]
     assert "OLD" in valid(rig)
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from reconciler.client import Client, ClientOptions, ClientRuntime, RetryPolicy
+from reconciler.client import Client, ClientOptions, RetryPolicy
+from reconciler.runtime import Runtime
 from reconciler.simulator.testing import Running
 from reconciler.simulator.tls import HOSTS, make
 from reconciler.telemetry import Event
@@ -88,7 +89,7 @@ class RecordingClient:
         self.client = Client(
             where,
             (user, Plain(password)),
-            ClientRuntime(observe=self.events.append, sleep=self.sleeps.append),
+            Runtime(observe=self.events.append, sleep=self.sleeps.append),
             ClientOptions(policy=policy or RetryPolicy(), redact=redact),
         )
         self.made.append(self.client)

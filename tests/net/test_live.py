@@ -9,7 +9,7 @@ import pytest
 
 from reconciler import live
 from reconciler.api import codec
-from reconciler.api.protocol import Answer
+from reconciler.api.protocol import Response
 from reconciler.client import MalformedObject
 from reconciler.errors import ReadIncomplete, Refused, Unreachable
 from reconciler.kinds import load_kinds
@@ -114,12 +114,14 @@ class Canned:
     def __init__(self, bodies: Mapping[str, Any]) -> None:
         self._bodies = bodies
 
-    def open(self) -> Answer:
+    def open(self) -> Response:
         return self.get("/v1/nodes")
 
-    def get(self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False) -> Answer:
+    def get(
+        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
+    ) -> Response:
         body = self._bodies.get(path.partition("?")[0], [])
-        return Answer(404 if body is None else 200, body, {})
+        return Response(404 if body is None else 200, body, {})
 
 
 def read_databases(bodies: list[Any]) -> tuple[LiveObject, ...]:

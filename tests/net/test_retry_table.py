@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.api.protocol import Answer, Call
+from reconciler.api.protocol import Call, Response
 from reconciler.client import Client
 from reconciler.errors import Ambiguous, Busy, ClusterError, ReadIncomplete, Rejected, Unreachable
 from tests.support.inprocess import World
@@ -31,7 +31,7 @@ def world() -> tuple[World, Client]:
     return one, client
 
 
-def do(client: Client, method: str) -> Answer:
+def do(client: Client, method: str) -> Response:
     call = CALLS[method]
     return client.get(call.path, shape=list) if method == "GET" else client.send(call)
 

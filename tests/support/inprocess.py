@@ -16,7 +16,8 @@ from typing import Any
 
 import httpx
 
-from reconciler.client import Client, ClientOptions, ClientRuntime
+from reconciler.client import Client, ClientOptions
+from reconciler.runtime import Runtime
 from reconciler.simulator.core import Core, Entry
 from reconciler.simulator.faults import Faults
 from reconciler.simulator.messages import Request, Response
@@ -158,6 +159,7 @@ class World:
         """Return a client that reaches every node of this cluster in process; *more*: its runtime and options."""
         settings = self.core.settings
         login = (settings.username, Plain(settings.password if password is None else password))
-        runtime = ClientRuntime(self.clock, more.pop("sleep", self.sleep), random.Random(seed), self.events.append)
+        sleep = more.pop("sleep", self.sleep)
+        runtime = Runtime(clock=self.clock, sleep=sleep, random=random.Random(seed), observe=self.events.append)
         transport = more.pop("transport", None) or InProcess(self.core, self.clock)
         return Client(self.where(first), login, runtime, ClientOptions(transport, **more))

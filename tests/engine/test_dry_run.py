@@ -11,7 +11,7 @@ import pytest
 
 from reconciler import live
 from reconciler.apply import dry_run
-from reconciler.apply.dry_run import Rehearsal
+from reconciler.apply.dry_run import DryRunResult
 from reconciler.errors import SecretMissing
 from reconciler.manifests import Resource
 from reconciler.model import LiveState
@@ -33,17 +33,17 @@ def prepared(rig: Rig, resources: Sequence[Resource], **options: Any) -> tuple[P
     return rig.plan(resources, state, **options), state
 
 
-def asked(rig: Rig, resources: Sequence[Resource], **options: Any) -> Rehearsal:
+def asked(rig: Rig, resources: Sequence[Resource], **options: Any) -> DryRunResult:
     """Rehearse what *resources* would do, and prove that it has no effect."""
     plan, state = prepared(rig, resources, **options)
     before = len(rig.writes), len(rig.sent)
-    said = dry_run.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, rig.reveal)
+    said = dry_run.dry_run(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, rig.reveal)
     assert len(rig.writes) == before[0]
     assert all(entry.query == {"dry_run": "true"} for entry in rig.sent[before[1] :])
     return said
 
 
-def objections(said: Rehearsal) -> list[str]:
+def objections(said: DryRunResult) -> list[str]:
     return [f"{note.address.kind}/{note.address.name}: {note.message}" for note in said.objections]
 
 
@@ -60,10 +60,10 @@ def test_every_version_is_asked_where_it_knows_dry_run_and_nothing_takes_effect(
     said = asked(rig, shop())
     kinds = {entry.path for entry in rig.sent}
     if version == "7.4":  # users, roles and ACLs take it since 7.8: before, it would be done for real
-        assert (kinds, said) == ({"/v1/bdbs"}, Rehearsal((), 4, {}))
+        assert (kinds, said) == ({"/v1/bdbs"}, DryRunResult((), 4, {}))
     else:
         assert kinds == {"/v1/bdbs", "/v1/roles", "/v1/redis_acls"}
-        assert said == Rehearsal((), 8, {dry_run.LATER: 2})
+        assert said == DryRunResult((), 8, {dry_run.MISSING_REFERENCE: 2})
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -76,7 +76,7 @@ def test_an_applied_shop_is_asked_about_whole(tmp_path: Path, version: str) -> N
         declared("User", "anna", {**user_spec("anna", ["app", "ops"])}),
         declared("Database", "db-0", {"memory_size": "200MiB", "tags": [{"key": "team", "value": "new"}]}),
     ]
-    assert asked(rig, changed) == Rehearsal((), 1 if version == "7.4" else 4, {})
+    assert asked(rig, changed) == DryRunResult((), 1 if version == "7.4" else 4, {})
 
 
 def test_what_is_asked_is_what_an_apply_sends(rig: Rig) -> None:
@@ -114,8 +114,8 @@ def test_objections_are_notes_of_their_changes(tmp_path: Path, version: str) -> 
         ],
     )
     assert objections(said) == [
-        "RedisACL/bad: the cluster would refuse this: 400 invalid_param: acl is no list of ACL rules",
-        "Database/big: the cluster would refuse this: 406 insufficient_resources: "
+        "RedisACL/bad: the cluster would reject this: 400 invalid_param: acl is no list of ACL rules",
+        "Database/big: the cluster would reject this: 406 insufficient_resources: "
         "the licence does not allow so many shards",
     ]
     assert (said.asked, said.unasked) == (4, {})
@@ -157,7 +157,7 @@ def test_a_login_in_an_address_that_the_server_repeats_is_not_shown(rig: Rig) ->
         "code", method="POST", path="/v1/bdbs", status=406, error_code="insufficient_resources", description=text
     )
     said = asked(rig, [database("copy", replica_sources=[{"database": "source"}], replica_sync="enabled")])
-    assert [message.partition("refuse this: ")[2] for message in objections(said)] == [
+    assert [message.partition("reject this: ")[2] for message in objections(said)] == [
         "406 insufficient_resources: cannot reach redis://(secret)@source.example:12000"
     ]
 
@@ -172,21 +172,21 @@ def test_a_missing_secret_skips_that_one(rig: Rig) -> None:
         raise SecretMissing([])
 
     plan, state = prepared(rig, [*shop()[:6], declared("Role", "more", {"management": "none"})])
-    said = dry_run.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, reveal)
-    assert said == Rehearsal((), 1, {dry_run.SECRET: 2})
+    said = dry_run.dry_run(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, reveal)
+    assert said == DryRunResult((), 1, {dry_run.MISSING_SECRET: 2})
 
 
 def test_a_replacement_and_a_second_step_are_not_asked_about(rig: Rig) -> None:
     rig.converge([database()])
     said = asked(rig, [database(port=17777)], allow_destroy=frozenset({"dc1:Database/big"}))
-    assert said == Rehearsal((), 0, {dry_run.REPLACES: 1})
+    assert said == DryRunResult((), 0, {dry_run.REPLACES: 1})
     ring = [
         declared("Role", "r", {"management": "db_viewer", "resources": [{"type": "db", "databases": ["other"]}]}),
         declared("RedisACL", "k", {"acl": "+@all ~*"}),
         database("other", roles_permissions=[{"role": "r", "redis_acl": "k"}]),
     ]
     said = asked(rig, ring)
-    assert (said.objections, said.unasked) == ((), {dry_run.LATER: 2})
+    assert (said.objections, said.unasked) == ((), {dry_run.MISSING_REFERENCE: 2})
 
 
 def test_a_login_that_may_only_read_is_no_objection(tmp_path: Path) -> None:
@@ -196,32 +196,38 @@ def test_a_login_that_may_only_read_is_no_objection(tmp_path: Path) -> None:
     body = {"email": "viewer@example.com", "password": "viewer-password-1", "role_uids": [uid], "name": "viewer"}
     assert rig.call("POST", "/v1/users", body).status == 200
     before = len(rig.writes)
-    from reconciler.client import Client, ClientOptions, ClientRuntime
+    from reconciler.client import Client, ClientOptions
+    from reconciler.runtime import Runtime
     from tests.support.inprocess import InProcess, Plain
 
     client = Client(
         rig.world.where(),
         ("viewer@example.com", Plain("viewer-password-1")),
-        ClientRuntime(clock=rig.world.clock, sleep=rig.world.sleep),
+        Runtime(clock=rig.world.clock, sleep=rig.world.sleep),
         ClientOptions(transport=InProcess(rig.world.core, rig.world.clock)),
     )
     resources = [*shop()[:4], *shop()[6:]]
     state = live.read(client, KINDS, wanted_for(KINDS, resources, ()), "dc1")
-    said = dry_run.rehearse(rig.plan(resources, state), KINDS, {"dc1": client}, {"dc1": state}, rig.reveal)
-    assert said == Rehearsal((), 0, {dry_run.FORBIDDEN: 8})
+    said = dry_run.dry_run(rig.plan(resources, state), KINDS, {"dc1": client}, {"dc1": state}, rig.reveal)
+    assert said == DryRunResult((), 0, {dry_run.FORBIDDEN: 8})
     assert len(rig.writes) == before
 
 
 @pytest.mark.parametrize(
     ("fault", "why"),
-    [("500", dry_run.SILENT), ("drop", dry_run.SILENT), ("truncate", dry_run.SILENT), ("409", dry_run.BUSY)],
+    [
+        ("500", dry_run.NO_RESPONSE),
+        ("drop", dry_run.NO_RESPONSE),
+        ("truncate", dry_run.NO_RESPONSE),
+        ("409", dry_run.BUSY),
+    ],
 )
 def test_a_cluster_that_does_not_answer_has_no_objection_and_is_not_waited_for(rig: Rig, fault: str, why: str) -> None:
     plan, state = prepared(rig, shop()[:4])
     rig.world.faults.add(fault, method="POST", times=100)
     slept = list(rig.world.sleeps)
-    said = dry_run.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, rig.reveal)
-    assert said == Rehearsal((), 0, {why: 4})
+    said = dry_run.dry_run(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, rig.reveal)
+    assert said == DryRunResult((), 0, {why: 4})
     assert rig.world.sleeps == slept
 
 
@@ -230,7 +236,7 @@ def test_of_a_cluster_that_states_no_version_only_what_always_took_dry_run_is_as
 
     plan, state = prepared(rig, [*shop()[:4], database()])
     unknown = replace(state, version=None)
-    said = dry_run.rehearse(plan, KINDS, {"dc1": rig.client}, {"dc1": unknown}, rig.reveal)
+    said = dry_run.dry_run(plan, KINDS, {"dc1": rig.client}, {"dc1": unknown}, rig.reveal)
     assert (said.asked, {entry.path for entry in rig.sent}) == (1, {"/v1/bdbs"})
 
 
@@ -248,4 +254,4 @@ def test_what_goes_through_another_door_alone_is_not_asked_about(rig: Rig) -> No
     rig.converge([database()])
     begun = len(rig.sent)
     said = asked(rig, [database(traffic="stopped")])
-    assert (said, rig.sent[begun:]) == (Rehearsal((), 0, {}), [])
+    assert (said, rig.sent[begun:]) == (DryRunResult((), 0, {}), [])

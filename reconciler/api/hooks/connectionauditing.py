@@ -1,4 +1,4 @@
-"""What a kind does whose PUT takes the whole object: what is left out would be lost or refused."""
+"""The hook of connection auditing: a PUT needs the whole object, since omitted fields would be lost or rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.api.hooks.base import Hook, Json
 
 
 def complete(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
-    """Return *body* over what is live; the engine's own id of a single object is none of the server's fields."""
+    """Return the live object with *body* merged into it, without the id that this tool gives a singleton."""
     return {**{name: value for name, value in live.items() if not name.startswith("@")}, **body}
 
 
