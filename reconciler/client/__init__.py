@@ -1,7 +1,6 @@
 """The only socket to a cluster: nodes, TLS, credentials, timeouts, retries. Home of httpx.
 
     client       Client: the interface for everything else
-    options      what a client is given: the target and options
     retry_loop   one call and all its attempts
     retry        the retry policy: pure
     node_pool    node selection, circuit breakers, retry budget
@@ -15,9 +14,8 @@
 Importing this costs tens of milliseconds (httpx): callers import it where they need it. Must not know kinds or plans.
 """
 
-from reconciler.client.client import Client
+from reconciler.client.client import Client, ClientOptions
 from reconciler.client.json_parser import MalformedObject, gc_paused, parse_json
-from reconciler.client.options import ClientOptions
 from reconciler.client.retry import RetryPolicy
 
 __all__ = ["Client", "ClientOptions", "MalformedObject", "RetryPolicy", "gc_paused", "parse_json"]

@@ -5,8 +5,9 @@ Retries and failover are in `retry_loop`, a single request is in `attempt`. Rais
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
 
 from reconciler.api.protocol import Call, Login, OwnClusterInfo, Response
 from reconciler.client.attempt import (
@@ -19,13 +20,33 @@ from reconciler.client.attempt import (
     with_port,
 )
 from reconciler.client.node_pool import NodePool
-from reconciler.client.options import ClientOptions, ClientTarget
-from reconciler.client.retry import RequestOutcome
+from reconciler.client.retry import RequestOutcome, RetryPolicy
 from reconciler.client.retry_loop import AUTHENTICATED, PROBE, RetryLoop
-from reconciler.client.tls import unusable
+from reconciler.client.tls import Trust, httpx, unusable
 from reconciler.client.transport import Transport
 from reconciler.errors import ClusterError, InputError, Interrupted, ReadIncomplete, Unreachable, Untrusted
 from reconciler.runtime import Runtime
+
+
+class ClientTarget(Trust, Protocol):
+    """The cluster to connect to; `settings.Target` fits."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def urls(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """How a client behaves; the defaults are those of a command at a terminal."""
+
+    transport: httpx.BaseTransport | None = None  # None: TLS as the target says
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    redact: Callable[[str], str] = str  # removes secrets from what a server says
+    state_id: int = 0  # the highest cluster-state-id that an earlier run has seen; older responses are rejected
+    urls: tuple[str, ...] = ()  # the only nodes to use; () = all nodes of the target
+
 
 DEFAULTS: Final = ClientOptions()
 

@@ -83,8 +83,8 @@ def exhausted(what: str, outcome: RequestOutcome, failures: str) -> ClusterError
 
 def unauthorized(where: str, details: ErrorDetails) -> str:
     """Return the text for a 401; *where* names the cluster and the node."""
-    said = f" {details.text}" if details.text else ""
-    return f"{where} rejected the credentials (401{said}); not retried, because five failed logins lock the account"
+    text = f" {details.text}" if details.text else ""
+    return f"{where} rejected the credentials (401{text}); not retried, because five failed logins lock the account"
 
 
 def _forbidden(why: str) -> str:

@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.ledger.database import Database
 from reconciler.ledger.records import to_json
+from reconciler.ledger.sqlite import Database
 
 
 class Fact(NamedTuple):

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import LedgerError
 from reconciler.ledger import state_dir
 from reconciler.ledger.agent_state import AgentState
-from reconciler.ledger.database import Database, Row, Statement
 from reconciler.ledger.records import Intent, Record, Run, to_json
+from reconciler.ledger.sqlite import Database, Row, Statement
 from reconciler.model import Address, Owned
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The state folder: ownership and permission checks, private files, the digest key, and locks.
 
-Used by `ledger` and `database`. It opens nothing through a symlink, uses nothing that belongs to another user, and
+Used by `ledger` and `sqlite`. It opens nothing through a symlink, uses nothing that belongs to another user, and
 creates nothing that others can read, whatever the umask.
 """
 

@@ -181,6 +181,6 @@ def _credential_helper(credentials: bytes) -> Iterator[tuple[Sequence[int], list
 
 def version_of(git: GitRunner, deadline: Deadline) -> tuple[int, ...]:
     """Return the version of git: major and minor."""
-    said = git.read("version", deadline=deadline, what="reading the version of git").decode("ascii", "replace")
-    match = re.search(r"(\d+)\.(\d+)", said)
+    output = git.read("version", deadline=deadline, what="reading the version of git").decode("ascii", "replace")
+    match = re.search(r"(\d+)\.(\d+)", output)
     return tuple(map(int, match.groups())) if match else (0, 0)

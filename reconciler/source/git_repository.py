@@ -89,8 +89,8 @@ class GitRepository:
             if before is not None and not self._trusts(before):
                 before = None
             name = self._download(git, deadline)
-            words = ("rev-parse", "--verify", "--end-of-options", f"{INCOMING}^{{commit}}")
-            tip = git.read(*words, deadline=deadline, what="resolving the fetched commit").decode("ascii").strip()
+            args = ("rev-parse", "--verify", "--end-of-options", f"{INCOMING}^{{commit}}")
+            tip = git.read(*args, deadline=deadline, what="resolving the fetched commit").decode("ascii").strip()
             self._check_history(git, before, CommitStatus(tip, name), deadline)
             self._check_signatures(git, before, tip, deadline)
             return self._revision(git, tip, name, deadline)
@@ -152,7 +152,7 @@ class GitRepository:
             name = self._highest(git, deadline)
             ref = f"refs/tags/{name}"
         first = self._mirror.read_status(git, ACCEPTED, deadline) is None
-        words = [
+        args = [
             *("fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"),
             *("--no-recurse-submodules", "--refmap=", *([f"--depth={source.depth}"] if source.depth and first else [])),
             *("--end-of-options", source.url, f"+{ref}:{INCOMING}"),
@@ -160,16 +160,16 @@ class GitRepository:
         before = self._mirror.size()
         limits = ProcessLimits(disk=source.limits.size, disk_usage=lambda: self._mirror.size() - before)
         git.read(
-            *words, deadline=deadline, what=f"fetching {source.wanted}", limits=limits, credentials=self._credentials()
+            *args, deadline=deadline, what=f"fetching {source.wanted}", limits=limits, credentials=self._credentials()
         )
         return name
 
     def _highest(self, git: GitRunner, deadline: Deadline) -> str:
         """Return the tag with the highest version in the range."""
-        words = ("ls-remote", "--quiet", "--refs", "--tags", "--end-of-options", self._source.url)
+        args = ("ls-remote", "--quiet", "--refs", "--tags", "--end-of-options", self._source.url)
         what = "listing the tags"
         listed = git.read(
-            *words,
+            *args,
             deadline=deadline,
             what=what,
             limits=ProcessLimits(stdout=_MAX_TAGS),
@@ -209,8 +209,8 @@ class GitRepository:
         if source.protocol != "ssh":
             return {"GIT_SSH_COMMAND": "false"}
         files = [f'IdentityFile="{source.ssh_key}"', f'UserKnownHostsFile="{source.known_hosts}"']
-        words = [word for option in (*_SSH_OPTIONS, *files) for word in ("-o", option)]
-        return {"GIT_SSH_COMMAND": shlex.join(["ssh", "-F", "/dev/null", *words])}
+        args = [word for option in (*_SSH_OPTIONS, *files) for word in ("-o", option)]
+        return {"GIT_SSH_COMMAND": shlex.join(["ssh", "-F", "/dev/null", *args])}
 
     # --- checks ----------------------------------------------------------------------------------------------------
 
@@ -229,8 +229,8 @@ class GitRepository:
                 return  # a later version may come from another branch
             what = f"the tag {now.name} was moved" if new == old else f"the version went back to {now.name}"
         else:
-            words = ("merge-base", "--is-ancestor", "--end-of-options", before.id, now.id)
-            result = git.run(*words, deadline=deadline, what="comparing histories")
+            args = ("merge-base", "--is-ancestor", "--end-of-options", before.id, now.id)
+            result = git.run(*args, deadline=deadline, what="comparing histories")
             if result.exit_code == 0:
                 return
             what = f"{self._source.wanted} was rewritten"
@@ -264,8 +264,8 @@ class GitRepository:
 
 def describe(git: GitRunner, commit: str, deadline: Deadline) -> Revision:
     """Return the metadata of *commit*, without its files."""
-    words = ("rev-list", "--no-commit-header", "--max-count=1", "--format=%an%x00%s%x00%ct", "--end-of-options", commit)
-    output = git.read(*words, deadline=deadline, what="reading the commit").decode("utf-8", "replace")
+    args = ("rev-list", "--no-commit-header", "--max-count=1", "--format=%an%x00%s%x00%ct", "--end-of-options", commit)
+    output = git.read(*args, deadline=deadline, what="reading the commit").decode("utf-8", "replace")
     author, subject, moment = (*output.rstrip("\n").rsplit("\0", 2), "", "", "")[:3]
     seconds = min(float(moment), _LATEST_TIME) if moment.isdecimal() else 0.0
     return Revision(commit, {}, subject=shorten(clean(subject), 200), author=shorten(clean(author), 100), time=seconds)

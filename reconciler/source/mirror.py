@@ -75,8 +75,8 @@ class Mirror:
         temporary = self.folder / "new.git"
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(git.directory, ignore_errors=True)
-        words = ("init", "--quiet", "--bare", "--template=", "--shared=0600", "--initial-branch=none", str(temporary))
-        replace(git, directory=temporary).read(*words, deadline=deadline, what="creating the mirror")
+        args = ("init", "--quiet", "--bare", "--template=", "--shared=0600", "--initial-branch=none", str(temporary))
+        replace(git, directory=temporary).read(*args, deadline=deadline, what="creating the mirror")
         temporary.rename(git.directory)
 
     def _remove_leftovers(self) -> None:
@@ -113,8 +113,8 @@ class Mirror:
         result = git.run("cat-file", "--batch", deadline=deadline, what=what, stdin=f"{ref}\n".encode())
         head, _, content = result.stdout.partition(b"\n")
         if head.endswith(b" missing"):
-            words = ("rev-parse", "--verify", "--quiet", "--end-of-options", ref)
-            if git.run(*words, deadline=deadline, what=what).exit_code:
+            args = ("rev-parse", "--verify", "--quiet", "--end-of-options", ref)
+            if git.run(*args, deadline=deadline, what=what).exit_code:
                 return None
         fields, _, message = content.decode("utf-8", "replace").partition("\n\n")
         lines = dict(line.split(" ", 1) for line in fields.splitlines() if " " in line)

@@ -62,8 +62,8 @@ def _repository(paths: Sequence[Path], path: str, deadline: Deadline) -> tuple[G
     """Return a git runner for the repository of the first of *paths*, and the top folder of the work tree."""
     start = next((folder for folder in (paths[0], *paths[0].parents) if folder.is_dir()), Path("/"))
     git = GitRunner(Path("/nonexistent"), path)
-    words = ["git", *_DISCOVERY, "-C", str(start), "rev-parse", "--show-toplevel", "--absolute-git-dir"]
-    result = run(Command(words, git.environment()), deadline, what="locating the repository")
+    args = ["git", *_DISCOVERY, "-C", str(start), "rev-parse", "--show-toplevel", "--absolute-git-dir"]
+    result = run(Command(args, git.environment()), deadline, what="locating the repository")
     lines = result.stdout.decode("utf-8", "surrogateescape").splitlines()
     if result.exit_code or len(lines) != 2:
         raise _input_error(f"{start} is not in a git repository", "run this in a git checkout with its history")
@@ -72,8 +72,8 @@ def _repository(paths: Sequence[Path], path: str, deadline: Deadline) -> tuple[G
 
 def _commit(git: GitRunner, revision: str, deadline: Deadline) -> str:
     """Return the id of the commit *revision*."""
-    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    result = git.run(*words, deadline=deadline, what="resolving the revision")
+    args = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    result = git.run(*args, deadline=deadline, what="resolving the revision")
     lines = result.stdout.decode("ascii", "replace").split()
     if result.exit_code or len(lines) != 1 or "\n" in revision:
         hint = "check the name; a shallow checkout lacks earlier commits (fetch-depth: 0 in many CI systems)"
@@ -82,8 +82,8 @@ def _commit(git: GitRunner, revision: str, deadline: Deadline) -> str:
 
 
 def _check_ancestor(git: GitRunner, commit: str, revision: str, deadline: Deadline) -> None:
-    words = ("merge-base", "--is-ancestor", "--end-of-options", commit, "HEAD")
-    if git.run(*words, deadline=deadline, what="comparing histories").exit_code:
+    args = ("merge-base", "--is-ancestor", "--end-of-options", commit, "HEAD")
+    if git.run(*args, deadline=deadline, what="comparing histories").exit_code:
         raise Refused(
             f"{git_tree.display_name(revision)} ({commit[:12]}) is not an ancestor of HEAD, so resources that only it "
             "declares may be newer, not removed; nothing was planned (delayed pipeline, or shallow checkout?)"

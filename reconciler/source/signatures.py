@@ -56,7 +56,7 @@ def check(git: GitRunner, verify: Verify, private: Path, commits: CommitRange, d
     tip, since, most = commits
     signers = _signers(verify)
     git = _for_ssh(git, signers, private, now) if verify.mode == "ssh" else _for_gpg(git, signers, private, deadline)
-    words = [tip, *([f"^{since}"] if since else [])]
+    args = [tip, *([f"^{since}"] if since else [])]
     what = "verifying signatures"
     result = ProcessResult(-signal.SIGPIPE, b"", "")
     for _ in range(_ATTEMPTS):
@@ -64,7 +64,7 @@ def check(git: GitRunner, verify: Verify, private: Path, commits: CommitRange, d
             result = git.run(
                 "log", "--no-patch", "--no-notes", "--no-decorate",
                 "--no-color",  # unlike rev-list, it takes notice of gpg.*
-                f"--max-count={most + 1}", "--format=%H %G? %GF", "--end-of-options", *words,
+                f"--max-count={most + 1}", "--format=%H %G? %GF", "--end-of-options", *args,
                 deadline=deadline, what=what, limits=ProcessLimits(stdout=64 * 1024 * 1024),
             )  # fmt: skip
     if result.exit_code:  # it reads only the local mirror, so it failed on an invalid signature

@@ -19,7 +19,7 @@ import pytest
 
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerUnwritable, Locked
 from reconciler.ledger import Fact, Intent, Ledger, Record
-from reconciler.ledger.database import Database
+from reconciler.ledger.sqlite import Database
 from reconciler.model import Address, Owned
 from reconciler.secrets import Secret
 
@@ -141,13 +141,13 @@ def test_threads_that_meet_share_a_commit(ledger: Ledger, monkeypatch: pytest.Mo
         commits.append(len(batch))
         if len(commits) == 1:
             first_is_in.set()
-            go_on.wait(10)
+            go_on.wait(60)
         original(batch)  # type: ignore[arg-type]
 
     monkeypatch.setattr(database, "_commit", commit)
     with ThreadPoolExecutor(6) as pool:
         first = pool.submit(ledger.intend, intent("first"))
-        first_is_in.wait(10)
+        assert first_is_in.wait(60)
         others = [pool.submit(ledger.intend, intent(f"other-{number}")) for number in range(5)]
         while len(database._queue) < 5:
             threading.Event().wait(0.001)

@@ -12,13 +12,13 @@ from typing import ClassVar, NamedTuple
 
 from reconciler.client import Client, ClientOptions, RetryPolicy
 from reconciler.runtime import Runtime
-from reconciler.simulator.testing import Running
+from reconciler.simulator.testing import Entry, Running
 from reconciler.simulator.tls import HOSTS, make
 from reconciler.telemetry import Event
 from tests.support.inprocess import Plain, Where
 
 PASSWORD = "canary-Pa55/word+with?odd=signs"
-QUICK = RetryPolicy(read_timeout=0.6, attempt_timeout=1.0, post_timeout=1.0)
+QUICK = RetryPolicy(post_timeout=2.0)  # reads have the usual time, so that a busy machine does not matter
 
 
 class Trap(NamedTuple):
@@ -48,7 +48,7 @@ def trap(answer: bytes | None = b"", *, tls: bool = False) -> Iterator[Trap]:
                     sock, _ = listener.accept()
                 except OSError:
                     return
-                sock.settimeout(5)
+                sock.settimeout(60)
                 with contextlib.suppress(OSError):
                     if answer is None:
                         waiting.append(sock)
@@ -68,6 +68,15 @@ def trap(answer: bytes | None = b"", *, tls: bool = False) -> Iterator[Trap]:
             thread.join(5)
             for sock in waiting:
                 sock.close()
+
+
+def writes(server: Running) -> list[Entry]:
+    """Return the POSTs in the log of *server*; waits for the first one, as a client may give up before it arrives."""
+    for _ in range(6000):
+        if found := [entry for entry in server.log if entry.method == "POST"]:
+            return found
+        threading.Event().wait(0.01)
+    raise AssertionError("no POST reached the server")
 
 
 class RecordingClient:

@@ -79,12 +79,12 @@ def test_the_collector_is_back_after_overlapping_pauses() -> None:
     def other() -> None:
         with gc_paused():
             inside.set()
-            leave.wait(5)
+            leave.wait(60)
 
     thread = threading.Thread(target=other)
     with gc_paused():
         thread.start()
-        inside.wait(5)
+        assert inside.wait(60)
     assert not gc.isenabled()
     leave.set()
     thread.join()

@@ -16,7 +16,7 @@ from tests.support.inprocess import Plain, Where
 
 def shown_by(server: Running) -> str:
     host, _, port = server.urls[0].removeprefix("https://").rpartition(":")
-    found = peer_fingerprint(host, int(port))
+    found = peer_fingerprint(host, int(port), seconds=60)
     assert found is not None
     return found
 

@@ -304,14 +304,14 @@ def members(group: int) -> list[str]:
 
 def group_is_gone(group: int) -> bool:
     """Tell whether a group that was killed ends; the system may take a moment to do it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while members(group) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     return not members(group)
 
 
 def started(folder: Path) -> int:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if (folder / "pid").exists() and (text := (folder / "pid").read_text().strip()):
             return int(text)
@@ -325,15 +325,18 @@ def test_stop_ends_git_and_all_that_it_started(remote: Remote, state: Path, tmp_
     thread, found = in_thread(lambda: follow.fetch(stop))
     pid = started(tmp_path / "bin")
     stop.set()
-    thread.join(30)
+    thread.join(120)
     assert isinstance(found[0], Interrupted)
     assert group_is_gone(pid)
 
 
 def test_a_fetch_that_takes_too_long_is_given_up(remote: Remote, state: Path, tmp_path: Path) -> None:
-    follow = source(remote, state, path_of_programs=slow_git(tmp_path / "bin"), timeout=1)
-    with pytest.raises(SourceStale, match="timed out"):
-        follow.fetch()
+    path = slow_git(tmp_path / "bin")
+    for timeout in (1, 5, 25):  # on a busy machine, git may not have begun within the first
+        with pytest.raises(SourceStale, match="timed out"):
+            source(remote, state, path_of_programs=path, timeout=timeout).fetch()
+        if (tmp_path / "bin/pid").exists():
+            break
     assert group_is_gone(started(tmp_path / "bin"))
 
 
@@ -343,9 +346,9 @@ def test_two_processes_take_turns(remote: Remote, state: Path) -> None:
     one.fetch()
     from reconciler.source.process import Deadline
 
-    with one._mirror.locked(Deadline.after(10)), pytest.raises(SourceStale, match="another process"):
+    with one._mirror.locked(Deadline.after(60)), pytest.raises(SourceStale, match="another process"):
         two.fetch()
-    assert two.fetch().files
+    assert source(remote, state).fetch().files
 
 
 PASS = """
@@ -396,7 +399,7 @@ def test_a_kill_in_the_middle_of_a_fetch_leaves_the_last_good_revision(remote: R
     words = [sys.executable, "-c", PASS, str(remote.folder), str(state), os.environ["PATH"]]
     with subprocess.Popen(words, cwd=Path(__file__).parents[2]) as process:
         packs = mirror_of(state) / "mirror.git/objects/pack"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not list(packs.glob("tmp_pack_*")) and time.monotonic() < deadline and process.poll() is None:
             pass
         process.send_signal(signal.SIGKILL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +19,6 @@ from tests.source.hostile import ACCEPTED_REFS, COMMITS, GOOD, PATHS, REFS, URLS
 from tests.source.rig import Opened, Remote, bytes_below, context, source, texts
 
 CANARY = "canary-2Fw8Yt-from-outside-the-repository"
-QUICKLY = 20.0  # seconds in which each is refused even on a machine that does much else
 
 
 def test_the_corpus_is_large() -> None:
@@ -105,10 +103,9 @@ def test_a_hostile_commit_is_refused_and_the_last_good_one_stays(
         (ground.remote.folder / leftover).unlink(missing_ok=True)
     case.make(ground.remote, ground.good, ground.canary)
     follow = source(ground.remote, state, path=case.path, limits=SourceLimits(size=8 * 1024**2))
-    began = time.monotonic()
     with pytest.raises(case.error) as caught:
         follow.fetch()
-    assert time.monotonic() - began < QUICKLY
+    assert "timed out" not in str(caught.value)  # refused for what it contains, not for the time that it takes
     assert all(line.isprintable() for line in str(caught.value).splitlines())
     accepted = source(ground.remote, state, path=case.path).accepted()
     assert accepted is not None

@@ -103,13 +103,13 @@ def test_the_password_is_in_no_argument_no_variable_and_no_file(server: Https, t
 
     def answer(handler: Any) -> None:
         asked.set()
-        go_on.wait(30)
+        go_on.wait(120)
         server.answer = None
         server._git(handler)
 
     server.answer = answer
     thread, found = in_thread(https(server, tmp_path).fetch)
-    assert asked.wait(30)
+    assert asked.wait(120)
     names = set()
     for process in Path("/proc").glob("[0-9]*"):
         if process.name == str(os.getpid()):
@@ -119,7 +119,7 @@ def test_the_password_is_in_no_argument_no_variable_and_no_file(server: Https, t
             seen += [line, (process / "environ").read_bytes()]
             names.update(word.rpartition(b"/")[2] for word in line.split(b"\0")[:2])
     go_on.set()
-    thread.join(30)
+    thread.join(120)
     assert found[0].files
     assert b"git" in names
     assert any(b"remote-https" in line for line in seen)
@@ -212,9 +212,9 @@ def test_a_stop_ends_a_fetch_that_hangs_in_the_network(open_server: Https, tmp_p
 
     open_server.answer = answer
     thread, found = in_thread(lambda: https(open_server, tmp_path, password=None).fetch(stop))
-    assert hanging.wait(30)
+    assert hanging.wait(120)
     stop.set()
-    thread.join(30)
+    thread.join(120)
     assert isinstance(found[0], Interrupted)
 
 

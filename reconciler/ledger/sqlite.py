@@ -186,8 +186,8 @@ class Database:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     def _corrupt(self, what: object) -> str:
-        words = " ".join(str(what).split())
-        return f"{self.path} is corrupt ({words:.120}); back it up and move it away to start with an empty ledger"
+        reason = " ".join(str(what).split())
+        return f"{self.path} is corrupt ({reason:.120}); back it up and move it away to start with an empty ledger"
 
     def _translate(self, error: Exception) -> Exception:
         """Return the LedgerError for an error of the database."""
