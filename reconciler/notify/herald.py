@@ -39,7 +39,7 @@ Reveal = Callable[[Mapping[str, Any], str], Secret]
 
 
 class Sender(Protocol):
-    """What sends a letter; `client.post.WebhookClient` fits."""
+    """What sends a letter; `client.webhook.WebhookClient` fits."""
 
     def post(self, url: Secret, body: bytes, headers: Mapping[str, str]) -> Delivery: ...
 
