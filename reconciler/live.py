@@ -56,7 +56,7 @@ class ClusterReader(Reader, Protocol):
         missing_ok: bool = False,
         shape: type | None = None,
         tolerant: bool = False,
-        brief: bool = False,
+        fail_fast: bool = False,
     ) -> Response: ...
 
 
@@ -110,11 +110,11 @@ def _objects(
     client: ClusterReader, kinds: Mapping[str, Kind], read_set: ReadSet, cluster: str, connections: Connections
 ) -> tuple[dict[str, tuple[LiveObject, ...]], tuple[Note, ...], frozenset[int]]:
     """Return the decoded objects by kind, a note for each that has no name, and the ports that no create may take."""
-    from reconciler.client import collector_paused
+    from reconciler.client import gc_paused
 
     fields = _with_referenced(kinds, {name: fields for name, fields in read_set.fields.items() if name in kinds})
     with_ports = {address.kind for address in read_set.ports}
-    with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
+    with gc_paused():  # tens of thousands of values are made here, and none of them is garbage
         queries = [_Query(kinds[name], mine, name in with_ports) for name, mine in fields.items()]
         lists = dict(zip(fields, _in_parallel(client, queries, connections), strict=True))
         names = {name: _names(kinds[name], lists[name]) for name in fields}
@@ -158,7 +158,7 @@ def _served_schemas(
         if not kind.rest.jsonschema or not versions.has(version, kind):
             continue
         try:
-            answer = client.get(f"/v1/jsonschema?object={kind.rest.jsonschema}", shape=dict, brief=True)
+            answer = client.get(f"/v1/jsonschema?object={kind.rest.jsonschema}", shape=dict, fail_fast=True)
         except (Rejected, Forbidden):
             continue
         except Unauthorized:
@@ -261,11 +261,11 @@ def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
 
 def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None) -> LiveObject:
     """Return the decoded object; one that cannot be read stands there as somebody else's, so that nobody touches it."""
-    from reconciler.client import Unsound
+    from reconciler.client import MalformedObject
 
     kind = reading.kind
     try:
-        if not isinstance(wire, Unsound):
+        if not isinstance(wire, MalformedObject):
             whole = wire if kept is None else {name: wire[name] for name in kept if name in wire}
             found = decode(kind, whole, reading.names)
             if reading.user in (wire.get(name) for name in hook_of(kind).login_fields):

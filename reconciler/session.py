@@ -108,17 +108,16 @@ class Session:
 
     def client_of(self, target: Target) -> Client:
         """Return the client for one cluster."""
-        from reconciler.client import Client
+        from reconciler.client import Client, ClientOptions
 
         if target.name not in self._clients:
             ledger = self.known_ledger()
+            state_id = ledger.state_id(target.name) if ledger else 0
             client = (self._connect or Client)(
                 target,
                 self.settings.credentials(target),
-                sleep=self.runtime.stop.wait,
-                observe=lambda event: self.runtime.observe(event),
-                redact=self.settings.redactor.redact,
-                state_id=ledger.state_id(target.name) if ledger else 0,
+                replace(self.runtime, sleep=self.runtime.stop.wait, observe=lambda event: self.runtime.observe(event)),
+                ClientOptions(redact=self.settings.redactor.redact, state_id=state_id),
             )
             self._open.callback(client.close)
             self._clients[target.name] = client

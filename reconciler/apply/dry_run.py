@@ -52,10 +52,10 @@ class DryRunClient(Protocol):
         missing_ok: bool = False,
         shape: type | None = None,
         tolerant: bool = False,
-        brief: bool = False,
+        fail_fast: bool = False,
     ) -> Response: ...
 
-    def send(self, call: Call, *, brief: bool = False) -> Response: ...
+    def send(self, call: Call, *, fail_fast: bool = False) -> Response: ...
 
     def at(self, url: str) -> NodeConnection: ...
 
@@ -70,7 +70,7 @@ class DryRunResult(NamedTuple):
     unasked: Mapping[str, int]  # reason → how many others were not
 
 
-class _BriefReader:
+class _FailFastReader:
     """A client whose reads do not retry for long: a dry run is advice."""
 
     def __init__(self, client: DryRunClient) -> None:
@@ -79,7 +79,7 @@ class _BriefReader:
     def get(
         self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
     ) -> Response:
-        return self._client.get(path, missing_ok=missing_ok, shape=shape, tolerant=tolerant, brief=True)
+        return self._client.get(path, missing_ok=missing_ok, shape=shape, tolerant=tolerant, fail_fast=True)
 
     def at(self, url: str) -> NodeConnection:
         return self._client.at(url)
@@ -196,16 +196,16 @@ def _send(cluster: _ClusterView, kind: Kind, change: Change, body: Mapping[str, 
     """Send the request of *change* with dry_run; return why it could not be sent, "" where it was accepted."""
     verb = "create" if change.action is Action.CREATE else "update"
     client = cluster.clients[cluster.name]
-    others = Connections({name: _BriefReader(one) for name, one in cluster.clients.items()})
+    others = Connections({name: _FailFastReader(one) for name, one in cluster.clients.items()})
     try:
-        drive(_flow(cluster, kind, change, body), _BriefReader(client), Policy.DRY_RUN, connections=others)
+        drive(_flow(cluster, kind, change, body), _FailFastReader(client), Policy.DRY_RUN, connections=others)
     except NotSent as reached:
         call = reached.call
     else:
         call = None
     if call is None or (call.method, call.path) != endpoint(kind, verb, change.uid) or call.cluster:
         return OTHER_REQUEST
-    client.send(call._replace(path=f"{call.path}?dry_run=true"), brief=True)
+    client.send(call._replace(path=f"{call.path}?dry_run=true"), fail_fast=True)
     return ""
 
 

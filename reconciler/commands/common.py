@@ -273,7 +273,7 @@ def _declared_before(settings: Settings, files: Sequence[str], revision: str) ->
     paths = list(map(Path, files)) or [folder for target in settings.targets for folder in target.manifests]
     if "-" in files or not paths:
         raise click.UsageError("--previous looks into git, so the manifests have to be files: name them with -f")
-    found = previous.at(revision, paths, settings.limits, settings.sources.environ.get("PATH", os.defpath))
+    found = previous.manifests_at(revision, paths, settings.limits, settings.sources.environ.get("PATH", os.defpath))
     targets = [
         replace(target, manifests=tuple(found.names[folder] for folder in target.manifests) if not files else ())
         for target in settings.targets

@@ -262,11 +262,12 @@ class _Agent:
             yield
 
 
-def _connect(*args: Any, **options: Any) -> Any:
+def _connect(target: Any, credentials: Any, runtime: Any, options: Any) -> Any:
     """Return a client with less patience than a command has: a dead cluster must not occupy a place for minutes."""
-    from reconciler.client import Client, Policy
+    from reconciler.client import Client, RetryPolicy
 
-    return Client(*args, policy=Policy(operation=45.0, attempts=2), **options)
+    policy = RetryPolicy(call_timeout=45.0, max_attempts=2)
+    return Client(target, credentials, runtime, replace(options, policy=policy))
 
 
 def _reloaded(settings: Settings, flags: Mapping[str, Any], observe: Observer) -> Settings | None:

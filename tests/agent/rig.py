@@ -16,10 +16,11 @@ from reconciler.agent.follow import Follower
 from reconciler.agent.loop import Loop, Means
 from reconciler.agent.orders import Office
 from reconciler.agent.status import Board, ClusterStatus, Status
-from reconciler.client import Client
+from reconciler.client import Client, ClientOptions
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
+from reconciler.runtime import Runtime
 from reconciler.settings import Settings
 from reconciler.simulator.core import LogEntry
 from reconciler.simulator.state.model import World as Around
@@ -175,7 +176,7 @@ class Fleet:
         self.loop = Loop(self.office, follower, means)
         self.loop.resume()
 
-    def connect(self, target: Any, credentials: Any, **options: Any) -> Client:
+    def connect(self, target: Any, credentials: Any, runtime: Runtime, options: ClientOptions) -> Client:
         self.connected(target.name)
         stop = self.office.stop
 
@@ -183,8 +184,9 @@ class Fleet:
             self.clock.sleep(seconds)
             return stop.is_set()
 
-        means = {**options, "sleep": sleep, "clock": self.clock, "random": random.Random(9)}
-        return Client(target, credentials, transport=InProcess(self.worlds[target.name].core, self.clock), **means)
+        runtime = replace(runtime, sleep=sleep, clock=self.clock, random=random.Random(9))
+        transport = InProcess(self.worlds[target.name].core, self.clock)
+        return Client(target, credentials, runtime, replace(options, transport=transport))
 
     def kill(self) -> None:
         """Be gone without a word, as after kill -9."""

@@ -325,7 +325,7 @@ def test_while_somebody_else_is_at_a_peer_the_rest_goes_on(make: Callable[..., F
         assert fleet.wire("/v1/bdbs", "own", cluster="east")["status"] == "active"
         assert sizes(fleet) == {}
         (held,) = fleet.status("east").held
-        assert "cluster 'west' is being changed by" in held
+        assert "cluster 'west' is locked by" in held
         assert fleet.status("east").failure is None
     fleet.run(60)
     assert set(sizes(fleet)) == {"east", "west"}

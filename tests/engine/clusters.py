@@ -11,7 +11,7 @@ from reconciler.api.driver import Connections
 from reconciler.api.protocol import ProjectCluster
 from reconciler.apply import ExecutionContext, execute, recover
 from reconciler.apply.report import Report
-from reconciler.client import Client
+from reconciler.client import Client, ClientOptions
 from reconciler.diff.normalize import canonical
 from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
@@ -21,6 +21,7 @@ from reconciler.manifests import Resource
 from reconciler.model import Address, LiveState
 from reconciler.plan import Options, Plan
 from reconciler.render.reasons import note_text
+from reconciler.runtime import Runtime
 from reconciler.secrets import Secret
 from reconciler.simulator.core import Core, LogEntry
 from reconciler.simulator.databases import links
@@ -94,10 +95,10 @@ class Rig:
 
     def client(self, name: str) -> Client:
         core = self.cores[name]
-        means: dict[str, Any] = {"clock": self.clock, "sleep": self.clock.sleep, "random": random.Random(1)}
+        runtime = Runtime(clock=self.clock, sleep=self.clock.sleep, random=random.Random(1))
         login = (core.settings.username, Plain(core.settings.password))
         where = Where(tuple(core.urls.values()), name=name)
-        return Client(where, login, transport=InProcess(core, self.clock), **means)
+        return Client(where, login, runtime, ClientOptions(transport=InProcess(core, self.clock)))
 
     def reopen(self) -> None:
         """Do what a new process does."""

@@ -196,15 +196,15 @@ def test_a_login_that_may_only_read_is_no_objection(tmp_path: Path) -> None:
     body = {"email": "viewer@example.com", "password": "viewer-password-1", "role_uids": [uid], "name": "viewer"}
     assert rig.call("POST", "/v1/users", body).status == 200
     before = len(rig.writes)
-    from reconciler.client import Client
+    from reconciler.client import Client, ClientOptions
+    from reconciler.runtime import Runtime
     from tests.support.inprocess import InProcess, Plain
 
     client = Client(
         rig.world.where(),
         ("viewer@example.com", Plain("viewer-password-1")),
-        transport=InProcess(rig.world.core, rig.world.clock),
-        clock=rig.world.clock,
-        sleep=rig.world.sleep,
+        Runtime(clock=rig.world.clock, sleep=rig.world.sleep),
+        ClientOptions(transport=InProcess(rig.world.core, rig.world.clock)),
     )
     resources = [*shop()[:4], *shop()[6:]]
     state = live.read(client, KINDS, ReadSet(fields_of(KINDS, resources, ())), "dc1")

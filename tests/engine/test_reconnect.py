@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.apply import ExecutionContext, execute
 from reconciler.apply.report import ChangeStatus, Report
+from reconciler.client import Client, ClientOptions
 from reconciler.errors import ControlLost, Rejected
 from reconciler.live import read
 from reconciler.model import Address
@@ -30,15 +31,9 @@ class OwnRig(Rig):
         role = self.call("POST", "/v1/roles", {"name": "tool", "management": "admin"}).json()["uid"]
         user = {"email": TOOL, "name": "tool", "password": PASSWORD, "role_uids": [role]}
         assert self.call("POST", "/v1/users", user).status == 200
-        self.client = self.world.client()
-        self.client = type(self.client)(
-            self.world.where(),
-            (TOOL, Plain(PASSWORD)),
-            transport=InProcess(self.world.core, self.world.clock),
-            clock=self.world.clock,
-            sleep=self.world.sleep,
-            observe=self.world.events.append,
-        )
+        runtime = Runtime(clock=self.world.clock, sleep=self.world.sleep, observe=self.world.events.append)
+        options = ClientOptions(InProcess(self.world.core, self.world.clock))
+        self.client = Client(self.world.where(), (TOOL, Plain(PASSWORD)), runtime, options)
 
     def change_role(self, management: str, *more: Any, **options: Any) -> Report:
         return self.apply(self.plan([declared("Role", "tool", {"management": management}), *more]), **options)

@@ -11,7 +11,7 @@ from reconciler import live
 from reconciler.api import endpoints
 from reconciler.api.hooks import hook_of
 from reconciler.api.protocol import Response
-from reconciler.client import Unsound
+from reconciler.client import MalformedObject
 from reconciler.errors import ReadIncomplete, Refused, Unreachable
 from reconciler.kinds import load_kinds
 from reconciler.model import Address, Level, LiveObject, Note, Reason
@@ -148,7 +148,7 @@ def test_an_element_that_nobody_can_name_stops_everything(element: Any) -> None:
         ({"name": None}, "#2"),
         ({"name": 5}, "#2"),
         ({}, "#2"),
-        (Unsound({"name": "bad", "memory_size": "\udfff"}), "bad"),
+        (MalformedObject({"name": "bad", "memory_size": "\udfff"}), "bad"),
     ],
 )
 def test_a_poisonous_object_is_held_and_costs_only_itself(poison: dict[str, Any], name: str) -> None:

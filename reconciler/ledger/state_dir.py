@@ -1,7 +1,7 @@
-"""The private folder that the ledger lives in: its checks, its files, its locks.
+"""The state folder: ownership and permission checks, private files, the digest key, and locks.
 
-Only `ledger` calls it. It opens nothing through a symlink, takes over nothing of another user, and leaves nothing that
-others can read, whatever the umask says.
+Used by `ledger` and `sqlite`. It opens nothing through a symlink, uses nothing that belongs to another user, and
+creates nothing that others can read, whatever the umask.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _POLL = 0.25
 
 
 def is_read_only(folder: Path) -> bool:
-    """Say whether *folder* is there and nothing can be written into it: such a record can still be read."""
+    """Return whether *folder* exists and is not writable: its ledger can still be read."""
     return folder.is_dir() and not os.access(folder, os.W_OK)
 
 
 def prepare(folder: Path, *, read_only: bool = False) -> None:
-    """Make *folder* ours alone, and invisible to git. Raises LedgerError where that cannot be had.
+    """Create *folder*, accessible only to this user and ignored by git. Raises LedgerError where that fails.
 
-    With *read_only* it is only looked at, and left as it is.
+    With *read_only* it is only checked.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -40,14 +40,16 @@ def prepare(folder: Path, *, read_only: bool = False) -> None:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
         raise LedgerUnwritable(
-            f"the state folder {folder} cannot be used: {error.strerror}; it must be a real folder of this user"
+            f"the state folder {folder} cannot be used: {error.strerror}; it must be your own folder, not a link"
         ) from error
     try:
         _check_owner(os.fstat(handle), folder)
         if not read_only and stat.S_IMODE(os.fstat(handle).st_mode) != 0o700:
             os.fchmod(handle, 0o700)
     except OSError as error:
-        raise LedgerUnwritable(f"the state folder {folder} cannot be made private: {error.strerror}") from error
+        raise LedgerUnwritable(
+            f"the state folder {folder} cannot be restricted to this user: {error.strerror}"
+        ) from error
     finally:
         os.close(handle)
     if not read_only and not os.path.lexists(folder / ".gitignore"):
@@ -55,24 +57,27 @@ def prepare(folder: Path, *, read_only: bool = False) -> None:
 
 
 def whoami() -> str:
-    """Return the account and the machine that we run as."""
+    """Return the user and the host of this process, as `user@host`."""
     try:
         account = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container's account need not have a name
+    except KeyError:  # the user of a container may have no name
         account = f"uid {os.geteuid()}"
     return f"{account}@{socket.gethostname()}"
 
 
 def _check_owner(found: os.stat_result, path: Path) -> None:
     if found.st_uid != os.geteuid():
-        raise LedgerError(f"{path} belongs to another user (uid {found.st_uid}); use a state folder of your own")
+        raise LedgerError(f"{path} belongs to another user (uid {found.st_uid}); use your own state folder")
 
 
 def open_private(path: Path, flags: int = os.O_RDWR) -> int:
-    """Open *path* as a plain file that only we can read; return its descriptor. Made unless *flags* say O_RDONLY."""
-    making = os.O_CREAT if flags != os.O_RDONLY else 0
+    """Open *path*, a regular file that only this user can read, and return its descriptor.
+
+    Creates it unless *flags* are O_RDONLY. Raises LedgerUnwritable and LedgerError.
+    """
+    creates = os.O_CREAT if flags != os.O_RDONLY else 0
     try:
-        handle = os.open(path, flags | making | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        handle = os.open(path, flags | creates | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         hint = "it is a symbolic link" if path.is_symlink() else error.strerror
         raise LedgerUnwritable(f"{path} cannot be opened: {hint}") from error
@@ -80,8 +85,8 @@ def open_private(path: Path, flags: int = os.O_RDWR) -> int:
         found = os.fstat(handle)
         _check_owner(found, path)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-            raise LedgerError(f"{path} is not a plain file with one name; remove it")
-        if making and stat.S_IMODE(found.st_mode) != 0o600:
+            raise LedgerError(f"{path} is not a regular file with a single hard link; remove it")
+        if creates and stat.S_IMODE(found.st_mode) != 0o600:
             os.fchmod(handle, 0o600)
     except BaseException:
         os.close(handle)
@@ -89,14 +94,14 @@ def open_private(path: Path, flags: int = os.O_RDWR) -> int:
     return handle
 
 
-def check_plain(path: Path, *, read_only: bool = False) -> None:
-    """Refuse *path* where it exists and is anything but a plain file of ours."""
+def check_regular(path: Path, *, read_only: bool = False) -> None:
+    """Raise LedgerError where *path* exists and is not a regular file of this user."""
     if os.path.lexists(path):
         os.close(open_private(path, os.O_RDONLY if read_only else os.O_RDWR))
 
 
 def write_once(path: Path, content: bytes) -> None:
-    """Create *path* with *content*, durable, unless somebody was faster."""
+    """Create *path* with *content*, durably, unless it exists. Raises LedgerUnwritable."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         handle = os.open(path, flags, 0o600)
@@ -115,11 +120,11 @@ def write_once(path: Path, content: bytes) -> None:
 
 
 def key(folder: Path, random_bytes: Callable[[int], bytes], *, read_only: bool = False) -> bytes:
-    """Return this installation's key for digests of secrets, made on first use."""
+    """Return the key for digests of secrets, 32 bytes, created on first use. Raises LedgerError."""
     path = folder / "key"
     if not os.path.lexists(path):
         if read_only:
-            return random_bytes(32)  # no digest can have been made without one
+            return random_bytes(32)  # without a key there are no digests
         write_once(path, random_bytes(32))
     handle = open_private(path, os.O_RDONLY if read_only else os.O_RDWR)
     try:
@@ -127,7 +132,7 @@ def key(folder: Path, random_bytes: Callable[[int], bytes], *, read_only: bool =
     finally:
         os.close(handle)
     if len(found) != 32:
-        raise LedgerError(f"{path} is damaged; remove it, and secrets count as never applied")
+        raise LedgerError(f"{path} is corrupt; remove it, and secrets count as never applied")
     return found
 
 
@@ -141,9 +146,9 @@ def lock(
     sleep: Callable[[float], None] = time.sleep,
     busy: str = "",
 ) -> Iterator[None]:
-    """Hold the lock of one cluster; it dies with the process. Raises Locked after *wait* seconds.
+    """Hold the lock of one cluster; it is released when the process ends. Raises Locked after *wait* seconds.
 
-    *busy* is what is said then, up to who it is; else that the cluster is being changed.
+    *busy* is the start of that message, before the process that holds the lock; by default, that the cluster is locked.
     """
     readable = re.sub(r"[^A-Za-z0-9.-]", "_", cluster)[:40]
     path = folder / f"{readable}-{hashlib.sha256(cluster.encode()).hexdigest()[:12]}.lock"
@@ -153,9 +158,9 @@ def lock(
         while not _try_lock(handle):
             if clock() >= deadline:
                 holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
-                raise Locked(f"{busy or f'cluster {cluster!r} is being changed by'} {holder}; wait until it is done")
+                raise Locked(f"{busy or f'cluster {cluster!r} is locked by'} {holder}; wait until it finishes")
             sleep(_POLL)
-        with contextlib.suppress(OSError):  # who holds it is a courtesy: a full disk must not decide about the lock
+        with contextlib.suppress(OSError):  # the holder is informational: a full disk must not affect the lock
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         yield

@@ -1,8 +1,7 @@
-"""Sends one message to somebody who wants to be told: a webhook, a chat, a forge. Not to clusters.
+"""HTTP delivery of notifications: one POST to a webhook, a chat or a forge. Not for clusters.
 
-Used by `notify`. Over the same transport as everything that leaves us: HTTPS with a checked certificate, one deadline
-for the whole attempt, no redirect, no proxy and no `.netrc` of the environment. Addresses can be secrets and are in no
-text that comes back.
+Used by `notify`. It has the transport of the cluster client: HTTPS with a verified certificate, one deadline for the
+whole attempt; no redirects, no proxy, no `.netrc`. URLs can be secrets and never appear in a returned text.
 """
 
 from __future__ import annotations
@@ -13,19 +12,19 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from reconciler import __version__
+from reconciler.client.tls import cause_text, httpx, tls_failure
 from reconciler.client.transport import Transport, attempt_deadline
-from reconciler.client.trust import cause_text, httpx, tls_failure
 from reconciler.secrets import Secret
 
 _SECONDS: Final = 15.0
-_LARGEST: Final = 64 * 1024  # of an answer that nobody reads
+_MAX_BYTES: Final = 64 * 1024  # of a response, which is discarded
 
 
 class Delivery(NamedTuple):
-    """What became of a message."""
+    """The result of one delivery attempt."""
 
     ok: bool
-    again: bool = False  # another try may help
+    again: bool = False  # a retry may succeed
     why: str = ""
 
 
@@ -35,46 +34,46 @@ class _Trust(NamedTuple):
     insecure: bool = False
 
 
-class Poster:
-    """Sends to whoever a certificate of *ca_cert*, or of an authority of the system, proves to be the one."""
+class WebhookClient:
+    """Posts over HTTPS; certificates are verified against *ca_cert*, or the CAs of the system."""
 
     def __init__(self, ca_cert: Path | None = None, *, seconds: float = _SECONDS) -> None:
-        """Raises OSError or ssl.SSLError where the file cannot be used."""
+        """*seconds* limits one attempt. Raises OSError (ssl.SSLError included) for an unusable CA file."""
         self._seconds = seconds
         self._client = httpx.Client(
             transport=Transport(_Trust(ca_cert)), trust_env=False, follow_redirects=False, timeout=seconds
         )
 
     def post(self, url: Secret, body: bytes, headers: Mapping[str, str]) -> Delivery:
-        """Send *body* once. Raises nothing: a message that is not delivered must not stop what it is about."""
+        """Send *body* once. Raises nothing: a failed notification must not stop the run that it reports."""
         try:
             address = httpx.URL(url.reveal())
             if address.scheme != "https" or not address.host or address.userinfo:
-                return Delivery(False, why="the address is not https://HOST/…, without a login")
+                return Delivery(False, why="the URL must be https://HOST/… without credentials")
             given = {"user-agent": f"reconciler/{__version__}", "accept": "*/*", "connection": "close", **headers}
             with (
                 attempt_deadline(self._seconds),
-                self._client.stream("POST", address, content=body, headers=given) as answer,
+                self._client.stream("POST", address, content=body, headers=given) as response,
             ):
                 size = 0
-                for part in answer.iter_raw():
+                for part in response.iter_raw():
                     size += len(part)
-                    if size > _LARGEST:
+                    if size > _MAX_BYTES:
                         break
-                return _judged(answer.status_code)
+                return _delivery(response.status_code)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
-            return Delivery(False, why="the address is no URL")
+            return Delivery(False, why="the address is not a valid URL")
         except (httpx.HTTPError, OSError, ssl.SSLError) as error:
             if tls_failure(error):
-                return Delivery(False, again=True, why="its certificate is not trusted")
+                return Delivery(False, again=True, why="the server's certificate is not trusted")
             return Delivery(False, again=True, why=cause_text(error))
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close all connections."""
         self._client.close()
 
 
-def _judged(status: int) -> Delivery:
+def _delivery(status: int) -> Delivery:
     if 200 <= status < 300:
         return Delivery(True)
-    return Delivery(False, again=status in (408, 425, 429) or status >= 500, why=f"it answers {status}")
+    return Delivery(False, again=status in (408, 425, 429) or status >= 500, why=f"HTTP status {status}")

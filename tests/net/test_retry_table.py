@@ -77,7 +77,7 @@ def test_silence_is_waited_for_no_longer_than_the_attempt_may_take(method: str) 
         do(client, method)
         assert one.clock() - start < 17
     else:
-        with pytest.raises(Ambiguous, match="no answer in time"):
+        with pytest.raises(Ambiguous, match="no response in time"):
             do(client, method)
         assert one.clock() - start == pytest.approx(60 if method == "POST" else 15, abs=0.1)
 

@@ -7,9 +7,9 @@ import random
 import pytest
 
 from reconciler.api.protocol import Call
-from reconciler.client import Policy
-from reconciler.client.nodes import Nodes
-from reconciler.client.retry import Breaker, Budget, Outcome, retry_after
+from reconciler.client import RetryPolicy
+from reconciler.client.node_pool import CircuitBreaker, NodePool, RetryBudget
+from reconciler.client.retry import RequestOutcome, retry_after
 from reconciler.errors import Interrupted, ReadIncomplete, Unauthorized, Unreachable
 from tests.support.inprocess import Moving, World
 
@@ -119,7 +119,7 @@ def test_retry_after_in_all_its_forms(headers: dict[str, str], seconds: float) -
 
 
 def test_backoff_is_full_jitter_up_to_a_cap() -> None:
-    policy, chance = Policy(), random.Random(1)
+    policy, chance = RetryPolicy(), random.Random(1)
     for attempt, most in enumerate([0.5, 1, 2, 4, 8, 16, 20, 20]):
         pauses = [policy.backoff(attempt, chance) for _ in range(300)]
         assert 0 <= min(pauses) < most * 0.1
@@ -127,17 +127,17 @@ def test_backoff_is_full_jitter_up_to_a_cap() -> None:
 
 
 def test_retries_stop_when_the_budget_is_used_up() -> None:
-    budget = Budget()
-    assert [budget.spend(Outcome.FAILED) for _ in range(11)] == [True] * 10 + [False]
+    budget = RetryBudget()
+    assert [budget.spend(RequestOutcome.SERVER_ERROR) for _ in range(11)] == [True] * 10 + [False]
     for _ in range(5):
         budget.earn()
-    assert budget.spend(Outcome.FAILED)
-    assert not budget.spend(Outcome.FAILED)
+    assert budget.spend(RequestOutcome.SERVER_ERROR)
+    assert not budget.spend(RequestOutcome.SERVER_ERROR)
 
 
 def test_a_timeout_costs_twice_the_budget() -> None:
-    budget = Budget()
-    assert [budget.spend(Outcome.LOST) for _ in range(6)] == [True] * 5 + [False]
+    budget = RetryBudget()
+    assert [budget.spend(RequestOutcome.NO_RESPONSE) for _ in range(6)] == [True] * 5 + [False]
 
 
 def test_a_sick_cluster_is_asked_less_and_less() -> None:
@@ -171,31 +171,33 @@ def test_the_breaker_opens_after_five_failures_and_tries_one_get_later() -> None
 
 
 def test_a_failed_trial_keeps_the_breaker_open() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for _ in range(5):
-        opened = breaker.record(Outcome.FAILED, 0, 30)
+        opened = breaker.record(RequestOutcome.SERVER_ERROR, 0, 30)
     assert opened
     assert breaker.state(29) == "open"
     assert breaker.state(30) == "half-open"
-    breaker.trial = True
+    breaker.probing = True
     assert breaker.state(31) == "open"
-    assert breaker.record(Outcome.LOST, 31, 30)
+    assert breaker.record(RequestOutcome.NO_RESPONSE, 31, 30)
     assert breaker.state(60) == "open"
     assert breaker.state(61) == "half-open"
-    breaker.record(Outcome.DONE, 61, 30)
+    breaker.record(RequestOutcome.SUCCESS, 61, 30)
     assert breaker.state(61) == "closed"
 
 
 def test_the_breaker_opens_when_half_of_twenty_fail() -> None:
-    breaker = Breaker()
-    opened = [breaker.record([Outcome.FAILED, Outcome.DONE][n % 2], float(n), 30) for n in range(21)]
+    breaker = CircuitBreaker()
+    opened = [
+        breaker.record([RequestOutcome.SERVER_ERROR, RequestOutcome.SUCCESS][n % 2], float(n), 30) for n in range(21)
+    ]
     assert opened.index(True) == 20
 
 
 def test_a_refusal_of_the_server_is_no_failure_of_its_node() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for _ in range(30):
-        breaker.record(Outcome.REJECTED, 0, 30)
+        breaker.record(RequestOutcome.REJECTED, 0, 30)
     assert breaker.state(0) == "closed"
 
 
@@ -220,7 +222,7 @@ def test_a_read_as_new_as_what_was_seen_is_believed() -> None:
 def test_a_sleep_that_is_cut_short_ends_the_call() -> None:
     world = World(nodes=1)
     world.faults.add("500", times=100)
-    with pytest.raises(Interrupted, match="stopped before GET /v1/nodes was sent again"):
+    with pytest.raises(Interrupted, match="stopped before GET /v1/nodes was retried"):
         world.client(sleep=lambda seconds: True).open()
     assert len(world.log) == 1
 
@@ -229,7 +231,7 @@ def test_a_wrong_password_is_sent_once_and_not_again_for_twenty_minutes() -> Non
     world = World(nodes=3)
     client = world.client(password="wrong")
     for _ in range(5):
-        with pytest.raises(Unauthorized, match="tried once only"):
+        with pytest.raises(Unauthorized, match="not retried"):
             client.open()
     assert len(world.log) == 1
     world.clock.sleep(1201)
@@ -239,10 +241,10 @@ def test_a_wrong_password_is_sent_once_and_not_again_for_twenty_minutes() -> Non
 
 
 def test_an_untrusted_node_is_never_asked_again() -> None:
-    nodes = Nodes(["a", "b"], Policy(), random.Random(1))
+    nodes = NodePool(["a", "b"], RetryPolicy(), random.Random(1))
     chosen = nodes.choose((), 0.0)
     assert chosen is not None
-    nodes.record(chosen[0], Outcome.UNTRUSTED, 0.0, "expired")
+    nodes.record(chosen[0], RequestOutcome.UNTRUSTED, 0.0, "expired")
     for now in (0.0, 1e9):
         found = nodes.choose((), now)
         assert found is not None
@@ -276,8 +278,12 @@ def test_the_way_back_in_is_looked_for_as_long_as_services_may_need() -> None:
     began = world.clock()
     with pytest.raises(Unreachable):
         client.reconnect()
-    policy = Policy()
-    assert policy.regain - policy.cap <= world.clock() - began <= policy.regain + policy.operation
+    policy = RetryPolicy()
+    assert (
+        policy.reconnect_timeout - policy.backoff_max
+        <= world.clock() - began
+        <= policy.reconnect_timeout + policy.call_timeout
+    )
     world.core.set_node(2, up=True)
     client.reconnect()
     assert nodes_asked(world)[-1] == 2
