@@ -1,4 +1,4 @@
-"""Status stores full of things to show: plans by the real planner, drift, failures, runs; friendly ones and hostile ones."""
+"""Status stores full of things to show: plans by the real planner, drift, failures, runs; also hostile text."""
 
 from __future__ import annotations
 
