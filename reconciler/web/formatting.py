@@ -59,9 +59,11 @@ def cluster_title(name: str) -> str:
 
 
 def short_revision(revision: str) -> str:
-    """Return an abbreviated commit; any other revision is kept, unless it is long."""
-    hexadecimal = len(revision) >= 40 and all(char in "0123456789abcdef" for char in revision)
-    return revision[:10] if hexadecimal else shorten(revision, 40)
+    """Return an abbreviated commit, or digest of a folder; any other revision is kept, unless it is long."""
+    algorithm, colon, digest = revision.rpartition(":")
+    hexadecimal = len(digest) >= 40 and all(char in "0123456789abcdef" for char in digest)
+    known = hexadecimal and algorithm in ("", "sha256")
+    return f"{algorithm}{colon}{digest[:10]}" if known else shorten(revision, 40)
 
 
 def failure(found: Failure | None, now: float) -> Mapping[str, Any] | None:

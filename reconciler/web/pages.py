@@ -14,7 +14,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reconciler.agent.status import AgentStatus, ClusterStatus
+from reconciler.agent.status import AgentStatus, ClusterStatus, Phase
 from reconciler.ledger import Run
 from reconciler.render.escape import clean, shorten
 from reconciler.web import fleet_view, formatting, plan_view, run_view
@@ -66,6 +66,7 @@ class Pages:
             runs=[run_view.run_row(run, now) for run in runs],
             drifted=len(cluster.drift),
             phase=cluster.phase.value.replace("_", " "),
+            awaiting_approval=cluster.phase is Phase.AWAITING_APPROVAL,
             frozen=shorten(cluster.frozen, 400),
             why=shorten(cluster.why, 400),
             held=[shorten(one, 400) for one in cluster.held[:_MAX_HELD]],
@@ -115,7 +116,7 @@ class Pages:
             ],
             "took": f"{cluster.duration:.1f} s" if cluster.last_reconciliation is not None else "",
             "revision": formatting.short_revision(cluster.revision),
-            "summary": plan_view.summary_line(cluster.plan) if cluster.plan is not None else "",
+            "summary": plan_view.summary_line(cluster.plan).removeprefix("Plan: ") if cluster.plan is not None else "",
         }
 
     def _page(self, template: str, status: AgentStatus, refresh: int = 0, **more: Any) -> str:

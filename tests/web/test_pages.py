@@ -207,6 +207,28 @@ def test_what_is_left_alone_and_why_nothing_is_written_is_told() -> None:
     assert "Frozen, no changes are applied: window weekend, until Monday 06:00" in frozen
 
 
+def test_a_cluster_that_was_never_reconciled_is_not_said_to_be_in_sync() -> None:
+    new = cluster("new", plan=None, last_success=None)
+    status = replace(fleet(), clusters=MappingProxyType({"new": new}))
+    assert "Drift is not known yet" in PAGES.drift(status, new)
+    assert "not known yet" in PAGES.cluster(status, new, ())
+    known = cluster("known")
+    assert "No drift: the cluster is in sync with git." in PAGES.drift(status, known)
+
+
+@pytest.mark.parametrize(
+    ("revision", "short"),
+    [
+        (REVISION, REVISION[:10]),
+        (f"sha256:{REVISION}", f"sha256:{REVISION[:10]}"),
+        ("v1.4.0", "v1.4.0"),
+        ("other:" + "a" * 50, "other:" + "a" * 33 + "…"),
+    ],
+)
+def test_revisions_are_abbreviated(revision: str, short: str) -> None:
+    assert formatting.short_revision(revision) == short
+
+
 def test_the_history_says_who_what_and_which_revision() -> None:
     rows = [run_view.run_row(run, NOW) for run in runs()]
     assert [(row.who, row.revision, row.tone) for row in rows] == [
