@@ -28,15 +28,17 @@ from reconciler.errors import (
     Unreachable,
 )
 from reconciler.kinds import Kind, server_schema, versions
-from reconciler.model import Address, LiveObject, LiveState, Note
-from reconciler.plan.read_set import Wanted, referred_kinds
+from reconciler.model import Address, Level, LiveObject, LiveState, Note, Reason
+from reconciler.plan.read_set import Fields, Metrics, ReadSet, referred_kinds
 
 if TYPE_CHECKING:
     from reconciler.client import Client
 
 T = TypeVar("T")
 
-BIRTH = "ClusterBootstrap"  # the one kind that can be read before there is a cluster
+BOOTSTRAP = "ClusterBootstrap"  # the one kind that can be read before there is a cluster
+CLUSTER = "/v1/cluster"
+PORTS = ("port", "endpoints")  # fields of a database that hold the ports it uses
 
 _PARALLEL = 4
 
@@ -100,46 +102,60 @@ def neighbours(targets: Iterable[Placed], here: Collection[str]) -> dict[str, Ne
 
 
 def read(
-    client: Reader,
-    kinds: Mapping[str, Kind],
-    wanted: Wanted,
-    cluster: str,
-    around: Surroundings = ALONE,
-    *,
-    schemas: bool = False,
+    client: Reader, kinds: Mapping[str, Kind], read_set: ReadSet, cluster: str, surroundings: Surroundings = ALONE
 ) -> LiveState:
-    """Return the objects of each *wanted* kind, and of the kinds that they refer to: those with their names only.
+    """Return the objects of each kind of *read_set*, and of the kinds that they refer to: those with their names only.
 
-    Kinds and fields that the cluster's version lacks are not asked for, and its kinds only are among the objects. With
-    *schemas* it is also asked what it says of the wanted kinds itself. Raises ReadIncomplete when a list is not whole,
-    Refused while the cluster is being upgraded, and what the client raises.
+    Each list is read once; ports in use and figures are read where the lists show that the plan needs them. Kinds and
+    fields that the cluster's version lacks are not asked for, and its kinds only are among the objects. Raises
+    ReadIncomplete when a list is not whole, Refused while the cluster is being upgraded, and what the client raises.
     """
-    from reconciler.client import collector_paused
-
-    if BIRTH in wanted and BIRTH in kinds and not _list(client, kinds[BIRTH], None, around):
-        return LiveState(cluster=cluster, objects={BIRTH: ()}, unborn=True)
+    if (
+        BOOTSTRAP in read_set.fields
+        and BOOTSTRAP in kinds
+        and not _list(client, _Query(kinds[BOOTSTRAP]), surroundings)
+    ):
+        return LiveState(cluster=cluster, objects={BOOTSTRAP: ()}, bootstrapped=False)
     version = probe(client, cluster)
-    served = _served_schemas(client, kinds, wanted, version) if schemas else {}
+    served = _served_schemas(client, kinds, read_set.fields, version) if read_set.schemas else {}
     known = {name: server_schema.known_fields(kinds[name], one) for name, one in served.items()}
     kinds = versions.available(kinds, version, known)
-    complete = _with_referenced(kinds, {name: fields for name, fields in wanted.items() if name in kinds})
-    with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
-        queries = [(kinds[name], fields) for name, fields in complete.items()]
-        lists = dict(zip(complete, _in_parallel(client, queries, around), strict=True))
-        names = {name: _names(kinds[name], lists[name]) for name in complete}
-        notes = [note for name in complete for note in _nameless(cluster, kinds[name], lists[name])]
-        objects = {
-            name: _decoded(_Reading(kinds[name], fields, names, client.user), lists.pop(name))
-            for name, fields in complete.items()
-        }
+    objects, notes, ports = _objects(client, kinds, read_set, cluster, surroundings)
     return LiveState(
         cluster=cluster,
         objects=objects,
+        taken_ports=ports,
         state_id=client.state_id,
-        notes=tuple(notes),
+        notes=notes,
         version=version,
         schemas=served,
+        measured=_measured(client, kinds, read_set.metrics_needed(kinds, objects)),
     )
+
+
+def _objects(
+    client: Reader, kinds: Mapping[str, Kind], read_set: ReadSet, cluster: str, surroundings: Surroundings
+) -> tuple[dict[str, tuple[LiveObject, ...]], tuple[Note, ...], frozenset[int]]:
+    """Return the decoded objects by kind, a note for each that has no name, and the ports that no create may take."""
+    from reconciler.client import collector_paused
+
+    fields = _with_referenced(kinds, {name: fields for name, fields in read_set.fields.items() if name in kinds})
+    with_ports = {address.kind for address in read_set.ports}
+    with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
+        queries = [_Query(kinds[name], mine, name in with_ports) for name, mine in fields.items()]
+        lists = dict(zip(fields, _in_parallel(client, queries, surroundings), strict=True))
+        names = {name: _names(kinds[name], lists[name]) for name in fields}
+        notes = tuple(note for name in fields for note in _nameless(cluster, kinds[name], lists[name]))
+        ports = {port for name in with_ports & fields.keys() for wire in lists[name] for port in _ports_of(wire)}
+        settings = next((lists[name][0] for name in fields if kinds[name].rest.path == CLUSTER and lists[name]), None)
+        objects = {
+            name: _decoded(_Reading(kinds[name], mine, names, client.user), lists.pop(name))
+            for name, mine in fields.items()
+        }
+    if not read_set.kinds_needing_ports(objects):
+        return objects, notes, frozenset()
+    reserved = settings if settings is not None else client.get(CLUSTER, shape=dict).body
+    return objects, notes, frozenset({*ports, *_reserved_ports(reserved)} - {0})
 
 
 def probe(client: Reader, cluster: str) -> versions.Version | None:
@@ -157,19 +173,19 @@ def probe(client: Reader, cluster: str) -> versions.Version | None:
 
 
 def _served_schemas(
-    client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, version: versions.Version | None
+    client: Reader, kinds: Mapping[str, Kind], names: Iterable[str], version: versions.Version | None
 ) -> dict[str, server_schema.Served]:
-    """Ask the cluster what it says of the *wanted* kinds; its advice is worth having and not worth waiting for.
+    """Return the schemas that the cluster serves of the kinds *names*: optional, so a failure is no error.
 
     One after the other, and no more after the first that fails: failures in a row would take a node out of rotation.
     """
     found = {}
-    for name in sorted(wanted):
+    for name in sorted(names):
         kind = kinds[name]
-        if not kind.jsonschema or not versions.has(version, kind):
+        if not kind.rest.jsonschema or not versions.has(version, kind):
             continue
         try:
-            answer = client.get(f"/v1/jsonschema?object={kind.jsonschema}", shape=dict, brief=True)
+            answer = client.get(f"/v1/jsonschema?object={kind.rest.jsonschema}", shape=dict, brief=True)
         except (Rejected, Forbidden):
             continue
         except Unauthorized:
@@ -177,48 +193,35 @@ def _served_schemas(
         except ClusterError:
             break
         hook = hook_of(kind)
-        options = (name for name, field in kind.fields.items() if field.option_of is not None)
-        served = server_schema.understood(answer.body, kind.jsonschema, (*hook.doors, *hook.apart, *options))
+        options = (name for name, field in kind.fields.items() if field.access.option_of is not None)
+        served = server_schema.understood(answer.body, kind.rest.jsonschema, (*hook.doors, *hook.apart, *options))
         if served is not None:
             found[name] = served
     return found
 
 
-def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> frozenset[int]:
-    """Return the ports that no new object of *kind* may take: those in use and those that the cluster reserves.
-
-    Of one that is not among *objects*, the ones that the plan knows, the port does not count: it came up since, and if
-    somebody else has just made what the plan is to make, the server must refuse us its port.
-    """
-    known = {one.uid for one in objects}
-    cluster = client.get("/v1/cluster", shape=dict).body
-    ports = {port for item in _listed(cluster, "reserved_ports") for port in _port_range(item)}
-    ports.update(port for item in _listed(cluster, "system_reserved_ports") for port in _port_range(item))
-    for wire in client.get(f"{kind.path}?fields=endpoints,port,{kind.id}", shape=list).body:
-        if not isinstance(wire, dict):
-            raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object")
-        if wire.get(kind.id) not in known:
-            continue
-        ends = [wire, *(end for end in _listed(wire, "endpoints") if isinstance(end, dict))]
-        ports.update(port for end in ends if isinstance(port := end.get("port"), int))
-    return frozenset(ports - {0})
+def _ports_of(wire: Mapping[str, Any]) -> Iterator[int]:
+    """Yield the ports of one live object."""
+    ends = [wire, *(end for end in _listed(wire, "endpoints") if isinstance(end, dict))]
+    return (port for end in ends if isinstance(port := end.get("port"), int))
 
 
-def with_ports(client: Reader, kinds: Iterable[Kind], state: LiveState) -> LiveState:
-    """Return *state* with the ports that no new object of *kinds* may take."""
-    taken = (read_ports(client, kind, state.objects[kind.name]) for kind in kinds)
-    return replace(state, taken_ports=state.taken_ports.union(*taken))
+def _reserved_ports(cluster: Mapping[str, Any]) -> Iterator[int]:
+    """Yield the ports that a cluster reserves, by its settings."""
+    for name in ("reserved_ports", "system_reserved_ports"):
+        for item in _listed(cluster, name):
+            yield from _port_range(item)
 
 
-def measured(
-    client: Getter, kinds: Mapping[str, Kind], state: LiveState, wanted: Mapping[str, frozenset[str]]
-) -> LiveState:
-    """Return *state* with the figures that are *wanted*, by kind, as they are measured now.
+def _measured(
+    client: Getter, kinds: Mapping[str, Kind], metrics: Metrics
+) -> dict[tuple[str, int | str], dict[str, float]]:
+    """Return the figures *metrics*, as they are measured now, by kind and uid.
 
     Without permission or an answer there is no figure: nobody may rely on having one.
     """
     found: dict[tuple[str, int | str], dict[str, float]] = {}
-    for kind, name in ((kind, name) for kind, names in wanted.items() for name in sorted(names)):
+    for kind, name in ((kind, name) for kind, names in metrics.items() for name in sorted(names)):
         path = f"{hook_of(kinds[kind]).figures[name]}?metrics={name}"
         try:
             body = client.get(path, missing_ok=True).body
@@ -228,37 +231,44 @@ def measured(
             figure = figures.get(name) if isinstance(figures, dict) else None
             if isinstance(figure, int | float) and type(figure) is not bool:
                 found.setdefault((kind, int(uid) if uid.isdecimal() else uid), {})[name] = figure
-    return replace(state, measured=found) if found else state
+    return found
 
 
-def _in_parallel(
-    client: Reader, queries: list[tuple[Kind, frozenset[str] | None]], around: Surroundings
-) -> list[list[Any]]:
+class _Query(NamedTuple):
+    """One list to be read."""
+
+    kind: Kind
+    fields: frozenset[str] | None = None
+    ports: bool = False  # also the ports that its objects use
+
+
+def _in_parallel(client: Reader, queries: list[_Query], surroundings: Surroundings) -> list[list[Any]]:
     if not queries:
         return []
     with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(queries)), thread_name_prefix="read") as pool:
-        return list(pool.map(lambda query: _list(client, query[0], query[1], around), queries))
+        return list(pool.map(lambda query: _list(client, query, surroundings), queries))
 
 
-def _list(client: Reader, kind: Kind, fields: frozenset[str] | None, around: Surroundings) -> list[Any]:
-    objects = drive(client, listing(kind, fields), around)
-    if not all(isinstance(item, dict) and _usable_uid(item.get(kind.id)) for item in objects):
-        raise ReadIncomplete(f"GET {kind.path}: an element of the list is not an object with a {kind.id}")
+def _list(client: Reader, query: _Query, surroundings: Surroundings) -> list[Any]:
+    kind = query.kind
+    objects = drive(client, listing(kind, query.fields, PORTS if query.ports else ()), surroundings)
+    if not all(isinstance(item, dict) and _usable_uid(item.get(kind.rest.id)) for item in objects):
+        raise ReadIncomplete(f"GET {kind.rest.path}: an element of the list is not an object with a {kind.rest.id}")
     return objects
 
 
-def drive(client: Getter, flow: Flow[T], around: Surroundings = ALONE) -> T:
+def drive(client: Getter, flow: Flow[T], surroundings: Surroundings = ALONE) -> T:
     """Do what a flow that only reads asks for, and return what it ends with."""
     try:
         step = next(flow)
         while True:
             if isinstance(step, Around | Here):
-                step = flow.send(around.neighbours if isinstance(step, Around) else client.home())
+                step = flow.send(surroundings.neighbours if isinstance(step, Around) else client.home())
                 continue
             if not isinstance(step, Call) or step.method != "GET":
                 raise TypeError("a flow that reads yields GETs and nothing else")
             try:
-                answer = _asked(around.clients[step.cluster] if step.cluster else client, step)
+                answer = _asked(surroundings.clients[step.cluster] if step.cluster else client, step)
             except ReconcilerError as error:
                 step = flow.throw(error)
             else:
@@ -293,9 +303,9 @@ class _Reading(NamedTuple):
 def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
     """Decode one by one and let go of each wire object: two copies of a large cluster never stand side by side."""
     kind, fields = reading.kind, reading.fields
-    wires.sort(key=lambda wire: (isinstance(wire[kind.id], str), wire[kind.id]), reverse=True)
+    wires.sort(key=lambda wire: (isinstance(wire[kind.rest.id], str), wire[kind.rest.id]), reverse=True)
     # The server sends all of it where a kind does not narrow; what nobody wants may refer to kinds that nobody read.
-    kept = None if fields is None or kind.narrows else wire_names(kind, fields)
+    kept = None if fields is None or hook_of(kind).narrows else wire_names(kind, fields)
     objects = []
     while wires:
         objects.append(_object(reading, wires.pop(), kept))
@@ -317,7 +327,7 @@ def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None
         reason = "it holds a number or a text that JSON cannot carry"
     except ReadIncomplete as error:
         reason = str(error)
-    uid = wire[kind.id]
+    uid = wire[kind.rest.id]
     owner = f"something unreadable ({reason})"
     return LiveObject(kind.name, uid, _name(kind, wire) or unnamed(uid), spec={}, owner=owner)
 
@@ -332,16 +342,16 @@ def _name(kind: Kind, wire: Mapping[str, Any]) -> str:
 def _nameless(cluster: str, kind: Kind, wires: Iterable[Mapping[str, Any]]) -> Iterator[Note]:
     """Yield a note where an object has no name at all: it might be any of those that seem to be missing."""
     for wire in wires:
-        if not any(isinstance(wire.get(name), str) for name in kind.key) and not _name(kind, wire):
-            text = f"{kind.id} {wire[kind.id]} has no {' or '.join(kind.key)} that can be read"
-            yield Note("held", Address(cluster, kind.name, ""), f"{text}; nothing new of this kind is made meanwhile")
+        if not any(isinstance(wire.get(name), str) for name in kind.rest.key) and not _name(kind, wire):
+            details = (f"{kind.rest.id} {wire[kind.rest.id]}", " or ".join(kind.rest.key))
+            yield Note(Level.HELD, Address(cluster, kind.name, ""), Reason.NAMELESS, details)
 
 
 def _names(kind: Kind, wires: Iterable[Mapping[str, Any]]) -> dict[int | str, str]:
-    return {wire[kind.id]: name for wire in wires if (name := _name(kind, wire))}
+    return {wire[kind.rest.id]: name for wire in wires if (name := _name(kind, wire))}
 
 
-def _with_referenced(kinds: Mapping[str, Kind], wanted: Wanted) -> dict[str, frozenset[str] | None]:
+def _with_referenced(kinds: Mapping[str, Kind], wanted: Fields) -> dict[str, frozenset[str] | None]:
     """Return *wanted* with each kind that a wanted field refers to, by name order: same input, same requests."""
     complete: dict[str, frozenset[str] | None] = dict(wanted)
     for name, fields in wanted.items():

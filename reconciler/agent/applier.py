@@ -40,7 +40,7 @@ class Applier:
     def adopt(self, found: Assessment) -> None:
         """Adopt the existing objects that are declared and need no change."""
         planned = found.planned
-        new = adopted(self.session.kinds, found.not_held.resources, planned.plan, planned.live, planned.owned)
+        new = adopted(self.session.kinds, found.not_held.resources, planned.plan, planned.observed)
         if next(iter(new), None) is not None:
             with contextlib.suppress(ClusterClaimed), self.writing([self.name]):  # the next reconciliation does it
                 reconcile.adopt(self.session, found.not_held, planned)
@@ -55,12 +55,12 @@ class Applier:
     def apply(self, found: Assessment) -> ReconcileResult:
         """Plan once more under the locks, and apply the plan if it is unchanged."""
         before, kinds = found.planned, self.session.kinds
-        clusters = crosscluster.clusters_written(kinds, before.plan, before.live)
+        clusters = crosscluster.clusters_written(kinds, before.plan, before.observed.live)
         with self.writing({self.name, *clusters}):
             options = reconcile.same_ports(found.options, before.plan)
             now = reconcile.plan(self.session, found.manifests, options)
             reconcile.still_true(before, now)
-            if crosscluster.clusters_written(kinds, now.plan, now.live) - clusters:
+            if crosscluster.clusters_written(kinds, now.plan, now.observed.live) - clusters:
                 raise PlanStale("an object has members on more clusters than when it was planned; nothing was written")
             self.context.status_store.update_cluster(
                 self.name, phase=Phase.APPLYING, progress=ApplyProgress(0, len(now.plan.changes))
@@ -68,7 +68,9 @@ class Applier:
             reconcile.adopt(self.session, found.not_held, now)
             parallelism, revision = self.context.coordination.parallel_writes, self.request.revision
             with step(self.context, self.request, "apply"):
-                report = reconcile.execute(self.session, now.plan, now.live, parallelism=parallelism, revision=revision)
+                report = reconcile.execute(
+                    self.session, now.plan, now.observed, parallelism=parallelism, revision=revision
+                )
         self.approvals.offer(self.name, "")
         return self.conclude(found, now.plan, report)
 

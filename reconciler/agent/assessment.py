@@ -19,9 +19,10 @@ from reconciler.agent.held import Hold, exclude_patterns, without_consent, witho
 from reconciler.agent.status import DriftEntry
 from reconciler.errors import LedgerUnwritable
 from reconciler.manifests import Manifests, Resource
-from reconciler.model import Address
-from reconciler.plan import Options, cold
+from reconciler.model import Address, Level
+from reconciler.plan import Options, frozen_changes
 from reconciler.plan.drift import Ahead, Drift
+from reconciler.render.reasons import note_text
 from reconciler.session import Session
 
 _NO_HOLDS: Mapping[Address, Hold] = MappingProxyType({})
@@ -76,7 +77,9 @@ class Assessor:
             excluded |= holds.keys()
             held += [f"{_short(address)}: {hold.reason}" for address, hold in sorted(holds.items())]
             ends += [hold.until for hold in holds.values() if hold.until is not None]
-        held += [f"{_short(note.address)}: {note.message}" for note in planned.plan.notes if note.level == "held"]
+        held += [
+            f"{_short(note.address)}: {note_text(note)}" for note in planned.plan.notes if note.level is Level.HELD
+        ]
         return Assessment(
             planned,
             replace(options, excludes=exclude_patterns(excluded)),
@@ -108,18 +111,18 @@ class Assessor:
         if target.conduct.mode == "observe":
             return {}
         now = self._context.runtime.now()
-        writes = crosscluster.cross_cluster_writes(self._session.kinds, planned.plan, planned.live)
+        writes = crosscluster.cross_cluster_writes(self._session.kinds, planned.plan, planned.observed.live)
         by_clusters = crosscluster.without_agreement(target, self._request.related, writes, now)
         by_manifest = {
             address: Hold(f"{freeze}, by its manifest", freeze.until)
-            for address, freeze in cold(planned.plan, now).items()
+            for address, freeze in frozen_changes(planned.plan, now).items()
         }
         return {**by_clusters, **by_manifest}
 
     def _members(self, planned: reconcile.Planned) -> frozenset[str]:
         """Return the other clusters that the declared objects have members on: the next reconciliation reads them."""
-        names = {*planned.owned, *(resource.address for resource in self._request.resources)}
-        found = crosscluster.member_clusters(self._session.kinds, names, planned.live[self._name])
+        names = {*planned.observed.owned, *(resource.address for resource in self._request.resources)}
+        found = crosscluster.member_clusters(self._session.kinds, names, planned.observed.live[self._name])
         return found.intersection(target.name for target in self._context.settings.selected) - {self._name}
 
     def _drift(self, planned: reconcile.Planned) -> tuple[DriftEntry, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.agent import backoff, slots
 from reconciler.agent.context import ReconcileRequest, ReconcileResult
 from reconciler.errors import Unauthorized, Unreachable, Untrusted, VersionUnsupported
-from reconciler.plan.read_set import wanted_elsewhere
+from reconciler.plan.read_set import other_clusters
 
 if TYPE_CHECKING:
     from reconciler.kinds import Kind
@@ -84,13 +84,13 @@ class ClusterStates:
     def assign(self, resources: Iterable[Resource], now: float) -> None:
         """Give each cluster its resources, and make it due: the revision is new."""
         resources = tuple(resources)
-        multi_cluster = frozenset(one.address for one in resources if self._kinds[one.address.kind].spans)
+        multi_cluster = frozenset(one.address for one in resources if self._kinds[one.address.kind].traits.spans)
         by_cluster: dict[str, list[Resource]] = {}
         for resource in resources:
             by_cluster.setdefault(resource.address.cluster, []).append(resource)
         for name, one in self.clusters.items():
             one.resources = tuple(by_cluster.get(name, ()))
-            one.referenced = frozenset(wanted_elsewhere(self._kinds, one.resources)) - {name}
+            one.referenced = frozenset(other_clusters(self._kinds, one.resources)) - {name}
             one.declared_elsewhere = frozenset(address for address in multi_cluster if address.cluster != name)
             one.schedule = backoff.due_now(one.schedule, now)
             one.rerun = one.running is not None

@@ -106,7 +106,7 @@ def cross_cluster_writes(
     found = {
         change.address: touched(kinds, change, live) - {change.address.cluster}
         for change in plan.changes
-        if kinds[change.address.kind].spans and change.action is not Action.FORGET
+        if kinds[change.address.kind].traits.spans and change.action is not Action.FORGET
     }
     return {address: others for address, others in found.items() if others}
 
@@ -142,7 +142,7 @@ def member_clusters(kinds: Mapping[str, Kind], names: Iterable[Address], live: L
     return frozenset(
         place
         for kind, objects in live.objects.items()
-        if kinds[kind].spans
+        if kinds[kind].traits.spans
         for one in objects
         if (kind, one.name) in wanted
         for place in places(kinds[kind], one.spec)

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler.agent import drift_history
-from reconciler.errors import DestroyProtected, ImpactRefused, PlanTooLarge
 from reconciler.manifests import Resource
 from reconciler.model import Address
-from reconciler.plan import Options, Plan, check
+from reconciler.plan import Options, Plan
+from reconciler.plan.limits import missing_consents
+from reconciler.render.refusals import consent_text
 
 
 class Hold(NamedTuple):
@@ -36,12 +37,7 @@ def exclude_patterns(addresses: Iterable[Address]) -> tuple[str, ...]:
 
 def without_consent(plan: Plan, options: Options) -> dict[Address, Hold]:
     """Return the changes with an impact that needs consent and has none in git, each with the reason."""
-    found: dict[Address, Hold] = {}
-    for change in plan.changes:
-        try:
-            check(replace(plan, changes=(change,), present={}), options)
-        except (DestroyProtected, ImpactRefused) as error:
-            found[change.address] = Hold(str(error))
-        except PlanTooLarge:
-            continue
-    return found
+    texts: dict[Address, list[str]] = {}
+    for missing in missing_consents(plan, options):
+        texts.setdefault(missing.change.address, []).append(consent_text(missing))
+    return {address: Hold("\n".join(lines)) for address, lines in texts.items()}

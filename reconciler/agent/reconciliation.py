@@ -20,7 +20,7 @@ from reconciler.agent.held import Hold
 from reconciler.agent.status import Phase
 from reconciler.errors import Interrupted, Locked, PlanTooLarge, ReconcilerError
 from reconciler.kinds.freeze import Frozen, frozen
-from reconciler.plan import Action, Plan, check, digest
+from reconciler.plan import Action, Plan, digest
 from reconciler.runtime import Outside
 from reconciler.session import Session
 
@@ -81,8 +81,8 @@ class _Reconciliation:
 
     def run(self) -> ReconcileResult:
         """Do what the mode allows."""
-        reconcile.meet(self.session, self.context.coordination.probes.probe)
-        reconcile.settle(self.session)
+        reconcile.probe(self.session, self.context.coordination.probes.probe)
+        reconcile.recover(self.session)
         with step(self.context, self.request, "plan"):
             found = self.assessor.assess()
             self.members = found.members
@@ -109,7 +109,7 @@ class _Reconciliation:
         if freeze:
             return self.write_nothing(found, Phase.FROZEN, freeze, approved=approved)
         if not approved:
-            check(plan, found.options)
+            reconcile.check(plan, found.options)
             self.check_deletes(plan)
         return self.apply(found, approved=approved)
 
@@ -173,7 +173,9 @@ class _Reconciliation:
             return self.applier.apply(found)
         except Locked as error:
             hold = Hold(str(error), self.context.runtime.now() + _REQUEUE_LOCKED)
-            writes = crosscluster.cross_cluster_writes(self.session.kinds, found.planned.plan, found.planned.live)
+            writes = crosscluster.cross_cluster_writes(
+                self.session.kinds, found.planned.plan, found.planned.observed.live
+            )
             if approved or not writes:
                 if not isinstance(error, ClusterClaimed):
                     raise

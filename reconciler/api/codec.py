@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.api.hooks import Marks, hook_of
@@ -52,38 +52,39 @@ def endpoint(kind: Kind, verb: str, uid: Uid | None = None) -> tuple[str, str]:
 
     Raises ReadIncomplete for a uid that cannot stand in a path.
     """
-    method, _, path = kind.verbs.get(verb, "GET").partition(" ")
+    method, _, path = kind.rest.verbs.get(verb, "GET").partition(" ")
     if uid is not None and not _UID.fullmatch(str(uid)):
-        raise ReadIncomplete(f"a {kind.name} has an unusable {kind.id}: {uid!r:.80}")
+        raise ReadIncomplete(f"a {kind.name} has an unusable {kind.rest.id}: {uid!r:.80}")
     if path:
         return method, path.replace("{id}", str(uid))
-    return method, kind.path if kind.singleton or uid is None else f"{kind.path}/{uid}"
+    return method, kind.rest.path if kind.singleton or uid is None else f"{kind.rest.path}/{uid}"
 
 
-def list_path(kind: Kind, fields: frozenset[str] | None) -> str:
-    """Return the path and query that list *kind* with *fields* (None: all)."""
-    query = []
-    if kind.narrows and fields is not None:
-        query.append("fields=" + ",".join(sorted(wire_names(kind, fields))))
-    if any(field.extended for name, field in kind.fields.items() if fields is None or name in fields):
+def list_path(kind: Kind, fields: frozenset[str] | None, also: Iterable[str] = ()) -> str:
+    """Return the path and query that list *kind* with *fields* (None: all), and *also* these names of the API."""
+    query, hook = [], hook_of(kind)
+    if hook.narrows and fields is not None:
+        query.append("fields=" + ",".join(sorted(wire_names(kind, fields).union(also))))
+    extended = hook.extended & kind.fields.keys()
+    if extended if fields is None else extended & fields:
         query.append("extended=true")
-    return kind.path + ("?" + "&".join(query) if query else "")
+    return kind.rest.path + ("?" + "&".join(query) if query else "")
 
 
 def wire_names(kind: Kind, fields: frozenset[str]) -> frozenset[str]:
     """Return what is needed of each object of *kind* where *fields* are wanted, by the names of the API."""
     hook = hook_of(kind)
-    names = {kind.id, *kind.key, "created_time", *hook.needs}
+    names = {kind.rest.id, *kind.rest.key, "created_time", *hook.needs}
     names.update(
         field.wire
         for name, field in kind.fields.items()
-        if name in fields and not (is_unread(field) or field.secret or name in hook.doors)
+        if name in fields and not (is_unread(field) or field.access.secret or name in hook.doors)
     )
     names.update(wire for wire, name in _masked(kind) if name in fields)
     names.update(wire for name, door in hook.doors.items() if name in fields for wire in door.shows)
-    names.update(key for rule in kind.builtin for key in rule)
-    if kind.wait and "field" in kind.wait:
-        names.add(kind.wait["field"])
+    names.update(key for rule in kind.policy.builtin for key in rule)
+    if kind.traits.readiness is not None:
+        names.add(kind.traits.readiness.field)
     return frozenset(names)
 
 
@@ -104,7 +105,7 @@ def _encode_object(fields: Mapping[str, Field], body: Mapping[str, Any], ids: Id
         field = fields.get(name)
         if field is None:
             wire[name] = _encode_plain(body[name], reveal)
-        elif not field.read_only:
+        elif not field.access.read_only:
             wire[field.wire] = _encode_value(field, body[name], ids, reveal)
     return wire
 
@@ -116,7 +117,7 @@ def _encode_plain(value: Any, reveal: Reveal) -> Any:
 def _encode_value(field: Field, value: Any, ids: Ids, reveal: Reveal) -> Any:
     if is_value_from(value):
         return reveal(value["valueFrom"]).reveal()
-    if isinstance(value, Mapping) and field.key and field.items is not None:
+    if isinstance(value, Mapping) and field.form.key and field.items is not None:
         value = [value[key] for key in sorted(value)]
     if isinstance(value, list | tuple):
         return [_encode_value(field.items, item, ids, reveal) if field.items else item for item in value]
@@ -159,8 +160,10 @@ def decode(kind: Kind, wire: Mapping[str, Any], names: Names) -> LiveObject:
     try:
         return _decode(decoder, kind, wire, names)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        uid = wire.get(kind.id) if isinstance(wire, Mapping) else None
-        raise ReadIncomplete(f"{kind.name} with {kind.id} {uid!r:.80} cannot be understood: {error!s:.200}") from error
+        uid = wire.get(kind.rest.id) if isinstance(wire, Mapping) else None
+        raise ReadIncomplete(
+            f"{kind.name} with {kind.rest.id} {uid!r:.80} cannot be understood: {error!s:.200}"
+        ) from error
 
 
 def _decode(decoder: _Decoder, kind: Kind, wire: Mapping[str, Any], names: Names) -> LiveObject:
@@ -172,9 +175,9 @@ def _decode(decoder: _Decoder, kind: Kind, wire: Mapping[str, Any], names: Names
         name, convert = entry
         spec[name] = value if convert is None or value is None else convert(value, names)
     marks = decoder.hook(spec, wire)
-    uid = wire[kind.id]
+    uid = wire[kind.rest.id]
     if not isinstance(uid, int | str) or isinstance(uid, bool):
-        raise TypeError(f"{kind.id} is neither a number nor a string")
+        raise TypeError(f"{kind.rest.id} is neither a number nor a string")
     return LiveObject(
         kind=kind.name,
         uid=uid,
@@ -192,11 +195,11 @@ def _decode(decoder: _Decoder, kind: Kind, wire: Mapping[str, Any], names: Names
 
 def natural_key(kind: Kind, wire: Mapping[str, Any]) -> str:
     """Return the name that pairs a live object with a manifest: the first of the kind's key fields that is set."""
-    name = next((value for field in kind.key if (value := wire.get(field))), None)
-    if type(name) is int and kind.key == (kind.id,):
+    name = next((value for field in kind.rest.key if (value := wire.get(field))), None)
+    if type(name) is int and kind.rest.key == (kind.rest.id,):
         return str(name)
     if not isinstance(name, str):
-        raise TypeError(f"it has no {' or '.join(kind.key)}")
+        raise TypeError(f"it has no {' or '.join(kind.rest.key)}")
     name.encode()  # a lone surrogate would break every output
     return name
 
@@ -221,8 +224,8 @@ def _decoder(name: str, same: _Same) -> _Decoder:
     kind = same.kind
     return _Decoder(
         fields=_wire_fields(kind.fields),
-        status=(kind.wait or {}).get("field"),
-        builtin=tuple(tuple(rule.items()) for rule in kind.builtin),
+        status=kind.traits.readiness.field if kind.traits.readiness else None,
+        builtin=tuple(tuple(rule.items()) for rule in kind.policy.builtin),
         hook=hook_of(kind).decode,
         masked=tuple(_masked(kind)),
     )
@@ -231,12 +234,12 @@ def _decoder(name: str, same: _Same) -> _Decoder:
 def _masked(kind: Kind) -> Iterator[tuple[str, str]]:
     """Yield (wire name, spec name) of secrets that a read shows as a mask, or as empty where none is set."""
     if kind.singleton:  # of databases and users a read shows nothing either way
-        yield from ((field.wire, field.name) for field in kind.fields.values() if field.secret)
+        yield from ((field.wire, field.name) for field in kind.fields.values() if field.access.secret)
 
 
 def _wire_fields(fields: Mapping[str, Field]) -> dict[str, tuple[str, _Convert | None]]:
     """Return what to keep of an object: wire name → spec name and conversion."""
-    kept = (field for field in fields.values() if not (is_unread(field) or field.secret))
+    kept = (field for field in fields.values() if not (is_unread(field) or field.access.secret))
     return {field.wire: (field.name, _converter(field)) for field in kept}
 
 

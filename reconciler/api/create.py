@@ -68,8 +68,9 @@ def post(task: Task) -> Flow[Posted]:
     if task.kind.singleton:
         return Posted(SINGLETON)
     made = answer.body if isinstance(answer.body, Mapping) else {}
-    uid = made.get(task.kind.id)
-    action = made.get((task.kind.wait or {}).get("action", "action_uid"))
+    uid = made.get(task.kind.rest.id)
+    readiness = task.kind.traits.readiness
+    action = made.get(readiness.action if readiness else "action_uid")
     return Posted(uid if isinstance(uid, int | str) else None, str(action or ""))
 
 
@@ -109,7 +110,7 @@ def _search(task: Task) -> Flow[_Search]:
     ours, uids = [], set()
     for wire in (yield from listing(task.kind, None)):
         if isinstance(wire, Mapping):
-            uids.add(str(wire.get(task.kind.id)))
+            uids.add(str(wire.get(task.kind.rest.id)))
             try:
                 found = Found(wire, decode(task.kind, wire, task.names))
             except ReadIncomplete:
@@ -118,10 +119,12 @@ def _search(task: Task) -> Flow[_Search]:
                 ours.append(found)
     if len(ours) > 1:
         listed = ", ".join(str(found.object.uid) for found in ours)
-        raise Conflict(f"{len(ours)} objects carry the mark of one create, with {task.kind.id} {listed}; look at both")
+        raise Conflict(
+            f"{len(ours)} objects carry the mark of one create, with {task.kind.rest.id} {listed}; look at both"
+        )
     if not ours and task.hook.under_way is not None:
         return _Search(None, (yield from task.hook.under_way()))
-    if ours or task.kind.wait is None:
+    if ours or task.kind.traits.readiness is None:
         return _Search(ours[0] if ours else None)
     return _Search(None, (yield from _create_under_way(task, uids)))
 

@@ -6,7 +6,7 @@ is read there and put into the object, so that nobody else sees a difference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from reconciler.api.codec import Uid, endpoint, list_path
@@ -16,8 +16,11 @@ from reconciler.errors import ReadIncomplete
 from reconciler.kinds import MISSING, SINGLETON, Kind
 
 
-def listing(kind: Kind, fields: frozenset[str] | None = frozenset()) -> Flow[list[Any]]:
-    """Return the wire objects of *kind*, each with its id; with what is needed for *fields* (None: all)."""
+def listing(kind: Kind, fields: frozenset[str] | None = frozenset(), also: Iterable[str] = ()) -> Flow[list[Any]]:
+    """Return the wire objects of *kind*, each with its id; with what is needed for *fields* (None: all).
+
+    *also* are further fields by the names of the API.
+    """
     hook = hook_of(kind)
     if hook.listing is not None:
         wires = yield from hook.listing(fields)
@@ -25,13 +28,13 @@ def listing(kind: Kind, fields: frozenset[str] | None = frozenset()) -> Flow[lis
         found = yield from _single(kind)
         wires = [] if found is None else [found]
     else:
-        answer: Answer = yield Call("GET", list_path(kind, fields), missing_ok=False, tolerant=True)
+        answer: Answer = yield Call("GET", list_path(kind, fields, also), missing_ok=False, tolerant=True)
         wires = _elements(kind, answer.body)
     for name, door in hook.doors.items():
         if name in kind.fields and door.read is not None and (fields is None or name in fields) and wires:
             values = yield from door.read()
             for wire in wires:
-                value = values.get(str(wire.get(kind.id)), MISSING) if isinstance(wire, dict) else MISSING
+                value = values.get(str(wire.get(kind.rest.id)), MISSING) if isinstance(wire, dict) else MISSING
                 if value is not MISSING:
                     wire[kind.fields[name].wire] = value
     return wires
@@ -46,14 +49,14 @@ def one(kind: Kind, uid: Uid, fields: frozenset[str] = frozenset()) -> Flow[dict
     elif kind.singleton:
         wire = yield from _single(kind)
     else:
-        extended = any(kind.fields[name].extended for name in fields if name in kind.fields)
+        extended = hook.extended & fields & kind.fields.keys()
         _, path = endpoint(kind, "read", uid)
         answer: Answer = yield Call("GET", path + ("?extended=true" if extended else ""))
         wire = None if answer.status == 404 else answer.body
     if wire is None:
         return None
     if not isinstance(wire, dict):
-        raise ReadIncomplete(f"reading one {kind.name} at {kind.path} gave no object")
+        raise ReadIncomplete(f"reading one {kind.name} at {kind.rest.path} gave no object")
     for name, door in hook.doors.items():
         if door.look is not None and name in fields:
             value = yield from door.look(uid)
@@ -64,23 +67,22 @@ def one(kind: Kind, uid: Uid, fields: frozenset[str] = frozenset()) -> Flow[dict
 
 
 def _elements(kind: Kind, body: Any) -> list[Any]:
-    if kind.list_key and isinstance(body, Mapping):
-        body = body.get(kind.list_key)
     if not isinstance(body, list):
-        raise ReadIncomplete(f"GET {kind.path}: the list is no list")
+        raise ReadIncomplete(f"GET {kind.rest.path}: the list is no list")
     return list(body)
 
 
 def _single(kind: Kind) -> Flow[dict[str, Any] | None]:
     """Read the one object of its kind; its id, which the API does not have, is put in."""
-    answer: Answer = yield Call("GET", kind.path)
+    answer: Answer = yield Call("GET", kind.rest.path)
     if answer.status == 404:
         return None
     body = answer.body
-    if kind.within and isinstance(body, dict):
-        body = body.get(kind.within)
+    within = hook_of(kind).within
+    if within and isinstance(body, dict):
+        body = body.get(within)
     if not isinstance(body, dict):
-        raise ReadIncomplete(f"GET {kind.path}: an object was expected")
-    if any(all(body.get(name, value) == value for name, value in nothing.items()) for nothing in kind.absent):
+        raise ReadIncomplete(f"GET {kind.rest.path}: an object was expected")
+    if any(all(body.get(name, value) == value for name, value in nothing.items()) for nothing in kind.rest.absent):
         return None
-    return {**body, kind.id: SINGLETON}
+    return {**body, kind.rest.id: SINGLETON}

@@ -79,21 +79,21 @@ def noun(action: Mapping[str, Any]) -> str:
 
 
 def singular(kind: Kind) -> str:
-    return kind.path.rpartition("/")[2].removesuffix("s")
+    return kind.rest.path.rpartition("/")[2].removesuffix("s")
 
 
 def settled(task: Task, uid: Uid, action: str = "") -> Flow[Ended]:
     """Wait until the server has done what it accepted, and read the object."""
     until = (yield from clock_time()) + task.seconds()
-    wait = task.kind.wait or {}
+    readiness = task.kind.traits.readiness
     why = yield from _action_ended(action, until)
     pace = Pace(SOON)
     while True:
         found = yield from look(task, uid)
         status = found.object.status if found else ""
-        if found is not None and (why or "field" not in wait or status in wait.get("ready", ())):
+        if found is not None and (why or readiness is None or status in readiness.ready):
             return Ended(found, ActionFailed(f"the cluster accepted it, and then failed: {why}") if why else None)
-        if found is not None and status in wait.get("failed", ()):
+        if found is not None and readiness is not None and status in readiness.failed:
             text = (yield from _failure_on_record(task, uid)) or "it gives no reason"
             return Ended(found, ActionFailed(f"the cluster reports {status}: {text}"))
         if (yield from pause(pace, status or "not there yet")) > until:

@@ -75,13 +75,14 @@ class Task:
     def plain(self, *, created: bool = False) -> dict[str, Any]:
         """Return what is sent to the object itself: nothing that goes through a door, and no option."""
         doors = {name for name, door in self.hook.doors.items() if door.on_create or not created}
-        apart = doors | {name for name, field_ in self.kind.fields.items() if field_.option_of is not None}
+        apart = doors | {name for name, field_ in self.kind.fields.items() if field_.access.option_of is not None}
         wires = {self.kind.fields[name].wire for name in apart}
         return {name: value for name, value in self.wire.items() if name not in wires}
 
     def seconds(self) -> float:
         """Return how long the server may work on one write."""
-        return float((self.kind.wait or {}).get("seconds", WAIT_SECONDS))
+        readiness = self.kind.traits.readiness
+        return readiness.seconds if readiness else WAIT_SECONDS
 
 
 def look(task: Task, uid: Uid) -> Flow[Found | None]:
@@ -93,7 +94,9 @@ def look(task: Task, uid: Uid) -> Flow[Found | None]:
 def is_busy(kind: Kind, error: Rejected) -> bool:
     """Tell whether *error* only means "later"; the client has waited already where it is a Busy."""
     said = {"status": error.status, "error_code": error.error_code}
-    return not isinstance(error, Busy) and any(all(said.get(k) == v for k, v in rule.items()) for rule in kind.busy)
+    return not isinstance(error, Busy) and any(
+        all(said.get(k) == v for k, v in rule.items()) for rule in kind.rest.busy
+    )
 
 
 def running_action(found: Found) -> str:

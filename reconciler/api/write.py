@@ -63,7 +63,7 @@ def put(task: Task, uid: Uid, wire: Mapping[str, Any], found: Found) -> Flow[str
         action: str = yield from task.hook.put(task.writing(wire, uid, found.wire))
         return action
     method, path = endpoint(task.kind, "update", uid)
-    answer = yield from ask(method, path, {task.kind.within: wire} if task.kind.within else wire)
+    answer = yield from ask(method, path, {task.hook.within: wire} if task.hook.within else wire)
     return str((answer.body.get("action_uid") if isinstance(answer.body, Mapping) else None) or "")
 
 
@@ -95,12 +95,13 @@ def _without_secrets(task: Task, wire: Mapping[str, Any]) -> dict[str, Any]:
 def _before_write(task: Task, expected: Expected) -> Flow[Found]:
     """Read the object, wait until it takes changes, and make sure that it is what the plan was made from."""
     found = _same(expected, (yield from look(task, expected.uid)))
-    wait = task.kind.wait or {}
-    calm = (*wait.get("ready", ()), *(wait.get("failed", ()) if expected.broken_too else ()))
+    readiness = task.kind.traits.readiness
     until = (yield from clock_time()) + BUSY_SECONDS
     pace = Pace()
-    while "field" in wait and found.object.status not in calm:
-        if found.object.status in wait.get("failed", ()):
+    while readiness is not None and found.object.status not in readiness.ready:
+        if found.object.status in readiness.failed:
+            if expected.broken_too:
+                break
             raise ActionFailed(f"the cluster reports {found.object.status}; delete it, or have it repaired, first")
         if (yield from pause(pace, f"busy: {found.object.status}")) > until:
             raise Busy(f"still {found.object.status} after {BUSY_SECONDS:.0f} s", status=409)

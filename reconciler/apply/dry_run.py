@@ -24,11 +24,10 @@ from reconciler.api.task import Task, is_busy, look
 from reconciler.api.write import put
 from reconciler.errors import Busy, ClusterError, Conflict, Forbidden, Rejected, SecretMissing, Unauthorized
 from reconciler.kinds import Kind, versions
-from reconciler.model import Address, LiveState, Note
+from reconciler.model import Address, Level, LiveState, Note, Reason
 from reconciler.plan import Action, Change, Plan
 from reconciler.plan.references import references
 
-OBJECTION = "objection"  # level of the notes
 LATER = "they refer to what this plan makes first"
 REPLACES = "they replace what is there"
 SECRET = "a secret that they send is not to be had here"  # noqa: S105 - no secret
@@ -123,18 +122,18 @@ def rehearse(
                 continue
             asked += 1
             if objection:
-                notes.append(Note(OBJECTION, change.address, f"the cluster would refuse this: {objection}"))
+                notes.append(Note(Level.OBJECTION, change.address, Reason.REJECTED, (objection,)))
     return Rehearsal(tuple(notes), asked, dict(sorted(unasked.items())))
 
 
 def _takes(stage: _Stage, change: Change) -> bool:
     """Tell whether the cluster knows dry_run for what *change* sends."""
     kind, version = stage.kinds[change.address.kind], stage.live[stage.name].version
-    if not kind.dry_run or change.action in (Action.DELETE, Action.FORGET):
+    if not kind.rest.dry_run or change.action in (Action.DELETE, Action.FORGET):
         return False
-    if kind.dry_run_since and (version is None or not versions.reached(version, kind.dry_run_since)):
+    if kind.rest.dry_run_since and (version is None or not versions.reached(version, kind.rest.dry_run_since)):
         return False
-    apart = hook_of(kind).doors.keys() | {name for name, it in kind.fields.items() if it.option_of is not None}
+    apart = hook_of(kind).doors.keys() | {name for name, it in kind.fields.items() if it.access.option_of is not None}
     return bool(change.body.keys() - apart or change.renamed_from or change.action is not Action.UPDATE)
 
 
@@ -195,9 +194,9 @@ def _flow(stage: _Stage, kind: Kind, change: Change, body: Mapping[str, Any]) ->
     """Do what an apply would do for *change*, as far as its request to the object itself."""
     wire = encode(kind, body, stage.uid, stage.reveal)
     if change.renamed_from:
-        wire[kind.key[0]] = change.address.name
+        wire[kind.rest.key[0]] = change.address.name
     elif change.action is Action.CREATE and not kind.singleton:
-        wire.setdefault(kind.key[0], change.address.name)
+        wire.setdefault(kind.rest.key[0], change.address.name)
     task = Task(kind, change.address, body, wire, {}, {}, asked=frozenset(body), uid_of=stage.uid_of)
     if change.action is Action.CREATE or change.uid is None:
         return (yield from post(task))

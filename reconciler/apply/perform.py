@@ -92,7 +92,7 @@ def _create(site: Site, change: Change, done: Done, before: Intent | None) -> No
     secrets = _Secrets(site, change)
     wire = encode(kind, change.body, site.directory.uid, secrets.reveal)
     if not kind.singleton:
-        wire.setdefault(kind.key[0], change.address.name)
+        wire.setdefault(kind.rest.key[0], change.address.name)
     task = _task(site, change, wire, done.operation)
     if task.hook.stamp is not None:
         task.wire = Body(task.hook.stamp(wire, done.operation))
@@ -110,7 +110,7 @@ def _update(site: Site, change: Change, done: Done) -> None:
     secrets = _Secrets(site, change)
     wire = encode(kind, change.body, site.directory.uid, secrets.reveal)
     if change.renamed_from:
-        wire[kind.key[0]] = change.address.name
+        wire[kind.rest.key[0]] = change.address.name
     task = _task(site, change, wire, done.operation)
     site.ledger.intend(_intent(site, change, done.operation, "update", expected.uid, secrets.digests))
     ended = _drive(site, change, task, write.update(task, expected))

@@ -64,7 +64,7 @@ def _surely_made(kind: Kind, intent: Intent) -> tuple[Mapping[str, Any], Mapping
     A set of secrets counts as empty then, so that the next plan adds what is in it.
     """
     behind = hook_of(kind).doors.keys() & intent.body.keys()
-    hidden = {name for name in behind if kind.fields[name].holds_secret}
+    hidden = {name for name in behind if kind.fields[name].access.holds_secret}
     empty = {f"{name}[]": "" for name in hidden if kind.fields[name].lists_secrets}
     kept = {path: digest for path, digest in intent.secrets.items() if path.partition("[")[0] not in hidden}
     return {name: value for name, value in intent.body.items() if name not in hidden}, {**kept, **empty}

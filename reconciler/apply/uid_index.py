@@ -93,7 +93,7 @@ class Directory:
         kind = self._kinds[name]
         for wire in drive(self._client, listing(kind)):
             try:
-                yield wire[kind.id], natural_key(kind, wire)
+                yield wire[kind.rest.id], natural_key(kind, wire)
             except (AttributeError, KeyError, TypeError, ValueError):
                 continue  # an object without a name cannot be referred to by name
 

@@ -65,12 +65,14 @@ def _history(session: Session, planned: reconcile.Planned, found: tuple[Drift, .
 
 
 def _plain(one: DriftEntry) -> dict[str, Any]:
+    from reconciler.render.reasons import why
+
     drift = one.drift
     return {
         "address": str(drift.address),
         "path": drift.path,
         "ahead": drift.ahead.value,
-        "why": drift.why,
+        "why": why(drift),
         "live": _value(drift.live),
         "declared": _value(drift.declared),
         "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.since)) if one.since else None,

@@ -1,4 +1,4 @@
-"""`reconciler kinds`: what can be declared, from the schemas alone; `explain` tells more of one field."""
+"""`reconciler kinds`: the kinds and their fields, from the schemas alone; `explain` has the details of one field."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from reconciler.api.hooks import hook_of
 from reconciler.commands.common import WHERE, console, format_option, options
-from reconciler.commands.explain import facts
-from reconciler.commands.knowledge import below, find, kind_about, kind_called, shape_of
+from reconciler.commands.kind_docs import find, kind_about, kind_called, shape_of
+from reconciler.commands.schema_paths import below
 from reconciler.kinds import Kind, kind_source, load_kinds
+from reconciler.kinds.describe import facts
 
 _COLUMNS = ("kind", "shape", "key", "verbs", "path")
 
@@ -45,9 +47,10 @@ def _table(kinds: Mapping[str, Kind]) -> Iterator[str]:
     """Yield the kinds with shape, key, verbs and path, in columns."""
     rows = [_COLUMNS]
     for kind in kinds.values():
-        path = kind.path + (f" {kind.within}" if kind.within else "")
-        key = "-" if kind.singleton else ",".join(name.lstrip("@") for name in kind.key)
-        rows.append((kind.name, shape_of(kind), key, ",".join(kind.verbs) or "-", path))
+        within = hook_of(kind).within
+        path = kind.rest.path + (f" {within}" if within else "")
+        key = "-" if kind.singleton else ",".join(name.lstrip("@") for name in kind.rest.key)
+        rows.append((kind.name, shape_of(kind), key, ",".join(kind.rest.verbs) or "-", path))
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, wide, strict=True)).rstrip()

@@ -114,7 +114,7 @@ def _mapped(field: Field | None, value: Any) -> Any:
         return value
     if type(value) is list:
         items = value if field.items is None else [_mapped(field.items, item) for item in value]
-        if field.key is None:
+        if field.form.key is None:
             return items
         named = _Items()
         for item, mapped in zip(value, items, strict=True):

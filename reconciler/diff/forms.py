@@ -25,7 +25,7 @@ def order_key(value: Any) -> str:
 def touches_of(fields: Mapping[str, Field], kind: Kind | None, *, live: bool) -> dict[str, Touch]:
     """Return what to do to the values of *fields*; *kind* is given for the top level of its spec."""
     touches = {name: touch for name, field in fields.items() if (touch := _touch(field, live=live)) is not None}
-    if kind is not None and "port" in kind.guard and "port" in fields:
+    if kind is not None and "port" in kind.policy.guard and "port" in fields:
         touches["port"] = lambda value: MISSING if value == 0 else value  # 0 = the server chooses
     return touches
 
@@ -43,21 +43,21 @@ def touched(spec: Mapping[str, Any], touches: Mapping[str, Touch]) -> dict[str, 
 
 
 def _touch(field: Field, *, live: bool) -> Touch | None:
-    if field.secret:
+    if field.access.secret:
         return _nothing if live else None
-    if field.embeds_secret:
+    if field.access.embeds_secret:
         return _without_userinfo if live else None
-    if field.items is not None or field.key is not None:
+    if field.items is not None or field.form.key is not None:
         return _list_touch(field, live=live)
     if field.properties:
         return _object_touch(field, live=live)
-    if field.unit in UNITS and (field.type != "string" or field.unit == "bytes"):
+    if field.form.unit in UNITS and (field.type != "string" or field.form.unit == "bytes"):
         return _quantity_touch(field)
-    if field.format == "pem":
+    if field.form.format == "pem":
         return _pem
-    if field.format == "lower-case":
+    if field.form.format == "lower-case":
         return lambda value: value.lower() if isinstance(value, str) else value
-    if field.format == "redis-acl":
+    if field.form.format == "redis-acl":
         return lambda value: " ".join(value.split()) if isinstance(value, str) else value
     if field.type == "integer":
         return _whole
@@ -65,7 +65,7 @@ def _touch(field: Field, *, live: bool) -> Touch | None:
 
 
 def _quantity_touch(field: Field) -> Touch:
-    unit = field.unit or ""
+    unit = field.form.unit or ""
 
     def number(value: Any) -> Any:
         if type(value) is str:
@@ -100,9 +100,9 @@ def _object_touch(field: Field, *, live: bool) -> Touch | None:
 
 def _list_touch(field: Field, *, live: bool) -> Touch | None:
     touch = _touch(field.items, live=live) if field.items is not None else None
-    if touch is None and field.key is None:
+    if touch is None and field.form.key is None:
         return None
-    key = field.key
+    key = field.form.key
 
     def ordered(value: Any) -> Any:
         if type(value) is not list:
@@ -166,4 +166,4 @@ def _without_userinfo(value: Any) -> Any:
 
 def is_unread(field: Field) -> bool:
     """Say whether no read shows *field*, or none that matters."""
-    return field.read_only or field.write_only or field.option_of is not None
+    return field.access.read_only or field.access.write_only or field.access.option_of is not None

@@ -68,7 +68,7 @@ def project(kind: Kind, desired: Mapping[str, Any], live: Mapping[str, Any]) -> 
 def is_blank(kind: Kind, spec: Mapping[str, Any]) -> bool:
     """Tell whether live *spec* holds nothing that anybody has set: only defaults and nothing at all."""
     return all(
-        value in (None, "", [], {}, False) or (name in kind.fields and value == kind.fields[name].default)
+        value in (None, "", [], {}, False) or (name in kind.fields and value == kind.fields[name].usual.default)
         for name, value in spec.items()
     )
 
@@ -119,13 +119,19 @@ def _shape(kind: Kind) -> _Shape:
 
 def _hides(field: Field) -> bool:
     """Say whether *field* or anything below it cannot be read back."""
-    if field.secret or field.embeds_secret or field.write_only or field.holds_secret or field.option_of is not None:
+    if (
+        field.access.secret
+        or field.access.embeds_secret
+        or field.access.write_only
+        or field.access.holds_secret
+        or field.access.option_of is not None
+    ):
         return True
     return any(map(_hides, field.properties.values())) or (field.items is not None and _hides(field.items))
 
 
 def _shown(field: Field, value: Any) -> Any:
-    if field.write_only or field.option_of is not None or is_value_from(value):
+    if field.access.write_only or field.access.option_of is not None or is_value_from(value):
         return MISSING
     if field.items is not None and type(value) is list:
         return [shown for item in value if (shown := _shown(field.items, item)) is not MISSING]
@@ -138,13 +144,13 @@ def _shown(field: Field, value: Any) -> Any:
 
 
 def _hidden_below(field: Field, path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if field.option_of is not None:
+    if field.access.option_of is not None:
         return
-    if field.write_only or is_value_from(value):
+    if field.access.write_only or is_value_from(value):
         yield path, value
     elif field.items is not None and type(value) is list:
         for index, item in enumerate(value):
-            named = label(field, item) if field.key and isinstance(item, Mapping) else f"[{index}]"
+            named = label(field, item) if field.form.key and isinstance(item, Mapping) else f"[{index}]"
             yield from _hidden_below(field.items, path + named, item)
     elif field.properties and type(value) is dict:
         for name in sorted(value.keys() & field.properties.keys()):
@@ -153,7 +159,11 @@ def _hidden_below(field: Field, path: str, value: Any) -> Iterator[tuple[str, An
 
 def _cut(field: Field, wanted: Any, found: Any) -> Any:
     if found is MISSING:
-        return wanted if wanted == [] or (field.default is not MISSING and wanted == field.default) else MISSING
+        return (
+            wanted
+            if wanted == [] or (field.usual.default is not MISSING and wanted == field.usual.default)
+            else MISSING
+        )
     if type(wanted) is dict and type(found) is dict:
         return _cut_object(field, wanted, found)
     if type(wanted) is list and type(found) is list:
@@ -175,7 +185,7 @@ def _cut_object(field: Field, wanted: Mapping[str, Any], found: Mapping[str, Any
 
 def _cut_list(field: Field, wanted: list[Any], found: list[Any]) -> list[Any]:
     items = field.items
-    if field.key is None:
+    if field.form.key is None:
         if items is None:
             return found
         pairs = [_cut(items, w, f) for w, f in zip(wanted, found, strict=False)]
@@ -186,6 +196,6 @@ def _cut_list(field: Field, wanted: list[Any], found: list[Any]) -> list[Any]:
         match = by_label.get(label(field, item), MISSING)
         if match is not MISSING:
             out.append(item if items is None else _cut(items, match, item))
-        elif not field.server_adds:
+        elif not field.form.server_adds:
             out.append(item)
     return out

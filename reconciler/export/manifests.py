@@ -29,16 +29,16 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _NICE_UNITS = {"bytes": ("TiB", "GiB", "MiB", "KiB"), "seconds": ("d", "h", "m")}
 
 
-class Told:
-    """What was told of already: what spans clusters shows on each of them."""
+class Exported:
+    """Which objects were exported already: an object that spans clusters is listed by each of them."""
 
     def __init__(self) -> None:
         self._uids: set[tuple[str, int | str]] = set()
 
     def new(self, kind: Kind, objects: Iterable[LiveObject]) -> list[LiveObject]:
-        """Return those of *objects* that no cluster before has shown."""
+        """Return those of *objects* that no cluster before has listed."""
         found = [one for one in objects if (kind.name, one.uid) not in self._uids]
-        self._uids.update((kind.name, one.uid) for one in found if kind.spans)
+        self._uids.update((kind.name, one.uid) for one in found if kind.traits.spans)
         return found
 
 
@@ -56,7 +56,7 @@ def manifests_of(kind: Kind, objects: Sequence[LiveObject], *, cluster: str = ""
             comments.append(f"# {kind.name}/{clean(found.name)} is left out: {clean(reason)}.")
             continue
         spec, remarks = spec_of(kind, found)
-        if spec or "create" in kind.verbs:  # what is always there and as usual needs no manifest
+        if spec or "create" in kind.rest.verbs:  # what is always there and as usual needs no manifest
             documents.append(_document(kind, found.name, cluster, spec, remarks))
     if not documents:
         return ""
@@ -69,7 +69,7 @@ def _left_out(kind: Kind, found: LiveObject, namesakes: int) -> str:
         return "it is built into the cluster"
     if found.owner:
         return f"it is managed by {found.owner}"
-    if kind.spans:
+    if kind.traits.spans:
         strange = [name for name in places(kind, found.spec) if name.startswith("#")]
         if strange:
             return f"it has an instance on {strange[0][1:]}, a cluster that is not in this run"
@@ -107,7 +107,7 @@ def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
         if kept is not MISSING:
             spec[name] = kept
     for name in kind.missing_on_create(spec):
-        if kind.fields[name].secret:
+        if kind.fields[name].access.secret:
             spec[name] = _placeholder(f"{kind.name}_{found.name}_{name}")
         elif found.spec.get(name, MISSING) is not MISSING:
             spec[name] = found.spec[name]
@@ -149,13 +149,13 @@ def _is_added(name: str, spec: Mapping[str, Any]) -> bool:
 
 def _kept(field: Field, value: Any, shape: Mapping[str, Any], path: str) -> Any:
     """Return *value* without what goes without saying; MISSING for nothing left."""
-    if value is None or field.read_only:
+    if value is None or field.access.read_only:
         return MISSING
-    if any(usual is not MISSING and value == usual for usual in (field.default, field.policy_default)):
+    if any(usual is not MISSING and value == usual for usual in (field.usual.default, field.usual.policy_default)):
         return MISSING
-    if field.deprecated and not value:
+    if field.support.deprecated and not value:
         return MISSING
-    if field.default is MISSING and value in ("", [], {}):
+    if field.usual.default is MISSING and value in ("", [], {}):
         return MISSING
     if isinstance(value, list):
         items = field.items
@@ -166,7 +166,7 @@ def _kept(field: Field, value: Any, shape: Mapping[str, Any], path: str) -> Any:
         return [item for item in made if item is not MISSING]
     if isinstance(value, Mapping):
         kept = _kept_object(field, value, shape, path)
-        said = {name for name in kept if kept[name] != field.properties[name].default}
+        said = {name for name in kept if kept[name] != field.properties[name].usual.default}
         return kept if said else MISSING
     return _nice(field, value)
 
@@ -174,7 +174,7 @@ def _kept(field: Field, value: Any, shape: Mapping[str, Any], path: str) -> Any:
 def _kept_item(field: Field, items: Field, item: Any, shape: Mapping[str, Any], path: str) -> Any:
     if not isinstance(item, Mapping):
         return item
-    named = {name: item[name] for name in field.key or () if name in item}
+    named = {name: item[name] for name in field.form.key or () if name in item}
     kept = _kept_object(items, item, shape, path)
     return {name: value for name in items.properties if (value := {**kept, **named}.get(name, MISSING)) is not MISSING}
 
@@ -191,7 +191,7 @@ def _kept_object(field: Field, value: Mapping[str, Any], shape: Mapping[str, Any
         if there is not MISSING:
             kept = _kept(below, there, inner.get(name, {}), f"{path}_{name}")
             out[name] = there if kept is MISSING and name in required else kept
-        elif name in required and (below.secret or below.embeds_secret):
+        elif name in required and (below.access.secret or below.access.embeds_secret):
             out[name] = _placeholder(f"{path}_{name}")
     return {name: item for name, item in out.items() if item is not MISSING}
 
@@ -217,8 +217,8 @@ def _nice(field: Field, value: Any) -> Any:
     """Write a quantity as people do, where that is exact: 2GiB, 12h."""
     if field.type != "integer" or type(value) is not int:
         return value
-    for suffix in _NICE_UNITS.get(field.unit or "", ()):
-        size = UNITS[field.unit or ""][suffix]
+    for suffix in _NICE_UNITS.get(field.form.unit or "", ()):
+        size = UNITS[field.form.unit or ""][suffix]
         if value >= size and value % size == 0:
             return f"{value // size}{suffix}"
     return value

@@ -1,6 +1,7 @@
 """What can be declared: `schemas/*.json` read into `Kind` values. Home of jsonschema and cronsim.
 
     kind           Kind, Field and what they consist of
+    traits         what only one kind needs
     loader         reads the kind files
     vocabulary     the keywords of a kind file, translated to JSON Schema
     quantities     `2GiB`, `5m`: numbers with units
@@ -16,12 +17,18 @@ Everybody who needs to know what a field is asks here. Must not know manifests, 
 from reconciler.kinds.kind import (
     MISSING,
     SINGLETON,
+    Access,
     Carriers,
+    ChangeRules,
     Field,
+    Form,
     Impact,
     Kind,
+    KindPolicy,
     Reference,
-    Span,
+    Rest,
+    Support,
+    Usual,
     connecting,
     referring,
 )
@@ -33,16 +40,27 @@ from reconciler.kinds.loader import (
     manifest_schema,
     schema_folder,
 )
+from reconciler.kinds.traits import CreateDefault, Readiness, Span, Traits
 
 __all__ = [
     "MISSING",
     "SINGLETON",
+    "Access",
     "Carriers",
+    "ChangeRules",
+    "CreateDefault",
     "Field",
+    "Form",
     "Impact",
     "Kind",
+    "KindPolicy",
+    "Readiness",
     "Reference",
+    "Rest",
     "Span",
+    "Support",
+    "Traits",
+    "Usual",
     "connecting",
     "envelope_schema",
     "envelope_validator",

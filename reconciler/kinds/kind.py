@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from reconciler.kinds.traits import Traits
 from reconciler.kinds.validation import Validator
 
 SINGLETON = "cluster"  # what the one object of a singleton kind is called
@@ -40,93 +42,125 @@ class Impact(NamedTuple):
     below: str = ""  # only when the new number is less than this figure, which is measured; unknown counts as less
 
 
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Form(NamedTuple):
+    """How values of a field are written and compared: what `diff`, `export` and `render` ask."""
+
+    unit: str | None = None  # x-unit: "bytes", "seconds", "milliseconds" …
+    format: str | None = None  # "pem", "redis-acl" …: picks a canonical form
+    key: tuple[str, ...] | None = None  # x-key: () a set, ("role",) a map by that field, None an ordered list
+    server_adds: bool = False  # x-server-adds: live items that are not declared are no difference
+    variants: bool = False  # oneOf: an object whose `type` picks its shape; replaced whole, never merged
+
+
+class Access(NamedTuple):
+    """Whether a field is read back or sent, and whether it holds a secret: what `diff`, `api` and `manifests` ask."""
+
+    read_only: bool = False
+    write_only: bool = False
+    option_of: tuple[str, ...] | None = None  # x-option-of: no state; sent with a change of these fields, () of any
+    secret: bool = False  # x-secret: always a valueFrom
+    embeds_secret: bool = False  # x-secret "embedded": plain text, or a valueFrom where it holds a password
+    holds_secret: bool = False  # this field or anything below it is secret
+    from_file: bool = False  # x-from-file: public text that a valueFrom may give
+
+
+class ChangeRules(NamedTuple):
+    """What may be changed, what a change does and what is sent with it: what `plan` asks."""
+
+    impacts: tuple[Impact, ...] = ()  # x-impact
+    immutable: bool = False  # x-immutable: a change means replace
+    only_grows: bool = False  # x-only-grows: changes in one direction only, also within an immutable field
+    sent_with: tuple[str, ...] | None = None  # x-with: sent, changed or not, whenever one of these is, () of any
+
+
+class Support(NamedTuple):
+    """Which server versions have a field or a kind: what `versions` asks."""
+
+    since: str | None = None  # x-since: first version that has it
+    until: str | None = None  # x-until: the last one
+    values_since: Mapping[str, str] = _EMPTY  # x-values-since: the same of single values of the enum
+    deprecated: bool = False
+    deprecated_in: str | None = None  # x-deprecated-in
+    instead: str = ""  # x-instead: what to use now
+
+
+class Usual(NamedTuple):
+    """Which values are usual: what `export`, `diff` and warnings ask."""
+
+    default: Any = MISSING  # the server's documented default
+    policy_default: Any = MISSING  # x-policy-default: what a cluster with unchanged settings supplies
+    minimum: float | None = None  # x-usual-minimum: a smaller value is reported as a likely mistake
+
+
+_FORM, _ACCESS, _CHANGE, _SUPPORT, _USUAL = Form(), Access(), ChangeRules(), Support(), Usual()
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One property of a spec, with what the engine must know of it beyond validation."""
+    """One property of a spec: its structure, and groups of what each part of the engine must know of it."""
 
     name: str
     wire: str  # the API's name; differs only for references (`role` ↔ `role_uid`)
     type: str | None = None  # JSON type where there is exactly one
-    unit: str | None = None  # x-unit: "bytes", "seconds", "milliseconds" …
-    format: str | None = None  # "pem", "redis-acl" …: picks a canonical form
     reference: Reference | None = None  # x-ref
-    key: tuple[str, ...] | None = None  # x-key: () a set, ("role",) a map by that field, None an ordered list
-    server_adds: bool = False  # x-server-adds: live items that nobody declared are no difference
-    secret: bool = False  # x-secret: always a valueFrom
-    embeds_secret: bool = False  # x-secret "embedded": plain text, or a valueFrom where it holds a password
-    write_only: bool = False
-    read_only: bool = False
-    immutable: bool = False  # x-immutable: a change means replace
-    changeable: bool = False  # x-changeable: may change although what it stands in is fixed
-    extended: bool = False  # x-extended: only read back with ?extended=true
-    default: Any = MISSING
-    since: str | None = None  # x-since: first server version that has the field
-    until: str | None = None  # x-until: the last one
-    values_since: Mapping[str, str] = field(default_factory=dict)  # x-values-since: of single values of the enum
-    deprecated: bool = False
-    deprecated_in: str | None = None  # x-deprecated-in
-    instead: str = ""  # x-instead: what to use now
-    policy_default: Any = MISSING  # x-policy-default: what a cluster supplies whose settings nobody changed
-    usual_minimum: float | None = None  # x-usual-minimum: below it a warning, plainly a mistake
-    create_default: Mapping[str, Any] | None = None  # x-create-default: {"when": {field: value}, "value": …}
-    impacts: tuple[Impact, ...] = ()  # x-impact
     properties: Mapping[str, Field] = field(default_factory=dict)  # children of an object
     items: Field | None = None  # of an array
-    option_of: tuple[str, ...] | None = None  # x-option-of: no state; goes along with a change of these, () of any
-    sent_with: tuple[str, ...] = ()  # x-with: goes along, changed or not, whenever one of these is sent
-    from_file: bool = False  # x-from-file: public text that a valueFrom may give
-    only_grows: bool = False  # x-only-grows: a smaller number, an older version or true to false is refused
-    holds_secret: bool = False  # this field or anything below it is secret
-    variants: bool = False  # an object whose `type` picks its shape: replaced whole, never merged
-    along: bool = False  # x-along: goes with every update, differing or not
+    form: Form = _FORM
+    access: Access = _ACCESS
+    change: ChangeRules = _CHANGE
+    support: Support = _SUPPORT
+    usual: Usual = _USUAL
 
     @property
     def lists_secrets(self) -> bool:
-        """Whether this is a set of secrets, of which only what comes and goes is written."""
-        return self.items is not None and self.items.secret
+        """Whether this is a set of secrets, of which only added and removed items are written."""
+        return self.items is not None and self.items.access.secret
 
 
-class Span(NamedTuple):
-    """An `x-rest.spans`: how a spec names the clusters that its one object stands in."""
+class Rest(NamedTuple):
+    """How a kind maps to the API (`x-rest`): what `api` and `live` ask."""
 
-    field: str  # a list of objects; the `cluster` of each is a cluster of the project
-    member: str  # the kind as which the object shows in each of them
-    lost: str = ""  # a list of those clusters that are gone for good
-    needs: tuple[str, ...] = ()  # of these fields, an item that is new has one
+    path: str  # "/v1/bdbs"; of a singleton, the object itself
+    key: tuple[str, ...]  # natural key: the first of these wire fields that is set, as ("name", "email")
+    id: str  # "uid"
+    verbs: Mapping[str, str]  # {"create": "POST", "update": "PATCH /v1/x/{id}"}; absent = impossible
+    doc: str = ""  # where the API documents the object
+    busy: tuple[Mapping[str, Any], ...] = ()  # answers that mean "later": {"status": 409, "error_code": "db_busy"}
+    absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
+    jsonschema: str = ""  # what GET /v1/jsonschema?object= calls it
+    dry_run: bool = False  # create and update take ?dry_run=true
+    dry_run_since: str = ""  # first server version on which `dry_run` holds
+
+
+class KindPolicy(NamedTuple):
+    """What may happen to objects of a kind, and in which order: what `plan` and `manifests` ask."""
+
+    guard: tuple[str, ...] = ()  # what makes a repeated create safe: ("name",) or ("tag", "port")
+    builtin: tuple[Mapping[str, Any], ...] = ()  # live objects that are never managed: {"uid": 1}, {"name": "Admin"}
+    protect: bool = False  # holds data: delete and replace need consent
+    after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, without a reference
+
+
+_POLICY, _TRAITS = KindPolicy(), Traits()
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of resource: its schema, and how it maps to the API (`x-rest`)."""
+    """A kind of resource: its schema, and groups of what each part of the engine must know of it."""
 
     name: str
     schema: Mapping[str, Any]  # JSON Schema of `spec`, as manifests may write it
-    path: str  # "/v1/bdbs"
-    key: tuple[str, ...]  # natural key: the first of these wire fields that is set, as ("name", "email")
-    id: str  # "uid"
-    verbs: Mapping[str, str]  # {"create": "POST", "update": "PATCH /v1/x/{id}"}; absent = impossible
-    fields: Mapping[str, Field]  # top level of spec
     name_schema: Mapping[str, Any]  # JSON Schema of metadata.name
-    wait: Mapping[str, Any] | None  # {"action": "action_uid", "field": "status", "ready": [...], "failed": [...], …}
-    busy: tuple[Mapping[str, Any], ...]  # answers that mean "later": {"status": 409, "error_code": "db_busy"}
-    guard: tuple[str, ...]  # what makes a repeated create safe: ("name",) or ("tag", "port")
-    builtin: tuple[Mapping[str, Any], ...]  # live objects never to be touched: {"uid": 1}, {"name": "Admin"}
-    protect: bool  # holds data: delete and replace need consent
-    narrows: bool  # the list call takes ?fields=a,b
-    dry_run: bool  # create and update take ?dry_run=true
-    hook: str | None  # module in reconciler.api.hooks
-    singleton: bool = False  # *path* is the object itself; leaving git means forget
-    within: str = ""  # the spec is what stands at this key of the object
-    list_key: str = ""  # the list stands at this key of the answer
-    since: str = ""  # first server version that has the kind
-    until: str = ""  # last one
-    dry_run_since: str = ""  # first server version on which `dry_run` holds
-    jsonschema: str = ""  # what GET /v1/jsonschema?object= calls it
-    absent: tuple[Mapping[str, Any], ...] = ()  # answers with all of these values mean: nothing is configured
-    after: tuple[str, ...] = ()  # kinds whose objects are written before, and deleted after, though none is named
-    lasting: tuple[str, ...] = ()  # names of objects that a cluster cannot do without: changed, never deleted
-    doc: str = ""  # where the API documents the object
-    spans: Span | None = None  # one object stands in several clusters
+    fields: Mapping[str, Field]  # top level of spec
+    rest: Rest
+    policy: KindPolicy = _POLICY
+    support: Support = _SUPPORT
+    hook: str | None = None  # module in reconciler.api.hooks
+    traits: Traits = _TRAITS
+    singleton: bool = False  # there is exactly one object; removal from git means forget
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
     validator: Validator = field(init=False, repr=False, compare=False)  # of spec
@@ -166,4 +200,4 @@ class Carriers:
 
 
 referring = Carriers(lambda field_: field_.reference is not None)
-connecting = Carriers(lambda field_: field_.embeds_secret or field_.format == "endpoint")
+connecting = Carriers(lambda field_: field_.access.embeds_secret or field_.form.format == "endpoint")

@@ -14,8 +14,8 @@ _LABEL_LIMIT = 64  # characters; a longer value is shown by its digest
 
 def label(field: Field, item: Any) -> str:
     """Name *item* of a keyed list or a set within its list: `[role=app]`, `[a.example.com]`."""
-    if field.key and isinstance(item, Mapping):
-        text = ",".join(f"{part}={_word(item.get(part))}" for part in field.key)
+    if field.form.key and isinstance(item, Mapping):
+        text = ",".join(f"{part}={_word(item.get(part))}" for part in field.form.key)
     else:
         text = _word(item)
     return f"[{text}]"

@@ -10,7 +10,22 @@ from types import MappingProxyType
 from typing import Any
 
 from reconciler.kinds import vocabulary
-from reconciler.kinds.kind import MISSING, SINGLETON, Field, Impact, Kind, Reference, Span
+from reconciler.kinds.kind import (
+    MISSING,
+    SINGLETON,
+    Access,
+    ChangeRules,
+    Field,
+    Form,
+    Impact,
+    Kind,
+    KindPolicy,
+    Reference,
+    Rest,
+    Support,
+    Usual,
+)
+from reconciler.kinds.traits import traits_of
 from reconciler.kinds.validation import Validator
 
 
@@ -39,6 +54,17 @@ def _children(schema: Mapping[str, Any]) -> dict[str, Field]:
     return found
 
 
+def _reference(words: Mapping[str, Any]) -> Reference:
+    return Reference(
+        words["kind"],
+        words.get("asString", False),
+        tuple(words.get("literals", ())),
+        words.get("defer", False),
+        words.get("addressInto", ""),
+        words.get("clusterFrom", ""),
+    )
+
+
 def _field(name: str, schema: Mapping[str, Any]) -> Field:
     """Read one property of a kind file; its words are in `vocabulary`."""
     reference = schema.get("x-ref")
@@ -52,47 +78,44 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
         name=name,
         wire=(reference or item_reference).get("wire", name),
         type=schema["type"],
-        unit=schema.get("x-unit"),
-        format=schema.get("format"),
-        reference=Reference(
-            reference["kind"],
-            reference.get("asString", False),
-            tuple(reference.get("literals", ())),
-            reference.get("defer", False),
-            reference.get("addressInto", ""),
-            reference.get("clusterFrom", ""),
-        )
-        if reference
-        else None,
-        key=None if key is None else tuple(key),
-        server_adds=schema.get("x-server-adds", False),
-        secret=hides is True,
-        embeds_secret=hides == "embedded",
-        write_only=schema.get("writeOnly", False),
-        read_only=schema.get("readOnly", False),
-        immutable=schema.get("x-immutable", False),
-        changeable=schema.get("x-changeable", False),
-        extended=schema.get("x-extended", False),
-        default=schema.get("default", MISSING),
-        since=schema.get("x-since"),
-        until=schema.get("x-until"),
-        values_since=schema.get("x-values-since", {}),
-        deprecated=schema.get("deprecated", False),
-        deprecated_in=schema.get("x-deprecated-in"),
-        instead=schema.get("x-instead", ""),
-        policy_default=schema.get("x-policy-default", MISSING),
-        usual_minimum=schema.get("x-usual-minimum"),
-        create_default=schema.get("x-create-default"),
-        impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),
+        reference=_reference(reference) if reference else None,
         properties=children,
         items=items,
-        option_of=tuple(schema["x-option-of"]) if "x-option-of" in schema else None,
-        sent_with=tuple(schema.get("x-with", ())),
-        from_file=schema.get("x-from-file", False),
-        only_grows=schema.get("x-only-grows", False),
-        holds_secret=bool(hides) or any(child.holds_secret for child in below),
-        variants="x-variants" in schema,
-        along=schema.get("x-along", False),
+        form=Form(
+            unit=schema.get("x-unit"),
+            format=schema.get("format"),
+            key=None if key is None else tuple(key),
+            server_adds=schema.get("x-server-adds", False),
+            variants="oneOf" in schema,
+        ),
+        access=Access(
+            read_only=schema.get("readOnly", False),
+            write_only=schema.get("writeOnly", False),
+            option_of=tuple(schema["x-option-of"]) if "x-option-of" in schema else None,
+            secret=hides is True,
+            embeds_secret=hides == "embedded",
+            holds_secret=bool(hides) or any(child.access.holds_secret for child in below),
+            from_file=schema.get("x-from-file", False),
+        ),
+        change=ChangeRules(
+            impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),
+            immutable=schema.get("x-immutable", False),
+            only_grows=schema.get("x-only-grows", False),
+            sent_with=tuple(schema["x-with"]) if "x-with" in schema else None,
+        ),
+        support=Support(
+            since=schema.get("x-since"),
+            until=schema.get("x-until"),
+            values_since=schema.get("x-values-since", {}),
+            deprecated=schema.get("deprecated", False),
+            deprecated_in=schema.get("x-deprecated-in"),
+            instead=schema.get("x-instead", ""),
+        ),
+        usual=Usual(
+            default=schema.get("default", MISSING),
+            policy_default=schema.get("x-policy-default", MISSING),
+            minimum=schema.get("x-usual-minimum"),
+        ),
     )
 
 
@@ -103,32 +126,30 @@ def _kind(source: Mapping[str, Any]) -> Kind:
     return Kind(
         name=source["title"],
         schema=vocabulary.spec_schema(source),
-        path=rest["path"],
-        key=tuple(rest["key"]),
-        id=rest["id"],
-        verbs=rest["verbs"],
-        fields=_children(source),
         name_schema=rest["name"],
-        wait=rest.get("wait"),
-        busy=tuple(rest.get("busy", ())),
-        guard=tuple(rest["guard"]),
-        builtin=tuple(rest.get("builtin", ())),
-        protect=rest.get("protect", False),
-        narrows=rest.get("narrows", False),
-        dry_run=bool(rest.get("dryRun", False)),
+        fields=_children(source),
+        rest=Rest(
+            path=rest["path"],
+            key=tuple(rest["key"]),
+            id=rest["id"],
+            verbs=rest["verbs"],
+            doc=rest.get("doc", ""),
+            busy=tuple(rest.get("busy", ())),
+            absent=tuple(rest.get("absent", ())),
+            jsonschema=rest.get("jsonschema", ""),
+            dry_run=bool(rest.get("dryRun", False)),
+            dry_run_since=rest["dryRun"] if isinstance(rest.get("dryRun"), str) else "",
+        ),
+        policy=KindPolicy(
+            guard=tuple(rest["guard"]),
+            builtin=tuple(rest.get("builtin", ())),
+            protect=rest.get("protect", False),
+            after=tuple(rest.get("after", ())),
+        ),
+        support=Support(since=rest.get("since")),
         hook=rest.get("hook"),
+        traits=traits_of(rest.get("hook")),
         singleton=rest.get("singleton", False),
-        within=rest.get("within", ""),
-        list_key=rest.get("list", ""),
-        since=rest.get("since", ""),
-        until=rest.get("until", ""),
-        dry_run_since=rest["dryRun"] if isinstance(rest.get("dryRun"), str) else "",
-        jsonschema=rest.get("jsonschema", ""),
-        absent=tuple(rest.get("absent", ())),
-        after=tuple(rest.get("after", ())),
-        lasting=tuple(rest.get("lasting", ())),
-        doc=rest.get("doc", ""),
-        spans=Span(**{**rest["spans"], "needs": tuple(rest["spans"].get("needs", ()))}) if "spans" in rest else None,
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),
     )

@@ -76,12 +76,12 @@ def _in_object(
         return  # it is sent in another shape, which only the hook of its kind knows
     for name in sorted(body.keys() & fields.keys()):
         field, path = fields[name], prefix + name
-        if field.read_only:
+        if field.access.read_only:
             continue
         found = _named(schemas, field.wire)
         if found:
             yield from _in_value(field, body[name], found, path)
-        elif _is_complete(schemas) and not (field.write_only or field.option_of is not None):
+        elif _is_complete(schemas) and not (field.access.write_only or field.access.option_of is not None):
             yield path, "has no such field"  # of what is no state, a schema of the state need not know
 
 
@@ -95,7 +95,7 @@ def _in_value(field: Field, value: Any, schemas: list[Schema], path: str) -> Ite
         yield from _in_object(field.properties, value, schemas, f"{path}.")
     elif isinstance(value, list) and field.items is not None and (items := _items(schemas)):
         for index, item in enumerate(value):
-            place = label(field, item) if field.key is not None else f"[{index}]"
+            place = label(field, item) if field.form.key is not None else f"[{index}]"
             yield from _in_value(field.items, item, items, path + place)
 
 

@@ -51,7 +51,7 @@ def passed(version: Version | None, last: str | None) -> bool:
 
 def has(version: Version | None, what: Field | Kind) -> bool:
     """Tell whether a cluster of *version* has this field or kind."""
-    return reached(version, what.since) and not passed(version, what.until)
+    return reached(version, what.support.since) and not passed(version, what.support.until)
 
 
 def available(
@@ -110,33 +110,35 @@ def lack_of_kind(kind: Kind, version: Version | None) -> str:
 
 
 def _lack(what: Field | Kind, version: Version | None) -> str:
-    if passed(version, what.until):
-        return f"the cluster runs {version} and has it no more; {what.until} was the last version with it"
-    return f"the cluster runs {version} and does not have it yet; {what.since} is the first version with it"
+    if passed(version, what.support.until):
+        return f"the cluster runs {version} and has it no more; {what.support.until} was the last version with it"
+    return f"the cluster runs {version} and does not have it yet; {what.support.since} is the first version with it"
 
 
 def _is_watched(field: Field) -> bool:
     below: Iterable[Field] = (*field.properties.values(), *((field.items,) if field.items else ()))
-    return bool(field.since or field.until or field.values_since or field.deprecated_in) or any(map(_is_watched, below))
+    return bool(
+        field.support.since or field.support.until or field.support.values_since or field.support.deprecated_in
+    ) or any(map(_is_watched, below))
 
 
 def _below(field: Field, value: Any, version: Version, at: Finding) -> Iterator[Finding]:
     if not has(version, field):
-        hint = "leave it out" if passed(version, field.until) else "leave it out, or upgrade the cluster first"
-        instead = f"use {field.instead}" if field.instead else hint
+        hint = "leave it out" if passed(version, field.support.until) else "leave it out, or upgrade the cluster first"
+        instead = f"use {field.support.instead}" if field.support.instead else hint
         yield at._replace(message=_lack(field, version), hint=instead)
         return  # what stands inside is gone with it
-    first = field.values_since.get(value) if isinstance(value, str) else None
+    first = field.support.values_since.get(value) if isinstance(value, str) else None
     if not reached(version, first):
         message = f"the cluster runs {version} and does not take {value} yet; {first} is the first version that does"
         yield at._replace(message=message, hint="choose another, or upgrade the cluster first", value=value)
     if (
-        field.deprecated_in
-        and not reached(parse(OLDEST), field.deprecated_in)
-        and reached(version, field.deprecated_in)
+        field.support.deprecated_in
+        and not reached(parse(OLDEST), field.support.deprecated_in)
+        and reached(version, field.support.deprecated_in)
     ):
-        use = f"; use {field.instead}" if field.instead else ""
-        yield at._replace(message=f"deprecated since {field.deprecated_in}{use}", missing=False)
+        use = f"; use {field.support.instead}" if field.support.instead else ""
+        yield at._replace(message=f"deprecated since {field.support.deprecated_in}{use}", missing=False)
     if isinstance(value, Mapping):
         for name in sorted(value.keys() & field.properties.keys()):
             child = field.properties[name]
@@ -146,8 +148,8 @@ def _below(field: Field, value: Any, version: Version, at: Finding) -> Iterator[
         for index, item in enumerate(value):
             inside = at._replace(
                 # a list with keys is sorted by now, so the place of an item in the manifest is not known any more
-                path=(*at.path, index) if field.key is None else at.path,
-                text=at.text + (f"[{index}]" if field.key is None else label(field, item)),
+                path=(*at.path, index) if field.form.key is None else at.path,
+                text=at.text + (f"[{index}]" if field.form.key is None else label(field, item)),
                 wire=(*at.wire, ITEM),
             )
             yield from _below(field.items, item, version, inside)

@@ -59,7 +59,7 @@ def is_value_from(value: Any) -> bool:
 
 _MOVED = {"name": "metadata.name"}  # what people look for elsewhere, and where it is
 _ABOUT = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
-_KEPT_WORDS = ("x-unit", "x-secret", "x-key", "x-variants")  # the validator knows these
+_KEPT_WORDS = ("x-unit", "x-secret", "x-key")  # the validator knows these
 _SINGLE = ("items", "additionalProperties", "if", "then", "else", "not")
 _LISTS = ("allOf", "anyOf", "oneOf")
 
@@ -88,6 +88,8 @@ def _plain(schema: Any) -> Any:
             plain[word] = value
     if schema.get("x-unit") in PATTERNS and schema.get("type") == "integer":
         plain |= {"type": ["integer", "string"], "pattern": PATTERNS[schema["x-unit"]]}
+    if schema.get("type") == "object" and "oneOf" in schema:
+        plain["x-variants"] = "type"
     if schema.get("x-key") == []:
         plain["uniqueItems"] = True
     if schema.get("x-from-file"):
@@ -153,14 +155,18 @@ _METADATA: Mapping[str, Any] = {
             "items": {
                 "type": "object",
                 "properties": {
-                    "name": {"type": "string", "minLength": 1, "maxLength": 255},
+                    "name": {**_NAME, "description": "The name shown in plans."},
                     "cron": {
                         "type": "string",
                         "minLength": 9,
                         "maxLength": 255,
                         "description": "When it begins: minute hour day month weekday.",
                     },
-                    "duration": {"type": "string", "pattern": "^[0-9]{1,9}(s|m|h|d)$"},
+                    "duration": {
+                        "type": "string",
+                        "pattern": "^[0-9]{1,9}(s|m|h|d)$",
+                        "description": "How long it lasts.",
+                    },
                     "timeZone": {
                         "type": "string",
                         "pattern": "^[A-Za-z0-9+_/-]{1,64}$",

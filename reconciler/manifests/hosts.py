@@ -51,9 +51,9 @@ def _urls(field: Field, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, dict):
         for name in sorted(value.keys() & field.properties.keys()):
             yield from _urls(field.properties[name], value[name], (*path, name))
-    elif field.embeds_secret and field.format != "user-name" and isinstance(value, str):
+    elif field.access.embeds_secret and field.form.format != "user-name" and isinstance(value, str):
         yield path, value
-    elif field.format == "endpoint" and isinstance(value, str):
+    elif field.form.format == "endpoint" and isinstance(value, str):
         yield path, f"//{value}"
 
 

@@ -50,6 +50,7 @@ class Resource:
     suspended: bool = False  # left alone for now
     allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
     freeze: tuple[Window, ...] = ()  # when it must not be changed
+    source: tuple[str, int] = ("", 0)  # file and line on which it begins
 
 
 class Manifests(NamedTuple):
@@ -118,7 +119,7 @@ class _Loader:
         self.layers: dict[str, list[Draft]] = {}
         self.checked: dict[tuple[int, ...], _Checked] = {}
         self.envelope = envelope_validator()
-        self.spanning = frozenset(name for name, kind in kinds.items() if kind.spans)
+        self.spanning = frozenset(name for name, kind in kinds.items() if kind.traits.spans)
         self.declared: dict[str, Declared] = {}
 
     def load(self, paths: Sequence[Path | str]) -> Manifests:
@@ -242,7 +243,7 @@ class _Loader:
         before = len(self.problems)
         if len(draft.value["metadata"]) > 1:
             check_metadata(draft, kind, self.problems)
-        if kind.spans:
+        if kind.traits.spans:
             check_places(draft, kind, self.clusters, self.problems)
         if not kind.validator.check(spec):
             self.note(draft, kind.validator, spec, ("spec",))
@@ -280,6 +281,7 @@ def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> 
         tuple(metadata.get("ignore", ())),
         metadata.get("labels", {}),
         draft.locate,
+        source=(draft.documents[0].file, draft.documents[0].line),
         suspended=metadata.get("suspend", False),
         allow=tuple(sorted(metadata.get("allow", ()))),
         freeze=tuple(window_of(one, lambda word, message: None) for one in metadata.get("freeze", ())),

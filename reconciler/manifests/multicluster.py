@@ -37,8 +37,8 @@ def _named(draft: Draft, spans: Span) -> list[tuple[Path, str]]:
 
 def check_places(draft: Draft, kind: Kind, clusters: Sequence[Target], problems: list[Problem]) -> None:
     """Add what is wrong with the clusters that *draft* of a spanning *kind* names."""
-    assert kind.spans is not None  # noqa: S101 - the caller asks for such kinds only
-    spans, metadata = kind.spans, draft.value["metadata"]
+    assert kind.traits.spans is not None  # noqa: S101 - the caller asks for such kinds only
+    spans, metadata = kind.traits.spans, draft.value["metadata"]
     known = [cluster.name for cluster in clusters if cluster.name]
     for word in metadata.keys() & {"clusters", "clusterSelector"}:
         message = f"each {kind.name} names its clusters in spec.{spans.field}"
@@ -75,7 +75,7 @@ def check_places(draft: Draft, kind: Kind, clusters: Sequence[Target], problems:
 
 def check_members(everywhere: Mapping[str, Declared], kinds: Mapping[str, Kind], problems: list[Problem]) -> None:
     """Add manifests that want for themselves what a spanning object already is in their cluster."""
-    spanning = {name: kind.spans for name, kind in kinds.items() if kind.spans}
+    spanning = {name: kind.traits.spans for name, kind in kinds.items() if kind.traits.spans}
     for home, declared in everywhere.items():
         for (kind, name), draft in declared.drafts.items():
             spans = spanning.get(kind)
@@ -90,4 +90,4 @@ def check_members(everywhere: Mapping[str, Declared], kinds: Mapping[str, Kind],
 
 def is_elsewhere(draft: Draft, kind: Kind, cluster: str) -> bool:
     """Tell whether *draft* spans clusters and another one than *cluster* coordinates it."""
-    return kind.spans is not None and home_of(draft, kind.spans) not in (cluster, None)
+    return kind.traits.spans is not None and home_of(draft, kind.traits.spans) not in (cluster, None)

@@ -74,7 +74,7 @@ class Declared:
 
     def _builtin(self, reference: Named) -> bool:
         kind = self.kinds.get(reference.kind)
-        return kind is not None and {"name": reference.name} in [dict(entry) for entry in kind.builtin]
+        return kind is not None and {"name": reference.name} in [dict(entry) for entry in kind.policy.builtin]
 
     def _hint(self, reference: Named) -> tuple[str, bool]:
         names = []

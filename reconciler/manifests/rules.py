@@ -77,22 +77,22 @@ def warnings_of(draft: Draft, kind: Kind, spec: Mapping[str, Any]) -> Iterator[P
 
 def _is_watched(field: Field) -> bool:
     below = [*field.properties.values(), *([field.items] if field.items else [])]
-    return _is_deprecated(field) or field.usual_minimum is not None or any(map(_is_watched, below))
+    return _is_deprecated(field) or field.usual.minimum is not None or any(map(_is_watched, below))
 
 
 def _is_deprecated(field: Field) -> bool:
     """Tell whether *field* is deprecated wherever we work; where that depends on the cluster, its plan says so."""
-    return field.deprecated and versions.reached(versions.parse(versions.OLDEST), field.deprecated_in)
+    return field.support.deprecated and versions.reached(versions.parse(versions.OLDEST), field.support.deprecated_in)
 
 
 def _warnings(draft: Draft, field: Field, value: Any, path: Path) -> Iterator[Problem]:
     if _is_deprecated(field):
-        hint = f"use {field.instead}" if field.instead else "the server may ignore it or take it away"
+        hint = f"use {field.support.instead}" if field.support.instead else "the server may ignore it or take it away"
         yield draft.problem(path, "is deprecated", hint)
-    minimum = field.usual_minimum
+    minimum = field.usual.minimum
     if minimum is not None and isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < minimum:
-        hint = f"{_amount(minimum, field.unit)} and more is usual"
-        yield draft.problem(path, f"{_amount(value, field.unit)} is plainly small", hint)
+        hint = f"{_amount(minimum, field.form.unit)} and more is usual"
+        yield draft.problem(path, f"{_amount(value, field.form.unit)} is plainly small", hint)
     if isinstance(value, dict):
         for name in sorted(value.keys() & field.properties.keys()):
             yield from _warnings(draft, field.properties[name], value[name], (*path, name))

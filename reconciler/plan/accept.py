@@ -101,13 +101,13 @@ def _hides(field: Field | None) -> bool:
     if field is None:
         return False
     below = [*field.properties.values(), *([field.items] if field.items else [])]
-    return bool(field.secret or field.write_only) or any(map(_hides, below))
+    return bool(field.access.secret or field.access.write_only) or any(map(_hides, below))
 
 
 def as_written(kind: Kind, edit: Edit, before: Any) -> Any:
     """Return the value as whoever wrote *before* would: a quantity stays one where that says exactly the same."""
     field = _field(kind, edit.path[1:])
-    units = UNITS.get(field.unit or "") if field is not None else None
+    units = UNITS.get(field.form.unit or "") if field is not None else None
     if units is None or not isinstance(before, str) or type(edit.value) is not int:
         return edit.value
     fitting = [(size, name) for name, size in units.items() if edit.value and edit.value % size == 0]

@@ -46,26 +46,30 @@ def create_body(kind: Kind, spec: Spec, port: int | None) -> dict[str, Any]:
 
 def is_option(field: Field) -> bool:
     """Say whether *field* is no state, but how a change of certain others is to be made; a create has no use for it."""
-    return bool(field.option_of)
+    return bool(field.access.option_of)
 
 
 def options_for(kind: Kind, spec: Spec, names: set[str]) -> set[str]:
     """Return what is declared and goes along with a change of *names*: options, and fields that come together."""
-    return {
-        name
-        for name, field in kind.fields.items()
-        if name in spec
-        and (
-            names.intersection(field.sent_with)
-            or (field.option_of is not None and (not field.option_of or names.intersection(field.option_of)))
-        )
+    declared = [field for name, field in kind.fields.items() if name in spec]
+    together = {field.name for field in declared if _is_sent_with(field.change.sent_with, names)}
+    all_names = names | together
+    options = {
+        field.name
+        for field in declared
+        if (of := field.access.option_of) is not None and (not of or all_names.intersection(of))
     }
+    return together | options
+
+
+def _is_sent_with(fields: tuple[str, ...] | None, names: set[str]) -> bool:
+    return fields is not None and bool(names.intersection(fields) if fields else names)
 
 
 def goes_back(kind: Kind, change: FieldChange) -> bool:
     """Say whether what only grows would shrink: a smaller number, an older version, true to false."""
     along = [field for _, field in fields_along(kind, change.path)]
-    if not along or not along[-1].only_grows:
+    if not along or not along[-1].change.only_grows:
         return False
     before, after = (tuple(map(int, re.findall(r"\d+", v))) if type(v) is str else v for v in change[1:])
     try:
@@ -74,14 +78,18 @@ def goes_back(kind: Kind, change: FieldChange) -> bool:
         return False
 
 
-def create_defaults(kind: Kind, spec: Spec) -> dict[str, Any]:
-    """Return the fields that *spec* implies without naming them: `sharding: true` alone takes the standard rules."""
+def create_defaults(kind: Kind, spec: Spec, names: set[str] | None = None) -> dict[str, Any]:
+    """Return the fields that *spec* implies without naming them: `sharding: true` alone takes the standard rules.
+
+    With *names*, only those that one of these fields implies.
+    """
     implied = {
-        name: field.create_default["value"]
-        for name, field in kind.fields.items()
-        if field.create_default is not None
-        and name not in spec
-        and all(spec.get(other) == value for other, value in field.create_default["when"].items())
+        default.field: default.value
+        for default in kind.traits.create_defaults
+        if default.field in kind.fields
+        and default.field not in spec
+        and (names is None or names.intersection(default.when))
+        and all(spec.get(other) == value for other, value in default.when.items())
     }
     return canonical(kind, implied) if implied else {}
 
@@ -105,7 +113,7 @@ def _overlaid(field: Field, wanted: Any, found: Any) -> Any:
         return wanted
     if type(wanted) is list and type(found) is list:
         return _overlaid_list(field, wanted, found)
-    if not field.properties or field.variants or field.holds_secret or not _both(dict, wanted, found):
+    if not field.properties or field.form.variants or field.access.holds_secret or not _both(dict, wanted, found):
         return wanted
     below = field.properties
     return {
@@ -115,7 +123,7 @@ def _overlaid(field: Field, wanted: Any, found: Any) -> Any:
 
 
 def _overlaid_list(field: Field, wanted: list[Any], found: list[Any]) -> list[Any]:
-    if field.key is None:
+    if field.form.key is None:
         return wanted
     there = {label(field, item): item for item in found}
     items = field.items
@@ -123,7 +131,7 @@ def _overlaid_list(field: Field, wanted: list[Any], found: list[Any]) -> list[An
         name: item if items is None else _overlaid(items, item, there.get(name, MISSING))
         for name, item in ((label(field, item), item) for item in wanted)
     }
-    if field.server_adds:
+    if field.form.server_adds:
         out = {**there, **out}
     return [out[name] for name in sorted(out)]
 
@@ -155,7 +163,11 @@ def fields_along(kind: Kind, path: str) -> Iterator[tuple[str, Field]]:
 def immutable_field(kind: Kind, change: FieldChange) -> str:
     """Return the name of the field that *change* would have to change and that cannot be, "" for none."""
     along = [field for _, field in fields_along(kind, change.path)]
-    return "" if along and along[-1].changeable else next((field.name for field in along if field.immutable), "")
+    return (
+        ""
+        if along and along[-1].change.only_grows
+        else next((field.name for field in along if field.change.immutable), "")
+    )
 
 
 def secrets_sent(kind: Kind, body: Spec, shown: set[str]) -> Iterator[FieldChange]:
@@ -165,13 +177,12 @@ def secrets_sent(kind: Kind, body: Spec, shown: set[str]) -> Iterator[FieldChang
             yield FieldChange(path, SECRET, SECRET)
 
 
-def warnings_of(kind: Kind, body: Spec) -> Iterator[str]:
-    """Yield what is allowed and plainly unusual about the values of *body*."""
+def warnings_of(kind: Kind, body: Spec) -> Iterator[tuple[str, str, str]]:
+    """Yield (field, value with its unit, usual minimum) of each value of *body* that is unusually small."""
     for name in sorted(body):
         field, value = kind.fields.get(name), body[name]
         if field is None:
             continue
-        if field.usual_minimum is not None and type(value) in (int, float) and 0 < value < field.usual_minimum:
-            unit = f" {field.unit}" if field.unit else ""
-            usual = int(field.usual_minimum)
-            yield f"{name} is only {value}{unit}: less than {usual} is plainly unusual, is the unit right?"
+        if field.usual.minimum is not None and type(value) in (int, float) and 0 < value < field.usual.minimum:
+            unit = f" {field.form.unit}" if field.form.unit else ""
+            yield name, f"{value}{unit}", str(int(field.usual.minimum))

@@ -44,7 +44,9 @@ def impacts_of(
 
     An option is no state and never a change, and yet it says how a change is made.
     """
-    options = (FieldChange(field, MISSING, body[field]) for field in body if kind.fields[field].option_of is not None)
+    options = (
+        FieldChange(field, MISSING, body[field]) for field in body if kind.fields[field].access.option_of is not None
+    )
     found = {
         Impacted(impact.impact, path, impact.why)
         for change in (*fields, *options)
@@ -71,10 +73,10 @@ def undecided(kind: Kind, fields: Iterable[FieldChange]) -> frozenset[str]:
     )
 
 
-def worse(
+def increased(
     kind: Kind, name: str, fields: Iterable[FieldChange], known: Iterable[Impacted], figures: Figures
 ) -> list[Impacted]:
-    """Return what an update of *name* does by *figures* of now and did not when it was planned: *known*."""
+    """Return the impacts of an update of *name* by the *figures* of now that were not *known* when it was planned."""
     now = impacts_of(kind, name, [one for one in fields if undecided(kind, (one,))], {}, figures)
     return [one for one in now if one not in set(known)]
 
@@ -97,7 +99,7 @@ def count(changes: Iterable[Iterable[Impacted]]) -> dict[str, int]:
 def _along(kind: Kind, change: FieldChange) -> Iterator[tuple[str, FieldChange, Impact]]:
     """Yield (path, change there, impact) for what *change* goes through, and for what it brings or takes inside."""
     for path, field in fields_along(kind, change.path):
-        for impact in field.impacts:
+        for impact in field.change.impacts:
             yield path, change, impact
         if path == change.path:
             yield from _inside(field, change)
@@ -108,7 +110,7 @@ def _inside(field: Field, change: FieldChange) -> Iterator[tuple[str, FieldChang
     for name in sorted({*before, *after} & field.properties.keys()):
         below = FieldChange(f"{change.path}.{name}", before.get(name, MISSING), after.get(name, MISSING))
         if below.before != below.after:
-            for impact in field.properties[name].impacts:
+            for impact in field.properties[name].change.impacts:
                 yield below.path, below, impact
             yield from _inside(field.properties[name], below)
 

@@ -85,7 +85,7 @@ def quantity(value: Any, unit: str | None) -> str:
 def change_text(kind: str, change: FieldChange) -> str:
     """Return the values of *change* on one line: before → after, or the only one there is."""
     field = field_at(kind, change.path)
-    unit = field.unit if field is not None else None
+    unit = field.form.unit if field is not None else None
     if change.before is MISSING or change.after is MISSING:
         value = change.after if change.before is MISSING else change.before
         return "" if change.path.endswith(f"[{value}]") else quantity(value, unit)  # an item of a set names itself

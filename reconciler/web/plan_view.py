@@ -19,6 +19,7 @@ from reconciler.kinds import MISSING
 from reconciler.plan import Plan
 from reconciler.plan.drift import Ahead
 from reconciler.render.escape import shorten
+from reconciler.render.reasons import why
 from reconciler.render.text import plan_text, summary
 from reconciler.render.values import field_at, quantity
 from reconciler.web.formatting import Moment, known_moment
@@ -111,7 +112,7 @@ def drift_view(entries: Sequence[DriftEntry], now: float) -> list[tuple[str, lis
 def _field_drift(entry: DriftEntry, now: float) -> FieldDrift:
     drift = entry.drift
     field = field_at(drift.address.kind, drift.path) if drift.path else None
-    unit = field.unit if field is not None else None
+    unit = field.form.unit if field is not None else None
 
     def value(what: Any) -> str:
         return "nothing" if what is MISSING else shorten(quantity(what, unit), 400)
@@ -122,7 +123,7 @@ def _field_drift(entry: DriftEntry, now: float) -> FieldDrift:
         declared=value(drift.declared),
         ahead=drift.ahead.value,
         direction=_DIRECTIONS[drift.ahead],
-        why=shorten(drift.why, 400),
+        why=shorten(why(drift), 400),
         since=known_moment(entry.since, now),
         who=shorten(entry.who, 200),
     )

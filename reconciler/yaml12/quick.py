@@ -54,15 +54,19 @@ class _Keys(dict[str, str]):
         return text
 
 
-def values(data: bytes, bounds: Bounds) -> Iterator[Any]:
-    """Yield the value of each document of *data*; raise `Odd` or the parser's error at the first thing unusual."""
+def values(data: bytes, bounds: Bounds) -> Iterator[tuple[Any, int]]:
+    """Yield the value of each document of *data* and the line that it begins on.
+
+    Raises `Odd`, or the parser's error, at the first thing unusual.
+    """
     get = events(data)
     plain, keys = _Values(), _Keys(bounds)
     get()
     while type(event := get()) is DocumentStartEvent:
         if event.version or event.tags:
             raise Odd
-        yield _value(get, get(), plain, keys, bounds.depth)
+        first = get()
+        yield _value(get, first, plain, keys, bounds.depth), first.start_mark.line + 1
         get()
 
 

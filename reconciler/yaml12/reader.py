@@ -54,17 +54,25 @@ class _Source:
 class Document:
     """One YAML document: its plain value, and where its parts were written. Values under aliases are shared."""
 
-    __slots__ = ("_source", "faults", "index", "value")
+    __slots__ = ("_line", "_source", "faults", "index", "value")
 
-    def __init__(self, value: Any, source: _Source, index: int, faults: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, value: Any, source: _Source, index: int, faults: tuple[Path, ...] = (), line: int | None = None
+    ) -> None:
         self.value = value
         self.index = index
+        self._line = line
         self.faults = faults  # paths at which a problem was reported: what stands there is not to be judged again
         self._source = source
 
     @property
     def file(self) -> str:
         return self._source.file
+
+    @property
+    def line(self) -> int:
+        """The line on which it begins, from 1; known without reading the text with positions."""
+        return self.place()[0] if self._line is None else self._line
 
     def place(self, path: Path = ()) -> tuple[int, int]:
         """Return line and column of *path*, or of the deepest part of it that was written.
@@ -109,4 +117,5 @@ def parse(text: bytes | str, file: str, bounds: Bounds = BOUNDS) -> Reading:
         read_quickly = list(values(data, bounds))
     except (Odd, SyntaxProblem):
         return source.carefully()
-    return Reading([Document(value, source, index) for index, value in enumerate(read_quickly)], [])
+    documents = [Document(value, source, index, line=line) for index, (value, line) in enumerate(read_quickly)]
+    return Reading(documents, [])

@@ -21,9 +21,9 @@ from reconciler.errors import ReconcilerError
 from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
 from reconciler.settings import Settings
-from reconciler.simulator.core import Entry
+from reconciler.simulator.core import LogEntry
+from reconciler.simulator.state.model import World as Around
 from reconciler.simulator.testing import Caller, VirtualClock
-from reconciler.simulator.world import World as Around
 from reconciler.source import Rejection, Revision
 from reconciler.telemetry import Event
 from tests.support.inprocess import InProcess, World
@@ -223,7 +223,7 @@ class Fleet:
         """Change an object by hand."""
         self.call("PUT", f"{path}/{self.wire(path, name, cluster=cluster)['uid']}", changes, cluster=cluster)
 
-    def calls(self, cluster: str = "dc1") -> list[Entry]:
+    def calls(self, cluster: str = "dc1") -> list[LogEntry]:
         """The agent's calls that reached a cluster."""
         return [one for one in self.worlds[cluster].log if (cluster, one.number) not in self._by_hand]
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.simulator.http.tls import make
 from reconciler.simulator.testing import Caller, Running, running
-from reconciler.simulator.tls import make
 from tests.cli import canary
 from tests.cli.rig import LIMIT, PROJECT, SHOP, Cli, environment, wait_for
 from tests.cli.test_run import Agent

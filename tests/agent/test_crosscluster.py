@@ -13,7 +13,7 @@ import pytest
 from reconciler.agent.crosscluster import ClusterClaimed, ProbeCache, WriteClaims
 from reconciler.agent.status import Phase
 from reconciler.errors import Locked, Unauthorized
-from reconciler.simulator import links
+from reconciler.simulator.databases import links
 from tests.agent.rig import PASSWORD, Fleet
 
 HEAD = "apiVersion: reconciler/v1\n"
@@ -74,14 +74,14 @@ def die(fleet: Fleet, name: str) -> None:
     fleet.worlds[name].faults.add("refuse", times=1_000_000)
     for other in fleet.worlds:
         if other != name:
-            links.part(fleet.worlds[name].core.state, fleet.worlds[other].core.state)
+            links.set_connection(fleet.worlds[name].core.state, fleet.worlds[other].core.state)
 
 
 def come_back(fleet: Fleet, name: str) -> None:
     fleet.worlds[name].faults.clear()
     for other in fleet.worlds:
         if other != name:
-            links.part(fleet.worlds[name].core.state, fleet.worlds[other].core.state, whole=True)
+            links.set_connection(fleet.worlds[name].core.state, fleet.worlds[other].core.state, connected=True)
 
 
 # --- it comes, changes, widens, narrows, moves, goes ------------------------------------------------------------------
@@ -112,7 +112,7 @@ def test_an_instance_joins_leaves_with_consent_and_all_of_it_goes(make: Callable
     fleet.run(600)
     assert set(sizes(fleet)) == {"east", "west", "north"}
     (held,) = fleet.status("east").held
-    assert "it leaves west, with the data there" in held
+    assert "removed from west, with its data there" in held
     fleet.source.commit(base=carts("east", "north", metadata=", protect: false"))
     fleet.run(600)
     assert set(sizes(fleet)) == {"east", "north"}
@@ -171,7 +171,7 @@ def test_a_dead_peer_holds_up_nothing_but_what_stands_there(make: Callable[..., 
     assert fleet.wire("/v1/bdbs", "beside", cluster="west")["memory_size"] == 100 << 20
     (held,) = fleet.status("east").held
     assert held == (
-        "ActiveActiveDatabase/carts: it stands in several clusters, and north takes no part in this run: "
+        "ActiveActiveDatabase/carts: spans several clusters; north is not part of this run: "
         "it is unreachable"
     )
     assert (fleet.status("east").failure, fleet.status("west").failure) == (None, None)
@@ -198,7 +198,7 @@ def test_a_refused_login_bars_the_cluster_that_refused_it_and_no_other(make: Cal
     assert fleet.status("north").failure.kind == "Unauthorized"
     assert fleet.ledger.memory.facts("east", "refused-login") == {}
     (held,) = fleet.status("east").held
-    assert held.endswith("north takes no part in this run: its login was refused")
+    assert held.endswith("north is not part of this run: its login was refused")
 
     fleet.context.settings.login_sources.environ["NORTH"] = PASSWORD
     fleet.run(900)
@@ -216,7 +216,7 @@ def test_a_copy_waits_for_the_cluster_of_its_source_and_holds_up_nothing(make: C
     assert [one["name"] for one in fleet.call("GET", "/v1/bdbs", cluster="west")] == ["own"]
     (held,) = fleet.status("west").held
     assert held == (
-        "Database/copy: it needs east:Database/origin, and east takes no part in this run: it is unreachable"
+        "Database/copy: refers to east:Database/origin, and east is not part of this run: it is unreachable"
     )
     come_back(fleet, "east")
     fleet.run(900)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.simulator.http.tls import make
 from reconciler.simulator.testing import Caller, Running, running
-from reconciler.simulator.tls import make
 from tests.cli import canary
 from tests.cli.rig import PROJECT, SHOP, Cli, environment
 from tests.cli.test_story import by_hand, live, writes

@@ -18,15 +18,18 @@ from reconciler.ledger.secret_status import secret_statuses
 from reconciler.live import Surroundings, read
 from reconciler.manifests import Resource
 from reconciler.model import Address, LiveState
-from reconciler.plan import Options, Plan, make_plan
+from reconciler.plan import Options, Plan
+from reconciler.plan.read_set import ReadSet
+from reconciler.render.reasons import note_text
 from reconciler.secrets import Secret
-from reconciler.simulator import links
-from reconciler.simulator.core import Core, Entry
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.core import Core, LogEntry
+from reconciler.simulator.databases import links
+from reconciler.simulator.settings import SimulatorSettings
+from reconciler.simulator.state.model import World
 from reconciler.simulator.testing import Caller, VirtualClock
-from reconciler.simulator.world import World
 from reconciler.yaml12 import Place
 from tests.support.inprocess import InProcess, Plain, Where
+from tests.support.planning import make_plan
 
 KINDS = load_kinds()
 NAMES = {"dc1": "a.example.com", "dc2": "b.example.com", "dc3": "c.example.com"}
@@ -66,7 +69,7 @@ class Rig:
         world = World(self.clock)
         self.cores = {
             name: Core(
-                Settings(
+                SimulatorSettings(
                     cluster_name=NAMES[name], username=f"admin@{NAMES[name]}", password=f"secret-{name}", **settings
                 ),
                 seed=3,
@@ -112,8 +115,8 @@ class Rig:
     def read(self) -> dict[str, LiveState]:
         """Read every cluster of the run whole."""
         around = Surroundings({name: self.clients[name] for name in self.run}, self.neighbours)
-        wanted = dict.fromkeys(KINDS)
-        return {name: read(self.clients[name], KINDS, wanted, name, around) for name in self.run}
+        read_set = ReadSet(dict.fromkeys(KINDS))
+        return {name: read(self.clients[name], KINDS, read_set, name, around) for name in self.run}
 
     def plan(self, resources: Sequence[Resource], live: Mapping[str, LiveState] | None = None, **options: Any) -> Plan:
         owned = {address: mine for name in self.run for address, mine in self.ledger.owned(name).items()}
@@ -146,7 +149,7 @@ class Rig:
         report = self.converge(resources)
         assert [outcome.why for outcome in report.outcomes if outcome.why] == []
         plan = self.plan(resources)
-        assert (plan.changes, [note.message for note in plan.notes]) == ((), [])
+        assert (plan.changes, [note_text(note) for note in plan.notes]) == ((), [])
 
     # --- what the clusters say --------------------------------------------------------------------------------------
 
@@ -164,7 +167,7 @@ class Rig:
         return dict(found[0]) if found else None
 
     def part(self, one: str, other: str, *, whole: bool = False) -> None:
-        links.part(self.cores[one].state, self.cores[other].state, whole=whole)
+        links.set_connection(self.cores[one].state, self.cores[other].state, connected=whole)
 
-    def sent(self, cluster: str = "dc1") -> list[Entry]:
+    def sent(self, cluster: str = "dc1") -> list[LogEntry]:
         return [entry for entry in self.cores[cluster].log if entry.method != "GET"]

@@ -19,13 +19,14 @@ from reconciler.ledger.secret_status import secret_statuses
 from reconciler.live import drive
 from reconciler.manifests import Resource
 from reconciler.model import Address, LiveObject, LiveState
-from reconciler.plan import Options, Plan, make_plan
+from reconciler.plan import Options, Plan
 from reconciler.secrets import Secret
-from reconciler.simulator.core import Entry
+from reconciler.simulator.core import LogEntry
 from reconciler.simulator.testing import Caller
 from reconciler.telemetry import Event
 from reconciler.yaml12 import Place
 from tests.support.inprocess import World
+from tests.support.planning import make_plan
 
 KINDS = load_kinds()
 CANARY = "canary-5Yq8vTz2-password"
@@ -118,11 +119,13 @@ class Rig:
         """Read the cluster whole."""
         lists = {name: drive(self.client, listing(kind, None)) for name, kind in KINDS.items()}
         names = {
-            name: {wire[KINDS[name].id]: natural_key(KINDS[name], wire) for wire in found}
+            name: {wire[KINDS[name].rest.id]: natural_key(KINDS[name], wire) for wire in found}
             for name, found in lists.items()
         }
         objects = {
-            name: tuple(decode(KINDS[name], wire, names) for wire in sorted(found, key=lambda one: one[KINDS[name].id]))
+            name: tuple(
+                decode(KINDS[name], wire, names) for wire in sorted(found, key=lambda one: one[KINDS[name].rest.id])
+            )
             for name, found in lists.items()
         }
         ports = frozenset(one.spec["port"] for one in objects["Database"] if "port" in one.spec)
@@ -169,12 +172,12 @@ class Rig:
     # --- what the cluster says --------------------------------------------------------------------------------------
 
     @property
-    def writes(self) -> list[Entry]:
+    def writes(self) -> list[LogEntry]:
         """The calls that changed what the cluster holds."""
         return [entry for entry in self.world.log if entry.effect]
 
     @property
-    def sent(self) -> list[Entry]:
+    def sent(self) -> list[LogEntry]:
         """The writes that reached the cluster, whatever became of them."""
         return [entry for entry in self.world.log if entry.method != "GET"]
 
@@ -184,7 +187,7 @@ class Rig:
 
     def wire(self, kind: str, name: str) -> dict[str, Any]:
         """Return one object as the API gives it."""
-        found = [one for one in self.call("GET", KINDS[kind].path).json() if one["name"] == name]
+        found = [one for one in self.call("GET", KINDS[kind].rest.path).json() if one["name"] == name]
         assert len(found) == 1, f"{len(found)} {kind} called {name}"
         return dict(found[0])
 

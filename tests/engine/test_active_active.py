@@ -16,8 +16,11 @@ from reconciler.errors import DestroyProtected, ImpactRefused, InputError
 from reconciler.export import manifests_of
 from reconciler.ledger.secret_status import secret_statuses
 from reconciler.manifests import Resource
-from reconciler.plan import Action, Options, check
-from reconciler.plan.drift import GOES_ALONG, Drift, find
+from reconciler.model import Level, Observed, Reason
+from reconciler.plan import Action, Options
+from reconciler.plan.drift import Drift, find
+from reconciler.reconcile import check
+from reconciler.render.reasons import note_text
 from tests.engine.clusters import CARTS, GIB, KINDS, NAMES, Rig, carts, declared, instance
 
 
@@ -31,7 +34,7 @@ def paths(plan: Any) -> list[str]:
 
 
 def held(plan: Any) -> dict[str, str]:
-    return {str(note.address): note.message for note in plan.notes if note.level == "held"}
+    return {str(note.address): note_text(note) for note in plan.notes if note.level is Level.HELD}
 
 
 def test_it_is_created_on_each_cluster_and_the_next_plan_is_empty(rig: Rig) -> None:
@@ -174,7 +177,7 @@ def test_a_lost_cluster_is_given_up_by_name_only(rig: Rig) -> None:
     plan = rig.plan(by_force)
     assert plan.changes[0].why == "it leaves dc2, by force, with the data there"
     (note,) = plan.notes
-    assert f"purge it there: PUT /v1/crdbs/{plan.changes[0].uid}/purge" in note.message
+    assert f"purge it there: PUT /v1/crdbs/{plan.changes[0].uid}/purge" in note_text(note)
     with pytest.raises(DestroyProtected):
         check(plan, Options())
     rig.right(by_force)
@@ -315,22 +318,22 @@ def test_another_coordinating_cluster_takes_over_without_a_change(rig: Rig) -> N
 def test_a_password_that_goes_along_is_told_from_another_one(rig: Rig) -> None:
     rig.right([carts("dc1", "dc2")])
     more = [carts("dc1", "dc2", config={"memory_size": 2 * GIB})]
-    assert {one.path: one.why for one in drift_of(rig, more)} == {
-        "default_db_config.memory_size": "declared anew since the last apply",
-        "instances[cluster=dc1].credentials.password": GOES_ALONG,
-        "instances[cluster=dc2].credentials.password": GOES_ALONG,
+    assert {one.path: one.reason for one in drift_of(rig, more)} == {
+        "default_db_config.memory_size": Reason.DECLARED_CHANGED,
+        "instances[cluster=dc1].credentials.password": Reason.SENT_ALONG,
+        "instances[cluster=dc2].credentials.password": Reason.SENT_ALONG,
     }
     rig.passwords["DC2_PASSWORD"] = "another"
-    assert {one.path: one.why for one in drift_of(rig, [carts("dc1", "dc2")])} == {
-        "instances[cluster=dc1].credentials.password": GOES_ALONG,
-        "instances[cluster=dc2].credentials.password": "declared anew since the last apply",
+    assert {one.path: one.reason for one in drift_of(rig, [carts("dc1", "dc2")])} == {
+        "instances[cluster=dc1].credentials.password": Reason.SENT_ALONG,
+        "instances[cluster=dc2].credentials.password": Reason.DECLARED_CHANGED,
     }
 
 
 def drift_of(rig: Rig, resources: list[Resource]) -> tuple[Drift, ...]:
     owned = {address: mine for name in rig.run for address, mine in rig.ledger.owned(name).items()}
     secrets = secret_statuses(KINDS, resources, rig.reveal, rig.ledger)
-    return find(KINDS, rig.plan(resources), rig.read(), owned, secrets)
+    return find(KINDS, rig.plan(resources), Observed(rig.read(), owned, secrets))
 
 
 def test_secrets_are_nowhere_in_a_plan(rig: Rig) -> None:
@@ -390,7 +393,7 @@ def test_one_that_somebody_made_is_known_by_the_names_of_its_clusters(rig: Rig) 
     rig.clock.sleep(60)
     plan = rig.plan([carts("dc1", "dc2")])
     assert plan.changes == ()
-    assert {note.message.partition(": ")[2] for note in plan.notes} == {
+    assert {note_text(note).partition(": ")[2] for note in plan.notes} == {
         f"whether it is the same is not known; not sent unless --resend-secret {CARTS}",
         f"cannot be read back and was never applied by us; not sent unless --resend-secret {CARTS}",
     }

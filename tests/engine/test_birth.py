@@ -16,6 +16,7 @@ from reconciler.apply.report import Report
 from reconciler.manifests import Resource
 from reconciler.model import LiveState
 from reconciler.plan import Action, Plan
+from reconciler.plan.read_set import ReadSet
 from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 
@@ -30,7 +31,7 @@ class IdleRig(Rig):
         super().__init__(folder, **{"nodes": 0, "outside": 3, "password": CANARY, **settings})
 
     def read(self) -> LiveState:
-        return live.read(self.client, KINDS, WANTED, "dc1")  # type: ignore[arg-type]
+        return live.read(self.client, KINDS, ReadSet(WANTED), "dc1")  # type: ignore[arg-type]
 
     @property
     def places(self) -> list[str]:

@@ -12,9 +12,10 @@ from reconciler.apply.report import Report, Status
 from reconciler.errors import ControlLost, Rejected
 from reconciler.live import read
 from reconciler.model import Address
-from reconciler.plan import Options, make_plan
+from reconciler.plan import Options
 from tests.engine.rig import KINDS, Rig, declared
 from tests.support.inprocess import InProcess, Moving, Plain
+from tests.support.planning import make_plan
 
 TOOL = "tool@example.com"
 PASSWORD = "canary-tool-password"

@@ -17,16 +17,16 @@ import pytest
 
 from reconciler.api.hooks.clusterbootstrap import place
 from reconciler.errors import InputError
-from reconciler.export import Told, manifests_of
+from reconciler.export import Exported, manifests_of
 from reconciler.export.yamltext import document
 from reconciler.kinds import Kind, kind_source
 from reconciler.kinds.vocabulary import API_VERSION
 from reconciler.manifests import Resource, load
-from reconciler.model import Address
+from reconciler.model import Address, Level
 from reconciler.plan import Action
 from reconciler.settings.target import Target
-from reconciler.simulator import pem
-from reconciler.simulator.licenses import make
+from reconciler.simulator.cluster import pem
+from reconciler.simulator.cluster.licenses import make
 from tests.engine import test_active_active_fields, test_fields, test_settings
 from tests.engine.clusters import NAMES, Rig, declared, instance
 from tests.engine.rig import KINDS
@@ -114,7 +114,7 @@ def test_it_is_deleted_by_a_tombstone_or_left_as_it_is(rig: Rig, kind: Kind) -> 
     mine, *others = example(rig, kind)
     do(rig, [mine, *others])
     begun = len(rig.sent())
-    if "delete" in kind.verbs and mine.address.name not in kind.lasting:
+    if "delete" in kind.rest.verbs and mine.address.name not in kind.traits.lasting:
         grave = declared(kind.name, mine.address.name, {}, absent=True, protect=False)
         assert do(rig, [grave, *others]) == [(Action.DELETE, mine.address)]
         assert len(rig.sent()) > begun
@@ -139,7 +139,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 def exported(rig: Rig, names: Sequence[str]) -> list[tuple[Kind, str]]:
-    states, told = rig.read(), Told()
+    states, told = rig.read(), Exported()
     return [
         (KINDS[name], manifests_of(KINDS[name], told.new(KINDS[name], states[HOME].objects[name]), cluster=HOME))
         for name in names
@@ -157,7 +157,7 @@ def test_the_export_of_everything_plans_to_nothing(full: Rig) -> None:
     resources = read_back(full, "---\n".join(text for _, text in pages if text))
     plan = full.plan(resources)
     assert [(str(change.address), [field.path for field in change.fields]) for change in plan.changes] == []
-    assert [str(note.address) for note in plan.notes if note.level == "held"] == []
+    assert [str(note.address) for note in plan.notes if note.level is Level.HELD] == []
 
 
 @every_kind

@@ -73,10 +73,10 @@ APART = {"ActiveActiveDatabase", "Certificate", "ClusterBootstrap", "Module", "N
 CASES = [
     (kind.name, name)
     for kind in KINDS.values()
-    if not kind.singleton and kind.key != ("uid",) and kind.name not in APART  # singles are in test_settings.py
+    if not kind.singleton and kind.rest.key != ("uid",) and kind.name not in APART  # singles are in test_settings.py
     for name, field in kind.fields.items()
-    if not field.read_only
-    and field.option_of is None
+    if not field.access.read_only
+    and field.access.option_of is None
     and (name not in hook_of(kind).doors or name == "redis_version")  # doors: test_doors.py
 ]
 
@@ -174,13 +174,13 @@ def distinct(kind: Kind, name: str, values: list[Any]) -> list[Any]:
 def journeys(kind: Kind, name: str) -> list[list[Any]]:
     """Return the values to go through, each list on objects of its own: there, on, and back again."""
     field, schema = kind.fields[name], kind.schema["properties"][name]
-    if field.properties and not field.variants and name != "gradual_sync_policy_parameters":
+    if field.properties and not field.form.variants and name != "gradual_sync_policy_parameters":
         nested = [(child, values_of(part)[:2]) for child, part in schema["properties"].items()]
         nested = [(child, values) for child, values in nested if not isinstance(values[0], dict)]
         return [[{child: value} for value in (*values, values[0])] for child, values in nested]
     values = distinct(kind, name, VALUES.get((kind.name, name)) or values_of(schema))
     assert len(values) >= 2, f"{name} needs two values that differ"
-    if field.immutable or (kind.name, name) in ONCE:
+    if field.change.immutable or (kind.name, name) in ONCE:
         return [[value] for value in values]
     return [[*values, values[0]]] if (kind.name, name) not in ONE_WAY else [values]
 

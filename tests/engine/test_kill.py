@@ -130,6 +130,6 @@ def test_a_kill_during_the_recovery_from_a_kill_does_no_harm(tmp_path: Path, pla
         rig.reopen()
     rig.converge(shop())
     assert rig.plan(shop()).changes == ()
-    assert creates(rig) == sorted((KINDS[one.address.kind].path, one.address.name) for one in shop())
+    assert creates(rig) == sorted((KINDS[one.address.kind].rest.path, one.address.name) for one in shop())
     assert set(rig.ledger.owned("dc1")) == {one.address for one in shop()}
     assert rig.ledger.open_intents("dc1") == ()

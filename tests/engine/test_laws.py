@@ -24,7 +24,7 @@ def rig(tmp_path: Path) -> Rig:
 
 
 def kind_of(path: str) -> str:
-    return next(name for name, kind in KINDS.items() if path.startswith(kind.path))
+    return next(name for name, kind in KINDS.items() if path.startswith(kind.rest.path))
 
 
 def test_after_an_apply_the_plan_is_empty_and_a_second_apply_writes_nothing(rig: Rig) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.manifests import Resource
-from reconciler.simulator import pem
-from reconciler.simulator.licenses import make
+from reconciler.simulator.cluster import pem
+from reconciler.simulator.cluster.licenses import make
 from tests.engine.rig import Rig, declared
 from tests.engine.test_modules import module, packed
 

@@ -16,7 +16,8 @@ from reconciler.errors import SecretMissing
 from reconciler.manifests import Resource
 from reconciler.model import LiveState
 from reconciler.plan import Plan, digest, from_json, to_json
-from reconciler.plan.read_set import wanted_for
+from reconciler.plan.read_set import ReadSet, fields_of
+from reconciler.render.reasons import note_text
 from reconciler.secrets import Secret
 from tests.engine.rig import KINDS, Rig, declared, shop, user_spec
 
@@ -29,7 +30,7 @@ def rig(tmp_path: Path) -> Rig:
 
 
 def prepared(rig: Rig, resources: Sequence[Resource], **options: Any) -> tuple[Plan, LiveState]:
-    state = live.read(rig.client, KINDS, wanted_for(KINDS, resources, ()), "dc1", schemas=True)
+    state = live.read(rig.client, KINDS, ReadSet(fields_of(KINDS, resources, ()), schemas=True), "dc1")
     return rig.plan(resources, state, **options), state
 
 
@@ -44,7 +45,7 @@ def asked(rig: Rig, resources: Sequence[Resource], **options: Any) -> Rehearsal:
 
 
 def objections(said: Rehearsal) -> list[str]:
-    return [f"{note.address.kind}/{note.address.name}: {note.message}" for note in said.objections]
+    return [f"{note.address.kind}/{note.address.name}: {note_text(note)}" for note in said.objections]
 
 
 def database(name: str = "big", **spec: Any) -> Resource:
@@ -114,7 +115,7 @@ def test_objections_are_notes_of_their_changes(tmp_path: Path, version: str) -> 
         ],
     )
     assert objections(said) == [
-        "RedisACL/bad: the cluster would refuse this: 400 invalid_param: acl is no list of ACL rules",
+        "RedisACL/bad: the cluster would refuse this: 400 invalid_param: acl is not a list of ACL rules",
         "Database/big: the cluster would refuse this: 406 insufficient_resources: "
         "the licence does not allow so many shards",
     ]
@@ -207,7 +208,7 @@ def test_a_login_that_may_only_read_is_no_objection(tmp_path: Path) -> None:
         sleep=rig.world.sleep,
     )
     resources = [*shop()[:4], *shop()[6:]]
-    state = live.read(client, KINDS, wanted_for(KINDS, resources, ()), "dc1")
+    state = live.read(client, KINDS, ReadSet(fields_of(KINDS, resources, ())), "dc1")
     said = dry_run.rehearse(rig.plan(resources, state), KINDS, {"dc1": client}, {"dc1": state}, rig.reveal)
     assert said == Rehearsal((), 0, {dry_run.FORBIDDEN: 8})
     assert len(rig.writes) == before

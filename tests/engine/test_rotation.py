@@ -11,7 +11,7 @@ import pytest
 from reconciler.api.protocol import Account
 from reconciler.manifests import Resource
 from reconciler.manifests.resolve import kept_until_due
-from reconciler.simulator.state import digest
+from reconciler.simulator.state.records import digest
 from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 

@@ -15,12 +15,12 @@ import pytest
 from reconciler.kinds import SINGLETON, Kind, kind_source
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.manifests import Resource
-from reconciler.simulator.licenses import make
+from reconciler.simulator.cluster.licenses import make
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 from tests.engine.test_fields import APART, journeys
 from tests.kinds.samples import name_of
 
-FIXED = [kind for kind in KINDS.values() if (kind.singleton or kind.key == ("uid",)) and kind.name not in APART]
+FIXED = [kind for kind in KINDS.values() if (kind.singleton or kind.rest.key == ("uid",)) and kind.name not in APART]
 
 # What has to be said before anything else can be said of it.
 LEAST: Mapping[str, Mapping[str, Any]] = {
@@ -64,8 +64,8 @@ def cases(*, old: bool = False) -> Iterator[tuple[str, str]]:
     """Yield (kind, field); the *old* ones too, which the newest server has no more."""
     for kind in FIXED:
         for name, field in kind.fields.items():
-            left = field.read_only or field.option_of is not None or (kind.name, name) in ELSEWHERE
-            if not left and (old or not field.until):
+            left = field.access.read_only or field.access.option_of is not None or (kind.name, name) in ELSEWHERE
+            if not left and (old or not field.support.until):
                 yield kind.name, name
 
 

@@ -81,7 +81,7 @@ def rig_of(folder: Path, kind: Kind, **settings: Any) -> Rig:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("kind", FIXED, ids=lambda kind: kind.name)
 def test_all_settings_of_a_version_go_there_and_on(tmp_path: Path, kind: Kind, version: str) -> None:
-    if has({"since": kind.since, "until": kind.until}, version):
+    if has({"since": kind.support.since, "until": kind.support.until}, version):
         rig = rig_of(tmp_path, kind, server_version=version)
         assert list(there_and_on(rig, kind, version)) == [[], [], [], []]
 

@@ -15,20 +15,21 @@ from reconciler.kinds import server_schema, versions
 from reconciler.manifests import Resource
 from reconciler.model import LiveState
 from reconciler.plan import Plan
-from reconciler.plan.read_set import wanted_for
+from reconciler.plan.read_set import ReadSet, fields_of
+from reconciler.render.reasons import note_text
 from tests.engine.rig import KINDS, Rig, declared, shop
 from tests.kinds.samples import values_of
 from tests.kinds.test_kind_files import SOURCES
 from tests.support.inprocess import InProcess
 
 VERSIONS = ("7.4", "7.8", "7.22", "8.0", "8.2")
-SERVED = {name: kind.jsonschema for name, kind in KINDS.items() if kind.jsonschema}
+SERVED = {name: kind.rest.jsonschema for name, kind in KINDS.items() if kind.rest.jsonschema}
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
 
 
 def read(rig: Rig, resources: Sequence[Resource]) -> LiveState:
-    return live.read(rig.client, KINDS, wanted_for(KINDS, resources, ()), "dc1", schemas=True)
+    return live.read(rig.client, KINDS, ReadSet(fields_of(KINDS, resources, ()), schemas=True), "dc1")
 
 
 def plan(rig: Rig, resources: Sequence[Resource]) -> Plan:
@@ -60,10 +61,12 @@ def test_the_shop_plans_and_applies_under_every_version(tmp_path: Path, version:
 @every_version
 def test_an_old_cluster_is_not_asked_for_what_it_lacks(tmp_path: Path, version: str) -> None:
     rig = Rig(tmp_path / "state", server_version=version)
-    live.read(rig.client, KINDS, dict.fromkeys(KINDS), "dc1", schemas=True)
-    state = live.read(rig.client, KINDS, {"Database": frozenset(KINDS["Database"].fields)}, "dc1")
+    live.read(rig.client, KINDS, ReadSet(dict.fromkeys(KINDS), schemas=True), "dc1")
+    state = live.read(rig.client, KINDS, ReadSet({"Database": frozenset(KINDS["Database"].fields)}), "dc1")
     there = versions.parse(version)
-    single = {kind.path for kind in KINDS.values() if kind.singleton and versions.has(there, kind)}  # may be missing
+    single = {
+        kind.rest.path for kind in KINDS.values() if kind.singleton and versions.has(there, kind)
+    }  # may be missing
     assert [entry.path for entry in rig.world.log if entry.status != 200 and entry.path not in single] == []
     asked = {name for entry in rig.world.log for name in entry.query.get("fields", "").split(",")}
     assert asked & {name for kind, name in lacking(version) if kind == "Database"} == set()
@@ -76,13 +79,15 @@ def test_an_old_cluster_is_not_asked_for_what_it_lacks(tmp_path: Path, version: 
 def test_kind_files_and_servers_agree_on_what_a_version_has(tmp_path: Path, version: str) -> None:
     """Two witnesses: our kind files, and the schemas that the server makes of its own data."""
     rig = Rig(tmp_path / "state", server_version=version)
-    state = live.read(rig.client, KINDS, dict.fromkeys(KINDS), "dc1", schemas=True)
+    state = live.read(rig.client, KINDS, ReadSet(dict.fromkeys(KINDS), schemas=True), "dc1")
     assert state.schemas.keys() == {name for name in SERVED if versions.has(state.version, KINDS[name])}
     for name in state.schemas:
         served = state.schemas[name]
         known = server_schema.known_fields(KINDS[name], served) - served.elsewhere
         ours = {field for field, it in KINDS[name].fields.items() if versions.has(state.version, it)} - served.elsewhere
-        stateless = {field for field, it in KINDS[name].fields.items() if it.write_only or it.option_of is not None}
+        stateless = {
+            field for field, it in KINDS[name].fields.items() if it.access.write_only or it.access.option_of is not None
+        }
         assert known <= ours
         assert ours - known <= stateless
 
@@ -101,8 +106,12 @@ def test_a_field_that_the_version_lacks_is_refused_before_any_write(
     with pytest.raises(InputError) as caught:
         plan(rig, [resource])
     it = KINDS[kind].fields[name]
-    last = versions.passed(versions.parse(version), it.until)
-    why = f"{it.until} was the last version with it" if last else f"{it.since} is the first version with it"
+    last = versions.passed(versions.parse(version), it.support.until)
+    why = (
+        f"{it.support.until} was the last version with it"
+        if last
+        else f"{it.support.since} is the first version with it"
+    )
     assert [problem.path for problem in caught.value.problems if why in problem.message] == [f"spec.{name}"]
     assert rig.sent == []
 
@@ -161,7 +170,7 @@ def test_what_only_the_cluster_says_that_it_has_is_written_and_read_back(tmp_pat
     rig = Rig(tmp_path / "state", server_version="7.22")
     resource = declared("Database", "a", {"memory_size": "100MiB", "eviction_policy": "allkeys-lrm"})
     made = plan(rig, [resource])
-    assert ["its own schema has it" in note.message for note in made.notes] == [True]
+    assert ["its own schema has it" in note_text(note) for note in made.notes] == [True]
     report = rig.apply(made)
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
     assert plan(rig, [resource]).changes == ()
@@ -188,5 +197,5 @@ def test_a_field_that_only_the_clusters_schema_knows_is_read(tmp_path: Path) -> 
 
     wanted = {"Database": frozenset({"maxclients", "use_selective_flush"})}
     for asked, spec in ((True, {"maxclients": 7}), (False, {})):
-        state = live.read(Client(), KINDS, wanted, "dc1", schemas=asked)
+        state = live.read(Client(), KINDS, ReadSet(wanted, schemas=asked), "dc1")
         assert state.objects["Database"][0].spec == spec

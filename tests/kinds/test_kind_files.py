@@ -53,6 +53,29 @@ def test_a_kind_file_uses_known_words_only(kind: str) -> None:
     assert problems(SOURCES[kind]) == []
 
 
+def keywords_of(schema: Any) -> Iterator[str]:
+    """Yield the keywords of ours in a kind file: those of x-rest, and each x-…"""
+    for word, value in schema.items() if isinstance(schema, dict) else ():
+        if word.startswith("x-"):
+            yield word
+        if word == "x-rest":
+            yield from (f"x-rest.{inner}" for inner in value)
+        elif word != "examples":
+            yield from keywords_of(value)
+    for item in schema if isinstance(schema, list) else ():
+        yield from keywords_of(item)
+
+
+def test_a_keyword_has_at_least_two_kinds_that_use_it_and_else_is_a_hook() -> None:
+    defined = {f"x-rest.{word}" for word in META["$defs"]["rest"]["properties"]}
+    defined |= {word for place in (META, META["$defs"]["value"]) for word in place["properties"] if word[:2] == "x-"}
+    users = dict.fromkeys(sorted(defined), 0)
+    for source in SOURCES.values():
+        for word in set(keywords_of(source)):
+            users[word] += 1
+    assert {word: number for word, number in users.items() if number < 2} == {}
+
+
 @every_kind
 def test_what_manifests_are_held_against_is_a_valid_schema(kind: str) -> None:
     jsonschema.Draft202012Validator.check_schema(KINDS[kind].schema)
@@ -90,15 +113,15 @@ def test_every_field_says_what_changing_it_does(kind: str) -> None:
 
 @every_kind
 def test_what_decides_an_impact_can_be_measured(kind: str) -> None:
-    asked = {impact.below for field in KINDS[kind].fields.values() for impact in field.impacts if impact.below}
+    asked = {impact.below for field in KINDS[kind].fields.values() for impact in field.change.impacts if impact.below}
     assert asked <= hook_of(KINDS[kind]).figures.keys()
 
 
 @every_kind
 def test_what_cannot_be_changed_loses_what_a_replacement_loses(kind: str) -> None:
-    if KINDS[kind].protect:
-        fixed = [field for field in KINDS[kind].fields.values() if field.immutable]
-        assert [field.name for field in fixed if "loses-data" not in {one.impact for one in field.impacts}] == []
+    if KINDS[kind].policy.protect:
+        fixed = [field for field in KINDS[kind].fields.values() if field.change.immutable]
+        assert [field.name for field in fixed if "loses-data" not in {one.impact for one in field.change.impacts}] == []
 
 
 def test_the_impacts_of_code_and_vocabulary_are_the_same() -> None:
@@ -177,7 +200,7 @@ def test_references_point_to_kinds_that_exist() -> None:
 
 
 SETTINGS = [
-    name for name, kind in KINDS.items() if kind.singleton or kind.key == ("uid",)
+    name for name, kind in KINDS.items() if kind.singleton or kind.rest.key == ("uid",)
 ]  # what is there whether we like it or not: a change of it meets all that runs
 
 
@@ -188,7 +211,7 @@ def test_every_setting_says_what_a_change_of_it_does(kind: str) -> None:
 
 
 def test_kinds_that_others_build_on_exist() -> None:
-    assert {base for kind in KINDS.values() for base in kind.after} <= KINDS.keys()
+    assert {base for kind in KINDS.values() for base in kind.policy.after} <= KINDS.keys()
 
 
 def test_keys_of_lists_are_required_fields_of_their_items() -> None:
@@ -200,7 +223,7 @@ def test_keys_of_lists_are_required_fields_of_their_items() -> None:
 def test_required_on_create_names_fields_that_have_no_default() -> None:
     for kind in KINDS.values():
         for rule in kind.required_on_create:
-            assert kind.fields[rule["field"]].default is MISSING
+            assert kind.fields[rule["field"]].usual.default is MISSING
             assert set(rule.get("unless", {})) <= kind.fields.keys()
 
 
@@ -231,18 +254,18 @@ def test_kinds_are_sorted_and_loaded_once() -> None:
 
 def test_fields_carry_what_the_engine_needs() -> None:
     database, user, role = KINDS["Database"].fields, KINDS["User"].fields, KINDS["Role"].fields
-    assert database["memory_size"].unit == "bytes"
-    assert database["memory_size"].impacts[0].when == "decrease"
-    assert database["port"].immutable
-    assert database["search"].extended
-    assert database["tags"].key == ("key",)
-    assert database["shard_key_regex"].key is None
-    assert database["module_list"].server_adds
-    assert database["dataset_import_sources"].write_only
-    assert database["backup_location"].variants
-    assert database["backup_location"].holds_secret
-    assert database["backup_location"].properties["secret_access_key"].secret
-    assert database["backup_location"].properties["url"].embeds_secret
+    assert database["memory_size"].form.unit == "bytes"
+    assert database["memory_size"].change.impacts[0].when == "decrease"
+    assert database["port"].change.immutable
+    assert "search" in hook_of(KINDS["Database"]).extended
+    assert database["tags"].form.key == ("key",)
+    assert database["shard_key_regex"].form.key is None
+    assert database["module_list"].form.server_adds
+    assert database["dataset_import_sources"].access.write_only
+    assert database["backup_location"].form.variants
+    assert database["backup_location"].access.holds_secret
+    assert database["backup_location"].properties["secret_access_key"].access.secret
+    assert database["backup_location"].properties["url"].access.embeds_secret
     permissions = database["roles_permissions"].items
     assert permissions is not None
     assert {name: field.wire for name, field in permissions.properties.items()} == {
@@ -250,9 +273,9 @@ def test_fields_carry_what_the_engine_needs() -> None:
         "redis_acl": "redis_acl_uid",
     }
     assert permissions.properties["role"].reference == Reference("Role", defer=True)
-    assert (user["roles"].wire, user["roles"].key) == ("role_uids", ())
-    assert user["password"].secret
-    assert user["password"].write_only
+    assert (user["roles"].wire, user["roles"].form.key) == ("role_uids", ())
+    assert user["password"].access.secret
+    assert user["password"].access.write_only
     resources = role["resources"].items
     assert resources is not None
     assert resources.properties["databases"].wire == "uids"

@@ -39,7 +39,7 @@ PLAIN = [
     if (kind.singleton or kind.name in ("Node", "Proxy")) and hook_of(kind).listing is None
 ]
 # Answers name an alert only once it was set; what nobody has configured is shown by test_settings.py.
-PLAIN = [kind for kind in PLAIN if kind.name != "ClusterAlerts" and not kind.absent]
+PLAIN = [kind for kind in PLAIN if kind.name != "ClusterAlerts" and not kind.rest.absent]
 
 
 def number(version: str) -> tuple[int, ...]:
@@ -55,7 +55,7 @@ def there(kind: Kind, version: str) -> set[str]:
     """Return the readable fields that a server *version* has."""
     properties = kind_source(kind.name)["properties"]
     ages = {name: {word: properties[name].get(f"x-{word}") for word in ("since", "until")} for name in properties}
-    fields = [field for field in kind.fields.values() if not field.write_only and field.option_of is None]
+    fields = [field for field in kind.fields.values() if not field.access.write_only and field.access.option_of is None]
     return {field.wire for field in fields if has(ages[field.name], version)}
 
 
@@ -63,9 +63,11 @@ def there(kind: Kind, version: str) -> set[str]:
 @pytest.mark.parametrize("kind", PLAIN, ids=lambda kind: kind.name)
 def test_answers_hold_the_fields_of_their_version(kind: Kind, version: str) -> None:
     client = World(server_version=version).client()
-    if not has({"since": kind.since, "until": kind.until}, version):
-        shared = [other for other in load_kinds().values() if other.path == kind.path and not other.since]
-        assert client.get(kind.path, missing_ok=True).status == (200 if shared else 404)
+    if not has({"since": kind.support.since, "until": kind.support.until}, version):
+        shared = [
+            other for other in load_kinds().values() if other.rest.path == kind.rest.path and not other.support.since
+        ]
+        assert client.get(kind.rest.path, missing_ok=True).status == (200 if shared else 404)
         return
     known = {field.wire for field in kind.fields.values()}
     for wire in drive(client, listing(kind, None)):

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from reconciler.client import Client, Policy
+from reconciler.simulator.http.tls import HOSTS, make
 from reconciler.simulator.testing import Running
-from reconciler.simulator.tls import HOSTS, make
 from reconciler.telemetry import Event
 from tests.support.inprocess import Plain, Where
 

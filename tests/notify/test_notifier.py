@@ -21,7 +21,7 @@ from reconciler.notify.messages import Message
 from reconciler.notify.notifier import Notifier, NotifierRuntime, Outbox
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Notify, Recipient
-from reconciler.simulator.tls import Files, make
+from reconciler.simulator.http.tls import TlsFiles, make
 from reconciler.telemetry import Event
 from tests.web.fake_status import NOW, OLDER, REVISION, fleet, refused, status_store
 
@@ -196,12 +196,12 @@ class Receiver:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+def files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
     return make(tmp_path_factory.mktemp("tls"))
 
 
 @contextlib.contextmanager
-def receiving(files: Files, answer: Callable[[Any], None]) -> Iterator[Receiver]:
+def receiving(files: TlsFiles, answer: Callable[[Any], None]) -> Iterator[Receiver]:
     got: list[tuple[str, dict[str, str], bytes]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -256,14 +256,14 @@ def posted(receiver: Receiver, ca: Path | None, path: str = "/in", **more: Any) 
         (503, Delivery(False, True, "it answers 503")),
     ],
 )
-def test_an_answer_decides_whether_to_try_again(code: int, expected: Delivery, files: Files) -> None:
+def test_an_answer_decides_whether_to_try_again(code: int, expected: Delivery, files: TlsFiles) -> None:
     with receiving(files, status(code, location="https://evil.example/")) as receiver:
         assert posted(receiver, files.ca) == expected
         assert [(path, body) for path, _, body in receiver.got] == [("/in", b"{}")]
 
 
 def test_proxies_and_logins_of_the_environment_are_ignored(
-    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: TlsFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login evil password evil\n")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -276,7 +276,7 @@ def test_proxies_and_logins_of_the_environment_are_ignored(
         assert "authorization" not in receiver.got[0][1]
 
 
-def test_a_certificate_that_nobody_vouches_for_gets_no_message(files: Files, tmp_path: Path) -> None:
+def test_a_certificate_that_nobody_vouches_for_gets_no_message(files: TlsFiles, tmp_path: Path) -> None:
     other = make(tmp_path / "other")
     with receiving(files, status(200)) as receiver:
         for ca in (None, other.ca):
@@ -284,7 +284,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_message(files: Files, tmp
         assert receiver.got == []
 
 
-def test_an_answer_that_never_ends_is_left(files: Files) -> None:
+def test_an_answer_that_never_ends_is_left(files: TlsFiles) -> None:
     def drip(handler: Any) -> None:
         handler.send_response(200)
         handler.end_headers()

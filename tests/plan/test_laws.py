@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from reconciler.diff.normalize import canonical, is_blank
 from reconciler.errors import InputError
 from reconciler.kinds.vocabulary import is_value_from
-from reconciler.model import Address
-from reconciler.plan import Action, Plan, digest, from_json, moved, to_json
+from reconciler.model import Address, Level
+from reconciler.plan import Action, Plan, digest, from_json, stale_fields, to_json
 from reconciler.plan.references import references
 from tests.plan.worlds import KINDS, SOURCES, Server, World, declared, plan_of, secrets_are, worlds
 
@@ -59,7 +59,7 @@ def test_the_bytes_do_not_depend_on_the_order_of_anything(world: World, chance: 
 def test_the_canonical_form_does_not_depend_on_the_order_of_sets_and_maps(
     kind: str, data: st.DataObject, chance: random.Random
 ) -> None:
-    names = [name for name, field in KINDS[kind].fields.items() if field.key is not None]
+    names = [name for name, field in KINDS[kind].fields.items() if field.form.key is not None]
     name = data.draw(st.sampled_from(names)) if names else None
     for value in SOURCES[kind]["properties"][name].get("examples", ()) if name else ():
         mixed = chance.sample(value, len(value))
@@ -85,7 +85,7 @@ def test_a_plan_reads_back_and_still_holds(world: World) -> None:
     data = to_json(plan)
     assert from_json(data) == plan
     assert digest(from_json(data)) == digest(plan)
-    assert moved(plan, {world.live.cluster: world.live}) == []
+    assert stale_fields(plan, {world.live.cluster: world.live}) == []
 
 
 @usual
@@ -96,7 +96,7 @@ def test_an_update_sends_only_declared_fields_and_rests_on_what_is_live(world: W
     for change in planned(world).changes:
         if change.action is Action.UPDATE and change.uid is not None:
             now = live[change.address.kind, change.uid].spec
-            implied = {name for name, f in KINDS[change.address.kind].fields.items() if f.create_default}
+            implied = {default.field for default in KINDS[change.address.kind].traits.create_defaults}
             assert change.body.keys() <= specs[change.address].keys() | implied
             assert change.rests_on == {name: now[name] for name in sorted(change.body) if name in now}
 
@@ -106,7 +106,7 @@ def test_an_update_sends_only_declared_fields_and_rests_on_what_is_live(world: W
 def test_no_body_holds_a_secret(world: World) -> None:
     for change in planned(world).changes:
         for name, value in change.body.items():
-            if KINDS[change.address.kind].fields[name].secret:
+            if KINDS[change.address.kind].fields[name].access.secret:
                 assert is_value_from(value)
 
 
@@ -117,10 +117,10 @@ def test_tombstones_for_everything_leave_only_what_cannot_go(world: World) -> No
     graves = [declared(x.kind, x.name, absent=True) for x in objects]
     server = Server(world.live)
     plan = plan_of(graves, world.live)
-    assert [note for note in plan.notes if note.level == "held"] == []
+    assert [note for note in plan.notes if note.level is Level.HELD] == []
     server.apply(plan)
     for (_, kind, _), left in server.objects.items():
-        assert "delete" not in KINDS[kind].verbs or is_blank(KINDS[kind], left.spec)
+        assert "delete" not in KINDS[kind].rest.verbs or is_blank(KINDS[kind], left.spec)
 
 
 @usual
@@ -129,9 +129,9 @@ def test_what_leaves_the_manifests_goes_with_prune_or_is_forgotten(world: World)
     server = Server(world.live)
     server.apply(planned(world))
     other = declared("RedisACL", "stays", {"acl": "+@all ~*"})
-    made = [address for address in server.owned if "delete" in KINDS[address.kind].verbs]
+    made = [address for address in server.owned if "delete" in KINDS[address.kind].rest.verbs]
     plan = plan_of([other], *server.states(), owned=server.owned, prune=True)
-    held = {note.address for note in plan.notes if note.level == "held"}
+    held = {note.address for note in plan.notes if note.level is Level.HELD}
     server.apply(plan)
     assert server.owned.keys() - held == {other.address}
     for address in set(made) - held:

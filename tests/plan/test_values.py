@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.diff import SECRET, FieldChange, changes, masked
 from reconciler.diff.compare import _compare
 from reconciler.diff.normalize import canonical, canonical_live, comparable, hidden_values, project
-from reconciler.kinds import MISSING, Field, Kind
+from reconciler.kinds import MISSING, Field, Kind, Usual
 from tests.plan.worlds import KINDS, NAMES, found, specs
 
 DATABASE, ACL, USER = KINDS["Database"], KINDS["RedisACL"], KINDS["User"]
@@ -110,7 +110,7 @@ def test_the_paths_of_hidden_values_count_items() -> None:
 
 
 def test_a_documented_default_that_the_server_leaves_out_is_there() -> None:
-    default = DATABASE.fields["eviction_policy"].default
+    default = DATABASE.fields["eviction_policy"].usual.default
     assert changes(DATABASE, {"eviction_policy": default}, {}) == ()
     assert changes(DATABASE, {"eviction_policy": "allkeys-lfu"}, {}) == (
         FieldChange("eviction_policy", MISSING, "allkeys-lfu"),
@@ -156,6 +156,6 @@ SINGLES = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5,
 def test_of_single_values_deepdiff_says_the_same(wanted: dict[str, Any], there: dict[str, Any]) -> None:
     after = {name: value for name, value in wanted.items() if name not in there or there[name] != value}
     before = {name: there[name] for name in after if name in there}
-    fields = {name: replace(DATABASE.fields["port"], default=MISSING) for name in wanted}
+    fields = {name: replace(DATABASE.fields["port"], usual=Usual()) for name in wanted}
     kind = replace(DATABASE, fields=fields)
     assert sorted(changes(kind, wanted, there)) == sorted(_compare(before, after))

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from reconciler.diff.normalize import canonical, canonical_live, comparable, hidden_values
 from reconciler.kinds import SINGLETON, Carriers, load_kinds, schema_folder
-from reconciler.model import Address, LiveObject, LiveState, Owned
-from reconciler.plan import Action, Change, Options, Plan, make_plan
+from reconciler.manifests.resolve import Desired
+from reconciler.model import Address, LiveObject, LiveState, Observed, Owned
+from reconciler.plan import Action, Change, Options, Plan, decide
 from reconciler.plan.references import references
 from tests.kinds.samples import values_of
 
@@ -40,6 +41,7 @@ class Declared:
     labels: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
     freeze: tuple[Any, ...] = ()
+    source: tuple[str, int] = ("shop.yaml", 7)
 
     def place(self, path: Sequence[Any]) -> tuple[str, int, int]:
         return "shop.yaml", 7, 3
@@ -65,10 +67,13 @@ def plan_of(
     *states: LiveState,
     owned: Mapping[Address, Owned] | None = None,
     secrets: Secrets | None = None,
+    absent: Mapping[str, str] | None = None,
+    elsewhere: frozenset[Address] = frozenset(),
     **options: Any,
 ) -> Plan:
     live = {one.cluster: one for one in states or (state(),)}
-    return make_plan(KINDS, resources, live, owned or {}, Options(**options), secrets or {})  # type: ignore[arg-type]
+    observed = Observed(live, owned or {}, secrets or {}, absent=absent or {})
+    return decide(KINDS, Desired(resources, elsewhere), observed, Options(**options))  # type: ignore[arg-type]
 
 
 def secrets_are(status: str, resources: Sequence[Declared]) -> Secrets:
@@ -134,7 +139,7 @@ class Server:
 
 DRAWN = ("Certificate", "Database", "LDAPMapping", "Module", "RedisACL", "Role", "User")  # made and deleted
 SINGLE = tuple(name for name, kind in KINDS.items() if kind.singleton and name != "ClusterBootstrap")  # it comes alone
-ADOPTED = tuple(name for name, kind in KINDS.items() if not kind.singleton and "create" not in kind.verbs)
+ADOPTED = tuple(name for name, kind in KINDS.items() if not kind.singleton and "create" not in kind.rest.verbs)
 NAMES = {
     **{name: tuple(f"{name.lower()}-{letter}" for letter in "abcd") for name in DRAWN},
     **dict.fromkeys(SINGLE, (SINGLETON,)),
@@ -148,7 +153,7 @@ _VALUES = {
 _ALWAYS = {"Database": ("type", "roles_permissions", "port"), "Role": ("resources",)}
 
 
-grows = Carriers(lambda field: field.only_grows)
+grows = Carriers(lambda field: field.change.only_grows)
 
 
 @st.composite
@@ -215,7 +220,7 @@ def worlds(draw: st.DrawFn) -> World:
     kinds = (*DRAWN, *fixed)
     there = {
         kind: draw(st.lists(st.sampled_from(NAMES[kind]), unique=True, max_size=3))
-        if "create" in KINDS[kind].verbs
+        if "create" in KINDS[kind].rest.verbs
         else list(NAMES[kind])
         for kind in kinds
     }

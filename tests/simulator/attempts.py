@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.simulator import licenses
+from reconciler.simulator.cluster import licenses
 from tests.simulator.makings import (
     AUDIT,
     CREATE,
@@ -356,6 +356,6 @@ SPECIAL: Mapping[str, tuple[Try, ...]] = {
     "GET /v1/shards/stats": (Try(before=(none_left,)), Try(query={"parent_uid": "99"})),
     "GET /v1/shards/stats/last": (Try(before=(none_left,)),),
     "POST /v1/ocsp/test": (
-        Try(before=(lambda world: world.core.state.singles["ocsp"].set(responder_url="http://ocsp.example"),)),
+        Try(before=(lambda world: world.core.state.singletons["ocsp"].set(responder_url="http://ocsp.example"),)),
     ),
 }

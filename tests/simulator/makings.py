@@ -9,8 +9,8 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.simulator import pem
-from reconciler.simulator.state import Record
+from reconciler.simulator.cluster import pem
+from reconciler.simulator.state.records import ObjectRecord
 from tests.simulator.worlds import Try, World
 
 
@@ -100,7 +100,7 @@ def foreign_module(world: World) -> None:
 def suffix(world: World) -> None:
     """Make a suffix beside the default one; the API has no way to."""
     world("GET", "/v1/suffixes")
-    world.core.state.suffixes["more"] = Record({"name": "more", "default": False})
+    world.core.state.collection("suffix")["more"] = ObjectRecord({"name": "more", "default": False})
 
 
 def refused(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.simulator import pem
+from reconciler.simulator.cluster import pem
 from tests.simulator.makings import (
     AUDIT,
     CREATE,

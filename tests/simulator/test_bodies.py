@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.registry import routes
+from reconciler.simulator.api.routes import routes
 from tests.simulator.attempts import SPECIAL
 from tests.simulator.makings import CREATE
 from tests.simulator.worlds import MEMBERS, SPANNING, Try, World, general, run

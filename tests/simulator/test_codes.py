@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.messages import Response
-from reconciler.simulator.registry import Endpoint
+from reconciler.simulator.api.messages import Response
+from reconciler.simulator.api.routes import Endpoint
 from tests.simulator.attempts import SPECIAL
 from tests.simulator.reasons import NEVER, REASONS
 from tests.simulator.test_conformance import CASES, operation

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from reconciler.simulator.core import Settings
-from reconciler.simulator.registry import HANDLERS, Endpoint, open_, routes
-from reconciler.simulator.shapes import VERSIONS
+from reconciler.simulator.api.fields import VERSIONS
+from reconciler.simulator.api.routes import HANDLERS, Endpoint, is_enabled, routes
+from reconciler.simulator.core import SimulatorSettings
 from tests.simulator.attempts import SPECIAL
 from tests.simulator.worlds import general, run
 
@@ -45,7 +45,7 @@ CASES = [
     (version, endpoint)
     for version in VERSIONS
     for endpoint in routes(version).endpoints
-    if open_(endpoint.row, Settings(server_version=version))
+    if is_enabled(endpoint.row, SimulatorSettings(server_version=version))
 ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.registry import routes
+from reconciler.simulator.api.routes import routes
 from tests.simulator.worlds import Try, World, run
 
 REQUESTS = json.loads((Path(__file__).parent / "data" / "requests.json").read_text(encoding="utf-8"))

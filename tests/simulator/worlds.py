@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.messages import Response, encode
-from reconciler.simulator.registry import Endpoint
+from reconciler.simulator.api.messages import Response, encode
+from reconciler.simulator.api.routes import Endpoint
+from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock, basic
 
 GIB = 1 << 30
@@ -20,7 +20,7 @@ class World(Caller):
     def __init__(self, version: str, **settings: Any) -> None:
         self.clock = VirtualClock()
         self.settings = {"server_version": version, "nodes": 3, **settings}
-        super().__init__(Core(Settings(**self.settings), clock=self.clock, seed=4))
+        super().__init__(Core(SimulatorSettings(**self.settings), clock=self.clock, seed=4))
         self("PUT", "/v1/cluster", {"allow_modules_upload": True})
         one = {"name": "one", "memory_size": GIB, "replication": True, "module_list": [{"module_name": "search"}]}
         one["replica_sources"] = [{"uri": "redis://admin:x@10.0.0.1:10000"}]
@@ -39,7 +39,7 @@ class World(Caller):
 
     def span(self) -> None:
         """Make a database that spans this cluster and another one, and a task that is still to begin."""
-        Core(Settings(cluster_name="other.local", **self.settings), world=self.core.world, seed=5)
+        Core(SimulatorSettings(cluster_name="other.local", **self.settings), world=self.core.world, seed=5)
         self.guid = self("GET", f"/v1/crdb_tasks/{self('POST', '/v1/crdbs', SPANNING).json()['id']}").json()[
             "crdb_guid"
         ]
@@ -68,7 +68,7 @@ class World(Caller):
         return self.core.handle(Request(method, path, more.get("query", {}), headers, data, more.get("node", 1)))
 
 
-LOGIN = {"username": Settings.username, "password": Settings.password}
+LOGIN = {"username": SimulatorSettings.username, "password": SimulatorSettings.password}
 MEMBERS = [
     {"cluster": {"name": name, "url": f"https://{name}:9443", "credentials": LOGIN}}
     for name in ("cluster.local", "other.local")

@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 
 from reconciler.client import Client
-from reconciler.simulator.core import Core, Entry
-from reconciler.simulator.faults import Faults
-from reconciler.simulator.messages import Request, Response
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.api.messages import Request, Response
+from reconciler.simulator.core import Core, LogEntry
+from reconciler.simulator.faults.rules import Faults
+from reconciler.simulator.settings import SimulatorSettings
+from reconciler.simulator.state.model import World as Around
 from reconciler.simulator.testing import VirtualClock
-from reconciler.simulator.world import World as Around
 from reconciler.telemetry import Event
 
 PIECES = 20  # in how many pieces a dripping answer comes
@@ -132,7 +132,7 @@ class World:
         **settings: Any,
     ) -> None:
         self.clock = clock or VirtualClock()
-        self.core = Core(Settings(**settings), clock=self.clock, seed=seed, snapshot=snapshot, world=around)
+        self.core = Core(SimulatorSettings(**settings), clock=self.clock, seed=seed, snapshot=snapshot, world=around)
         self.sleeps: list[float] = []
         self.events: list[Event] = []
 
@@ -141,7 +141,7 @@ class World:
         return self.core.faults
 
     @property
-    def log(self) -> list[Entry]:
+    def log(self) -> list[LogEntry]:
         return list(self.core.log)
 
     def where(self, first: int = 1) -> Where:

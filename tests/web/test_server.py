@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.errors import InputError, SecretMissing
 from reconciler.settings.listen import Listen
-from reconciler.simulator.tls import make
+from reconciler.simulator.http.tls import make
 from reconciler.web import AgentHandle, serve
 from reconciler.web.app import WebApp
 from tests.web.fake_status import status_store

@@ -80,6 +80,9 @@ class Hook:
     `post`, `put` and `remove` write. Before, between and after them the engine does what it does for every kind.
     """
 
+    within: str = ""  # the spec is the value of this key of the object; a write sends {key: body}
+    narrows: bool = False  # the list call takes ?fields=a,b
+    extended: frozenset[str] = frozenset()  # fields of the spec that are only read back with ?extended=true
     needs: tuple[str, ...] = ()  # wire fields that `decode` looks at beyond the declared ones
     decode: Callable[[Json, Mapping[str, Any]], Marks] = _no_marks  # (spec, wire): may correct *spec* in place
     stamp: Callable[[Mapping[str, Any], str], Json] | None = None  # (wire body, op id) → body that carries the op id

@@ -70,7 +70,7 @@ def complete(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
 
 def post(writing: Writing) -> Flow[Posted]:
     """Create a database; sources that are named get their URI now."""
-    answer = yield from ask("POST", writing.kind.path, (yield from replica_sources.with_uris(writing)))
+    answer = yield from ask("POST", writing.kind.rest.path, (yield from replica_sources.with_uris(writing)))
     made = answer.body if isinstance(answer.body, Mapping) else {}
     uid = made.get("uid")
     return Posted(uid if isinstance(uid, int) else None, str(made.get("action_uid") or ""))
@@ -79,11 +79,13 @@ def post(writing: Writing) -> Flow[Posted]:
 def put(writing: Writing) -> Flow[str]:
     """Change a database; sources that are named get their URI now."""
     body = yield from replica_sources.with_uris(writing)
-    answer = yield from ask("PUT", f"{writing.kind.path}/{writing.uid}", body)
+    answer = yield from ask("PUT", f"{writing.kind.rest.path}/{writing.uid}", body)
     return str((answer.body.get("action_uid") if isinstance(answer.body, Mapping) else None) or "")
 
 
 HOOK = Hook(
+    narrows=True,
+    extended=frozenset({"probabilistic", "query_performance_factor", "search", "timeseries"}),
     needs=("endpoints", "tags", "crdt_guid"),
     figures={"used_memory": "/v1/bdbs/stats/last"},
     decode=decode,

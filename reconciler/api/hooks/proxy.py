@@ -12,7 +12,7 @@ from reconciler.api.protocol import Flow, ask
 def put(writing: Writing) -> Flow[str]:
     """Change a proxy; without leave to restart, what needs a restart waits for the next one."""
     body = {"proxy": writing.wire, **writing.beside}
-    yield from ask("PUT", f"{writing.kind.path}/{writing.uid}", body)
+    yield from ask("PUT", f"{writing.kind.rest.path}/{writing.uid}", body)
     return ""
 
 

@@ -32,9 +32,9 @@ def put(writing: Writing) -> Flow[str]:
     text = body.pop(FIELD, None)
     if text is not None:
         packed = base64.b64encode(text.encode()).decode()
-        yield from ask("POST", f"{writing.kind.path}/saml/metadata/idp", {FIELD: packed})
+        yield from ask("POST", f"{writing.kind.rest.path}/saml/metadata/idp", {FIELD: packed})
     if body:
-        yield from ask("PUT", writing.kind.path, body)
+        yield from ask("PUT", writing.kind.rest.path, body)
     return ""
 
 

@@ -87,7 +87,7 @@ def post(writing: Writing) -> Flow[Posted]:
     """Create a user with its first password; a create takes one, the others follow."""
     passwords = writing.beside.get("passwords") or ()
     wire = {**writing.wire, **({"password": passwords[0]} if passwords else {})}
-    answer = yield from ask("POST", writing.kind.path, wire)
+    answer = yield from ask("POST", writing.kind.rest.path, wire)
     uid = answer.body.get("uid") if isinstance(answer.body, Mapping) else None
     return Posted(uid if isinstance(uid, int) else None)
 

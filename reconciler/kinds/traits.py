@@ -1,0 +1,73 @@
+"""Traits of single kinds that `manifests` and `plan` must know: what is too rare for a keyword of the kind files.
+
+A kind file names them by its `hook`, as it does the flows in `api.hooks`, which those layers cannot import. The loader
+puts them into `Kind.traits`. Pure data; must not know fields, manifests or plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+
+class Span(NamedTuple):
+    """How a spec names the clusters that its one object is a member of."""
+
+    field: str  # a list of objects; the `cluster` of each is a cluster of the project
+    member: str  # the kind that the object has in each of them
+    lost: str = ""  # a list of those clusters that are lost for good
+    needs: tuple[str, ...] = ()  # a new item has one of these fields
+
+
+class Readiness(NamedTuple):
+    """How the server shows that an accepted change is complete: by an action, then by a status field."""
+
+    action: str  # key of the action's id in the answer of a create
+    field: str  # the status field of the object
+    ready: tuple[str, ...]
+    failed: tuple[str, ...]
+    seconds: float  # how long the server may work on one write
+
+
+class CreateDefault(NamedTuple):
+    """A value that a create sends where *field* is not declared and the other fields have the values in *when*."""
+
+    field: str
+    when: Mapping[str, Any]
+    value: Any
+
+
+class Traits(NamedTuple):
+    """The traits of a kind; each default is the behaviour of a kind without a hook."""
+
+    spans: Span | None = None  # one object is a member of several clusters
+    lasting: tuple[str, ...] = ()  # names of objects that a cluster requires: changed, never deleted
+    create_defaults: tuple[CreateDefault, ...] = ()
+    readiness: Readiness | None = None
+
+
+_NONE = Traits()
+_OF_HOOK: Mapping[str, Traits] = MappingProxyType(
+    {
+        "activeactive": Traits(
+            spans=Span("instances", "Database", "force_remove", ("credentials", "certificate_auth")),
+        ),
+        "certificate": Traits(lasting=("api", "cm", "metrics_exporter", "proxy", "syncer")),
+        "database": Traits(
+            create_defaults=(
+                CreateDefault(
+                    "shard_key_regex",
+                    {"sharding": True},
+                    [{"regex": r".*\{(?<tag>.*)\}.*"}, {"regex": "(?<tag>.*)"}],
+                ),
+            ),
+            readiness=Readiness("action_uid", "status", ("active",), ("creation-failed",), 1800),
+        ),
+    }
+)
+
+
+def traits_of(hook: str | None) -> Traits:
+    """Return the traits of the kinds with this *hook*."""
+    return _OF_HOOK.get(hook or "", _NONE)
