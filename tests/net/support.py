@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 from reconciler.client import Client, ClientOptions, RetryPolicy
 from reconciler.runtime import Runtime
 from reconciler.simulator.http.tls import HOSTS, make
-from reconciler.simulator.testing import Entry, Running
+from reconciler.simulator.testing import LogEntry, Running
 from reconciler.telemetry import Event
 from tests.support.inprocess import Plain, Where
 
@@ -70,7 +70,7 @@ def trap(answer: bytes | None = b"", *, tls: bool = False) -> Iterator[Trap]:
                 sock.close()
 
 
-def writes(server: Running) -> list[Entry]:
+def writes(server: Running) -> list[LogEntry]:
     """Return the POSTs in the log of *server*; waits for the first one, as a client may give up before it arrives."""
     for _ in range(6000):
         if found := [entry for entry in server.log if entry.method == "POST"]:
