@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from reconciler import settings as settings_module
-from reconciler.agent.company import Doors
-from reconciler.agent.follow import Follower
-from reconciler.agent.loop import Loop, Means
-from reconciler.agent.orders import Office
-from reconciler.agent.status import Board, ClusterStatus, Status
+from reconciler.agent.context import AgentContext
+from reconciler.agent.crosscluster import Coordination, ProbeCache
+from reconciler.agent.loop import Loop, Workers
+from reconciler.agent.source_watch import SourceWatch
+from reconciler.agent.status import AgentStatus, ClusterStatus, StatusStore
 from reconciler.client import Client, ClientOptions
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import load_kinds
@@ -57,7 +57,7 @@ def called(name: str, names: Sequence[str]) -> dict[str, str]:
     return {"cluster_name": f"{name}.example.com"} if len(names) > 1 else {}
 
 
-class Memory:
+class MemorySource:
     """A source whose commits the test makes; what was accepted outlives the agent."""
 
     def __init__(self, **files: str) -> None:
@@ -121,7 +121,7 @@ class Fleet:
             for name in names or ("dc1",)
         }
         self.environ = {"LOGIN": PASSWORD, "ANNA_PASSWORD": "canary-Zq81mmPl-anna"}
-        self.source = Memory(base=BASE)
+        self.source = MemorySource(base=BASE)
         self.events: deque[Event] = deque(maxlen=20_000)
         self.random = random.Random(5)
         self.agent = agent
@@ -149,36 +149,38 @@ class Fleet:
         """Start the agent."""
         settings = self.settings()
         self.ledger = Ledger.open(settings.state_dir, now=self.clock, random_bytes=self.random.randbytes)
-        self.board = Board(Status(self.clock.now, "test"))
-        self.office = Office(
+        self.status_store = StatusStore(AgentStatus(self.clock.now, "test"))
+        runtime = Runtime(
+            clock=self.clock,
+            now=self.clock,
+            sleep=self.clock.sleep,
+            random=random.Random(3),
+            observe=self.events.append,
+        )
+        self.context = AgentContext(
             settings,
             self.ledger,
-            self.board,
-            threading.Event(),
+            self.status_store,
+            runtime,
             connect=self.connect,
-            means={"clock": self.clock, "sleep": self.clock.sleep, "random": random.Random(3)},
-            now=self.clock,
-            clock=self.clock,
-            observe=self.events.append,
-            doors=Doors(self.clock),
-            parallelism=1,
+            coordination=Coordination(probes=ProbeCache(self.clock), parallel_writes=1),
         )
-        follower = Follower(self.source, settings, load_kinds(), self.board, now=self.clock, observe=self.events.append)
-        means = Means(
-            submit=lambda work: work(),
-            submit_fetch=lambda work: work(),
-            clock=self.clock,
-            wait=lambda event, seconds: self.clock.sleep(seconds),
-            chance=self.random.random,
-            glance=self.looks / 2,
+        self.loop = Loop(
+            self.context,
+            SourceWatch(self.source, settings, load_kinds(), self.status_store, runtime),
+            Workers(
+                reconciliations=lambda work: work(),
+                fetches=lambda work: work(),
+                wait=lambda event, seconds: self.clock.sleep(seconds),
+            ),
             reload=self.settings,
+            poll_interval=self.looks / 2,
         )
-        self.loop = Loop(self.office, follower, means)
-        self.loop.resume()
+        self.loop.restore()
 
     def connect(self, target: Any, credentials: Any, runtime: Runtime, options: ClientOptions) -> Client:
         self.connected(target.name)
-        stop = self.office.stop
+        stop = self.context.runtime.stop
 
         def sleep(seconds: float) -> bool:
             self.clock.sleep(seconds)
@@ -200,14 +202,14 @@ class Fleet:
         """Let *seconds* pass for everybody."""
         end = self.clock.now + seconds
         while self.clock.now < end and not until():
-            self.loop.turn()
+            self.loop.tick()
             if not self.loop.wake.is_set():
                 self.clock.now = min(self.clock.now + max(self.loop.pause(), 0.05), end)
 
     # --- what is there ----------------------------------------------------------------------------------------------
 
     def status(self, name: str = "dc1") -> ClusterStatus:
-        return self.board.status.clusters[name]
+        return self.status_store.status.clusters[name]
 
     def call(self, method: str, path: str, body: Any = None, *, cluster: str = "dc1") -> Any:
         """Be somebody else who works on a cluster, with the same account."""
@@ -234,5 +236,5 @@ class Fleet:
         """The agent's writes that reached a cluster, as "PUT /v1/bdbs/1"."""
         return [f"{entry.method} {entry.path}" for entry in self.calls(cluster) if entry.method != "GET"]
 
-    def told(self, name: str) -> list[Event]:
+    def emitted(self, name: str) -> list[Event]:
         return [event for event in self.events if event.name == name]
