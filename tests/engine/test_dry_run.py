@@ -115,7 +115,7 @@ def test_objections_are_notes_of_their_changes(tmp_path: Path, version: str) -> 
         ],
     )
     assert objections(said) == [
-        "RedisACL/bad: the cluster would reject this: 400 invalid_param: acl is no list of ACL rules",
+        "RedisACL/bad: the cluster would reject this: 400 invalid_param: acl is not a list of ACL rules",
         "Database/big: the cluster would reject this: 406 insufficient_resources: "
         "the licence does not allow so many shards",
     ]
