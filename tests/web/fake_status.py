@@ -17,7 +17,7 @@ from reconciler.agent.status import (
     StatusStore,
 )
 from reconciler.ledger import Run
-from reconciler.model import Address, Note
+from reconciler.model import Address, Level, Note, Reason
 from reconciler.plan import Plan, digest
 from reconciler.plan.drift import Ahead, Drift
 from tests.plan.scenarios import destruction, held, long_values, new_shop, nothing, updates
@@ -140,12 +140,16 @@ def hostile() -> AgentStatus:
     for number, text in enumerate(HOSTILE):
         address = Address(text, "Database", text)
         plan = long_values()
+        hostile = {"address": address, "reason": Reason.IMMUTABLE, "details": (text,), "renamed_from": text}
         plan = replace(
             plan,
-            changes=tuple(replace(one, address=address, why=text, renamed_from=text) for one in plan.changes),
-            notes=(Note("held", address, text), Note("warning", address, everything)),
+            changes=tuple(replace(one, **hostile) for one in plan.changes),
+            notes=(
+                Note(Level.HELD, address, Reason.MANAGED, (text,)),
+                Note(Level.WARNING, address, Reason.DEPRECATED, ("a", everything)),
+            ),
         )
-        drift = Drift(address, f"{text}.{text}", Ahead.BOTH, text, {text: [text]}, text)
+        drift = Drift(address, f"{text}.{text}", Ahead.BOTH, Reason.IMMUTABLE, (text,), {text: [text]}, text)
         clusters[text] = ClusterStatus(
             name=text,
             mode=text,
