@@ -119,7 +119,7 @@ def test_a_plan_announces_exactly_the_calls_that_an_apply_sends(rig: Rig, kind: 
     for changed in UPDATES.get(kind.name, ()):
         mine = declared(kind.name, mine.address.name, {**spec_of(rig, kind), **changed})
         check(rig, [mine, *others], allow_destroy=frozenset({str(mine.address)}))
-    if "delete" in kind.verbs and mine.address.name not in kind.lasting:
+    if "delete" in kind.rest.verbs and mine.address.name not in kind.traits.lasting:
         grave = declared(kind.name, mine.address.name, {}, absent=True, protect=False)
         check(rig, [grave, *others], allow_destroy=frozenset({str(mine.address)}))
 
