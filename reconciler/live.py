@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
-from reconciler.api.codec import decode, natural_key, unnamed, wire_names
+from reconciler.api.codec import decode, natural_key, unnamed
+from reconciler.api.driver import ONE_CLUSTER, Connections, Reader, drive
+from reconciler.api.endpoints import wire_names
 from reconciler.api.hooks import hook_of
-from reconciler.api.protocol import Answer, Around, Call, Flow, Here, Home, Neighbour
+from reconciler.api.protocol import ProjectCluster, Response
 from reconciler.api.read import listing
 from reconciler.errors import (
     ClusterError,
     Forbidden,
     ReadIncomplete,
-    ReconcilerError,
     Refused,
     Rejected,
     Unauthorized,
@@ -31,11 +31,6 @@ from reconciler.kinds import Kind, server_schema, versions
 from reconciler.model import Address, Level, LiveObject, LiveState, Note, Reason
 from reconciler.plan.read_set import Fields, Metrics, ReadSet, referred_kinds
 
-if TYPE_CHECKING:
-    from reconciler.client import Client
-
-T = TypeVar("T")
-
 BOOTSTRAP = "ClusterBootstrap"  # the one kind that can be read before there is a cluster
 CLUSTER = "/v1/cluster"
 PORTS = ("port", "endpoints")  # fields of a database that hold the ports it uses
@@ -43,20 +38,8 @@ PORTS = ("port", "endpoints")  # fields of a database that hold the ports it use
 _PARALLEL = 4
 
 
-class Getter(Protocol):
-    """What reading needs of `client.Client`."""
-
-    def get(
-        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
-    ) -> Answer: ...
-
-    def at(self, url: str) -> Client: ...
-
-    def home(self, *, reveal: bool = False) -> Home: ...
-
-
-class Reader(Getter, Protocol):
-    """What reading a whole cluster needs of it."""
+class ClusterReader(Reader, Protocol):
+    """What reading a whole cluster needs of a client."""
 
     @property
     def state_id(self) -> int: ...
@@ -64,7 +47,7 @@ class Reader(Getter, Protocol):
     @property
     def user(self) -> str: ...
 
-    def open(self) -> Answer: ...
+    def open(self) -> Response: ...
 
     def get(
         self,
@@ -73,22 +56,12 @@ class Reader(Getter, Protocol):
         missing_ok: bool = False,
         shape: type | None = None,
         tolerant: bool = False,
-        brief: bool = False,
-    ) -> Answer: ...
-
-
-class Surroundings(NamedTuple):
-    """The other clusters, for what stands in several of them."""
-
-    clients: Mapping[str, Getter] = {}  # of this run, our own too
-    neighbours: Mapping[str, Neighbour] = {}
-
-
-ALONE = Surroundings()
+        fail_fast: bool = False,
+    ) -> Response: ...
 
 
 class Placed(Protocol):
-    """What is asked of a target of the project here."""
+    """What this module needs of a target of the project."""
 
     @property
     def name(self) -> str: ...
@@ -96,13 +69,17 @@ class Placed(Protocol):
     def urls(self) -> tuple[str, ...]: ...
 
 
-def neighbours(targets: Iterable[Placed], here: Collection[str]) -> dict[str, Neighbour]:
-    """Return where every cluster of the project is, and whether it takes part: those of *here* do."""
-    return {target.name: Neighbour(target.urls, target.name in here) for target in targets}
+def project_clusters(targets: Iterable[Placed], here: Collection[str]) -> dict[str, ProjectCluster]:
+    """Return the nodes of every cluster of the project, and whether it is part of this run: those of *here* are."""
+    return {target.name: ProjectCluster(target.urls, target.name in here) for target in targets}
 
 
 def read(
-    client: Reader, kinds: Mapping[str, Kind], read_set: ReadSet, cluster: str, surroundings: Surroundings = ALONE
+    client: ClusterReader,
+    kinds: Mapping[str, Kind],
+    read_set: ReadSet,
+    cluster: str,
+    connections: Connections = ONE_CLUSTER,
 ) -> LiveState:
     """Return the objects of each kind of *read_set*, and of the kinds that they refer to: those with their names only.
 
@@ -110,17 +87,13 @@ def read(
     fields that the cluster's version lacks are not asked for, and its kinds only are among the objects. Raises
     ReadIncomplete when a list is not whole, Refused while the cluster is being upgraded, and what the client raises.
     """
-    if (
-        BOOTSTRAP in read_set.fields
-        and BOOTSTRAP in kinds
-        and not _list(client, _Query(kinds[BOOTSTRAP]), surroundings)
-    ):
+    if BOOTSTRAP in read_set.fields and BOOTSTRAP in kinds and not _list(client, _Query(kinds[BOOTSTRAP]), connections):
         return LiveState(cluster=cluster, objects={BOOTSTRAP: ()}, bootstrapped=False)
     version = probe(client, cluster)
     served = _served_schemas(client, kinds, read_set.fields, version) if read_set.schemas else {}
     known = {name: server_schema.known_fields(kinds[name], one) for name, one in served.items()}
     kinds = versions.available(kinds, version, known)
-    objects, notes, ports = _objects(client, kinds, read_set, cluster, surroundings)
+    objects, notes, ports = _objects(client, kinds, read_set, cluster, connections)
     return LiveState(
         cluster=cluster,
         objects=objects,
@@ -134,16 +107,16 @@ def read(
 
 
 def _objects(
-    client: Reader, kinds: Mapping[str, Kind], read_set: ReadSet, cluster: str, surroundings: Surroundings
+    client: ClusterReader, kinds: Mapping[str, Kind], read_set: ReadSet, cluster: str, connections: Connections
 ) -> tuple[dict[str, tuple[LiveObject, ...]], tuple[Note, ...], frozenset[int]]:
     """Return the decoded objects by kind, a note for each that has no name, and the ports that no create may take."""
-    from reconciler.client import collector_paused
+    from reconciler.client import gc_paused
 
     fields = _with_referenced(kinds, {name: fields for name, fields in read_set.fields.items() if name in kinds})
     with_ports = {address.kind for address in read_set.ports}
-    with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
+    with gc_paused():  # tens of thousands of values are made here, and none of them is garbage
         queries = [_Query(kinds[name], mine, name in with_ports) for name, mine in fields.items()]
-        lists = dict(zip(fields, _in_parallel(client, queries, surroundings), strict=True))
+        lists = dict(zip(fields, _in_parallel(client, queries, connections), strict=True))
         names = {name: _names(kinds[name], lists[name]) for name in fields}
         notes = tuple(note for name in fields for note in _nameless(cluster, kinds[name], lists[name]))
         ports = {port for name in with_ports & fields.keys() for wire in lists[name] for port in _ports_of(wire)}
@@ -158,7 +131,7 @@ def _objects(
     return objects, notes, frozenset({*ports, *_reserved_ports(reserved)} - {0})
 
 
-def probe(client: Reader, cluster: str) -> versions.Version | None:
+def probe(client: ClusterReader, cluster: str) -> versions.Version | None:
     """Prove the login with a single GET and return the version that all nodes run, None where they do not say.
 
     Refuses while nodes differ in version: an upgrade is under way then.
@@ -173,7 +146,7 @@ def probe(client: Reader, cluster: str) -> versions.Version | None:
 
 
 def _served_schemas(
-    client: Reader, kinds: Mapping[str, Kind], names: Iterable[str], version: versions.Version | None
+    client: ClusterReader, kinds: Mapping[str, Kind], names: Iterable[str], version: versions.Version | None
 ) -> dict[str, server_schema.Served]:
     """Return the schemas that the cluster serves of the kinds *names*: optional, so a failure is no error.
 
@@ -185,7 +158,7 @@ def _served_schemas(
         if not kind.rest.jsonschema or not versions.has(version, kind):
             continue
         try:
-            answer = client.get(f"/v1/jsonschema?object={kind.rest.jsonschema}", shape=dict, brief=True)
+            answer = client.get(f"/v1/jsonschema?object={kind.rest.jsonschema}", shape=dict, fail_fast=True)
         except (Rejected, Forbidden):
             continue
         except Unauthorized:
@@ -194,7 +167,9 @@ def _served_schemas(
             break
         hook = hook_of(kind)
         options = (name for name, field in kind.fields.items() if field.access.option_of is not None)
-        served = server_schema.understood(answer.body, kind.rest.jsonschema, (*hook.doors, *hook.apart, *options))
+        served = server_schema.understood(
+            answer.body, kind.rest.jsonschema, (*hook.sub_resources, *hook.separate_fields, *options)
+        )
         if served is not None:
             found[name] = served
     return found
@@ -214,7 +189,7 @@ def _reserved_ports(cluster: Mapping[str, Any]) -> Iterator[int]:
 
 
 def _measured(
-    client: Getter, kinds: Mapping[str, Kind], metrics: Metrics
+    client: Reader, kinds: Mapping[str, Kind], metrics: Metrics
 ) -> dict[tuple[str, int | str], dict[str, float]]:
     """Return the figures *metrics*, as they are measured now, by kind and uid.
 
@@ -222,7 +197,7 @@ def _measured(
     """
     found: dict[tuple[str, int | str], dict[str, float]] = {}
     for kind, name in ((kind, name) for kind, names in metrics.items() for name in sorted(names)):
-        path = f"{hook_of(kinds[kind]).figures[name]}?metrics={name}"
+        path = f"{hook_of(kinds[kind]).metrics[name]}?metrics={name}"
         try:
             body = client.get(path, missing_ok=True).body
         except (Forbidden, Rejected, ReadIncomplete, Unreachable):
@@ -242,47 +217,19 @@ class _Query(NamedTuple):
     ports: bool = False  # also the ports that its objects use
 
 
-def _in_parallel(client: Reader, queries: list[_Query], surroundings: Surroundings) -> list[list[Any]]:
+def _in_parallel(client: ClusterReader, queries: list[_Query], connections: Connections) -> list[list[Any]]:
     if not queries:
         return []
     with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(queries)), thread_name_prefix="read") as pool:
-        return list(pool.map(lambda query: _list(client, query, surroundings), queries))
+        return list(pool.map(lambda query: _list(client, query, connections), queries))
 
 
-def _list(client: Reader, query: _Query, surroundings: Surroundings) -> list[Any]:
+def _list(client: ClusterReader, query: _Query, connections: Connections) -> list[Any]:
     kind = query.kind
-    objects = drive(client, listing(kind, query.fields, PORTS if query.ports else ()), surroundings)
+    objects = drive(listing(kind, query.fields, PORTS if query.ports else ()), client, connections=connections)
     if not all(isinstance(item, dict) and _usable_uid(item.get(kind.rest.id)) for item in objects):
         raise ReadIncomplete(f"GET {kind.rest.path}: an element of the list is not an object with a {kind.rest.id}")
     return objects
-
-
-def drive(client: Getter, flow: Flow[T], surroundings: Surroundings = ALONE) -> T:
-    """Do what a flow that only reads asks for, and return what it ends with."""
-    try:
-        step = next(flow)
-        while True:
-            if isinstance(step, Around | Here):
-                step = flow.send(surroundings.neighbours if isinstance(step, Around) else client.home())
-                continue
-            if not isinstance(step, Call) or step.method != "GET":
-                raise TypeError("a flow that reads yields GETs and nothing else")
-            try:
-                answer = _asked(surroundings.clients[step.cluster] if step.cluster else client, step)
-            except ReconcilerError as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(answer)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
-def _asked(client: Getter, call: Call) -> Answer:
-    if not call.node:
-        return client.get(call.path, missing_ok=call.missing_ok, shape=call.shape, tolerant=call.tolerant)
-    with closing(client.at(call.node)) as node:
-        return node.get(call.path, missing_ok=call.missing_ok, shape=call.shape, tolerant=call.tolerant)
 
 
 def _usable_uid(uid: Any) -> bool:
@@ -314,14 +261,14 @@ def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
 
 def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None) -> LiveObject:
     """Return the decoded object; one that cannot be read stands there as somebody else's, so that nobody touches it."""
-    from reconciler.client import Unsound
+    from reconciler.client import MalformedObject
 
     kind = reading.kind
     try:
-        if not isinstance(wire, Unsound):
+        if not isinstance(wire, MalformedObject):
             whole = wire if kept is None else {name: wire[name] for name in kept if name in wire}
             found = decode(kind, whole, reading.names)
-            if reading.user in (wire.get(name) for name in hook_of(kind).logs_in_by):
+            if reading.user in (wire.get(name) for name in hook_of(kind).login_fields):
                 return replace(found, owner="people alone, since this tool logs in as it", ourselves=True)
             return found
         reason = "it holds a number or a text that JSON cannot carry"

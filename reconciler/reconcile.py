@@ -34,7 +34,7 @@ from reconciler.plan.limits import missing_consents, over_limits
 from reconciler.plan.read_set import ReadSet, read_sets, read_sets_of
 
 if TYPE_CHECKING:
-    from reconciler.apply.dry_run import Rehearsal
+    from reconciler.apply.dry_run import DryRunResult
     from reconciler.apply.report import Report
     from reconciler.export.outputs import Output
     from reconciler.manifests import Manifests
@@ -61,7 +61,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
     from reconciler.manifests.resolve import resolve
 
-    desired = resolve(session.kinds, manifests, session.text, session.outside.now())
+    desired = resolve(session.kinds, manifests, session.text, session.now)
     observed = observe(session, desired, options)
     made = decide(session.kinds, desired, observed, options)
     return Planned(made, observed, partial=bool(options.targets or options.excludes))
@@ -86,24 +86,20 @@ def observe(session: Session, desired: Desired, options: Options) -> Observed:
 
 def execute(session: Session, approved: Plan, observed: Observed, *, parallelism: int, revision: str = "") -> Report:
     """Do what *approved* says; the caller holds the locks and has made sure that the plan still holds."""
-    from reconciler.apply import apply
-    from reconciler.live import neighbours
+    from reconciler import apply
+    from reconciler.live import project_clusters
 
-    report = apply(
-        approved,
+    context = apply.ExecutionContext(
         session.kinds,
         session.clients(),
         session.ledger(),
         session.reveal,
+        runtime=session.runtime,
         live=observed.live,
-        parallelism=parallelism,
-        revision=revision,
-        observe=session.observe,
-        stop=session.stop,
-        **session.outside.means,
-        neighbours=neighbours(session.settings.targets, session.clients()),
-        load=session.load,
+        project_clusters=project_clusters(session.settings.targets, session.clients()),
+        read_file=session.load,
     )
+    report = apply.execute(approved, context, parallelism=parallelism, revision=revision)
     with contextlib.suppress(LedgerError):  # what was done is reported, whatever becomes of this
         for name, client in session.clients().items():
             session.ledger().saw_state_id(name, client.state_id)
@@ -113,12 +109,13 @@ def execute(session: Session, approved: Plan, observed: Observed, *, parallelism
 def read(session: Session, sets: Mapping[str, ReadSet]) -> dict[str, LiveState]:
     """Read a set of each cluster, all clusters at once."""
     from reconciler import live
+    from reconciler.api.driver import Connections
 
     clients, ledger = session.clients(), session.known_ledger()
-    surroundings = live.Surroundings(clients, live.neighbours(session.settings.targets, clients))
+    connections = Connections(clients, live.project_clusters(session.settings.targets, clients))
 
     def one(name: str) -> LiveState:
-        return live.read(clients[name], session.kinds, sets[name], name, surroundings)
+        return live.read(clients[name], session.kinds, sets[name], name, connections)
 
     states = _at_once(one, list(sets))
     if ledger:
@@ -234,11 +231,11 @@ def recover(session: Session) -> None:
 # --- other use cases -------------------------------------------------------------------------------------------------
 
 
-def dry_run(session: Session, planned: Planned) -> Rehearsal:
+def dry_run(session: Session, planned: Planned) -> DryRunResult:
     """Ask the clusters what they would reject of a plan; stores nothing there."""
-    from reconciler.apply.dry_run import rehearse
+    from reconciler.apply.dry_run import dry_run
 
-    return rehearse(planned.plan, session.kinds, session.clients(), planned.observed.live, session.reveal)
+    return dry_run(planned.plan, session.kinds, session.clients(), planned.observed.live, session.reveal)
 
 
 def adopt(session: Session, manifests: Manifests, planned: Planned) -> int:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from reconciler.agent.drift_history import AuditRecord, field_key
-from reconciler.api.protocol import Answer
+from reconciler.api.protocol import Response
 from reconciler.errors import ClusterError
 from reconciler.model import Address
 from reconciler.plan.drift import Drift
@@ -24,7 +24,7 @@ _USERS: Final = ("originator_username", "originator_email", "username", "user_na
 class LogReader(Protocol):
     """The part of a client that is used here."""
 
-    def get(self, path: str, *, missing_ok: bool = False, shape: type | None = None) -> Answer: ...
+    def get(self, path: str, *, missing_ok: bool = False, shape: type | None = None) -> Response: ...
 
 
 def read_log(

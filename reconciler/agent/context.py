@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import random
-import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import telemetry
 from reconciler.agent.crosscluster import Coordination
@@ -16,28 +13,12 @@ from reconciler.agent.status import StatusStore
 from reconciler.errors import ReconcilerError
 from reconciler.manifests import Resource
 from reconciler.model import Address
+from reconciler.runtime import Runtime
 
 if TYPE_CHECKING:
     from reconciler.client import Client
     from reconciler.ledger import Ledger
     from reconciler.settings import Settings, Target
-
-
-def _wait(event: threading.Event, seconds: float) -> object:
-    return event.wait(seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class AgentRuntime:
-    """Clock, randomness, stop signal and observer of the agent; tests replace them."""
-
-    stop: threading.Event = field(default_factory=threading.Event)
-    now: Callable[[], float] = time.time  # seconds since the epoch
-    clock: Callable[[], float] = time.monotonic
-    wait: Callable[[threading.Event, float], object] = _wait
-    random: Callable[[], float] = random.random  # from 0 to 1
-    observe: telemetry.Observer = telemetry.ignore
-    engine: Mapping[str, Any] = field(default_factory=dict)  # clock, sleep and random, as `apply` takes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +28,7 @@ class AgentContext:
     settings: Settings
     ledger: Ledger
     status_store: StatusStore
-    runtime: AgentRuntime = field(default_factory=AgentRuntime)
+    runtime: Runtime = field(default_factory=Runtime)
     connect: Callable[..., Client] | None = None  # makes a client as its class does
     coordination: Coordination = field(default_factory=Coordination)
 

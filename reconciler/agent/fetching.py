@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.agent import backoff
-from reconciler.agent.context import AgentRuntime
 from reconciler.agent.source_watch import SourceUpdate, SourceWatch
 from reconciler.errors import InputError
+from reconciler.runtime import Runtime
 
 _BASE: Final = 30.0  # seconds before the second attempt
 _LONGEST: Final = 600.0  # seconds between two attempts
@@ -17,7 +17,7 @@ _LONGEST: Final = 600.0  # seconds between two attempts
 class FetchSchedule:
     """The schedule of fetches; only `request` may be called from other threads."""
 
-    def __init__(self, source_watch: SourceWatch, runtime: AgentRuntime) -> None:
+    def __init__(self, source_watch: SourceWatch, runtime: Runtime) -> None:
         self._source_watch = source_watch
         self._runtime = runtime
         self._schedule = backoff.BackoffState(due=runtime.clock())
@@ -38,7 +38,7 @@ class FetchSchedule:
     def finished(self, update: SourceUpdate) -> None:
         """Schedule the next fetch."""
         self.running = False
-        now, jitter = self._runtime.clock(), self._runtime.random()
+        now, jitter = self._runtime.clock(), self._runtime.random.random()
         policy = backoff.BackoffPolicy(self._source_watch.interval, _BASE, _LONGEST)
         if update.failure is None or isinstance(update.failure, InputError):  # it could be fetched
             self._schedule = backoff.after_success(self._schedule, now, policy, jitter)

@@ -35,11 +35,16 @@ GRACE_PERIOD: Final = 30.0  # seconds that calls in flight get to complete
 Submit = Callable[[Callable[[], None]], object]
 
 
+def _wait(event: threading.Event, seconds: float) -> object:
+    return event.wait(seconds)
+
+
 class Workers(NamedTuple):
-    """What runs work in other threads."""
+    """What runs work in other threads, and waits for its results."""
 
     reconciliations: Submit
     fetches: Submit
+    wait: Callable[[threading.Event, float], object] = _wait
 
 
 class _Reconciled(NamedTuple):
@@ -122,13 +127,13 @@ class Loop:
 
     def run(self, *, once: bool = False) -> None:
         """Tick until stopped; with *once* until each cluster was reconciled."""
-        runtime, self._once = self.context.runtime, once
+        stop, self._once = self.context.runtime.stop, once
         self.restore()
-        while not runtime.stop.is_set():
+        while not stop.is_set():
             self.tick()
             if once and self._all_done():
                 break
-            runtime.wait(self.wake, self.pause())
+            self.workers.wait(self.wake, self.pause())
         self._shut_down()
 
     def restore(self) -> None:
@@ -261,4 +266,4 @@ class Loop:
             self.wake.clear()
             self._collect()
             if self.cluster_states.busy or self._fetching.running:
-                self.context.runtime.wait(self.wake, min(left, 1.0))
+                self.workers.wait(self.wake, min(left, 1.0))

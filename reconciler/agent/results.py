@@ -27,7 +27,7 @@ class ResultRecorder:
         if one is None:
             return
         left = result.requeue_at - runtime.now() if result.requeue_at is not None else None
-        self._cluster_states.record(name, result, runtime.clock(), left=left, jitter=runtime.random())
+        self._cluster_states.record(name, result, runtime.clock(), left=left, jitter=runtime.random.random())
         if result.failure is None:
             self._logins.clear(one.target)
         else:

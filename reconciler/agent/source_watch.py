@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import telemetry
-from reconciler.agent.context import AgentRuntime
 from reconciler.agent.status import Failure, SourceStatus, StatusStore
 from reconciler.errors import InputError, ReconcilerError
 from reconciler.kinds import Kind
 from reconciler.manifests import Manifests, Tree, load
+from reconciler.runtime import Runtime
 from reconciler.settings import FolderSource, GitSource
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class SourceWatch:
         settings: Settings,
         kinds: Mapping[str, Kind],
         status_store: StatusStore,
-        runtime: AgentRuntime,
+        runtime: Runtime,
         reopen: Callable[[Settings], Source] | None = None,
     ) -> None:
         self._source = source

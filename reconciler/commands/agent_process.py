@@ -49,12 +49,13 @@ class AgentProcess:
     def open(cls, settings: Settings, flags: Mapping[str, Any], log: Observer) -> Iterator[AgentProcess]:
         """Open everything that the agent works with."""
         from reconciler import __version__
-        from reconciler.agent.context import AgentContext, AgentRuntime
+        from reconciler.agent.context import AgentContext
         from reconciler.agent.loop import Loop, Workers
         from reconciler.agent.source_watch import SourceWatch, describe
         from reconciler.agent.status import AgentStatus, StatusStore
         from reconciler.kinds import load_kinds
         from reconciler.ledger import Ledger
+        from reconciler.runtime import Runtime
 
         observers: list[Observer] = [log]
 
@@ -69,7 +70,7 @@ class AgentProcess:
                     ledger.forget_state_id(target.name)
             status_store = StatusStore(AgentStatus(time.time(), __version__, leader=False))
             observers += stack.enter_context(_tracing(settings))
-            agent, runtime = settings.agent, AgentRuntime(observe=observe)
+            agent, runtime = settings.agent, Runtime(observe=observe)
             reconciliations = ThreadPoolExecutor(agent.parallelism + agent.max_failing, "reconciliation")
             fetches = ThreadPoolExecutor(1, "fetch")
             for pool in (reconciliations, fetches):
@@ -202,11 +203,12 @@ def _tracing(settings: Settings) -> Iterator[list[Observer]]:
             tracing.close()
 
 
-def _connect(*args: Any, **options: Any) -> Any:
+def _connect(target: Any, credentials: Any, runtime: Any, options: Any) -> Any:
     """Return a client with shorter time limits than a command uses: a dead cluster must not occupy a slot for long."""
-    from reconciler.client import Client, Policy
+    from reconciler.client import Client, RetryPolicy
 
-    return Client(*args, policy=Policy(operation=45.0, attempts=2), **options)
+    policy = RetryPolicy(call_timeout=45.0, max_attempts=2)
+    return Client(target, credentials, runtime, replace(options, policy=policy))
 
 
 def _open_source(settings: Settings) -> Source:

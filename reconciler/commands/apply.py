@@ -147,7 +147,7 @@ class _Apply:
         if self.output == "text":
             show_plan(with_consent(plan, wishes), "summary" if known else "text", self.screen)
         reconcile.check(plan, wishes)
-        reconcile.check_freeze(plan, wishes, self.session.outside.at())
+        reconcile.check_freeze(plan, wishes, self.session.runtime.now())
         if not plan.changes:
             if self.output == "json":
                 show_report(Report(()), "json", self.screen, brief=False)
@@ -173,11 +173,11 @@ class _Apply:
         drawn = sys.stderr.isatty()
         gc.freeze()  # the plan stays; from here on there may be hours, with garbage of their own
         gc.enable()
-        stopping(self.session.stop)
+        stopping(self.session.runtime.stop)
         with Progress(sys.stderr, live=drawn) as progress:
             progress.expect(plan)
             if shown:
-                self.session.observe = progress
+                self.session.observe(progress)
             report = reconcile.execute(self.session, plan, observed, parallelism=self.parallelism)
         show_report(report, self.output, self.screen, brief=shown and not drawn)
         return report

@@ -62,7 +62,7 @@ def command(
         plan, refused = planned.plan, False
         if session.settings.ci if dry_run is None else dry_run:
             plan, refused = _rehearsed(session, planned, screen)
-        now = session.outside.at()
+        now = session.runtime.now()
     show_plan(with_consent(plan, wishes) if output != "json" else plan, output, screen)
     for address, frozen in frozen_changes(plan, now).items():
         screen.warn(f"{address} is not changed now: {frozen}")

@@ -27,7 +27,7 @@ from reconciler.settings.listen import Notify, Recipient
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reconciler.client.post import Delivery
+    from reconciler.client.webhook import Delivery
 
 _POLL_INTERVAL: Final = 2.0  # seconds
 _QUEUE_SIZE: Final = 20  # messages for one recipient
@@ -39,7 +39,7 @@ Reveal = Callable[[Mapping[str, Any], str], Secret]
 
 
 class Sender(Protocol):
-    """Sends messages; implemented by `client.post.Poster`."""
+    """Sends messages; implemented by `client.webhook.WebhookClient`."""
 
     def post(self, url: Secret, body: bytes, headers: Mapping[str, str]) -> Delivery: ...
 
@@ -47,9 +47,9 @@ class Sender(Protocol):
 
 
 def _poster(ca_cert: Path | None) -> Sender:
-    from reconciler.client.post import Poster
+    from reconciler.client.webhook import WebhookClient
 
-    return Poster(ca_cert)
+    return WebhookClient(ca_cert)
 
 
 class Outbox:

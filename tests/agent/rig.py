@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from reconciler import settings as settings_module
-from reconciler.agent.context import AgentContext, AgentRuntime
+from reconciler.agent.context import AgentContext
 from reconciler.agent.crosscluster import Coordination, ProbeCache
 from reconciler.agent.loop import Loop, Workers
 from reconciler.agent.source_watch import SourceWatch
 from reconciler.agent.status import AgentStatus, ClusterStatus, StatusStore
-from reconciler.client import Client
+from reconciler.client import Client, ClientOptions
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
+from reconciler.runtime import Runtime
 from reconciler.settings import Settings
 from reconciler.simulator.core import LogEntry
 from reconciler.simulator.state.model import World as Around
@@ -149,13 +150,12 @@ class Fleet:
         settings = self.settings()
         self.ledger = Ledger.open(settings.state_dir, now=self.clock, random_bytes=self.random.randbytes)
         self.status_store = StatusStore(AgentStatus(self.clock.now, "test"))
-        runtime = AgentRuntime(
+        runtime = Runtime(
             now=self.clock,
             clock=self.clock,
-            wait=lambda event, seconds: self.clock.sleep(seconds),
-            random=self.random.random,
+            sleep=self.clock.sleep,
+            random=self.random,
             observe=self.events.append,
-            engine={"clock": self.clock, "sleep": self.clock.sleep, "random": random.Random(3)},
         )
         self.context = AgentContext(
             settings,
@@ -168,13 +168,13 @@ class Fleet:
         self.loop = Loop(
             self.context,
             SourceWatch(self.source, settings, load_kinds(), self.status_store, runtime),
-            Workers(reconciliations=lambda work: work(), fetches=lambda work: work()),
+            Workers(lambda work: work(), lambda work: work(), lambda event, seconds: self.clock.sleep(seconds)),
             reload=self.settings,
             poll_interval=self.looks / 2,
         )
         self.loop.restore()
 
-    def connect(self, target: Any, credentials: Any, **options: Any) -> Client:
+    def connect(self, target: Any, credentials: Any, runtime: Runtime, options: ClientOptions) -> Client:
         self.connected(target.name)
         stop = self.context.runtime.stop
 
@@ -182,8 +182,9 @@ class Fleet:
             self.clock.sleep(seconds)
             return stop.is_set()
 
-        runtime = {**options, "sleep": sleep, "clock": self.clock, "random": random.Random(9)}
-        return Client(target, credentials, transport=InProcess(self.worlds[target.name].core, self.clock), **runtime)
+        runtime = replace(runtime, sleep=sleep, clock=self.clock, random=random.Random(9))
+        transport = InProcess(self.worlds[target.name].core, self.clock)
+        return Client(target, credentials, runtime, replace(options, transport=transport))
 
     def kill(self) -> None:
         """Be gone without a word, as after kill -9."""

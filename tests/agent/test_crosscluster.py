@@ -171,8 +171,7 @@ def test_a_dead_peer_holds_up_nothing_but_what_stands_there(make: Callable[..., 
     assert fleet.wire("/v1/bdbs", "beside", cluster="west")["memory_size"] == 100 << 20
     (held,) = fleet.status("east").held
     assert held == (
-        "ActiveActiveDatabase/carts: spans several clusters; north is not part of this run: "
-        "it is unreachable"
+        "ActiveActiveDatabase/carts: spans several clusters; north is not part of this run: it is unreachable"
     )
     assert (fleet.status("east").failure, fleet.status("west").failure) == (None, None)
     assert fleet.status("north").failure.kind == "Unreachable"
@@ -325,7 +324,7 @@ def test_while_somebody_else_is_at_a_peer_the_rest_goes_on(make: Callable[..., F
         assert fleet.wire("/v1/bdbs", "own", cluster="east")["status"] == "active"
         assert sizes(fleet) == {}
         (held,) = fleet.status("east").held
-        assert "cluster 'west' is being changed by" in held
+        assert "cluster 'west' is locked by" in held
         assert fleet.status("east").failure is None
     fleet.run(60)
     assert set(sizes(fleet)) == {"east", "west"}

@@ -88,9 +88,7 @@ def test_a_suspended_manifest_is_held_while_the_others_go_on(fleet: Fleet) -> No
     fleet.source.commit(base=BASE.replace("{name: sessions}", "{name: sessions, suspend: true}"))
     fleet.run(60)
     assert fleet.call("GET", "/v1/bdbs") == []
-    assert fleet.status().held == (
-        "Database/sessions: suspended in its manifest; remove metadata.suspend to resume",
-    )
+    assert fleet.status().held == ("Database/sessions: suspended in its manifest; remove metadata.suspend to resume",)
     assert fleet.wire("/v1/roles", "app")["management"] == "none"
 
 

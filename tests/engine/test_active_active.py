@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from reconciler import yaml12
-from reconciler.api.hooks import Writing
-from reconciler.api.hooks.activeactive_tasks import done
-from reconciler.api.protocol import Answer, Call, Neighbour, Passed, Wait
+from reconciler.api.hooks import WriteContext
+from reconciler.api.hooks.activeactive_tasks import run_task
+from reconciler.api.protocol import Call, Elapsed, ProjectCluster, Response, Wait
 from reconciler.errors import DestroyProtected, ImpactRefused, InputError
 from reconciler.export import manifests_of
 from reconciler.ledger.secret_status import secret_statuses
@@ -121,7 +121,7 @@ def test_nobody_joins_or_leaves_while_a_link_is_down(rig: Rig) -> None:
     rig.part("dc1", "dc2")
     before = len(rig.sent())
     report = rig.converge([carts("dc1", "dc2", "dc3")])
-    assert "no cluster can join or leave while" in report.failed[0].why
+    assert "instances cannot be added or removed while" in report.failed[0].why
     assert "the link from a.example.com to b.example.com is down" in report.failed[0].why
     assert len(rig.sent()) == before
     assert rig.ledger.open_intents("dc1") == ()
@@ -134,7 +134,7 @@ def test_a_change_that_a_peer_cannot_take_fails_with_what_it_said(rig: Rig) -> N
     rig.part("dc1", "dc2")
     report = rig.converge([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
     assert report.failed[0].why == (
-        "the cluster accepted it, and then failed: b.example.com: cannot connect to the cluster"
+        "the cluster accepted it, then it failed: b.example.com: cannot connect to the cluster"
     )
     assert rig.local("dc1")["memory_size"] == GIB  # type: ignore[index]
     rig.part("dc1", "dc2", whole=True)
@@ -144,7 +144,7 @@ def test_a_change_that_a_peer_cannot_take_fails_with_what_it_said(rig: Rig) -> N
 def test_a_wrong_password_of_a_peer_makes_nothing_and_the_next_run_is_right(rig: Rig) -> None:
     rig.passwords["DC2_PASSWORD"] = "wrong"
     report = rig.converge([carts("dc1", "dc2")])
-    assert report.failed[0].why == "the cluster accepted it, and then failed: b.example.com: Error [401]"
+    assert report.failed[0].why == "the cluster accepted it, then it failed: b.example.com: Error [401]"
     assert (rig.local("dc1"), rig.crdb(), rig.ledger.open_intents("dc1")) == (None, None, ())
     rig.passwords.clear()
     rig.right([carts("dc1", "dc2")])
@@ -440,9 +440,9 @@ def test_a_task_that_somebody_else_began_is_waited_for(rig: Rig) -> None:
 
 
 def test_a_task_that_is_forgotten_is_no_failure() -> None:
-    writing = Writing(KINDS["ActiveActiveDatabase"], CARTS, None, {}, {}, lambda address: 0)
-    flow = done(writing, "POST", "/v1/crdbs", {})
-    answers = {"POST": Answer(200, {"id": "task-1", "status": "queued"}, {}), "GET": Answer(404, None, {})}
+    context = WriteContext(KINDS["ActiveActiveDatabase"], CARTS, None, {}, {}, lambda address: 0)
+    flow = run_task(context, "POST", "/v1/crdbs", {})
+    answers = {"POST": Response(200, {"id": "task-1", "status": "queued"}, {}), "GET": Response(404, None, {})}
     asked: list[str] = []
     said: Any = None
     guid = None
@@ -452,7 +452,7 @@ def test_a_task_that_is_forgotten_is_no_failure() -> None:
         except StopIteration as end:
             guid = end.value
             break
-        said = Passed(0.0, 0.0) if isinstance(step, Wait) else answers[step.method]
+        said = Elapsed(0.0, 0.0) if isinstance(step, Wait) else answers[step.method]
         asked += [] if isinstance(step, Wait) else [f"{step.method} {step.path}"]
     assert (guid, asked) == ("", ["POST /v1/crdbs", "GET /v1/crdb_tasks/task-1"])
 
@@ -494,8 +494,8 @@ class FirstIsNoMember(Rig):
     """The project file names a machine first that is in no cluster."""
 
     @property
-    def neighbours(self) -> dict[str, Neighbour]:
-        return {name: one._replace(urls=one.urls[::-1]) for name, one in super().neighbours.items()}
+    def project_clusters(self) -> dict[str, ProjectCluster]:
+        return {name: one._replace(urls=one.urls[::-1]) for name, one in super().project_clusters.items()}
 
 
 def test_others_are_told_of_a_machine_that_serves(tmp_path: Path) -> None:

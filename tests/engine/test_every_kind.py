@@ -1,8 +1,9 @@
 """What holds for every kind, by tests that know none of them by name: its example is made or set and reads back, it is
 taken away or forgotten, and the export of a cluster that has everything plans to nothing.
 
-Fields one by one are in `test_fields.py`, `test_settings.py`, `test_active_active_fields.py` and `test_doors.py`; that
-no field is in none of them is shown here. `SPECS` says what an example cannot: what a cluster really checks.
+Fields one by one are in `test_fields.py`, `test_settings.py`, `test_active_active_fields.py` and
+`test_sub_resources.py`; that no field is in none of them is shown here. `SPECS` says what an example cannot: what a
+cluster really checks.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def do(rig: Rig, wanted: Sequence[Resource]) -> list[tuple[Action, Address]]:
     """Make it so, and show that nothing is left to do; return what was done."""
     live = rig.read()
     plan = rig.plan(wanted, live)
-    report = rig.apply(plan, live=live, load=lambda path: packed())
+    report = rig.apply(plan, live=live, read_file=lambda path: packed())
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
     assert rig.plan(wanted).changes == ()
     return [(change.action, change.address) for change in plan.changes]
@@ -195,13 +196,13 @@ def test_what_a_field_does_not_take_is_refused_with_its_place(kind: Kind) -> Non
 ELSEWHERE: Mapping[str, str] = {
     "ActiveActiveDatabase": "test_active_active.py",
     "Certificate": "test_special_kinds.py",
-    "ClusterBootstrap": "test_birth.py",
-    "Database.alerts": "test_doors.py",
-    "Database.module_list": "test_doors.py",
-    "Database.passwords": "test_doors.py",
-    "Database.retire": "test_doors.py",
-    "Database.traffic": "test_doors.py",
-    "Database.upgrade": "test_doors.py",
+    "ClusterBootstrap": "test_bootstrap.py",
+    "Database.alerts": "test_sub_resources.py",
+    "Database.module_list": "test_sub_resources.py",
+    "Database.passwords": "test_sub_resources.py",
+    "Database.retire": "test_sub_resources.py",
+    "Database.traffic": "test_sub_resources.py",
+    "Database.upgrade": "test_sub_resources.py",
     "Module": "test_modules.py",
     "NodeMaintenance": "test_special_kinds.py",
     "Proxy.allow_restart": "test_settings.py",

@@ -80,5 +80,5 @@ def test_leave_to_upload_comes_before_modules(tmp_path: Path) -> None:
     cluster = declared("Cluster", "cluster", {"allow_modules_upload": True})
     plan = rig.plan([*module(), cluster])
     assert [change.address.kind for change in plan.changes] == ["Cluster", "Module"]
-    report = rig.apply(plan, load=lambda path: packed())
+    report = rig.apply(plan, read_file=lambda path: packed())
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []

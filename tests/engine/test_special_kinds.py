@@ -168,7 +168,9 @@ def test_fewer_threads_without_leave_to_restart_end_with_a_word_on_how_to_get_th
     apply(rig, [declared("Proxy", "1", {"threads": 6, "max_threads": 8, "allow_restart": True})])
     fewer = {"threads": 2, "max_threads": 8}
     (outcome,) = rig.converge([declared("Proxy", "1", fewer)]).outcomes
-    assert outcome.why.startswith("accepted, but threads reads back 6 instead of 2 (it waits for the next restart")
+    assert outcome.why.startswith(
+        "accepted, but threads reads back 6 instead of 2 (it takes effect at the next restart"
+    )
     assert "declare allow_restart: true" in outcome.why
     apply(rig, [declared("Proxy", "1", {**fewer, "allow_restart": True})])
 

@@ -186,14 +186,14 @@ def test_a_field_that_only_the_clusters_schema_knows_is_read(tmp_path: Path) -> 
             return self.get("/v1/nodes")
 
         def get(self, path: str, **more: Any) -> Any:
-            from reconciler.api.protocol import Answer
+            from reconciler.api.protocol import Response
 
             bodies: dict[str, Any] = {
                 "/v1/nodes": [{"software_version": "7.8.2-1"}],
                 "/v1/jsonschema": schema,
                 "/v1/bdbs": [{"uid": 1, "name": "a", "maxclients": 7, "use_selective_flush": True}],
             }
-            return Answer(200, bodies[path.partition("?")[0]], {})
+            return Response(200, bodies[path.partition("?")[0]], {})
 
     wanted = {"Database": frozenset({"maxclients", "use_selective_flush"})}
     for asked, spec in ((True, {"maxclients": 7}), (False, {})):

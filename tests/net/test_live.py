@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from reconciler import live
-from reconciler.api import codec
+from reconciler.api import endpoints
 from reconciler.api.hooks import hook_of
-from reconciler.api.protocol import Answer
-from reconciler.client import Unsound
+from reconciler.api.protocol import Response
+from reconciler.client import MalformedObject
 from reconciler.errors import ReadIncomplete, Refused, Unreachable
 from reconciler.kinds import load_kinds
 from reconciler.model import Address, Level, LiveObject, Note, Reason
@@ -87,9 +87,9 @@ def test_extended_fields_are_asked_for_only_when_wanted() -> None:
     kind = KINDS["Database"]
     extended = hook_of(kind).extended
     assert extended
-    assert codec.list_path(kind, extended).endswith("&extended=true")
-    assert "extended" not in codec.list_path(kind, frozenset({"memory_size"}))
-    assert codec.list_path(kind, None) == "/v1/bdbs?extended=true"
+    assert endpoints.list_path(kind, extended).endswith("&extended=true")
+    assert "extended" not in endpoints.list_path(kind, frozenset({"memory_size"}))
+    assert endpoints.list_path(kind, None) == "/v1/bdbs?extended=true"
 
 
 def test_objects_come_in_order_of_uid() -> None:
@@ -118,12 +118,14 @@ class Canned:
     def __init__(self, bodies: Mapping[str, Any]) -> None:
         self._bodies = bodies
 
-    def open(self) -> Answer:
+    def open(self) -> Response:
         return self.get("/v1/nodes")
 
-    def get(self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False) -> Answer:
+    def get(
+        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
+    ) -> Response:
         body = self._bodies.get(path.partition("?")[0], [])
-        return Answer(404 if body is None else 200, body, {})
+        return Response(404 if body is None else 200, body, {})
 
 
 def read_databases(bodies: list[Any]) -> tuple[LiveObject, ...]:
@@ -146,7 +148,7 @@ def test_an_element_that_nobody_can_name_stops_everything(element: Any) -> None:
         ({"name": None}, "#2"),
         ({"name": 5}, "#2"),
         ({}, "#2"),
-        (Unsound({"name": "bad", "memory_size": "\udfff"}), "bad"),
+        (MalformedObject({"name": "bad", "memory_size": "\udfff"}), "bad"),
     ],
 )
 def test_a_poisonous_object_is_held_and_costs_only_itself(poison: dict[str, Any], name: str) -> None:

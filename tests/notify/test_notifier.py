@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.client.post import Delivery, Poster
+from reconciler.client.webhook import Delivery, WebhookClient
 from reconciler.errors import InputError
 from reconciler.notify import notifying
 from reconciler.notify.messages import Message
@@ -98,7 +98,7 @@ def test_only_commits_get_a_commit_status() -> None:
 
 
 def test_who_does_not_answer_is_asked_again_later_and_later_and_then_given_up() -> None:
-    post, events = Post(answers=[Delivery(False, True, "it answers 503")] * 6), []
+    post, events = Post(answers=[Delivery(False, True, "HTTP status 503")] * 6), []
     _, (outbox,) = notifier(CHAT, post=post, events=events)
     outbox.put(Message(Secret("https://chat.example/"), b"{}", {}))
     tried = []
@@ -112,13 +112,13 @@ def test_who_does_not_answer_is_asked_again_later_and_later_and_then_given_up() 
 
 
 def test_what_another_try_does_not_help_is_not_tried_again() -> None:
-    post, events = Post(answers=[Delivery(False, False, "it answers 404")]), []
+    post, events = Post(answers=[Delivery(False, False, "HTTP status 404")]), []
     _, (outbox,) = notifier(CHAT, post=post, events=events)
     outbox.put(Message(Secret("https://chat.example/"), b"{}", {}))
     for second in range(60):
         outbox.send(lambda: float(second))  # noqa: B023
     assert len(post.sent) == 1
-    assert events[-1].attributes == {"recipient": "slack", "result": "failed", "why": "it answers 404"}
+    assert events[-1].attributes == {"recipient": "slack", "result": "failed", "why": "HTTP status 404"}
 
 
 def test_a_queue_is_short_and_the_oldest_goes_first() -> None:
@@ -238,7 +238,7 @@ def status(code: int, **headers: str) -> Callable[[Any], None]:
 
 
 def posted(receiver: Receiver, ca: Path | None, path: str = "/in", **more: Any) -> Delivery:
-    poster = Poster(ca, **more)
+    poster = WebhookClient(ca, **more)
     try:
         return poster.post(receiver.url(path), b"{}", {"content-type": "application/json"})
     finally:
@@ -250,10 +250,10 @@ def posted(receiver: Receiver, ca: Path | None, path: str = "/in", **more: Any) 
     [
         (200, Delivery(True)),
         (204, Delivery(True)),
-        (302, Delivery(False, False, "it answers 302")),
-        (404, Delivery(False, False, "it answers 404")),
-        (429, Delivery(False, True, "it answers 429")),
-        (503, Delivery(False, True, "it answers 503")),
+        (302, Delivery(False, False, "HTTP status 302")),
+        (404, Delivery(False, False, "HTTP status 404")),
+        (429, Delivery(False, True, "HTTP status 429")),
+        (503, Delivery(False, True, "HTTP status 503")),
     ],
 )
 def test_an_answer_decides_whether_to_try_again(code: int, expected: Delivery, files: TlsFiles) -> None:
@@ -280,7 +280,9 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_message(files: TlsFiles, 
     other = make(tmp_path / "other")
     with receiving(files, status(200)) as receiver:
         for ca in (None, other.ca):
-            assert posted(receiver, ca, "/secret-part") == Delivery(False, True, "its certificate is not trusted")
+            assert posted(receiver, ca, "/secret-part") == Delivery(
+                False, True, "the server's certificate is not trusted"
+            )
         assert receiver.got == []
 
 
@@ -300,7 +302,7 @@ def test_an_answer_that_never_ends_is_left(files: TlsFiles) -> None:
     "url", ["http://chat.example/x", "https://user:pass@chat.example/", "ftp://x/", "chat", "https://", "https://[::1/"]
 )
 def test_only_https_without_a_login_is_sent_to(url: str) -> None:
-    poster = Poster()
+    poster = WebhookClient()
     came = poster.post(Secret(url), b"{}", {})
     poster.close()
     assert (came.ok, came.again) == (False, False)
@@ -308,7 +310,7 @@ def test_only_https_without_a_login_is_sent_to(url: str) -> None:
 
 
 def test_nobody_there_is_worth_another_try_and_the_address_is_not_told() -> None:
-    poster = Poster(seconds=5)
+    poster = WebhookClient(seconds=5)
     came = poster.post(Secret("https://127.0.0.1:9/services/secret-part"), b"{}", {})
     poster.close()
     assert came == Delivery(False, True, "connection refused")

@@ -17,7 +17,7 @@ from reconciler.agent.status import (
     StatusStore,
 )
 from reconciler.ledger import Run
-from reconciler.model import Address, Note
+from reconciler.model import Address, Level, Note, Reason
 from reconciler.plan import Plan, digest
 from reconciler.plan.drift import Ahead, Drift
 from tests.plan.scenarios import destruction, held, long_values, new_shop, nothing, updates
@@ -66,19 +66,31 @@ def drifted(cluster: str = "") -> tuple[DriftEntry, ...]:
     orders, anna = Address(cluster, "Database", "orders"), Address(cluster, "User", "anna")
     return (
         DriftEntry(
-            Drift(orders, "memory_size", Ahead.THEIRS, "changed on the cluster since the last apply", 2 << 30, 4 << 30),
+            Drift(orders, "memory_size", Ahead.THEIRS, Reason.CHANGED_OUTSIDE, live=2 << 30, declared=4 << 30),
             NOW - 7200,
             "bob@shop.example",
         ),
         DriftEntry(
             Drift(
-                orders, "eviction_policy", Ahead.OURS, "declared anew since the last apply", "noeviction", "allkeys-lru"
+                orders,
+                "eviction_policy",
+                Ahead.OURS,
+                Reason.DECLARED_CHANGED,
+                live="noeviction",
+                declared="allkeys-lru",
             ),
             NOW - 120,
         ),
-        DriftEntry(Drift(anna, "", Ahead.THEIRS, "applied before, and gone from the cluster"), NOW - 90_000, "carol"),
+        DriftEntry(Drift(anna, "", Ahead.THEIRS, Reason.REMOVED_OUTSIDE), NOW - 90_000, "carol"),
         DriftEntry(
-            Drift(Address(cluster, "Role", "app"), "management", Ahead.BOTH, "changed on both sides", "admin", "none"),
+            Drift(
+                Address(cluster, "Role", "app"),
+                "management",
+                Ahead.BOTH,
+                Reason.CHANGED_BOTH,
+                live="admin",
+                declared="none",
+            ),
             NOW - 600,
         ),
     )
@@ -142,10 +154,16 @@ def hostile() -> AgentStatus:
         plan = long_values()
         plan = replace(
             plan,
-            changes=tuple(replace(one, address=address, why=text, renamed_from=text) for one in plan.changes),
-            notes=(Note("held", address, text), Note("warning", address, everything)),
+            changes=tuple(
+                replace(one, address=address, reason=Reason.CANNOT_DELETE, details=(text,), renamed_from=text)
+                for one in plan.changes
+            ),
+            notes=(
+                Note(Level.HELD, address, Reason.MANAGED, (text,)),
+                Note(Level.WARNING, address, Reason.RENAME_SOURCE_EXISTS, (everything,)),
+            ),
         )
-        drift = Drift(address, f"{text}.{text}", Ahead.BOTH, text, {text: [text]}, text)
+        drift = Drift(address, f"{text}.{text}", Ahead.BOTH, Reason.MANAGED, (text,), {text: [text]}, text)
         clusters[text] = ClusterStatus(
             name=text,
             mode=text,
