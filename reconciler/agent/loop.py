@@ -35,12 +35,16 @@ GRACE_PERIOD: Final = 30.0  # seconds that calls in flight get to complete
 Submit = Callable[[Callable[[], None]], object]
 
 
+def _wait(event: threading.Event, seconds: float) -> object:
+    return event.wait(seconds)
+
+
 class Workers(NamedTuple):
-    """What runs work in other threads."""
+    """What runs work in other threads, and waits for its results."""
 
     reconciliations: Submit
     fetches: Submit
-    wait: Callable[[threading.Event, float], object] = threading.Event.wait  # until the event is set, or a timeout
+    wait: Callable[[threading.Event, float], object] = _wait
 
 
 class _Reconciled(NamedTuple):
@@ -123,9 +127,9 @@ class Loop:
 
     def run(self, *, once: bool = False) -> None:
         """Tick until stopped; with *once* until each cluster was reconciled."""
-        runtime, self._once = self.context.runtime, once
+        stop, self._once = self.context.runtime.stop, once
         self.restore()
-        while not runtime.stop.is_set():
+        while not stop.is_set():
             self.tick()
             if once and self._all_done():
                 break

@@ -6,7 +6,6 @@ is not its concern. Nothing that was read from a cluster outlives it except the 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from reconciler import reconcile
@@ -21,6 +20,7 @@ from reconciler.agent.status import Phase
 from reconciler.errors import Interrupted, Locked, PlanTooLarge, ReconcilerError
 from reconciler.kinds.freeze import Frozen, frozen
 from reconciler.plan import Action, Plan, digest
+from reconciler.runtime import Runtime
 from reconciler.session import Session, SessionOverrides
 
 _REQUEUE_LOCKED: Final = 5.0  # seconds until writing is attempted again where a cluster was in use
@@ -47,10 +47,19 @@ def reconcile_cluster(context: AgentContext, request: ReconcileRequest) -> Recon
 
 
 def _session(context: AgentContext, request: ReconcileRequest) -> Session:
+    runtime = context.runtime
     return Session(
         context.settings,
         [request.target],
-        runtime=replace(context.runtime, observe=progress_observer(context, request.target.name)),
+        runtime=Runtime(  # with a lock of its own, so that reconciliations do not wait for each other's observers
+            clock=runtime.clock,
+            now=runtime.now,
+            sleep=runtime.sleep,
+            random=runtime.random,
+            new_id=runtime.new_id,
+            stop=runtime.stop,
+            observe=progress_observer(context, request.target.name),
+        ),
         overrides=SessionOverrides(
             ledger=context.ledger,
             connect=context.connect,

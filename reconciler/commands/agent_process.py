@@ -207,7 +207,8 @@ def _connect(target: Any, credentials: Any, runtime: Any, options: Any) -> Any:
     """Return a client with shorter time limits than a command uses: a dead cluster must not occupy a slot for long."""
     from reconciler.client import Client, RetryPolicy
 
-    return Client(target, credentials, runtime, replace(options, policy=RetryPolicy(call_timeout=45.0, max_attempts=2)))
+    policy = RetryPolicy(call_timeout=45.0, max_attempts=2)
+    return Client(target, credentials, runtime, replace(options, policy=policy))
 
 
 def _open_source(settings: Settings) -> Source:

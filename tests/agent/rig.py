@@ -151,10 +151,10 @@ class Fleet:
         self.ledger = Ledger.open(settings.state_dir, now=self.clock, random_bytes=self.random.randbytes)
         self.status_store = StatusStore(AgentStatus(self.clock.now, "test"))
         runtime = Runtime(
-            clock=self.clock,
             now=self.clock,
+            clock=self.clock,
             sleep=self.clock.sleep,
-            random=random.Random(3),
+            random=self.random,
             observe=self.events.append,
         )
         self.context = AgentContext(
@@ -168,11 +168,7 @@ class Fleet:
         self.loop = Loop(
             self.context,
             SourceWatch(self.source, settings, load_kinds(), self.status_store, runtime),
-            Workers(
-                reconciliations=lambda work: work(),
-                fetches=lambda work: work(),
-                wait=lambda event, seconds: self.clock.sleep(seconds),
-            ),
+            Workers(lambda work: work(), lambda work: work(), lambda event, seconds: self.clock.sleep(seconds)),
             reload=self.settings,
             poll_interval=self.looks / 2,
         )

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from reconciler.agent import audit, drift_history
 from reconciler.agent.drift_history import MAX_CORRECTIONS, WINDOW, AuditRecord
 from reconciler.ledger import Fact
-from reconciler.model import Address
+from reconciler.model import Address, Reason
 from reconciler.plan.drift import Ahead, Drift
 
 SESSIONS = Address("dc1", "Database", "sessions")
-MEMORY = Drift(SESSIONS, "memory_size", Ahead.THEIRS, "changed on the cluster")
-GONE = Drift(SESSIONS, "", Ahead.THEIRS, "gone")
+MEMORY = Drift(SESSIONS, "memory_size", Ahead.THEIRS, Reason.CHANGED_OUTSIDE)
+GONE = Drift(SESSIONS, "", Ahead.THEIRS, Reason.REMOVED_OUTSIDE)
 TO_ONE = {"Database/sessions memory_size": "one"}
 
 

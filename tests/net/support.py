@@ -12,9 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from reconciler.client import Client, ClientOptions, RetryPolicy
 from reconciler.runtime import Runtime
-from reconciler.simulator.http.tls import HOSTS
-from reconciler.simulator.http.tls import make
-from reconciler.simulator.testing import LogEntry
+from reconciler.simulator.http.tls import HOSTS, make
 from reconciler.simulator.testing import Running
 from reconciler.telemetry import Event
 from tests.support.inprocess import Plain, Where

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.agent.status import AgentStatus, ClusterStatus, DriftEntry, Failure, Phase
-from reconciler.model import Address
+from reconciler.model import Address, Reason
 from reconciler.notify.transitions import (
     NotificationState,
     NotifyPolicy,
@@ -37,7 +37,9 @@ def agent(*clusters: ClusterStatus, **more: Any) -> AgentStatus:
 
 
 def changed(name: str, *paths: str, ahead: Ahead = Ahead.THEIRS) -> ClusterStatus:
-    found = tuple(DriftEntry(Drift(Address(name, "Database", path), "port", ahead, "moved"), NOW) for path in paths)
+    found = tuple(
+        DriftEntry(Drift(Address(name, "Database", path), "port", ahead, Reason.CHANGED_OUTSIDE), NOW) for path in paths
+    )
     return replace(PLAIN, name=name, drift=found)
 
 

@@ -66,19 +66,31 @@ def drifted(cluster: str = "") -> tuple[DriftEntry, ...]:
     orders, anna = Address(cluster, "Database", "orders"), Address(cluster, "User", "anna")
     return (
         DriftEntry(
-            Drift(orders, "memory_size", Ahead.THEIRS, "changed on the cluster since the last apply", 2 << 30, 4 << 30),
+            Drift(orders, "memory_size", Ahead.THEIRS, Reason.CHANGED_OUTSIDE, live=2 << 30, declared=4 << 30),
             NOW - 7200,
             "bob@shop.example",
         ),
         DriftEntry(
             Drift(
-                orders, "eviction_policy", Ahead.OURS, "declared anew since the last apply", "noeviction", "allkeys-lru"
+                orders,
+                "eviction_policy",
+                Ahead.OURS,
+                Reason.DECLARED_CHANGED,
+                live="noeviction",
+                declared="allkeys-lru",
             ),
             NOW - 120,
         ),
-        DriftEntry(Drift(anna, "", Ahead.THEIRS, "applied before, and gone from the cluster"), NOW - 90_000, "carol"),
+        DriftEntry(Drift(anna, "", Ahead.THEIRS, Reason.REMOVED_OUTSIDE), NOW - 90_000, "carol"),
         DriftEntry(
-            Drift(Address(cluster, "Role", "app"), "management", Ahead.BOTH, "changed on both sides", "admin", "none"),
+            Drift(
+                Address(cluster, "Role", "app"),
+                "management",
+                Ahead.BOTH,
+                Reason.CHANGED_BOTH,
+                live="admin",
+                declared="none",
+            ),
             NOW - 600,
         ),
     )
@@ -140,16 +152,18 @@ def hostile() -> AgentStatus:
     for number, text in enumerate(HOSTILE):
         address = Address(text, "Database", text)
         plan = long_values()
-        hostile = {"address": address, "reason": Reason.IMMUTABLE, "details": (text,), "renamed_from": text}
         plan = replace(
             plan,
-            changes=tuple(replace(one, **hostile) for one in plan.changes),
+            changes=tuple(
+                replace(one, address=address, reason=Reason.CANNOT_DELETE, details=(text,), renamed_from=text)
+                for one in plan.changes
+            ),
             notes=(
                 Note(Level.HELD, address, Reason.MANAGED, (text,)),
-                Note(Level.WARNING, address, Reason.DEPRECATED, ("a", everything)),
+                Note(Level.WARNING, address, Reason.RENAME_SOURCE_EXISTS, (everything,)),
             ),
         )
-        drift = Drift(address, f"{text}.{text}", Ahead.BOTH, Reason.IMMUTABLE, (text,), {text: [text]}, text)
+        drift = Drift(address, f"{text}.{text}", Ahead.BOTH, Reason.MANAGED, (text,), {text: [text]}, text)
         clusters[text] = ClusterStatus(
             name=text,
             mode=text,

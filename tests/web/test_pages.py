@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.agent.status import AgentStatus
 from reconciler.ledger import Run
-from reconciler.model import Note
+from reconciler.model import Level, Note, Reason
 from reconciler.plan.drift import Ahead
 from reconciler.render.text import plan_text, summary
 from reconciler.web import fleet_view, formatting, plan_view, run_view
@@ -176,7 +176,7 @@ def test_colours_become_classes_and_nothing_else() -> None:
 
 def test_of_a_very_long_plan_the_start_is_shown_and_the_rest_counted() -> None:
     plan = new_shop()
-    note = Note("warning", plan.changes[0].address, "mind")
+    note = Note(Level.WARNING, plan.changes[0].address, Reason.ABSENT_ESSENTIAL)
     long = replace(plan, changes=plan.changes * 200, notes=(note,) * 501)
     shown = plan_view.plan_view(long)
     assert shown is not None
@@ -194,7 +194,7 @@ def test_drift_says_who_when_and_in_which_direction() -> None:
         "bob@shop.example",
         "eviction_policy git is ahead",
         "management diverged",
-        "User/anna cluster is ahead applied before, and gone from the cluster",
+        "User/anna cluster is ahead applied before, and no longer on the cluster",
     ):
         assert text in shown
     assert {entry.drift.ahead for entry in status.clusters["staging"].drift} == set(Ahead)
