@@ -142,7 +142,7 @@ def read(
     )
 
 
-def probe(client: Reader, cluster: str) -> versions.Version | None:
+def probe(client: Reader, cluster: str) -> versions.ServerVersion | None:
     """Prove the login with a single GET and return the version that all nodes run, None where they do not say.
 
     Refuses while nodes differ in version: an upgrade is under way then.
@@ -157,8 +157,8 @@ def probe(client: Reader, cluster: str) -> versions.Version | None:
 
 
 def _served_schemas(
-    client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, version: versions.Version | None
-) -> dict[str, server_schema.Served]:
+    client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, version: versions.ServerVersion | None
+) -> dict[str, server_schema.ServerSchema]:
     """Ask the cluster what it says of the *wanted* kinds; its advice is worth having and not worth waiting for.
 
     One after the other, and no more after the first that fails: failures in a row would take a node out of rotation.
@@ -178,7 +178,7 @@ def _served_schemas(
             break
         hook = hook_of(kind)
         options = (name for name, field in kind.fields.items() if field.access.option_of is not None)
-        served = server_schema.understood(answer.body, kind.rest.jsonschema, (*hook.doors, *hook.apart, *options))
+        served = server_schema.parse_answer(answer.body, kind.rest.jsonschema, (*hook.doors, *hook.apart, *options))
         if served is not None:
             found[name] = served
     return found

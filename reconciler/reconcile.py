@@ -101,11 +101,11 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
     from reconciler.ledger.secret_status import secret_statuses
     from reconciler.live import measured, with_ports
-    from reconciler.manifests.resolve import inlined, kept_until_due, located
+    from reconciler.manifests.resolve import with_addresses, with_file_texts, with_pending_retirements
 
     owned = session.owned()
-    resources = kept_until_due(session.kinds, manifests.resources, session.outside.now())
-    resources = inlined(session.kinds, resources, session.text)
+    resources = with_pending_retirements(session.kinds, manifests.resources, session.outside.now())
+    resources = with_file_texts(session.kinds, resources, session.text)
     options = replace(
         options,
         pinned_ports={**session.begun_ports(), **options.pinned_ports},
@@ -134,7 +134,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
             state = with_ports(client, needing_ports(session.kinds, mine, state), state)
             states[name] = measured(client, session.kinds, state, needing_figures(session.kinds, mine, state))
     states, owned = with_inherited(session.kinds, left, states, owned)
-    resources = located(session.kinds, resources, states)
+    resources = with_addresses(session.kinds, resources, states)
     statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
     made = make_plan(session.kinds, resources, states, owned, options, statuses)
     return Planned(made, states, owned, statuses, partial=bool(options.targets or options.excludes))
@@ -279,7 +279,7 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     pages, told = [], exporting.Told()
     for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
         for kind in (session.kinds[name] for name in names):
-            mine = cluster if len(session.targets) > 1 or kind.traits.spans else ""
+            mine = cluster if len(session.targets) > 1 or kind.traits.multi_cluster else ""
             if text := exporting.manifests_of(kind, told.new(kind, state.objects.get(kind.name, ())), cluster=mine):
                 file = f"{kind.name.lower()}.yaml"
                 pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))

@@ -18,7 +18,7 @@ from reconciler.kinds import Kind
 from reconciler.kinds.freeze import frozen
 from reconciler.model import Address, LiveState
 from reconciler.plan import Action, Plan, places, touched
-from reconciler.settings.conduct import MODES
+from reconciler.settings.agent import MODES
 
 if TYPE_CHECKING:
     from reconciler.settings import Target
@@ -93,7 +93,7 @@ def beyond(kinds: Mapping[str, Kind], plan: Plan, live: Mapping[str, LiveState])
     found = {
         change.address: touched(kinds, change, live) - {change.address.cluster}
         for change in plan.changes
-        if kinds[change.address.kind].traits.spans and change.action is not Action.FORGET
+        if kinds[change.address.kind].traits.multi_cluster and change.action is not Action.FORGET
     }
     return {address: others for address, others in found.items() if others}
 
@@ -115,11 +115,13 @@ def refused(
 
 def _objection(home: Target, other: Target, now: float) -> Held | None:
     stands = f"it stands on {other.name} too, and that cluster is"
-    if other.conduct.suspend:
+    if other.agent_policy.suspend:
         return Held(f"{stands} suspended")
-    if MODES.index(other.conduct.mode) < MODES.index(home.conduct.mode):
-        return Held(f"{stands} in mode {other.conduct.mode}, while {home.name} is in mode {home.conduct.mode}")
-    cold = frozen(other.conduct.freeze, now)
+    if MODES.index(other.agent_policy.mode) < MODES.index(home.agent_policy.mode):
+        return Held(
+            f"{stands} in mode {other.agent_policy.mode}, while {home.name} is in mode {home.agent_policy.mode}"
+        )
+    cold = frozen(other.agent_policy.freeze, now)
     return Held(f"{stands} in {cold.why}", cold.until) if cold else None
 
 
@@ -129,7 +131,7 @@ def standing(kinds: Mapping[str, Kind], names: Iterable[Address], live: LiveStat
     return frozenset(
         place
         for kind, objects in live.objects.items()
-        if kinds[kind].traits.spans
+        if kinds[kind].traits.multi_cluster
         for one in objects
         if (kind, one.name) in wanted
         for place in places(kinds[kind], one.spec)

@@ -168,7 +168,7 @@ class Loop:
         board = self.office.board
         before, shown = board.status.clusters, {}
         for name, one in self.roster:
-            mode = one.target.conduct.mode
+            mode = one.target.agent_policy.mode
             shown[name] = replace(before.get(name) or ClusterStatus(name, mode), mode=mode)
             if one.state.suspended:
                 shown[name] = replace(shown[name], phase=Phase.SUSPENDED, next_pass=None)

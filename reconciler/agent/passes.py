@@ -95,7 +95,7 @@ class _Pass:
         self.job = job
         self.session = session
         self.name = job.target.name
-        self.conduct = job.target.conduct
+        self.agent_policy = job.target.agent_policy
         self.memory = office.ledger.memory
         self.beside: frozenset[str] | None = None
 
@@ -115,15 +115,15 @@ class _Pass:
         plan = look.planned.plan
         if self.office.stop.is_set():
             raise Interrupted("stopped after reading; nothing was written")
-        if self.conduct.mode == "observe":
+        if self.agent_policy.mode == "observe":
             return self.rest(look, Phase.WAITING)
         approved = digest(plan) in self.memory.facts(self.name, APPROVED)
         if not plan.changes:
             self.adopt(look)
             return self.rest(look, Phase.WAITING)
-        if self.conduct.mode == "plan" and not approved:
+        if self.agent_policy.mode == "plan" and not approved:
             return self.wait_for_approval(look)
-        cold = frozen(self.conduct.freeze, self.office.now())
+        cold = frozen(self.agent_policy.freeze, self.office.now())
         if cold:
             return self.rest(look, Phase.FROZEN, cold, approved=approved)
         if not approved:
@@ -158,7 +158,7 @@ class _Pass:
         there = {resource.address for resource in resources}
         excluded = {address for address in there if history.place(address, "") in fought}
         held = [f"{place.strip()}: undone by others {history.FLIPS} times in an hour; left alone" for place in fought]
-        options = Options(prune=self.conduct.prune, limits=self.office.settings.limits)
+        options = Options(prune=self.agent_policy.prune, limits=self.office.settings.limits)
         untils: list[float] = []
         whole: reconcile.Planned | None = None
         if fought:  # what is left alone differs all the same
@@ -184,7 +184,7 @@ class _Pass:
 
     def refused_now(self, planned: reconcile.Planned) -> Mapping[Address, Held]:
         """Return the changes that their manifest, or another cluster that they write to, does not agree to now."""
-        if self.conduct.mode == "observe":
+        if self.agent_policy.mode == "observe":
             return {}
         now, reach = self.office.now(), company.beyond(self.session.kinds, planned.plan, planned.live)
         there = company.refused(self.job.target, self.job.neighbours, reach, now)
@@ -261,17 +261,17 @@ class _Pass:
     def check_deletes(self, plan: Plan) -> None:
         """Raise PlanTooLarge where more goes away than one pass may take."""
         going = sum(change.action in (Action.DELETE, Action.REPLACE) for change in plan.changes)
-        if going > self.conduct.max_deletes:
+        if going > self.agent_policy.max_deletes:
             self.offer(plan)
             raise PlanTooLarge(
-                f"the plan deletes or replaces {going} objects, and maxDeletes allows {self.conduct.max_deletes}; "
+                f"the plan deletes or replaces {going} objects, and maxDeletes allows {self.agent_policy.max_deletes}; "
                 f"if it is meant: reconciler approve {digest(plan)}"
             )
 
     def adopt(self, look: _Look) -> None:
         """Own what is declared and already right."""
         planned = look.planned
-        if self.conduct.mode != "apply":
+        if self.agent_policy.mode != "apply":
             return
         new = adopted(self.session.kinds, look.mine.resources, planned.plan, planned.live, planned.owned)
         if next(iter(new), None) is not None:

@@ -46,7 +46,7 @@ class Cluster:
     @property
     def pace(self) -> backoff.Pace:
         """How often it is looked at."""
-        conduct = self.target.conduct
+        conduct = self.target.agent_policy
         return backoff.Pace(conduct.interval, conduct.retry_base, conduct.retry_max)
 
 
@@ -76,7 +76,7 @@ class Roster:
         for target in targets:
             one = known.get(target.name) or Cluster(target, state=backoff.State(due=now))
             one.target = target
-            one.state = backoff.suspended(one.state, now, target.conduct.suspend)
+            one.state = backoff.suspended(one.state, now, target.agent_policy.suspend)
             if not first:
                 one.state = backoff.trusted_again(one.state, now)
             self.clusters[target.name] = one
@@ -84,7 +84,7 @@ class Roster:
     def assign(self, resources: Iterable[Resource], now: float) -> None:
         """Give each cluster what is declared for it, and wake it: the revision is a new one."""
         resources = tuple(resources)
-        spanning = frozenset(one.address for one in resources if self._kinds[one.address.kind].traits.spans)
+        spanning = frozenset(one.address for one in resources if self._kinds[one.address.kind].traits.multi_cluster)
         by_cluster: dict[str, list[Resource]] = {}
         for resource in resources:
             by_cluster.setdefault(resource.address.cluster, []).append(resource)

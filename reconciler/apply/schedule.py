@@ -150,7 +150,7 @@ class Schedule:
         self._means.tell("change.started", about)
         error: ReconcilerError | None = None
         try:
-            with self._means.alone if site.kinds[change.address.kind].traits.spans else nullcontext():
+            with self._means.alone if site.kinds[change.address.kind].traits.multi_cluster else nullcontext():
                 perform(site, change, done)
         except ReconcilerError as refusal:
             error = refusal

@@ -140,7 +140,7 @@ def _field_rows(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _text(about: Mapping[str, Any], width: int) -> str:
-    from reconciler.export.yamltext import document
+    from reconciler.yaml12.writer import document
 
     rows = list(_rows(about))
     wide = max(len(word) for word, _ in rows)

@@ -78,16 +78,16 @@ def _completed(settings: Settings, flags: Mapping[str, Any]) -> Settings:
 
     settings.reachable()
     where = str(settings.project or "settings")
-    check((window for target in settings.targets for window in target.conduct.freeze), where)
+    check((window for target in settings.targets for window in target.agent_policy.freeze), where)
     if flags.get("path"):
         settings = replace(settings, source=FolderSource(Path(flags["path"])))
     elif settings.source is None:
         settings = replace(settings, source=FolderSource(settings.root))
 
     def told(target: Any) -> Any:
-        mode = flags.get("mode") or target.conduct.mode
+        mode = flags.get("mode") or target.agent_policy.mode
         layers = target.manifests or (settings.root,)  # of a cluster that the environment names: all of the source
-        return replace(target, conduct=target.conduct._replace(mode=mode), manifests=layers)
+        return replace(target, conduct=target.agent_policy._replace(mode=mode), manifests=layers)
 
     return replace(settings, targets=tuple(map(told, settings.targets)), selected=tuple(map(told, settings.selected)))
 

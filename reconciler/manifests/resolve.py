@@ -1,6 +1,6 @@
-"""Declared resources to what they mean today: texts from files, secrets due for removal, addresses of other objects.
+"""Resolves declared resources: texts from files, passwords to be retired later, addresses of other objects.
 
-Pure but for the reader of files that is passed in. Public texts (certificates, licences) are read before planning, so
+Pure except for the file reader that is passed in. Public texts (certificates, licences) are read before planning, so
 that they compare with the live state; secrets stay references.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.diff.normalize import canonical
 from reconciler.errors import InputError, Problem
-from reconciler.kinds import Field, Kind, referring
+from reconciler.kinds import Field, Kind, reference_fields
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.model import Address, LiveState
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 Read = Callable[[Mapping[str, Any]], str]  # what `valueFrom` holds → its text; raises InputError
 
 
-def inlined(kinds: Mapping[str, Kind], resources: Iterable[Resource], read: Read) -> list[Resource]:
+def with_file_texts(kinds: Mapping[str, Kind], resources: Iterable[Resource], read: Read) -> list[Resource]:
     """Return *resources* with the text of each `x-from-file` field in place of its reference.
 
-    Raises InputError with everything that cannot be read or is not what the field takes.
+    Raises InputError with everything that cannot be read or is not valid for the field.
     """
     problems: list[Problem] = []
-    found = [_inlined(kinds[resource.address.kind], resource, read, problems) for resource in resources]
+    found = [_with_file_texts(kinds[resource.address.kind], resource, read, problems) for resource in resources]
     if problems:
         raise InputError(problems)
     return found
 
 
-def _inlined(kind: Kind, resource: Resource, read: Read, problems: list[Problem]) -> Resource:
+def _with_file_texts(kind: Kind, resource: Resource, read: Read, problems: list[Problem]) -> Resource:
     names = [
         n for n, v in resource.spec.items() if n in kind.fields and kind.fields[n].access.from_file and is_value_from(v)
     ]
@@ -48,37 +48,41 @@ def _inlined(kind: Kind, resource: Resource, read: Read, problems: list[Problem]
             problems += [Problem(*place, f"spec.{name}", one.message, one.hint) for one in error.problems]
             continue
         wrong = [one for one in kind.validator.findings({name: text}) if one.path[:1] == (name,)]
-        problems += [Problem(*place, f"spec.{name}", f"what it gives: {one.message}", one.hint) for one in wrong]
+        problems += [Problem(*place, f"spec.{name}", f"the text of the file: {one.message}", one.hint) for one in wrong]
         texts[name] = text
     return replace(resource, spec={**resource.spec, **canonical(kind, texts)}) if texts else resource
 
 
-def located(kinds: Mapping[str, Kind], resources: Iterable[Resource], live: Mapping[str, LiveState]) -> list[Resource]:
-    """Return *resources* with the address of each named object whose kind wants it (`x-ref.addressInto`)."""
-    return [_located(kinds[resource.address.kind], resource, live) for resource in resources]
+def with_addresses(
+    kinds: Mapping[str, Kind], resources: Iterable[Resource], live: Mapping[str, LiveState]
+) -> list[Resource]:
+    """Return *resources* with the address of each referenced object where the field takes it (`x-ref.addressInto`)."""
+    return [_with_addresses(kinds[resource.address.kind], resource, live) for resource in resources]
 
 
-def _located(kind: Kind, resource: Resource, live: Mapping[str, LiveState]) -> Resource:
+def _with_addresses(kind: Kind, resource: Resource, live: Mapping[str, LiveState]) -> Resource:
     spec = {
-        name: _filled(field, resource.spec[name], resource.address.cluster, live)
-        for name, field in referring.of(kind).items()
-        if name in resource.spec and _locates(field)
+        name: _with_address(field, resource.spec[name], resource.address.cluster, live)
+        for name, field in reference_fields.of(kind).items()
+        if name in resource.spec and _takes_address(field)
     }
     return replace(resource, spec={**resource.spec, **spec}) if spec else resource
 
 
-def _locates(field: Field) -> bool:
+def _takes_address(field: Field) -> bool:
     below = (*field.properties.values(), *((field.items,) if field.items else ()))
-    return bool(field.reference and field.reference.address_into) or any(map(_locates, below))
+    return bool(field.reference and field.reference.address_into) or any(map(_takes_address, below))
 
 
-def _filled(field: Field, value: Any, home: str, live: Mapping[str, LiveState]) -> Any:
+def _with_address(field: Field, value: Any, home: str, live: Mapping[str, LiveState]) -> Any:
     if isinstance(value, list) and field.items is not None:
-        return [_filled(field.items, item, home, live) for item in value]
+        return [_with_address(field.items, item, home, live) for item in value]
     if not isinstance(value, dict) or is_value_from(value):
         return value
     below_it = field.properties
-    filled = {name: _filled(below_it[name], v, home, live) if name in below_it else v for name, v in value.items()}
+    filled = {
+        name: _with_address(below_it[name], v, home, live) if name in below_it else v for name, v in value.items()
+    }
     for name, below in below_it.items():
         reference = below.reference
         if reference is not None and reference.address_into and name in value:
@@ -98,16 +102,19 @@ def _addresses(where: Address, live: Mapping[str, LiveState]) -> list[tuple[str,
 FIELD, OPTION = "passwords", "retire"
 
 
-def kept_until_due(kinds: Mapping[str, Kind], resources: Iterable[Resource], now: str) -> list[Resource]:
-    """Return *resources* with what is to be retired later put back into its set; *now* as 2026-01-31T00:00:00Z."""
-    return [_kept(resource, now) if _rotates(kinds[resource.address.kind]) else resource for resource in resources]
+def with_pending_retirements(kinds: Mapping[str, Kind], resources: Iterable[Resource], now: str) -> list[Resource]:
+    """Return *resources* with the passwords that are to be retired after *now* (as 2026-01-31T00:00:00Z)."""
+    return [
+        _with_pending(resource, now) if _has_rotation(kinds[resource.address.kind]) else resource
+        for resource in resources
+    ]
 
 
-def _rotates(kind: Kind) -> bool:
+def _has_rotation(kind: Kind) -> bool:
     return FIELD in kind.fields and OPTION in kind.fields
 
 
-def _kept(resource: Resource, now: str) -> Resource:
+def _with_pending(resource: Resource, now: str) -> Resource:
     retire = resource.spec.get(OPTION)
     if not isinstance(retire, Mapping) or now >= retire.get("after", ""):
         return resource

@@ -26,13 +26,13 @@ def check_versions(desk: Desk, resources: Iterable[Resource]) -> None:
         state, kind = desk.live[address.cluster], desk.kinds[address.kind]
         if resource.absent:  # what a cluster cannot have is absent from it
             continue
-        if lack := versions.lack_of_kind(kind, state.version):
+        if lack := versions.unsupported_kind(kind, state.version):
             desk.problem(resource, ("kind",), lack, "declare it for other clusters only, or upgrade this one first")
             continue
         for found in versions.findings(kind, desk.spec(resource), state.version):
             if not found.missing:
                 desk.warn(address, f"{found.text}: {found.message}")
-            elif server_schema.knows(state.schemas.get(kind.name, server_schema.NOTHING), found.wire, found.value):
+            elif server_schema.knows(state.schemas.get(kind.name, server_schema.EMPTY), found.wire, found.value):
                 desk.warn(address, f"{found.text}: {found.message}, by its documentation; its own schema has it")
             else:
                 desk.problem(resource, ("spec", *found.path), found.message, found.hint)

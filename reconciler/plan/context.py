@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.diff.normalize import canonical_live
 from reconciler.errors import Problem
-from reconciler.kinds import Kind, referring
+from reconciler.kinds import Kind, reference_fields
 from reconciler.model import Address, LiveObject, LiveState, Note, Owned
 from reconciler.plan.bodies import top, without_ignored
 from reconciler.plan.changes import Options
@@ -88,7 +88,7 @@ class Desk:
         ours = [one for items in self.live[cluster].objects.values() for one in items if one.ourselves]
         for one in ours:
             kind = self.kinds[one.kind]
-            carriers = {name for name, field in referring.of(kind).items() if refers_to(field, live.kind)}
+            carriers = {name for name, field in reference_fields.of(kind).items() if refers_to(field, live.kind)}
             uses = {(ref.kind, ref.name) for ref in references(kind, one.spec)}
             if not carriers or carriers - one.spec.keys() or (live.kind, live.name) in uses:
                 return found

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def places(kind: Kind, spec: Mapping[str, Any]) -> list[str]:
     """Return the clusters that *spec* stands in, as far as it says."""
-    items = spec.get(kind.traits.spans.field) if kind.traits.spans else None
+    items = spec.get(kind.traits.multi_cluster.field) if kind.traits.multi_cluster else None
     return [str(item.get("cluster", "")) for item in items or () if isinstance(item, Mapping)]
 
 
@@ -29,7 +29,7 @@ def hold_absent(desk: Desk, drafts: list[Draft]) -> list[Draft]:
     """Hold every draft that concerns a cluster which takes no part in this run."""
     kept = []
     for draft in drafts:
-        missing = sorted(set(_concerned(draft)) - desk.live.keys()) if draft.kind.traits.spans else []
+        missing = sorted(set(_concerned(draft)) - desk.live.keys()) if draft.kind.traits.multi_cluster else []
         if missing and draft.action is not Action.FORGET:
             desk.hold(draft.address, f"it stands in several clusters, and {absence(missing, desk.options)}")
         else:
@@ -49,7 +49,7 @@ def absence(missing: Sequence[str], options: Options) -> str:
 
 def _concerned(draft: Draft) -> Iterator[str]:
     """Yield the clusters that must take part; not those that the manifest gives up for lost."""
-    spans, spec = draft.kind.traits.spans, draft.resource.spec if draft.resource is not None else {}
+    spans, spec = draft.kind.traits.multi_cluster, draft.resource.spec if draft.resource is not None else {}
     lost = spec.get(spans.lost, ()) if spans else ()
     yield from places(draft.kind, spec)
     for name in places(draft.kind, draft.live.spec) if draft.live is not None else ():
@@ -61,15 +61,17 @@ def _concerned(draft: Draft) -> Iterator[str]:
 def check_new(desk: Desk, resource: Resource, live: LiveObject | None = None) -> None:
     """Note a problem where something new would stand in one cluster only, or a cluster joins without what it needs."""
     kind = desk.kinds[resource.address.kind]
-    if not kind.traits.spans:
+    if not kind.traits.multi_cluster:
         return
-    spec, field = desk.spec(resource), kind.traits.spans.field
+    spec, field = desk.spec(resource), kind.traits.multi_cluster.field
     if live is None and len(places(kind, spec)) == 1:
         desk.problem(resource, ("spec", field), f"a new {kind.name} needs at least two clusters", "add another one")
     there = places(kind, live.spec) if live is not None else ()
     for index, item in enumerate(spec.get(field, ())):
-        if item.get("cluster") not in there and not any(name in item for name in kind.traits.spans.needs):
-            text = f"the instance on {item.get('cluster')} is new and needs {' or '.join(kind.traits.spans.needs)}"
+        if item.get("cluster") not in there and not any(name in item for name in kind.traits.multi_cluster.needs):
+            text = (
+                f"the instance on {item.get('cluster')} is new and needs {' or '.join(kind.traits.multi_cluster.needs)}"
+            )
             desk.problem(resource, ("spec", field, index), text)
 
 
@@ -77,10 +79,10 @@ def consent_to_leave(desk: Desk, resource: Resource, live: LiveObject, fields: l
     """Return what an update of *fields* needs for what leaves a cluster by it, and in words what that is."""
     kind = desk.kinds[live.kind]
     spec = desk.spec(resource)
-    if not kind.traits.spans or kind.traits.spans.field not in fields or not places(kind, spec):
+    if not kind.traits.multi_cluster or kind.traits.multi_cluster.field not in fields or not places(kind, spec):
         return Consent.NOTHING, ""
     gone = sorted(set(places(kind, live.spec)) - set(places(kind, spec)))
-    forced = [name for name in gone if name in spec.get(kind.traits.spans.lost, ())]
+    forced = [name for name in gone if name in spec.get(kind.traits.multi_cluster.lost, ())]
     for name in forced:
         way = f"when that cluster is back, purge it there: PUT {kind.rest.path}/{live.uid}/purge"
         desk.warn(resource.address, f"what it holds on {name} is given up without asking there and stays; {way}")
@@ -93,7 +95,7 @@ def consent_to_leave(desk: Desk, resource: Resource, live: LiveObject, fields: l
 
 def moved_home(address: Address, kind: Kind | None, declared: Iterable[Address]) -> Address | None:
     """Return under which of the *declared* addresses something that spans clusters stands now, if not as *address*."""
-    if kind is None or not kind.traits.spans:
+    if kind is None or not kind.traits.multi_cluster:
         return None
     same = [one for one in declared if one.kind == address.kind and one.name == address.name]
     return min(same) if same and address not in same else None
@@ -109,7 +111,7 @@ def touched(kinds: Mapping[str, Kind], change: Change, live: Mapping[str, LiveSt
     home, kind = change.address.cluster, kinds[change.address.kind]
     names = {home, *places(kind, change.body)}
     state = live.get(home)
-    for one in state.objects.get(kind.name, ()) if state is not None and kind.traits.spans else ():
+    for one in state.objects.get(kind.name, ()) if state is not None and kind.traits.multi_cluster else ():
         if one.uid == change.uid:
             names.update(places(kind, one.spec))
     return frozenset(names & live.keys())

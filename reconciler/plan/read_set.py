@@ -29,16 +29,16 @@ def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: 
         kind = kinds[resource.address.kind]
         asked = kind.fields if kind.singleton and resource.absent else resource.spec
         fields.setdefault(resource.address.kind, set()).update(asked)
-        if kind.traits.spans:
-            fields[resource.address.kind].add(kind.traits.spans.field)
+        if kind.traits.multi_cluster:
+            fields[resource.address.kind].add(kind.traits.multi_cluster.field)
         if resource.absent or any(kind.fields[name].change.immutable for name in resource.spec if name in kind.fields):
             leaving.add(resource.address.kind)
     for kind in kinds.values() if leaving else ():
         referring = {name for name, field in kind.fields.items() if leaving.intersection(referred_kinds(field))}
         if referring or kind.name in leaving:
             fields.setdefault(kind.name, set()).update(referring)
-        if kind.traits.spans and kind.name in leaving:
-            fields[kind.name].add(kind.traits.spans.field)  # where it goes away from
+        if kind.traits.multi_cluster and kind.name in leaving:
+            fields[kind.name].add(kind.traits.multi_cluster.field)  # where it goes away from
     return {name: frozenset(names) for name, names in sorted(fields.items())}
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import Interrupted, SourceEmpty, SourceError, SourceStale, SourceUnsafe
+from reconciler.manifests.file_tree import is_manifest
 from reconciler.manifests.files import ENDINGS
-from reconciler.manifests.trees import is_manifest
-from reconciler.settings import FolderSource, Limits
+from reconciler.settings import FolderSource, ProjectLimits
 from reconciler.source.mirror import key, make_private, write_private
 from reconciler.source.revision import Rejection, Revision
 from reconciler.source.tree import shown
@@ -33,7 +33,7 @@ Signature = tuple[tuple[str, int, int, int], ...]  # name, inode, size, time of 
 class Folder:
     """A `Source` whose revisions are digests of what the folder holds."""
 
-    def __init__(self, source: FolderSource, state: Path, limits: Limits) -> None:
+    def __init__(self, source: FolderSource, state: Path, limits: ProjectLimits) -> None:
         self._folder, self._limits = source.folder, limits
         self._record = state / "source" / key("folder", os.path.abspath(source.folder)) / "folder.json"
         self._gate = threading.RLock()

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.errors import InputError, Problem, Refused
-from reconciler.manifests import Tree
-from reconciler.manifests.trees import is_manifest
-from reconciler.settings import Limits
+from reconciler.manifests import FileTree
+from reconciler.manifests.file_tree import is_manifest
+from reconciler.settings import ProjectLimits
 from reconciler.source import tree
 from reconciler.source.git import Git
 from reconciler.source.process import Watch, run
@@ -28,12 +28,12 @@ _DISCOVERY = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 class Previous(NamedTuple):
     """Manifests of an earlier commit."""
 
-    tree: Tree
+    tree: FileTree
     names: Mapping[Path, Path]  # each path that was asked for, as the tree knows it
 
 
 def at(
-    revision: str, paths: Sequence[Path], limits: Limits, path: str, stop: threading.Event | None = None
+    revision: str, paths: Sequence[Path], limits: ProjectLimits, path: str, stop: threading.Event | None = None
 ) -> Previous:
     """Return the manifests that *paths* held at *revision*, which must lie before what is checked out.
 
@@ -51,7 +51,7 @@ def at(
     commit = _commit(git, revision, watch)
     _must_be_earlier(git, commit, revision, watch)
     files = _files(git, commit, [name.as_posix() for name in names.values()], limits, watch)
-    return Previous(Tree(files, label=f"{revision}:", complete=False), names)
+    return Previous(FileTree(files, label=f"{revision}:", complete=False), names)
 
 
 def _wrong(message: str, hint: str = "") -> InputError:
@@ -91,7 +91,7 @@ def _must_be_earlier(git: Git, commit: str, revision: str, watch: Watch) -> None
         )
 
 
-def _files(git: Git, commit: str, names: Sequence[str], limits: Limits, watch: Watch) -> dict[str, bytes]:
+def _files(git: Git, commit: str, names: Sequence[str], limits: ProjectLimits, watch: Watch) -> dict[str, bytes]:
     """Return the manifests that *names*, files or folders, held at *commit*; what cannot be read was not declared."""
     found = {
         entry.name.decode("utf-8"): entry.id

@@ -17,8 +17,8 @@ from typing import Any
 from reconciler.errors import InputError, Problem, SourceError, SourceRewound, SourceStale, SourceUnverified
 from reconciler.render.escape import clean, shorten
 from reconciler.secrets import Secret
-from reconciler.settings import GitSource, Limits
-from reconciler.settings.versions import highest, ranges, version
+from reconciler.settings import GitSource, ProjectLimits
+from reconciler.settings.semver import highest, ranges, version
 from reconciler.source import tree, verify
 from reconciler.source.git import Git, version_of
 from reconciler.source.mirror import ACCEPTED, INCOMING, REJECTED, Mark, Mirror, key
@@ -55,7 +55,7 @@ class Means:
     """What a git source needs of the outside."""
 
     state: Path  # the folder of our own records
-    limits: Limits  # of manifests
+    limits: ProjectLimits  # of manifests
     reveal: Callable[[Mapping[str, Any]], Secret]  # {"valueFrom": …} to a value, at each fetch anew
     redact: Callable[[str], str]
     path: str  # where programs are looked for

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reconciler.errors import SourceEmpty, SourceUnsafe
+from reconciler.manifests.file_tree import is_manifest
 from reconciler.manifests.files import ENDINGS
-from reconciler.manifests.trees import is_manifest
 from reconciler.render.escape import clean, shorten
-from reconciler.settings import Limits
+from reconciler.settings import ProjectLimits
 from reconciler.source.git import Git
 from reconciler.source.process import Bounds, Watch
 
@@ -36,7 +36,7 @@ class Entry(NamedTuple):
     name: bytes  # from the root of the repository
 
 
-def read(git: Git, commit: str, path: str, limits: Limits, watch: Watch) -> dict[str, bytes]:
+def read(git: Git, commit: str, path: str, limits: ProjectLimits, watch: Watch) -> dict[str, bytes]:
     """Return the manifests of *commit* in the folder *path* and below. Raises SourceEmpty and SourceUnsafe."""
     chosen = _chosen(list(entries(git, commit, path, watch)), path, limits)
     if not chosen:
@@ -69,7 +69,7 @@ def entries(git: Git, commit: str, path: str, watch: Watch) -> Iterator[Entry]:
         yield Entry(mode, id_.decode("ascii"), int(size) if size.isdigit() else 0, base + name)
 
 
-def _chosen(found: Sequence[Entry], path: str, limits: Limits) -> dict[str, Entry]:
+def _chosen(found: Sequence[Entry], path: str, limits: ProjectLimits) -> dict[str, Entry]:
     """Return the manifests among *found*, by name; raises SourceUnsafe with all that must not be there."""
     problems: list[str] = []
     chosen: dict[str, Entry] = {}
@@ -90,7 +90,7 @@ def _chosen(found: Sequence[Entry], path: str, limits: Limits) -> dict[str, Entr
     return chosen
 
 
-def _problem(entry: Entry, name: str, path: str, limits: Limits) -> str:
+def _problem(entry: Entry, name: str, path: str, limits: ProjectLimits) -> str:
     """Return what is wrong with *entry*, "" for nothing. Hidden files are nobody's business."""
     inner = name[len(path) + 1 if path else 0 :]
     parts = inner.split("/")
@@ -113,7 +113,7 @@ def _problem(entry: Entry, name: str, path: str, limits: Limits) -> str:
     return f"is {entry.size:,} bytes, over the limit of {limits.file_size:,}" if entry.size > limits.file_size else ""
 
 
-def is_readable(entry: Entry, limits: Limits) -> bool:
+def is_readable(entry: Entry, limits: ProjectLimits) -> bool:
     """Tell whether *entry* is a plain file with an ordinary name that is small enough to be a manifest."""
     return entry.mode in _PLAIN and _is_utf8(entry.name) and entry.size <= limits.file_size
 

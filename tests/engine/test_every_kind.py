@@ -18,7 +18,6 @@ import pytest
 from reconciler.api.hooks.clusterbootstrap import place
 from reconciler.errors import InputError
 from reconciler.export import Told, manifests_of
-from reconciler.export.yamltext import document
 from reconciler.kinds import Kind, kind_source
 from reconciler.kinds.vocabulary import API_VERSION
 from reconciler.manifests import Resource, load
@@ -27,6 +26,7 @@ from reconciler.plan import Action
 from reconciler.settings.target import Target
 from reconciler.simulator import pem
 from reconciler.simulator.licenses import make
+from reconciler.yaml12.writer import document
 from tests.engine import test_active_active_fields, test_fields, test_settings
 from tests.engine.clusters import NAMES, Rig, declared, instance
 from tests.engine.rig import KINDS

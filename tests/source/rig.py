@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.secrets import Secret
-from reconciler.settings import Limits
+from reconciler.settings import ProjectLimits
 from reconciler.settings.source import GitSource
 from reconciler.source import Revision
 from reconciler.source.repository import GitRepository, Means
@@ -110,7 +110,7 @@ def manifest(name: str = "a", size: str = "1GiB") -> str:
 def means(state: Path, **more: Any) -> Means:
     given: dict[str, Any] = {
         "state": state,
-        "limits": Limits(),
+        "limits": ProjectLimits(),
         "reveal": lambda value_from: Secret("unused"),
         "redact": str,
         "path": f"{os.environ['PATH']}:/usr/sbin",
