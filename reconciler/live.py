@@ -131,7 +131,7 @@ def _objects(
     return objects, notes, frozenset({*ports, *_reserved_ports(reserved)} - {0})
 
 
-def probe(client: ClusterReader, cluster: str) -> versions.Version | None:
+def probe(client: ClusterReader, cluster: str) -> versions.ServerVersion | None:
     """Prove the login with a single GET and return the version that all nodes run, None where they do not say.
 
     Refuses while nodes differ in version: an upgrade is under way then.
@@ -146,8 +146,8 @@ def probe(client: ClusterReader, cluster: str) -> versions.Version | None:
 
 
 def _served_schemas(
-    client: ClusterReader, kinds: Mapping[str, Kind], names: Iterable[str], version: versions.Version | None
-) -> dict[str, server_schema.Served]:
+    client: ClusterReader, kinds: Mapping[str, Kind], names: Iterable[str], version: versions.ServerVersion | None
+) -> dict[str, server_schema.ServerSchema]:
     """Return the schemas that the cluster serves of the kinds *names*: optional, so a failure is no error.
 
     One after the other, and no more after the first that fails: failures in a row would take a node out of rotation.
@@ -167,7 +167,7 @@ def _served_schemas(
             break
         hook = hook_of(kind)
         options = (name for name, field in kind.fields.items() if field.access.option_of is not None)
-        served = server_schema.understood(
+        served = server_schema.parse_answer(
             answer.body, kind.rest.jsonschema, (*hook.sub_resources, *hook.separate_fields, *options)
         )
         if served is not None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from reconciler.kinds.server_schema import Served
-from reconciler.kinds.versions import Version
+from reconciler.kinds.server_schema import ServerSchema
+from reconciler.kinds.versions import ServerVersion
 
 
 class Address(NamedTuple):
@@ -152,8 +152,8 @@ class LiveState:
     state_id: int = 0  # highest cluster-state-id seen
     bootstrapped: bool = True  # False: its machines are idle, there is no cluster yet that could be read
     notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
-    version: Version | None = None  # what it runs; None where it does not say
-    schemas: Mapping[str, Served] = field(default_factory=dict)  # by kind: what it says of such objects itself
+    version: ServerVersion | None = None  # what it runs; None where it does not say
+    schemas: Mapping[str, ServerSchema] = field(default_factory=dict)  # by kind: what it says of such objects itself
     measured: Mapping[tuple[str, int | str], Mapping[str, float]] = field(default_factory=dict)  # by kind, uid; figure
 
     def figures(self, kind: str, uid: int | str) -> Mapping[str, float]:

@@ -270,7 +270,7 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     sets = {target.name: ReadSet(dict.fromkeys(names)) for target in session.targets}
     for cluster, state in read(session, sets).items():
         for kind in (session.kinds[name] for name in names):
-            mine = cluster if several or kind.traits.spans else ""
+            mine = cluster if several or kind.traits.multi_cluster else ""
             objects = exported.new(kind, state.objects.get(kind.name, ()))
             if text := exporting.manifests_of(kind, objects, cluster=mine):
                 file = f"{kind.name.lower()}.yaml"

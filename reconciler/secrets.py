@@ -145,7 +145,7 @@ def resolve(value_from: Mapping[str, Any], sources: Sources, *, where: str = "")
     elif "file" in source:
         text = _from_file(source["file"], sources, where)
     else:
-        raise _missing("valueFrom", where, "names no source", "give env or file")
+        raise _missing("valueFrom", where, "has no source", "set env or file")
     secret = Secret(text)
     sources.redactor.add(secret)
     return secret
@@ -191,14 +191,14 @@ def _from_file(name: str, sources: Sources, where: str) -> str:
         message = f"is larger than {LARGEST_FILE // 1024} KiB"
         raise _missing(what, where, message, "name a file that holds only the secret")
     if status.st_mode & stat.S_IROTH:
-        sources.warn(f"{what} can be read by every user of this machine: chmod o-r would change that")
+        sources.warn(f"{what} can be read by every user of this machine: run chmod o-r")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise _missing(what, where, "is not UTF-8 text", "name a file that holds only the secret") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text or "\0" in text:
-        raise _missing(what, where, "is empty" if not text else "holds a NUL character", "write the secret into it")
+        raise _missing(what, where, "is empty" if not text else "contains a NUL character", "write the secret into it")
     return text
 
 

@@ -99,7 +99,7 @@ class Assessor:
         return tuple(without_contested(resource, contested) for resource in self._request.resources), contested
 
     def _options(self) -> Options:
-        return Options(prune=self._request.target.conduct.prune, limits=self._context.settings.limits)
+        return Options(prune=self._request.target.agent_policy.prune, limits=self._context.settings.limits)
 
     def _plan_all(self, options: Options) -> reconcile.Planned:
         declared = Manifests(self._request.resources, elsewhere=self._request.declared_elsewhere)
@@ -108,7 +108,7 @@ class Assessor:
     def _held_now(self, planned: reconcile.Planned) -> Mapping[Address, Hold]:
         """Return the changes that are held by their manifest, or by another cluster that they write to."""
         target = self._request.target
-        if target.conduct.mode == "observe":
+        if target.agent_policy.mode == "observe":
             return {}
         now = self._context.runtime.now()
         writes = crosscluster.cross_cluster_writes(self._session.kinds, planned.plan, planned.observed.live)

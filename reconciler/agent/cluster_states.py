@@ -46,7 +46,7 @@ class ClusterState:
     @property
     def policy(self) -> backoff.BackoffPolicy:
         """How often it is reconciled."""
-        conduct = self.target.conduct
+        conduct = self.target.agent_policy
         return backoff.BackoffPolicy(conduct.interval, conduct.retry_base, conduct.retry_max)
 
 
@@ -76,7 +76,7 @@ class ClusterStates:
         for target in targets:
             one = known.get(target.name) or ClusterState(target, schedule=backoff.BackoffState(due=now))
             one.target = target
-            one.schedule = backoff.set_suspended(one.schedule, now, target.conduct.suspend)
+            one.schedule = backoff.set_suspended(one.schedule, now, target.agent_policy.suspend)
             if not first:
                 one.schedule = backoff.unblock_login(one.schedule, now)
             self.clusters[target.name] = one
@@ -84,7 +84,9 @@ class ClusterStates:
     def assign(self, resources: Iterable[Resource], now: float) -> None:
         """Give each cluster its resources, and make it due: the revision is new."""
         resources = tuple(resources)
-        multi_cluster = frozenset(one.address for one in resources if self._kinds[one.address.kind].traits.spans)
+        multi_cluster = frozenset(
+            one.address for one in resources if self._kinds[one.address.kind].traits.multi_cluster
+        )
         by_cluster: dict[str, list[Resource]] = {}
         for resource in resources:
             by_cluster.setdefault(resource.address.cluster, []).append(resource)

@@ -19,7 +19,7 @@ from reconciler.kinds import Kind
 from reconciler.kinds.freeze import frozen
 from reconciler.model import Address, LiveState
 from reconciler.plan import Action, Plan, places, touched
-from reconciler.settings.conduct import MODES
+from reconciler.settings.agent import MODES
 
 if TYPE_CHECKING:
     from reconciler.settings import Target
@@ -106,7 +106,7 @@ def cross_cluster_writes(
     found = {
         change.address: touched(kinds, change, live) - {change.address.cluster}
         for change in plan.changes
-        if kinds[change.address.kind].traits.spans and change.action is not Action.FORGET
+        if kinds[change.address.kind].traits.multi_cluster and change.action is not Action.FORGET
     }
     return {address: others for address, others in found.items() if others}
 
@@ -128,11 +128,13 @@ def without_agreement(
 
 def _objection(home: Target, other: Target, now: float) -> Hold | None:
     subject = f"has a member on {other.name}, which is"
-    if other.conduct.suspend:
+    if other.agent_policy.suspend:
         return Hold(f"{subject} suspended")
-    if MODES.index(other.conduct.mode) < MODES.index(home.conduct.mode):
-        return Hold(f"{subject} in mode {other.conduct.mode}, while {home.name} is in mode {home.conduct.mode}")
-    freeze = frozen(other.conduct.freeze, now)
+    if MODES.index(other.agent_policy.mode) < MODES.index(home.agent_policy.mode):
+        return Hold(
+            f"{subject} in mode {other.agent_policy.mode}, while {home.name} is in mode {home.agent_policy.mode}"
+        )
+    freeze = frozen(other.agent_policy.freeze, now)
     return Hold(f"{subject} frozen: {freeze.why}", freeze.until) if freeze else None
 
 
@@ -142,7 +144,7 @@ def member_clusters(kinds: Mapping[str, Kind], names: Iterable[Address], live: L
     return frozenset(
         place
         for kind, objects in live.objects.items()
-        if kinds[kind].traits.spans
+        if kinds[kind].traits.multi_cluster
         for one in objects
         if (kind, one.name) in wanted
         for place in places(kinds[kind], one.spec)

@@ -188,7 +188,7 @@ class Loop:
         status_store = self.context.status_store
         before, clusters = status_store.status.clusters, {}
         for name, one in self.cluster_states:
-            mode = one.target.conduct.mode
+            mode = one.target.agent_policy.mode
             clusters[name] = replace(before.get(name) or ClusterStatus(name, mode), mode=mode)
             if one.schedule.suspended:
                 clusters[name] = replace(clusters[name], phase=Phase.SUSPENDED, next_reconciliation=None)

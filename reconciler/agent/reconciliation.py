@@ -75,7 +75,7 @@ class _Reconciliation:
         self.request = request
         self.session = session
         self.name = request.target.name
-        self.conduct = request.target.conduct
+        self.agent_policy = request.target.agent_policy
         self.approvals = Approvals(context.ledger.memory)
         self.assessor = Assessor(context, request, session)
         self.applier = Applier(context, request, session)
@@ -98,16 +98,16 @@ class _Reconciliation:
         plan = found.planned.plan
         if self.context.runtime.stop.is_set():
             raise Interrupted("stopped after reading; nothing was written")
-        if self.conduct.mode == "observe":
+        if self.agent_policy.mode == "observe":
             return self.write_nothing(found, Phase.IDLE)
         approved = self.approvals.approved(self.name, digest(plan))
         if not plan.changes:
-            if self.conduct.mode == "apply":
+            if self.agent_policy.mode == "apply":
                 self.applier.adopt(found)
             return self.write_nothing(found, Phase.IDLE)
-        if self.conduct.mode == "plan" and not approved:
+        if self.agent_policy.mode == "plan" and not approved:
             return self.await_approval(found)
-        freeze = frozen(self.conduct.freeze, self.context.runtime.now())
+        freeze = frozen(self.agent_policy.freeze, self.context.runtime.now())
         if freeze:
             return self.write_nothing(found, Phase.FROZEN, freeze, approved=approved)
         if not approved:
@@ -160,10 +160,10 @@ class _Reconciliation:
     def check_deletes(self, plan: Plan) -> None:
         """Raise PlanTooLarge where *plan* deletes more than one reconciliation may."""
         deletes = sum(change.action in (Action.DELETE, Action.REPLACE) for change in plan.changes)
-        if deletes > self.conduct.max_deletes:
+        if deletes > self.agent_policy.max_deletes:
             self.offer(plan)
             raise PlanTooLarge(
-                f"the plan deletes or replaces {deletes} objects, and maxDeletes allows {self.conduct.max_deletes}; "
+                f"the plan deletes or replaces {deletes} objects, over maxDeletes ({self.agent_policy.max_deletes}); "
                 f"to allow it: reconciler approve {digest(plan)}"
             )
 

@@ -15,7 +15,7 @@ from reconciler import telemetry
 from reconciler.agent.status import Failure, SourceStatus, StatusStore
 from reconciler.errors import InputError, ReconcilerError
 from reconciler.kinds import Kind
-from reconciler.manifests import Manifests, Tree, load
+from reconciler.manifests import FileTree, Manifests, load
 from reconciler.runtime import Runtime
 from reconciler.settings import FolderSource, GitSource
 
@@ -137,7 +137,7 @@ class SourceWatch:
 
     def _read(self, revision: Revision) -> Manifests:
         settings = self._settings
-        tree = Tree(revision.files, base=revision.path, root=settings.root)
+        tree = FileTree(revision.files, base=revision.path, root=settings.root)
         return load([], self._kinds, clusters=settings.targets, limits=settings.limits, tree=tree)
 
     def _rejected(self, revision: Revision, error: InputError, reread: bool) -> SourceUpdate:

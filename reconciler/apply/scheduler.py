@@ -159,7 +159,7 @@ class Scheduler:
         self._runtime.emit("change.started", attributes)
         error: ReconcilerError | None = None
         try:
-            with self._multicluster if cluster.kind_of(change.address).traits.spans else nullcontext():
+            with self._multicluster if cluster.kind_of(change.address).traits.multi_cluster else nullcontext():
                 execute_change(cluster, change, progress)
         except ReconcilerError as refusal:
             error = refusal

@@ -21,16 +21,16 @@ def completed(settings: Settings, flags: Mapping[str, Any]) -> Settings:
 
     settings.reachable()
     where = str(settings.project or "settings")
-    check((window for target in settings.targets for window in target.conduct.freeze), where)
+    check((window for target in settings.targets for window in target.agent_policy.freeze), where)
     if flags.get("path"):
         settings = replace(settings, source=FolderSource(Path(flags["path"])))
     elif settings.source is None:
         settings = replace(settings, source=FolderSource(settings.root))
 
     def with_flags(target: Any) -> Any:
-        mode = flags.get("mode") or target.conduct.mode
+        mode = flags.get("mode") or target.agent_policy.mode
         layers = target.manifests or (settings.root,)  # of the cluster configured by the environment: the whole source
-        return replace(target, conduct=target.conduct._replace(mode=mode), manifests=layers)
+        return replace(target, agent_policy=target.agent_policy._replace(mode=mode), manifests=layers)
 
     targets, selected = (tuple(map(with_flags, group)) for group in (settings.targets, settings.selected))
     return replace(settings, targets=targets, selected=selected)

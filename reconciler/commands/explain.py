@@ -127,7 +127,7 @@ def _below(lines: Mapping[str, Mapping[str, Any]], width: int) -> Iterator[str]:
 
 
 def _text(about: Mapping[str, Any], width: int) -> str:
-    from reconciler.export.yamltext import document
+    from reconciler.yaml12.writer import document
 
     rows = list(_rows(about))
     wide = max(len(word) for word, _ in rows)

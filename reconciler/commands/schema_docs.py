@@ -133,15 +133,15 @@ def _example(topic: str, path: Sequence[str]) -> Mapping[str, Any]:
 
 def default_of(path: Sequence[str]) -> Any:
     """Return what a setting of the project file is where it is not given; None where nothing is."""
-    from reconciler.settings import Agent, Conduct, GitSource, Limits, Listen, Notify
+    from reconciler.settings import Agent, AgentPolicy, GitSource, Listen, Notify, ProjectLimits
 
     *above, name = path or [""]
     if above[:2] == ["clusters", "agent"]:
         return None  # that of the agent as a whole
     known: dict[tuple[str, ...], Any] = {
-        ("limits",): Limits(),
-        ("agent",): (Conduct(), Agent()),
-        ("agent", "retryInterval"): Conduct(),
+        ("limits",): ProjectLimits(),
+        ("agent",): (AgentPolicy(), Agent()),
+        ("agent", "retryInterval"): AgentPolicy(),
         ("agent", "keep"): Agent(),
         ("agent", "listen"): Listen(),
         ("agent", "notify"): Notify(),

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.api.codec import uid_of_unnamed
-from reconciler.export.yamltext import document
 from reconciler.kinds import MISSING, Field, Kind
 from reconciler.kinds.quantities import UNITS
 from reconciler.kinds.vocabulary import API_VERSION
@@ -20,6 +19,7 @@ from reconciler.model import LiveObject
 from reconciler.plan.multicluster import places
 from reconciler.plan.references import references
 from reconciler.render.escape import clean
+from reconciler.yaml12.writer import document
 
 SCHEMA = "schemas/manifest.json"
 
@@ -38,7 +38,7 @@ class Exported:
     def new(self, kind: Kind, objects: Iterable[LiveObject]) -> list[LiveObject]:
         """Return those of *objects* that no cluster before has listed."""
         found = [one for one in objects if (kind.name, one.uid) not in self._uids]
-        self._uids.update((kind.name, one.uid) for one in found if kind.traits.spans)
+        self._uids.update((kind.name, one.uid) for one in found if kind.traits.multi_cluster)
         return found
 
 
@@ -69,7 +69,7 @@ def _left_out(kind: Kind, found: LiveObject, namesakes: int) -> str:
         return "it is built into the cluster"
     if found.owner:
         return f"it is managed by {found.owner}"
-    if kind.traits.spans:
+    if kind.traits.multi_cluster:
         strange = [name for name in places(kind, found.spec) if name.startswith("#")]
         if strange:
             return f"it has an instance on {strange[0][1:]}, a cluster that is not in this run"

@@ -63,7 +63,7 @@ def check(windows: Iterable[Window], where: str) -> None:
     problems = []
     for window in dict.fromkeys(windows):
         if not is_cron(window.cron):
-            message = f"freeze window {window.name}: {window.cron} is no cron expression"
+            message = f"freeze window {window.name}: {window.cron} is not a cron expression"
             problems.append(Problem(where, 0, 0, "agent.freeze", message, HINT))
     if problems:
         raise InputError(problems)
@@ -81,7 +81,7 @@ def frozen(windows: Iterable[Window], now: float) -> Frozen | None:
         return None
     starts = [start for window in allowing if (start := _next(window, now)) is not None]
     names = ", ".join(window.name for window in allowing)
-    return Frozen(f"outside of the windows that allow changes ({names})", min(starts, default=now + 86_400.0))
+    return Frozen(f"outside the windows that allow changes ({names})", min(starts, default=now + 86_400.0))
 
 
 def _end(window: Window, now: float) -> float | None:

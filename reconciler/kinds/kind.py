@@ -179,25 +179,25 @@ class Kind:
         )
 
 
-class Carriers:
+class MarkedFields:
     """The top-level fields of a kind that are marked, or that carry a marked field at any depth; found once a kind."""
 
     def __init__(self, marked: Callable[[Field], bool]) -> None:
         self._marked = marked
         self._known: dict[int, tuple[Kind, Mapping[str, Field]]] = {}
 
-    def carries(self, field_: Field) -> bool:
+    def contains(self, field_: Field) -> bool:
         below = (*field_.properties.values(), *((field_.items,) if field_.items else ()))
-        return self._marked(field_) or any(map(self.carries, below))
+        return self._marked(field_) or any(map(self.contains, below))
 
     def of(self, kind: Kind) -> Mapping[str, Field]:
         """Return them by name, in the order of *kind*."""
         known = self._known.get(id(kind))
         if known is None or known[0] is not kind:
-            found = {name: field_ for name, field_ in kind.fields.items() if self.carries(field_)}
+            found = {name: field_ for name, field_ in kind.fields.items() if self.contains(field_)}
             known = self._known[id(kind)] = (kind, found)
         return known[1]
 
 
-referring = Carriers(lambda field_: field_.reference is not None)
-connecting = Carriers(lambda field_: field_.access.embeds_secret or field_.form.format == "endpoint")
+reference_fields = MarkedFields(lambda field_: field_.reference is not None)
+endpoint_fields = MarkedFields(lambda field_: field_.access.embeds_secret or field_.form.format == "endpoint")

@@ -29,30 +29,30 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-class Served(NamedTuple):
+class ServerSchema(NamedTuple):
     """What a cluster says of the objects of one kind."""
 
     schema: Schema
     elsewhere: frozenset[str] = frozenset()  # fields of the kind that may be no part of the object in the API
 
 
-NOTHING = Served({})
+EMPTY = ServerSchema({})
 
 
-def understood(answer: Any, name: str, elsewhere: Iterable[str] = ()) -> Served | None:
+def parse_answer(answer: Any, name: str, elsewhere: Iterable[str] = ()) -> ServerSchema | None:
     """Return what an *answer* says of the object *name*, which may stand under its name; None where it says nothing."""
     for found in (answer, answer.get(name) if isinstance(answer, Mapping) else None):
         if isinstance(found, Mapping) and any(_properties(shape) for shape in _shapes(found)):
-            return Served(found, frozenset(elsewhere))
+            return ServerSchema(found, frozenset(elsewhere))
     return None
 
 
-def known_fields(kind: Kind, served: Served) -> frozenset[str]:
+def known_fields(kind: Kind, served: ServerSchema) -> frozenset[str]:
     """Return the top-level fields of *kind* that the cluster names."""
     return frozenset(name for name, field in kind.fields.items() if _named([served.schema], field.wire))
 
 
-def knows(served: Served, wire: Sequence[str], value: Any = MISSING) -> bool:
+def knows(served: ServerSchema, wire: Sequence[str], value: Any = MISSING) -> bool:
     """Tell whether the cluster plainly names the property at *wire*; with a *value*, whether it lists that, too."""
     found = [served.schema]
     for name in wire:
@@ -62,8 +62,8 @@ def knows(served: Served, wire: Sequence[str], value: Any = MISSING) -> bool:
     return any(isinstance(one.get("enum"), list) and value in one["enum"] for one in found)
 
 
-def refusals(kind: Kind, body: Mapping[str, Any], served: Served) -> Iterator[tuple[str, str]]:
-    """Yield (path, why) for each value of *body*, in spec form, that the cluster does not take by its own schema."""
+def refusals(kind: Kind, body: Mapping[str, Any], served: ServerSchema) -> Iterator[tuple[str, str]]:
+    """Yield (path, why) for each value of *body*, in spec form, that the cluster does not accept by its own schema."""
     known = known_fields(kind, served)
     body = {name: value for name, value in body.items() if name in known or name not in served.elsewhere}
     yield from _in_object(kind.fields, body, [served.schema], "")
@@ -100,7 +100,7 @@ def _in_value(field: Field, value: Any, schemas: list[Schema], path: str) -> Ite
 
 
 def _refusal(value: Any, schema: Schema) -> str:
-    """Say in a few words why *schema* does not take *value*; "" where it does or cannot be understood."""
+    """Say in a few words why *schema* does not accept *value*; "" where it does or cannot be interpreted."""
     if "$ref" in schema:
         return ""
     for word in ("anyOf", "oneOf"):
@@ -111,14 +111,14 @@ def _refusal(value: Any, schema: Schema) -> str:
     types = schema.get("type")
     names = [name for name in (types if isinstance(types, list) else [types]) if isinstance(name, str)]
     if names and set(names) <= {*_TYPES, "null"} and not any(_is_a(value, name) for name in names):
-        return f"wants {' or '.join(names)}"
+        return f"expects {' or '.join(names)}"
     choices = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if isinstance(choices, list) and not any(_same(value, one) for one in choices):
         more = ", …" if len(choices) > _SHOWN else ""
-        return f"takes only {', '.join(str(one)[:60] for one in choices[:_SHOWN])}{more}"
+        return f"accepts only {', '.join(str(one)[:60] for one in choices[:_SHOWN])}{more}"
     banned = schema.get("not")
     if isinstance(banned, Mapping) and any(_same(value, one) for one in _list(banned, "enum")):
-        return "does not take this value"
+        return "does not accept this value"
     return _out_of_bounds(value, schema)
 
 
@@ -133,9 +133,9 @@ def _out_of_bounds(value: Any, schema: Schema) -> str:
         return ""
     low, high = schema.get(least), schema.get(most)
     if _is_a(low, "number") and measured < low:
-        return f"takes {low}{unit} at least"
+        return f"accepts at least {low}{unit}"
     if _is_a(high, "number") and measured > high:
-        return f"takes {high}{unit} at most"
+        return f"accepts at most {high}{unit}"
     return ""
 
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
-class Span(NamedTuple):
+class MultiCluster(NamedTuple):
     """How a spec names the clusters that its one object is a member of."""
 
     field: str  # a list of objects; the `cluster` of each is a cluster of the project
@@ -41,7 +41,7 @@ class CreateDefault(NamedTuple):
 class Traits(NamedTuple):
     """The traits of a kind; each default is the behaviour of a kind without a hook."""
 
-    spans: Span | None = None  # one object is a member of several clusters
+    multi_cluster: MultiCluster | None = None  # one object is a member of several clusters
     lasting: tuple[str, ...] = ()  # names of objects that a cluster requires: changed, never deleted
     create_defaults: tuple[CreateDefault, ...] = ()
     readiness: Readiness | None = None
@@ -51,7 +51,7 @@ _NONE = Traits()
 _OF_HOOK: Mapping[str, Traits] = MappingProxyType(
     {
         "activeactive": Traits(
-            spans=Span("instances", "Database", "force_remove", ("credentials", "certificate_auth")),
+            multi_cluster=MultiCluster("instances", "Database", "force_remove", ("credentials", "certificate_auth")),
         ),
         "certificate": Traits(lasting=("api", "cm", "metrics_exporter", "proxy", "syncer")),
         "database": Traits(

@@ -15,12 +15,12 @@ from reconciler.kinds import MISSING, Field, Kind
 from reconciler.kinds.labels import label
 
 OLDEST = "7.4"  # what this or any earlier version deprecates is deprecated wherever we work
-ITEM = "[]"  # stands in `Finding.wire` for the items of a list
+ITEM = "[]"  # stands in `VersionFinding.wire` for the items of a list
 
 _TEXT = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})((?:[.-][0-9A-Za-z.+-]{0,40})?)")
 
 
-class Version(NamedTuple):
+class ServerVersion(NamedTuple):
     """What software a cluster runs."""
 
     major: int
@@ -31,59 +31,61 @@ class Version(NamedTuple):
         return f"{self.major}.{self.minor}{self.build}"
 
 
-def parse(text: str) -> Version | None:
+def parse(text: str) -> ServerVersion | None:
     """Return the version that *text* states, such as "8.0.2-17"; None for anything else."""
     found = _TEXT.fullmatch(text.strip())
-    return Version(int(found[1]), int(found[2]), found[3]) if found else None
+    return ServerVersion(int(found[1]), int(found[2]), found[3]) if found else None
 
 
-def reached(version: Version | None, first: str | None) -> bool:
+def reached(version: ServerVersion | None, first: str | None) -> bool:
     """Tell whether *version* is *first* or later; True where either is not known."""
     least = parse(first) if first else None
     return version is None or least is None or version[:2] >= least[:2]
 
 
-def passed(version: Version | None, last: str | None) -> bool:
+def passed(version: ServerVersion | None, last: str | None) -> bool:
     """Tell whether *version* is later than *last*; False where either is not known."""
     most = parse(last) if last else None
     return version is not None and most is not None and version[:2] > most[:2]
 
 
-def has(version: Version | None, what: Field | Kind) -> bool:
+def has(version: ServerVersion | None, what: Field | Kind) -> bool:
     """Tell whether a cluster of *version* has this field or kind."""
     return reached(version, what.support.since) and not passed(version, what.support.until)
 
 
 def available(
-    kinds: Mapping[str, Kind], version: Version | None, known: Mapping[str, frozenset[str]]
+    kinds: Mapping[str, Kind], version: ServerVersion | None, known: Mapping[str, frozenset[str]]
 ) -> Mapping[str, Kind]:
     """Return the kinds that a cluster of *version* has, each with the fields that it has: what may be read of it.
 
     *known* are fields that the cluster itself says it has, whatever the documentation of its version says.
     """
     return {
-        name: _cut(kind, version, known.get(name, frozenset())) for name, kind in kinds.items() if has(version, kind)
+        name: _restricted(kind, version, known.get(name, frozenset()))
+        for name, kind in kinds.items()
+        if has(version, kind)
     }
 
 
-_cuts: dict[tuple[int, frozenset[str]], tuple[Kind, Kind]] = {}
+_restricted_kinds: dict[tuple[int, frozenset[str]], tuple[Kind, Kind]] = {}
 
 
-def _cut(kind: Kind, version: Version | None, known: frozenset[str]) -> Kind:
+def _restricted(kind: Kind, version: ServerVersion | None, known: frozenset[str]) -> Kind:
     """Return *kind* without what *version* lacks; the same object every time, since what is compiled of it is kept."""
     gone = frozenset(name for name, field in kind.fields.items() if name not in known and not has(version, field))
     if not gone:
         return kind
-    there = _cuts.get((id(kind), gone))
+    there = _restricted_kinds.get((id(kind), gone))
     if there is None or there[0] is not kind:
-        if len(_cuts) > 256:
-            _cuts.clear()
+        if len(_restricted_kinds) > 256:
+            _restricted_kinds.clear()
         fields = {name: field for name, field in kind.fields.items() if name not in gone}
-        there = _cuts[id(kind), gone] = (kind, replace(kind, fields=fields))
+        there = _restricted_kinds[id(kind), gone] = (kind, replace(kind, fields=fields))
     return there[1]
 
 
-class Finding(NamedTuple):
+class VersionFinding(NamedTuple):
     """Something about a declared field that depends on the version of the cluster."""
 
     path: tuple[str | int, ...]  # below the spec, for the place in the manifest
@@ -95,24 +97,24 @@ class Finding(NamedTuple):
     value: Any = MISSING  # the value that the version does not take, where it has the field
 
 
-def findings(kind: Kind, spec: Mapping[str, Any], version: Version | None) -> Iterator[Finding]:
+def findings(kind: Kind, spec: Mapping[str, Any], version: ServerVersion | None) -> Iterator[VersionFinding]:
     """Yield what canonical *spec* declares that a cluster of *version* lacks or deprecates, at any depth."""
     if version is not None:
         for name in sorted(spec):
             field = kind.fields.get(name)
             if field is not None and _is_watched(field):
-                yield from _below(field, spec[name], version, Finding((name,), name, (field.wire,), "", ""))
+                yield from _below(field, spec[name], version, VersionFinding((name,), name, (field.wire,), "", ""))
 
 
-def lack_of_kind(kind: Kind, version: Version | None) -> str:
+def unsupported_kind(kind: Kind, version: ServerVersion | None) -> str:
     """Say why a cluster of *version* has no *kind*; "" where it has it."""
-    return "" if has(version, kind) else _lack(kind, version)
+    return "" if has(version, kind) else _unsupported(kind, version)
 
 
-def _lack(what: Field | Kind, version: Version | None) -> str:
+def _unsupported(what: Field | Kind, version: ServerVersion | None) -> str:
     if passed(version, what.support.until):
-        return f"the cluster runs {version} and has it no more; {what.support.until} was the last version with it"
-    return f"the cluster runs {version} and does not have it yet; {what.support.since} is the first version with it"
+        return f"removed after version {what.support.until}; the cluster runs {version}"
+    return f"requires version {what.support.since} or later; the cluster runs {version}"
 
 
 def _is_watched(field: Field) -> bool:
@@ -122,16 +124,16 @@ def _is_watched(field: Field) -> bool:
     ) or any(map(_is_watched, below))
 
 
-def _below(field: Field, value: Any, version: Version, at: Finding) -> Iterator[Finding]:
+def _below(field: Field, value: Any, version: ServerVersion, at: VersionFinding) -> Iterator[VersionFinding]:
     if not has(version, field):
-        hint = "leave it out" if passed(version, field.support.until) else "leave it out, or upgrade the cluster first"
+        hint = "remove it" if passed(version, field.support.until) else "remove it, or upgrade the cluster first"
         instead = f"use {field.support.instead}" if field.support.instead else hint
-        yield at._replace(message=_lack(field, version), hint=instead)
+        yield at._replace(message=_unsupported(field, version), hint=instead)
         return  # what stands inside is gone with it
     first = field.support.values_since.get(value) if isinstance(value, str) else None
     if not reached(version, first):
-        message = f"the cluster runs {version} and does not take {value} yet; {first} is the first version that does"
-        yield at._replace(message=message, hint="choose another, or upgrade the cluster first", value=value)
+        message = f"{value} requires version {first} or later; the cluster runs {version}"
+        yield at._replace(message=message, hint="use another value, or upgrade the cluster first", value=value)
     if (
         field.support.deprecated_in
         and not reached(parse(OLDEST), field.support.deprecated_in)

@@ -78,14 +78,8 @@ def _plain(schema: Any) -> Any:
         return {**about, **VALUE_FROM, "x-secret": True}
     plain: dict[str, Any] = {}
     for word, value in schema.items():
-        if word == "properties":
-            plain[word] = {name: _plain(child) for name, child in value.items()}
-        elif word in _SINGLE:
-            plain[word] = _plain(value)
-        elif word in _LISTS:
-            plain[word] = [_plain(child) for child in value]
-        elif word in _KEPT_WORDS or not word.startswith(("x-", "$")):
-            plain[word] = value
+        if word in _KEPT_WORDS or not word.startswith(("x-", "$")):
+            plain[word] = _plain_value(word, value)
     if schema.get("x-unit") in PATTERNS and schema.get("type") == "integer":
         plain |= {"type": ["integer", "string"], "pattern": PATTERNS[schema["x-unit"]]}
     if schema.get("type") == "object" and "oneOf" in schema:
@@ -102,6 +96,14 @@ def _plain(schema: Any) -> Any:
         text = {word: value for word, value in plain.items() if word not in about and word != "x-secret"}
         return {**about, "anyOf": [text, {**VALUE_FROM}], "x-secret": "embedded"}
     return plain
+
+
+def _plain_value(word: str, value: Any) -> Any:
+    if word == "properties":
+        return {name: _plain(child) for name, child in value.items()}
+    if word in _LISTS:
+        return [_plain(child) for child in value]
+    return _plain(value) if word in _SINGLE else value
 
 
 _LABEL = {"type": "string", "maxLength": 255}
@@ -217,7 +219,7 @@ def envelope(names: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "x-moved": _MOVED,
         "allOf": [
             {
-                "description": "only a tombstone (state: absent) goes without",
+                "description": "only a tombstone (state: absent) has no spec",
                 "if": tombstone,
                 "else": {"required": ["spec"]},
             },

@@ -1,6 +1,7 @@
-"""YAML in files or git to resources: what is declared for each cluster, checked and in canonical form."""
+"""Manifests in files or git to resources: what is declared for each cluster, validated and in canonical form."""
 
-from reconciler.manifests.loader import Manifests, Resource, load
-from reconciler.manifests.trees import Tree
+from reconciler.manifests.file_tree import FileTree
+from reconciler.manifests.loader import load
+from reconciler.manifests.resource import Manifests, Resource
 
-__all__ = ["Manifests", "Resource", "Tree", "load"]
+__all__ = ["FileTree", "Manifests", "Resource", "load"]

@@ -1,4 +1,4 @@
-"""Files that go to a cluster as they are, such as modules: read from beside the project file, and from nowhere else."""
+"""Files that are uploaded to a cluster unchanged, such as modules: read from the folder of the project file only."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ LARGEST = 512 * 1024 * 1024
 
 
 def load(root: Path, name: str) -> bytes:
-    """Return the bytes of the file *name* below *root*; raises InputError where that is none, or leads elsewhere."""
+    """Return the bytes of the file *name* below *root*; raises InputError if it is not a file or leads outside."""
     base = Path(os.path.realpath(root))
     try:
         path = Path(os.path.realpath(base / name))
         if not path.is_relative_to(base):
-            raise _unusable(name, "is outside the folder of the project file", "put it beside the manifests")
+            raise _unusable(name, "is outside the folder of the project file", "move it next to the manifests")
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", "") or str(error)).lower()
@@ -25,7 +25,7 @@ def load(root: Path, name: str) -> bytes:
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
         os.close(handle)
-        raise _unusable(name, f"is no regular file of at most {LARGEST >> 20} MiB", "check the path")
+        raise _unusable(name, f"is not a regular file of at most {LARGEST >> 20} MiB", "check the path")
     with os.fdopen(handle, "rb") as file:
         return file.read(LARGEST)
 

@@ -1,7 +1,7 @@
-"""Manifest files: found, bounded, read. Called by the package alone; knows nothing of YAML.
+"""Manifest files: finds and reads them, within limits. Called by the package only; must not know YAML.
 
-Folders are walked without following symbolic links, so that a link in a repository cannot show us anything outside it.
-What a person names on the command line is opened as it is, a link or a pipe included.
+Folders are walked without following symbolic links, so that a link in a repository cannot expose a
+file outside it. A path given on the command line is opened as it is, a link or a pipe included.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from reconciler.errors import Problem
-from reconciler.settings import PROJECT_FILE, Limits
+from reconciler.settings import PROJECT_FILE, ProjectLimits
 
 STDIN = "-"
 STDIN_NAME = "<stdin>"
 ENDINGS = (".yaml", ".yml")
+NOT_FOUND_HINT = f"manifests end in {' or '.join(ENDINGS)}; symbolic links and hidden files are ignored"
 
 
 class Text(NamedTuple):
@@ -28,14 +29,14 @@ class Text(NamedTuple):
     data: bytes
 
 
-class Full(Exception):
-    """A bound on the whole input was passed; the problem is noted already."""
+class LimitExceeded(Exception):
+    """A limit on the whole input was exceeded; the problem is already reported."""
 
 
 class Files:
-    """Reads files for one run, within bounds that hold for all of them together."""
+    """Reads files for one run, within limits that apply to all of them together."""
 
-    def __init__(self, limits: Limits, problems: list[Problem], stdin: BinaryIO | None = None) -> None:
+    def __init__(self, limits: ProjectLimits, problems: list[Problem], stdin: BinaryIO | None = None) -> None:
         self.limits = limits
         self.problems = problems
         self.stdin = stdin
@@ -52,15 +53,15 @@ class Files:
             is_folder = stat.S_ISDIR(os.stat(name).st_mode)
             texts = list(self._walked(name)) if is_folder else [self._read(name, os.O_RDONLY)]
         except OSError as error:
-            self.complain(error.filename or name, (error.strerror or str(error)).lower(), "check the path")
+            self.report(error.filename or name, (error.strerror or str(error)).lower(), "check the path")
             return []
         if is_folder and not texts:
-            hint = f"they are files that end in {' or '.join(ENDINGS)}; symbolic links and hidden files are not read"
-            self.complain(name, "no manifests found", hint)
+            hint = NOT_FOUND_HINT
+            self.report(name, "no manifests found", hint)
         return texts
 
     def identity(self, file: str) -> str:
-        """Return what is the same for two names of one file."""
+        """Return a value that is equal for two names of the same file."""
         return os.path.realpath(file)
 
     def _walked(self, folder: str) -> Iterator[Text]:
@@ -83,19 +84,19 @@ class Files:
         return self.counted(name, data)
 
     def counted(self, name: str, data: bytes) -> Text:
-        """Return a file that was read; raises Full where all of them together are too much."""
+        """Count a file that was read and return it; raises LimitExceeded if all of them together are too large."""
         self.order.setdefault(name, len(self.order))
         self._total += len(data)
         if len(self.order) > self.limits.files:
             hint = "put several documents in a file, or raise limits.files in the project file"
-            self.complain(name, f"more than {self.limits.files:,} files", hint)
-            raise Full
+            self.report(name, f"more than {self.limits.files:,} files", hint)
+            raise LimitExceeded
         if self._total > self.limits.total_size:
-            message = f"the manifests together are over the limit of {self.limits.total_size:,} bytes"
-            self.complain(name, message, "raise limits.totalSize in the project file")
-            raise Full
+            message = f"the manifests exceed the total size limit of {self.limits.total_size:,} bytes"
+            self.report(name, message, "raise limits.totalSize in the project file")
+            raise LimitExceeded
         return Text(name, data)
 
-    def complain(self, name: str, message: str, hint: str = "") -> None:
-        """Note what is wrong with a whole file or folder."""
+    def report(self, name: str, message: str, hint: str = "") -> None:
+        """Report a problem of a whole file or folder."""
         self.problems.append(Problem(name, 0, 0, "", message, hint))

@@ -1,8 +1,8 @@
-"""Hosts that a manifest makes the cluster connect to: backups, imports, replica sources. Pure; called by the package.
+"""Hosts that a manifest makes the cluster connect to: backups, imports, replica sources. Pure; called by `loader`.
 
-The cluster's nodes stand in a network that the author of a manifest may not reach. So addresses that mean the node
-itself or the machine's own services are refused, in every way they can be spelt, unless the project file allows them;
-and the project file can say which hosts are allowed at all. A name is not resolved: what it means can change later.
+The cluster's nodes may be in a network that the author of a manifest cannot reach. Addresses of the node itself and of
+the machine's own services are therefore denied, in every notation, unless the project file allows them; the project
+file can also restrict which hosts are allowed at all. A name is not resolved: its addresses can change later.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.errors import Problem
-from reconciler.kinds import Field, Kind, connecting
-from reconciler.manifests.layers import Draft
+from reconciler.kinds import Field, Kind, endpoint_fields
+from reconciler.manifests.layers import Manifest
 from reconciler.settings import Target
 from reconciler.yaml12 import Path, shown
 
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+\Z")
 
-# Where clouds answer a machine's questions about itself, credentials included.
+# Metadata services of clouds; they return credentials of the machine, among other data.
 _METADATA_NAMES = frozenset(("metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"))
 _METADATA_ADDRESSES = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def check_hosts(draft: Draft, kind: Kind, cluster: Target, problems: list[Problem]) -> None:
-    """Add every address in *draft* that *cluster* must not be made to connect to."""
-    spec: Mapping[str, Any] = draft.value.get("spec", {})
-    fields = connecting.of(kind)
+def check_hosts(manifest: Manifest, kind: Kind, cluster: Target, problems: list[Problem]) -> None:
+    """Add a problem for each address in *manifest* that *cluster* must not connect to."""
+    spec: Mapping[str, Any] = manifest.value.get("spec", {})
+    fields = endpoint_fields.of(kind)
     for name in spec.keys() & fields.keys():
         for path, url in _urls(fields[name], spec[name], ("spec", name)):
-            why = refusal(url, cluster.hosts)
+            why = denied_reason(url, cluster.hosts)
             if why:
-                hint = "the project file can allow it: clusters[].hosts"
-                problems.append(draft.problem(path, why, hint))
+                hint = "allow it in clusters[].hosts of the project file"
+                problems.append(manifest.problem(path, why, hint))
 
 
 def _urls(field: Field, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -57,8 +57,8 @@ def _urls(field: Field, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
         yield path, f"//{value}"
 
 
-def refusal(url: str, allowed: tuple[str, ...] | None) -> str:
-    """Return why *url* must not be connected to, "" where it may be. *allowed*: patterns, None = any usual host."""
+def denied_reason(url: str, allowed: tuple[str, ...] | None) -> str:
+    """Return why *url* is denied, "" if it is allowed. *allowed*: patterns, None = any host that is not special."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:
@@ -66,34 +66,34 @@ def refusal(url: str, allowed: tuple[str, ...] | None) -> str:
     plain = unicodedata.normalize("NFKC", host).lower().rstrip(".")
     address = _address(plain)
     if address is None and not _NAME.match(plain):
-        return f"{shown(host)} is no name of a host"
+        return f"{shown(host)} is not a host name"
     if allowed is not None:
         fits = any(fnmatch.fnmatchcase(text, pattern) for pattern in allowed for text in {plain, str(address or plain)})
-        return "" if fits else f"the host {shown(host)} is not among those that are allowed"
-    what = _danger(plain, address)
+        return "" if fits else f"the host {shown(host)} is not in the list of allowed hosts"
+    what = _special_address(plain, address)
     return f"the host {shown(host)} is {what}" if what else ""
 
 
-def _danger(name: str, address: Address | None) -> str:
+def _special_address(name: str, address: IPAddress | None) -> str:
     if name == "localhost" or name.endswith((".localhost", ".localdomain")):
         return "the node itself"
     if name in _METADATA_NAMES or address in _METADATA_ADDRESSES:
-        return "the metadata service of a cloud"
+        return "a cloud metadata service"
     if address is None:
         return ""
     if address.is_loopback or address.is_unspecified:
         return "the node itself"
     if address.is_link_local:
-        return "link-local, where clouds keep their metadata service"
+        return "link-local, the range of cloud metadata services"
     if address.is_multicast or address == ipaddress.IPv4Address("255.255.255.255"):
-        return "more than one machine"
+        return "a multicast or broadcast address"
     return ""
 
 
-def _address(host: str) -> Address | None:
-    """Return the address that *host* spells: also as resolvers take it, in fewer parts, in octal or hexadecimal."""
+def _address(host: str) -> IPAddress | None:
+    """Return the address that *host* denotes, also in the notations of resolvers: fewer parts, octal or hexadecimal."""
     try:
-        found: Address = ipaddress.ip_address(host.partition("%")[0])
+        found: IPAddress = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return _old_style(host)
     if isinstance(found, ipaddress.IPv6Address):
@@ -107,7 +107,7 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 def _old_style(host: str) -> ipaddress.IPv4Address | None:
-    """Return what `inet_aton` makes of *host*: 127.1, 2130706433, 0x7f000001, 0177.0.0.1."""
+    """Return what `inet_aton` returns for *host*: 127.1, 2130706433, 0x7f000001, 0177.0.0.1."""
     parts = host.split(".")
     if not 1 <= len(parts) <= 4 or not all(_NUMBER.fullmatch(part) and len(part) < 20 for part in parts):
         return None

@@ -1,6 +1,6 @@
-"""Layers: which documents are meant for a cluster, and later ones merged over earlier ones (RFC 7386).
+"""Layers: which documents apply to a cluster; later ones are merged over earlier ones (RFC 7386).
 
-Pure. Called by the package with documents that have a kind and a name; knows nothing of schemas.
+Pure. Called by `loader` with documents that have a kind and a name; must not know schemas.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from reconciler.errors import Problem
 from reconciler.settings import Target
 from reconciler.yaml12 import Document, Path, Place, path_text
 
-Key = tuple[str, str]  # kind and name
+ResourceKey = tuple[str, str]  # kind and name
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Manifest:
     """A manifest: one document, or several merged over each other."""
 
     value: Mapping[str, Any]
-    documents: tuple[Document, ...]  # the strongest first
+    documents: tuple[Document, ...]  # the last layer first
 
     def locate(self, path: Path = ()) -> Place:
-        """Return where *path* was written: in the strongest layer that has all of it."""
+        """Return the location of *path*: in the last layer that has all of it."""
         for document in self.documents:
             if document.holds(path):
                 return document.locate(path)
@@ -36,12 +36,12 @@ class Draft:
         return Problem(*self.locate(path), path_text(path), message, hint)
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ResourceKey:
         return self.value["kind"], self.value["metadata"]["name"]
 
 
 def merge(base: Any, patch: Any) -> Any:
-    """Return *patch* merged over *base* as RFC 7386 has it: null removes, lists are taken whole. Neither changes."""
+    """Return *patch* merged over *base* by RFC 7386: null removes, lists are replaced. Neither is modified."""
     if not isinstance(patch, dict):
         return patch
     result = dict(base) if isinstance(base, dict) else {}
@@ -53,9 +53,9 @@ def merge(base: Any, patch: Any) -> Any:
     return result
 
 
-def is_for(draft: Draft, cluster: Target) -> bool:
-    """Tell whether *draft* is meant for *cluster*."""
-    metadata = draft.value["metadata"]
+def is_for(manifest: Manifest, cluster: Target) -> bool:
+    """Tell whether *manifest* applies to *cluster*."""
+    metadata = manifest.value["metadata"]
     if "cluster" in metadata:
         return bool(metadata["cluster"] == cluster.title)
     if "clusters" in metadata:
@@ -66,50 +66,50 @@ def is_for(draft: Draft, cluster: Target) -> bool:
     return True
 
 
-def stack(
-    layers: Iterable[Sequence[Draft]], cluster: Target, problems: list[Problem], spanning: Collection[str] = ()
-) -> dict[Key, Draft]:
-    """Return what *layers* declare for *cluster*, each address once; of the kinds *spanning*, for others as well."""
-    result: dict[Key, Draft] = {}
+def merge_layers(
+    layers: Iterable[Sequence[Manifest]], cluster: Target, problems: list[Problem], every_cluster: Collection[str] = ()
+) -> dict[ResourceKey, Manifest]:
+    """Return what *layers* declare for *cluster*, each address once; kinds in *every_cluster* are not filtered."""
+    result: dict[ResourceKey, Manifest] = {}
     for layer in layers:
-        here: dict[Key, Draft] = {}
-        for draft in layer:
-            metadata = draft.value["metadata"]
-            if len(metadata) > 1 and draft.value["kind"] not in spanning and not is_for(draft, cluster):
+        here: dict[ResourceKey, Manifest] = {}
+        for manifest in layer:
+            metadata = manifest.value["metadata"]
+            if len(metadata) > 1 and manifest.value["kind"] not in every_cluster and not is_for(manifest, cluster):
                 continue
-            key = draft.key
+            key = manifest.key
             if key in here:
-                problems.append(_twice(draft, here[key]))
+                problems.append(_twice(manifest, here[key]))
                 continue
-            here[key] = draft
+            here[key] = manifest
             below = result.get(key)
             if below is None:
-                result[key] = draft
-            elif draft.documents[0] not in below.documents:
-                result[key] = Draft(merge(below.value, draft.value), draft.documents + below.documents)
+                result[key] = manifest
+            elif manifest.documents[0] not in below.documents:
+                result[key] = Manifest(merge(below.value, manifest.value), manifest.documents + below.documents)
     return result
 
 
-def _twice(draft: Draft, first: Draft) -> Problem:
-    kind, name = draft.key
+def _twice(manifest: Manifest, first: Manifest) -> Problem:
+    kind, name = manifest.key
     place = first.locate(("metadata", "name"))
-    hint = f"the first is at {place.file}:{place.line}:{place.column}; put one in a later layer, or remove it"
-    return draft.problem(("metadata", "name"), f"{kind}/{name} is declared twice", hint)
+    hint = f"first declared at {place.file}:{place.line}:{place.column}; move one to a later layer, or remove it"
+    return manifest.problem(("metadata", "name"), f"{kind}/{name} is declared twice", hint)
 
 
-def check_clusters(draft: Draft, clusters: Sequence[Target], problems: list[Problem]) -> None:
-    """Complain where *draft* names clusters that there are not."""
-    metadata = draft.value["metadata"]
+def check_clusters(manifest: Manifest, clusters: Sequence[Target], problems: list[Problem]) -> None:
+    """Add a problem for each cluster in *manifest* that the project file does not define."""
+    metadata = manifest.value["metadata"]
     known = [cluster.title for cluster in clusters]
-    named: list[tuple[Path, str]] = []
+    targets: list[tuple[Path, str]] = []
     if "cluster" in metadata:
-        named.append((("metadata", "cluster"), metadata["cluster"]))
-    named += [(("metadata", "clusters", index), name) for index, name in enumerate(metadata.get("clusters", ()))]
-    for path, name in named:
+        targets.append((("metadata", "cluster"), metadata["cluster"]))
+    targets += [(("metadata", "clusters", index), name) for index, name in enumerate(metadata.get("clusters", ()))]
+    for path, name in targets:
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f'did you mean "{near[0]}"?' if near else f"the project file has: {', '.join(known)}"
-            problems.append(draft.problem(path, f'there is no cluster "{name}"', hint))
-    if "clusterSelector" in metadata and not any(is_for(draft, cluster) for cluster in clusters):
-        hint = "compare with labels in the project file"
-        problems.append(draft.problem(("metadata", "clusterSelector"), "no cluster has these labels", hint))
+            hint = f'did you mean "{near[0]}"?' if near else f"known clusters: {', '.join(known)}"
+            problems.append(manifest.problem(path, f'unknown cluster "{name}"', hint))
+    if "clusterSelector" in metadata and not any(is_for(manifest, cluster) for cluster in clusters):
+        hint = "compare it with the labels in the project file"
+        problems.append(manifest.problem(("metadata", "clusterSelector"), "matches no cluster", hint))

@@ -1,15 +1,13 @@
-"""YAML to resources: what is declared for each cluster, checked, in canonical form, with places.
+"""YAML to resources: what is declared for each cluster, validated, in canonical form, with locations.
 
-Called by the use cases of `reconcile` and by `validate`. Reads files, or what a source read of them (`Tree`), and
-nothing else of the world; knows nothing of live state. Everything that is wrong is collected and raised once, in
-reading order.
+Called by `reconcile` and by `validate`. Reads files, or the files of a revision (`FileTree`), and nothing else; must
+not know live state. All problems are collected and raised once, in reading order.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -17,59 +15,24 @@ from reconciler import yaml12
 from reconciler.diff import normalize
 from reconciler.errors import InputError, Problem
 from reconciler.kinds import Kind, envelope_validator
-from reconciler.kinds.freeze import Window
 from reconciler.kinds.validation import Validator
-from reconciler.manifests.files import STDIN, STDIN_NAME, Files, Full
+from reconciler.manifests.file_tree import FileTree, TreeFiles
+from reconciler.manifests.files import STDIN, STDIN_NAME, Files, LimitExceeded
 from reconciler.manifests.hosts import check_hosts
-from reconciler.manifests.layers import Draft, Key, check_clusters, stack
-from reconciler.manifests.multicluster import check_members, check_places, is_elsewhere
-from reconciler.manifests.references import Declared, check_away
+from reconciler.manifests.layers import Manifest, check_clusters, merge_layers
+from reconciler.manifests.multicluster import check_member_clusters, check_member_conflicts, is_coordinated_elsewhere
+from reconciler.manifests.references import DeclaredManifests, check_cross_cluster
+from reconciler.manifests.resource import Manifests, Resource, resource_of
 from reconciler.manifests.rules import check_metadata, check_renames, warnings_of
-from reconciler.manifests.trees import Tree, TreeFiles
-from reconciler.model import Address
-from reconciler.settings import Limits, Target
-from reconciler.settings.conduct import window_of
-from reconciler.yaml12 import Document, Place
+from reconciler.settings import ProjectLimits, Target
+from reconciler.yaml12 import Document
 
 _MOST_PROBLEMS = 1_000
-_ANYWHERE = Target(name="", urls=(), username="", password={})  # where no cluster is configured: enough to validate
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One object that is declared for one cluster."""
-
-    address: Address
-    spec: Mapping[str, Any]  # canonical; shared between clusters: not to be changed
-    absent: bool  # a tombstone
-    protect: bool | None  # None = as the kind has it
-    renamed_from: str | None
-    ignore: tuple[str, ...]
-    labels: Mapping[str, str]
-    place: Callable[[yaml12.Path], Place]  # of a path in the manifest, such as ("spec", "memory_size")
-    suspended: bool = False  # left alone for now
-    allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
-    freeze: tuple[Window, ...] = ()  # when it must not be changed
-    source: tuple[str, int] = ("", 0)  # file and line on which it begins
-
-
-class Manifests(NamedTuple):
-    """What was declared, and what the reader should know of it."""
-
-    resources: tuple[Resource, ...]  # by cluster as configured, then in reading order
-    unresolved: tuple[Problem, ...] = ()  # references that only the cluster can satisfy
-    warnings: tuple[Problem, ...] = ()
-    elsewhere: frozenset[Address] = frozenset()  # declared for clusters that take no part
-
-    def only(self, clusters: Collection[str]) -> Manifests:
-        """Return what is declared for *clusters*, knowing still what others coordinate."""
-        mine = tuple(one for one in self.resources if one.address.cluster in clusters)
-        rest = (one.address for one in self.resources if one.address.cluster not in clusters)
-        return self._replace(resources=mine, elsewhere=self.elsewhere.union(rest))
+_ANYWHERE = Target(name="", urls=(), username="", password={})  # if no cluster is configured; sufficient for validation
 
 
 class _Checked(NamedTuple):
-    """What is the same for every cluster that a draft goes to."""
+    """The result of validation, shared by the clusters of a manifest."""
 
     spec: Mapping[str, Any]
     warnings: tuple[Problem, ...]
@@ -80,20 +43,20 @@ def load(
     kinds: Mapping[str, Kind],
     *,
     clusters: Sequence[Target] = (),
-    limits: Limits | None = None,
+    limits: ProjectLimits | None = None,
     stdin: BinaryIO | None = None,
-    tree: Tree | None = None,
+    tree: FileTree | None = None,
 ) -> Manifests:
     """Return what is declared for *clusters* (all that are configured).
 
-    *paths* are files, folders, or `-` for standard input; together they are one layer of every cluster. Without any,
+    *paths* are files, folders, or `-` for standard input; combined they are one layer of every cluster. Without any,
     each cluster has the layers of its own configuration. With *tree* all of them are names in it, and the file system
-    is not looked at. Raises InputError with every problem.
+    is not read. Raises InputError with every problem.
     """
     collecting = gc.isenabled()
-    gc.disable()  # nothing of the many small values made here is garbage
+    gc.disable()  # none of the many small values created here is garbage
     try:
-        return _Loader(kinds, clusters or (_ANYWHERE,), limits or Limits(), stdin, tree).load(paths)
+        return _Loader(kinds, clusters or (_ANYWHERE,), limits or ProjectLimits(), stdin, tree).load(paths)
     finally:
         if collecting:
             gc.enable()
@@ -104,33 +67,33 @@ class _Loader:
         self,
         kinds: Mapping[str, Kind],
         clusters: Sequence[Target],
-        limits: Limits,
+        limits: ProjectLimits,
         stdin: BinaryIO | None,
-        tree: Tree | None,
+        tree: FileTree | None,
     ) -> None:
         self.kinds = kinds
         self.clusters = clusters
         self.limits = limits
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
-        self.used: set[int] = set()  # ids of documents that some cluster took
-        self.unresolved: list[tuple[Problem, bool]] = []  # and whether a name nearly matches
+        self.used: set[int] = set()  # ids of documents that apply to a cluster
+        self.unresolved: list[tuple[Problem, bool]] = []  # and whether a declared name is similar
         self.files = Files(limits, self.problems, stdin) if tree is None else TreeFiles(tree, limits, self.problems)
-        self.layers: dict[str, list[Draft]] = {}
+        self.layers: dict[str, list[Manifest]] = {}
         self.checked: dict[tuple[int, ...], _Checked] = {}
         self.envelope = envelope_validator()
-        self.spanning = frozenset(name for name, kind in kinds.items() if kind.traits.spans)
-        self.declared: dict[str, Declared] = {}
+        self.multi_cluster = frozenset(name for name, kind in kinds.items() if kind.traits.multi_cluster)
+        self.declared: dict[str, DeclaredManifests] = {}
 
     def load(self, paths: Sequence[Path | str]) -> Manifests:
         resources: list[Resource] = []
         try:
             for cluster in self.clusters:
                 resources += self.cluster(cluster, paths)
-            check_away(self.declared, self.problems, self.unresolved)
-            check_members(self.declared, self.kinds, self.problems)
+            check_cross_cluster(self.declared, self.problems, self.unresolved)
+            check_member_conflicts(self.declared, self.kinds, self.problems)
             self.check_unused()
-        except Full:
+        except LimitExceeded:
             pass
         if self.problems:
             raise InputError(self.refusal())
@@ -139,18 +102,18 @@ class _Loader:
         return Manifests(tuple(resources), tuple(unresolved), tuple(self.sorted(self.warnings)))
 
     def check_unused(self) -> None:
-        """Look at manifests that no cluster took: they can be wrong too, and somebody wrote them for a reason."""
-        for draft in (draft for layer in self.layers.values() for draft in layer):
-            if id(draft.documents[0]) not in self.used:
-                self.check(draft)
-                message = "is for no cluster that has this layer of manifests"
-                self.warnings.append(draft.problem(("metadata",), message, "compare with the project file"))
+        """Validate manifests that apply to no cluster, too, and warn about them."""
+        for manifest in (manifest for layer in self.layers.values() for manifest in layer):
+            if id(manifest.documents[0]) not in self.used:
+                self.check(manifest)
+                message = "does not apply to any cluster with this layer of manifests"
+                self.warnings.append(manifest.problem(("metadata",), message, "compare with the project file"))
 
     def refusal(self) -> list[Problem]:
-        """Return the problems to raise: also names that nobody declares, where a declared one is nearly the same."""
+        """Return the problems to raise, with references to undeclared names that are similar to a declared one."""
         problems = self.sorted([*self.problems, *(problem for problem, near in self.unresolved if near)])
         if len(problems) > _MOST_PROBLEMS:
-            problems[_MOST_PROBLEMS:] = [Problem("manifests", 0, 0, "", "there are more problems than are shown")]
+            problems[_MOST_PROBLEMS:] = [Problem("manifests", 0, 0, "", "too many problems; the rest is not shown")]
         return problems
 
     def sorted(self, problems: Iterable[Problem]) -> list[Problem]:
@@ -160,103 +123,104 @@ class _Loader:
 
     def cluster(self, cluster: Target, paths: Sequence[Path | str]) -> list[Resource]:
         """Return what is declared for *cluster*."""
-        layers = [self.together(paths)] if paths else [self.layer(path) for path in cluster.manifests]
+        layers = [self.combined(paths)] if paths else [self.layer(path) for path in cluster.manifests]
         if not layers:
             where = f"cluster {cluster.title}" if cluster.name else "manifests"
-            self.problems.append(Problem(where, 0, 0, "", "no manifests are given", "name files or folders with -f"))
-        drafts = stack(layers, cluster, self.problems, self.spanning)
-        check_renames(drafts, self.problems)
-        declared = self.declared[cluster.name] = Declared(cluster.name, drafts, self.kinds)
+            hint = "specify files or folders with -f"
+            self.problems.append(Problem(where, 0, 0, "", "no manifests are specified", hint))
+        manifests = merge_layers(layers, cluster, self.problems, self.multi_cluster)
+        check_renames(manifests, self.problems)
+        declared = self.declared[cluster.name] = DeclaredManifests(cluster.name, manifests, self.kinds)
         resources = []
-        for key, draft in drafts.items():
-            if is_elsewhere(draft, self.kinds[key[0]], cluster.name):
+        for key, manifest in manifests.items():
+            if is_coordinated_elsewhere(manifest, self.kinds[key[0]], cluster.name):
                 continue
-            self.used.update(map(id, draft.documents))
-            checked = self.check(draft)
-            declared.check(draft, self.problems, self.unresolved)
-            check_hosts(draft, self.kinds[key[0]], cluster, self.problems)
+            self.used.update(map(id, manifest.documents))
+            checked = self.check(manifest)
+            declared.check(manifest, self.problems, self.unresolved)
+            check_hosts(manifest, self.kinds[key[0]], cluster, self.problems)
             if checked is not None:
-                resources.append(_resource(cluster.name, key, draft, checked.spec))
+                resources.append(resource_of(cluster.name, key, manifest, checked.spec))
         return resources
 
-    def together(self, paths: Sequence[Path | str]) -> list[Draft]:
-        """Return the manifests at *paths* as one layer; a file that two of them hold counts once."""
-        drafts: list[Draft] = []
+    def combined(self, paths: Sequence[Path | str]) -> list[Manifest]:
+        """Return the manifests at *paths* as one layer; a file that two of them contain is read once."""
+        manifests: list[Manifest] = []
         seen: set[str] = set()
         for path in paths:
             found = self.layer(path)
             if len(paths) > 1:
-                real = {file: self.files.identity(file) for file in {draft.documents[0].file for draft in found}}
-                found = [draft for draft in found if real[draft.documents[0].file] not in seen]
+                real = {file: self.files.identity(file) for file in {manifest.documents[0].file for manifest in found}}
+                found = [manifest for manifest in found if real[manifest.documents[0].file] not in seen]
                 seen.update(real.values())
-            drafts += found
-        return drafts
+            manifests += found
+        return manifests
 
-    def layer(self, path: Path | str) -> list[Draft]:
-        """Return the manifests at *path*; read once, however many clusters take it."""
+    def layer(self, path: Path | str) -> list[Manifest]:
+        """Return the manifests at *path*; read once for all clusters."""
         name = str(path)
         if name not in self.layers:
-            drafts = self.layers[name] = []
+            manifests = self.layers[name] = []
             before = len(self.problems)
             for text in self.files.under(path):
-                documents, problems = yaml12.parse(text.data, text.file, self.limits.bounds)
+                documents, problems = yaml12.parse(text.data, text.file, self.limits.parser_limits)
                 self.problems += problems
-                drafts += [draft for document in documents if (draft := self.draft(document)) is not None]
-            if name == STDIN and not drafts and len(self.problems) == before:
-                hint = "does the command before the pipe print any?"
+                manifests += [manifest for document in documents if (manifest := self.manifest(document)) is not None]
+            if name == STDIN and not manifests and len(self.problems) == before:
+                hint = "check the output of the command before the pipe"
                 self.problems.append(Problem(STDIN_NAME, 0, 0, "", "no manifests found", hint))
         return self.layers[name]
 
-    def draft(self, document: Document) -> Draft | None:
-        """Return the manifest that *document* is; None where it cannot even be told apart from others."""
+    def manifest(self, document: Document) -> Manifest | None:
+        """Return *document* as a manifest; None if it has no usable kind and name."""
         value = document.value
         if value is None:  # nothing between two lines of ---
             return None
-        draft = Draft(value, (document,))
+        manifest = Manifest(value, (document,))
         if not self.envelope.check(value):
-            self.note(draft, self.envelope, value, ())
+            self.note(manifest, self.envelope, value, ())
             identity = _identity(value, self.kinds)
             if identity is None:
                 return None
-            draft = Draft(identity, (document,))
+            manifest = Manifest(identity, (document,))
         if len(value["metadata"]) > 1:
-            check_clusters(draft, self.clusters, self.problems)
-        return draft
+            check_clusters(manifest, self.clusters, self.problems)
+        return manifest
 
-    def note(self, draft: Draft, validator: Validator, value: Any, prefix: yaml12.Path) -> None:
-        """Add what *validator* finds wrong with *value*, unless YAML itself was at fault there already."""
+    def note(self, manifest: Manifest, validator: Validator, value: Any, prefix: yaml12.Path) -> None:
+        """Add what *validator* finds wrong with *value*, except where the YAML itself is already invalid."""
         if len(self.problems) > _MOST_PROBLEMS:
             return
-        faults = [fault for document in draft.documents for fault in document.faults]
+        invalid = [path for document in manifest.documents for path in document.invalid_paths]
         for finding in validator.explain(value):
             path = prefix + finding.path
-            if not any(path[: len(fault)] == fault or fault[: len(path)] == path for fault in faults):
-                self.problems.append(draft.problem(path, finding.message, finding.hint))
+            if not any(path[: len(bad)] == bad or bad[: len(path)] == path for bad in invalid):
+                self.problems.append(manifest.problem(path, finding.message, finding.hint))
 
-    def check(self, draft: Draft) -> _Checked | None:
-        """Hold *draft* against its kind; None where something is wrong. Clusters that share it share the work."""
-        key = tuple(map(id, draft.documents))
+    def check(self, manifest: Manifest) -> _Checked | None:
+        """Validate *manifest* against its kind; None if something is wrong. The result is shared between clusters."""
+        key = tuple(map(id, manifest.documents))
         if key in self.checked:
             return self.checked[key]
-        kind = self.kinds[draft.value["kind"]]
-        spec = draft.value.get("spec", {})
+        kind = self.kinds[manifest.value["kind"]]
+        spec = manifest.value.get("spec", {})
         before = len(self.problems)
-        if len(draft.value["metadata"]) > 1:
-            check_metadata(draft, kind, self.problems)
-        if kind.traits.spans:
-            check_places(draft, kind, self.clusters, self.problems)
+        if len(manifest.value["metadata"]) > 1:
+            check_metadata(manifest, kind, self.problems)
+        if kind.traits.multi_cluster:
+            check_member_clusters(manifest, kind, self.clusters, self.problems)
         if not kind.validator.check(spec):
-            self.note(draft, kind.validator, spec, ("spec",))
+            self.note(manifest, kind.validator, spec, ("spec",))
             return None
         if len(self.problems) > before:
             return None
         canonical = normalize.canonical(kind, spec)
-        checked = self.checked[key] = _Checked(canonical, tuple(warnings_of(draft, kind, canonical)))
+        checked = self.checked[key] = _Checked(canonical, tuple(warnings_of(manifest, kind, canonical)))
         return checked
 
 
 def _identity(value: Any, kinds: Mapping[str, Kind]) -> dict[str, Any] | None:
-    """Return what can be trusted of a manifest with a broken envelope; None where it has no kind, name or spec."""
+    """Return the valid part of a manifest with an invalid envelope; None if it has no kind, name or spec."""
     if not isinstance(value, dict) or not isinstance(value.get("metadata"), dict):
         return None
     kind, metadata, spec = value.get("kind"), value["metadata"], value.get("spec", {})
@@ -268,21 +232,3 @@ def _identity(value: Any, kinds: Mapping[str, Kind]) -> dict[str, Any] | None:
     if isinstance(metadata.get("cluster"), str):
         kept["cluster"] = metadata["cluster"]
     return {"kind": kind, "metadata": kept, "spec": spec}
-
-
-def _resource(cluster: str, key: Key, draft: Draft, spec: Mapping[str, Any]) -> Resource:
-    metadata = draft.value["metadata"]
-    return Resource(
-        Address(cluster, *key),
-        spec,
-        metadata.get("state") == "absent",
-        metadata.get("protect"),
-        metadata.get("renamedFrom"),
-        tuple(metadata.get("ignore", ())),
-        metadata.get("labels", {}),
-        draft.locate,
-        source=(draft.documents[0].file, draft.documents[0].line),
-        suspended=metadata.get("suspend", False),
-        allow=tuple(sorted(metadata.get("allow", ()))),
-        freeze=tuple(window_of(one, lambda word, message: None) for one in metadata.get("freeze", ())),
-    )

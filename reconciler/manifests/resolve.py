@@ -1,6 +1,6 @@
-"""Manifests to the desired state of today: texts read from files, secrets that are not due for removal yet.
+"""Resolves manifests to the desired state: texts from files, passwords that are not to be retired yet.
 
-Pure but for the reader of files that is passed in. Public texts (certificates, licences) are read before planning, so
+Pure except for the file reader that is passed in. Public texts (certificates, licences) are read before planning, so
 that they compare with the live state; secrets stay references.
 """
 
@@ -33,25 +33,25 @@ class Desired(NamedTuple):
 def resolve(kinds: Mapping[str, Kind], manifests: Manifests, read: Read, now: str) -> Desired:
     """Return the desired state that *manifests* declare at *now*, as 2026-01-31T00:00:00Z.
 
-    Raises InputError with everything that cannot be read, or is not what its field takes.
+    Raises InputError with everything that cannot be read, or is not valid for its field.
     """
-    resources = kept_until_due(kinds, manifests.resources, now)
-    return Desired(inlined(kinds, resources, read), manifests.elsewhere)
+    resources = with_pending_retirements(kinds, manifests.resources, now)
+    return Desired(with_file_texts(kinds, resources, read), manifests.elsewhere)
 
 
-def inlined(kinds: Mapping[str, Kind], resources: Iterable[Resource], read: Read) -> list[Resource]:
+def with_file_texts(kinds: Mapping[str, Kind], resources: Iterable[Resource], read: Read) -> list[Resource]:
     """Return *resources* with the text of each `x-from-file` field in place of its reference.
 
-    Raises InputError with everything that cannot be read or is not what the field takes.
+    Raises InputError with everything that cannot be read or is not valid for the field.
     """
     problems: list[Problem] = []
-    found = [_inlined(kinds[resource.address.kind], resource, read, problems) for resource in resources]
+    found = [_with_file_texts(kinds[resource.address.kind], resource, read, problems) for resource in resources]
     if problems:
         raise InputError(problems)
     return found
 
 
-def _inlined(kind: Kind, resource: Resource, read: Read, problems: list[Problem]) -> Resource:
+def _with_file_texts(kind: Kind, resource: Resource, read: Read, problems: list[Problem]) -> Resource:
     names = [
         n for n, v in resource.spec.items() if n in kind.fields and kind.fields[n].access.from_file and is_value_from(v)
     ]
@@ -64,7 +64,7 @@ def _inlined(kind: Kind, resource: Resource, read: Read, problems: list[Problem]
             problems += [Problem(*place, f"spec.{name}", one.message, one.hint) for one in error.problems]
             continue
         wrong = [one for one in kind.validator.findings({name: text}) if one.path[:1] == (name,)]
-        problems += [Problem(*place, f"spec.{name}", f"what it gives: {one.message}", one.hint) for one in wrong]
+        problems += [Problem(*place, f"spec.{name}", f"the text of the file: {one.message}", one.hint) for one in wrong]
         texts[name] = text
     return replace(resource, spec={**resource.spec, **canonical(kind, texts)}) if texts else resource
 
@@ -72,16 +72,19 @@ def _inlined(kind: Kind, resource: Resource, read: Read, problems: list[Problem]
 FIELD, OPTION = "passwords", "retire"
 
 
-def kept_until_due(kinds: Mapping[str, Kind], resources: Iterable[Resource], now: str) -> list[Resource]:
-    """Return *resources* with what is to be retired later put back into its set; *now* as 2026-01-31T00:00:00Z."""
-    return [_kept(resource, now) if _rotates(kinds[resource.address.kind]) else resource for resource in resources]
+def with_pending_retirements(kinds: Mapping[str, Kind], resources: Iterable[Resource], now: str) -> list[Resource]:
+    """Return *resources* with the passwords that are to be retired after *now* (as 2026-01-31T00:00:00Z)."""
+    return [
+        _with_pending(resource, now) if _has_rotation(kinds[resource.address.kind]) else resource
+        for resource in resources
+    ]
 
 
-def _rotates(kind: Kind) -> bool:
+def _has_rotation(kind: Kind) -> bool:
     return FIELD in kind.fields and OPTION in kind.fields
 
 
-def _kept(resource: Resource, now: str) -> Resource:
+def _with_pending(resource: Resource, now: str) -> Resource:
     retire = resource.spec.get(OPTION)
     if not isinstance(retire, Mapping) or now >= retire.get("after", ""):
         return resource

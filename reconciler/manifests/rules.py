@@ -1,6 +1,6 @@
-"""What a schema cannot say of a manifest: rules of its metadata, and values that are allowed but hardly meant.
+"""Checks of a manifest that a schema cannot express: rules of its metadata, and warnings about unusual values.
 
-Pure; called by the package for manifests that fit their schema.
+Pure; called by `loader` for manifests that match their schema.
 """
 
 from __future__ import annotations
@@ -11,68 +11,72 @@ from typing import Any
 
 from reconciler.errors import Problem
 from reconciler.kinds import Field, Kind, freeze, versions
-from reconciler.manifests.layers import Draft, Key
-from reconciler.settings.conduct import window_of
+from reconciler.manifests.layers import Manifest, ResourceKey
+from reconciler.settings.agent import window_of
 from reconciler.yaml12 import Path, shown
 
 
-def check_metadata(draft: Draft, kind: Kind, problems: list[Problem]) -> None:
-    """Add what is wrong with the metadata of *draft* by itself."""
-    metadata = draft.value["metadata"]
+def check_metadata(manifest: Manifest, kind: Kind, problems: list[Problem]) -> None:
+    """Add what is wrong with the metadata of *manifest*, without regard to other manifests."""
+    metadata = manifest.value["metadata"]
     for index, name in enumerate(metadata.get("ignore", ())):
         if name not in kind.fields:
             near = get_close_matches(name, kind.fields, 1)
             hint = f'did you mean "{near[0]}"?' if near else f"`reconciler kinds {kind.name}` lists them"
             message = f"{kind.name} has no field {shown(name)}"
-            problems.append(draft.problem(("metadata", "ignore", index), message, hint))
+            problems.append(manifest.problem(("metadata", "ignore", index), message, hint))
     if "freeze" in metadata:
-        _check_freeze(draft, problems)
+        _check_freeze(manifest, problems)
     old = metadata.get("renamedFrom")
     if old is not None and old == metadata["name"]:
-        problems.append(draft.problem(("metadata", "renamedFrom"), "is the present name", "remove it"))
+        problems.append(manifest.problem(("metadata", "renamedFrom"), "is the current name", "remove it"))
     if old is not None and metadata.get("state") == "absent":
-        message = "cannot stand beside state: absent"
-        problems.append(draft.problem(("metadata", "renamedFrom"), message, "name the object as it is in the cluster"))
+        message = "cannot be combined with state: absent"
+        problems.append(
+            manifest.problem(("metadata", "renamedFrom"), message, "name the object as it is in the cluster")
+        )
 
 
-def _check_freeze(draft: Draft, problems: list[Problem]) -> None:
-    for index, written in enumerate(draft.value["metadata"]["freeze"]):
+def _check_freeze(manifest: Manifest, problems: list[Problem]) -> None:
+    for index, written in enumerate(manifest.value["metadata"]["freeze"]):
         wrong: list[str] = []
-        window = window_of(written, lambda word, message: wrong.append(message))  # noqa: B023 - called at once
+        window = window_of(written, lambda word, message: wrong.append(message))  # noqa: B023 - called immediately
         path: Path = ("metadata", "freeze", index)
         if not freeze.is_cron(window.cron):
-            message = f"{shown(window.cron)} is no cron expression"
-            problems.append(draft.problem((*path, "cron"), message, freeze.HINT))
-        problems += [draft.problem((*path, "timeZone"), message) for message in wrong]
+            message = f"{shown(window.cron)} is not a cron expression"
+            problems.append(manifest.problem((*path, "cron"), message, freeze.HINT))
+        problems += [manifest.problem((*path, "timeZone"), message) for message in wrong]
 
 
-def check_renames(drafts: Mapping[Key, Draft], problems: list[Problem]) -> None:
-    """Add renames within one cluster that contradict each other."""
-    taken: dict[Key, Draft] = {}
+def check_renames(manifests: Mapping[ResourceKey, Manifest], problems: list[Problem]) -> None:
+    """Add renames within one cluster that conflict."""
+    taken: dict[ResourceKey, Manifest] = {}
     path: Path = ("metadata", "renamedFrom")
-    for (kind, name), draft in drafts.items():
-        old = draft.value["metadata"].get("renamedFrom")
+    for (kind, name), manifest in manifests.items():
+        old = manifest.value["metadata"].get("renamedFrom")
         if old is None or old == name:
             continue
-        other = drafts.get((kind, old)) or taken.get((kind, old))
+        other = manifests.get((kind, old)) or taken.get((kind, old))
         if other is not None:
-            place = other.locate(("metadata", "name") if (kind, old) in drafts else path)
-            what = "is still declared" if (kind, old) in drafts else "is claimed by another manifest as well"
-            problems.append(draft.problem(path, f"{kind}/{old} {what}", f"at {place.file}:{place.line}:{place.column}"))
-        taken[kind, old] = draft
+            place = other.locate(("metadata", "name") if (kind, old) in manifests else path)
+            what = "is still declared" if (kind, old) in manifests else "is also renamed by another manifest"
+            problems.append(
+                manifest.problem(path, f"{kind}/{old} {what}", f"at {place.file}:{place.line}:{place.column}")
+            )
+        taken[kind, old] = manifest
 
 
 _watched_fields: dict[int, tuple[Kind, frozenset[str]]] = {}
 
 
-def warnings_of(draft: Draft, kind: Kind, spec: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what a person should look at in canonical *spec*: deprecated fields, sizes that are plainly mistakes."""
+def warnings_of(manifest: Manifest, kind: Kind, spec: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield warnings about canonical *spec*: deprecated fields, values that are unusually small."""
     known = _watched_fields.get(id(kind))
     if known is None or known[0] is not kind:
         names = frozenset(name for name, field in kind.fields.items() if _is_watched(field))
         known = _watched_fields[id(kind)] = (kind, names)
     for name in sorted(spec.keys() & known[1]):
-        yield from _warnings(draft, kind.fields[name], spec[name], ("spec", name))
+        yield from _warnings(manifest, kind.fields[name], spec[name], ("spec", name))
 
 
 def _is_watched(field: Field) -> bool:
@@ -81,24 +85,24 @@ def _is_watched(field: Field) -> bool:
 
 
 def _is_deprecated(field: Field) -> bool:
-    """Tell whether *field* is deprecated wherever we work; where that depends on the cluster, its plan says so."""
+    """Tell whether *field* is deprecated in every supported version; else the plan of a cluster warns."""
     return field.support.deprecated and versions.reached(versions.parse(versions.OLDEST), field.support.deprecated_in)
 
 
-def _warnings(draft: Draft, field: Field, value: Any, path: Path) -> Iterator[Problem]:
+def _warnings(manifest: Manifest, field: Field, value: Any, path: Path) -> Iterator[Problem]:
     if _is_deprecated(field):
-        hint = f"use {field.support.instead}" if field.support.instead else "the server may ignore it or take it away"
-        yield draft.problem(path, "is deprecated", hint)
+        hint = f"use {field.support.instead}" if field.support.instead else "the server may ignore or remove it"
+        yield manifest.problem(path, "is deprecated", hint)
     minimum = field.usual.minimum
     if minimum is not None and isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < minimum:
-        hint = f"{_amount(minimum, field.form.unit)} and more is usual"
-        yield draft.problem(path, f"{_amount(value, field.form.unit)} is plainly small", hint)
+        hint = f"{_amount(minimum, field.form.unit)} or more is usual"
+        yield manifest.problem(path, f"{_amount(value, field.form.unit)} is unusually small", hint)
     if isinstance(value, dict):
         for name in sorted(value.keys() & field.properties.keys()):
-            yield from _warnings(draft, field.properties[name], value[name], (*path, name))
+            yield from _warnings(manifest, field.properties[name], value[name], (*path, name))
     elif isinstance(value, list) and field.items:
         for index, item in enumerate(value):
-            yield from _warnings(draft, field.items, item, (*path, index))
+            yield from _warnings(manifest, field.items, item, (*path, index))
 
 
 def _amount(value: float, unit: str | None) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.kinds import Field, Kind, referring
+from reconciler.kinds import Field, Kind, reference_fields
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.model import Address, LiveState
 
@@ -27,7 +27,7 @@ def with_addresses(
 def _located(kind: Kind, resource: Resource, live: Mapping[str, LiveState]) -> Resource:
     spec = {
         name: _filled(field, resource.spec[name], resource.address.cluster, live)
-        for name, field in referring.of(kind).items()
+        for name, field in reference_fields.of(kind).items()
         if name in resource.spec and _locates(field)
     }
     return replace(resource, spec={**resource.spec, **spec}) if spec else resource

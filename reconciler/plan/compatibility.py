@@ -23,10 +23,10 @@ def check_versions(view: View) -> Iterator[Problem | Note]:
         state = view.observed.live[address.cluster]
         if resource.absent:  # what a cluster cannot have is absent from it
             continue
-        if lack := versions.lack_of_kind(kind, state.version):
+        if lack := versions.unsupported_kind(kind, state.version):
             yield problem(resource, ("kind",), lack, "declare it for other clusters only, or upgrade this one first")
             continue
-        served = state.schemas.get(kind.name, server_schema.NOTHING)
+        served = state.schemas.get(kind.name, server_schema.EMPTY)
         for found in versions.findings(kind, view.spec(resource), state.version):
             if not found.missing:
                 yield warning(address, Reason.DEPRECATED, found.text, found.message)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def places(kind: Kind, spec: Mapping[str, Any]) -> list[str]:
     """Return the clusters that *spec* names as members."""
-    items = spec.get(kind.traits.spans.field) if kind.traits.spans else None
+    items = spec.get(kind.traits.multi_cluster.field) if kind.traits.multi_cluster else None
     return [str(item.get("cluster", "")) for item in items or () if isinstance(item, Mapping)]
 
 
@@ -29,7 +29,7 @@ def absent_members(view: View, changes: Iterable[Change]) -> Iterator[Held]:
     """Yield what is held because it concerns a cluster that is not part of this run."""
     for change in changes:
         kind = view.kind(change.address)
-        if kind.traits.spans and change.action is not Action.FORGET:
+        if kind.traits.multi_cluster and change.action is not Action.FORGET:
             missing = sorted(set(_concerned(view, kind, change)) - view.observed.live.keys())
             if missing:
                 yield Held(change.address, Reason.SPANS_ABSENT_CLUSTER, absence(view, missing))
@@ -44,7 +44,7 @@ def absence(view: View, missing: Sequence[str]) -> tuple[str, str]:
 def _concerned(view: View, kind: Kind, change: Change) -> Iterator[str]:
     """Yield the clusters that must be part of the run; not those that the manifest declares as lost."""
     resource, live = view.resources.get(change.address), view.object_of(change)
-    spans, spec = kind.traits.spans, resource.spec if resource is not None else {}
+    spans, spec = kind.traits.multi_cluster, resource.spec if resource is not None else {}
     lost = spec.get(spans.lost, ()) if spans else ()
     yield from places(kind, spec)
     for name in places(kind, live.spec) if live is not None else ():
@@ -56,15 +56,17 @@ def _concerned(view: View, kind: Kind, change: Change) -> Iterator[str]:
 def check_instances(view: View, resource: Resource, live: LiveObject | None = None) -> Iterator[Problem]:
     """Yield a problem where a new object would exist on one cluster only, or a new instance lacks what it needs."""
     kind = view.kind(resource.address)
-    if not kind.traits.spans:
+    if not kind.traits.multi_cluster:
         return
-    spec, field = view.spec(resource), kind.traits.spans.field
+    spec, field = view.spec(resource), kind.traits.multi_cluster.field
     if live is None and len(places(kind, spec)) == 1:
         yield problem(resource, ("spec", field), f"a new {kind.name} needs at least two clusters", "add another one")
     there = places(kind, live.spec) if live is not None else ()
     for index, item in enumerate(spec.get(field, ())):
-        if item.get("cluster") not in there and not any(name in item for name in kind.traits.spans.needs):
-            text = f"the instance on {item.get('cluster')} is new and needs {' or '.join(kind.traits.spans.needs)}"
+        if item.get("cluster") not in there and not any(name in item for name in kind.traits.multi_cluster.needs):
+            text = (
+                f"the instance on {item.get('cluster')} is new and needs {' or '.join(kind.traits.multi_cluster.needs)}"
+            )
             yield problem(resource, ("spec", field, index), text)
 
 
@@ -81,10 +83,10 @@ def departure(view: View, resource: Resource, live: LiveObject, fields: list[str
     """Return which clusters the object leaves by an update of *fields*, and what that needs."""
     kind = view.kinds[live.kind]
     spec = view.spec(resource)
-    if not kind.traits.spans or kind.traits.spans.field not in fields or not places(kind, spec):
+    if not kind.traits.multi_cluster or kind.traits.multi_cluster.field not in fields or not places(kind, spec):
         return Departure()
     gone = sorted(set(places(kind, live.spec)) - set(places(kind, spec)))
-    forced = [name for name in gone if name in spec.get(kind.traits.spans.lost, ())]
+    forced = [name for name in gone if name in spec.get(kind.traits.multi_cluster.lost, ())]
     request = f"PUT {kind.rest.path}/{live.uid}/purge"
     warnings = tuple(warning(resource.address, Reason.DATA_GIVEN_UP, name, request) for name in forced)
     if not gone:
@@ -96,7 +98,7 @@ def departure(view: View, resource: Resource, live: LiveObject, fields: list[str
 
 def moved_to(address: Address, kind: Kind | None, declared: Iterable[Address]) -> Address | None:
     """Return under which of the *declared* addresses a multi-cluster object is declared now, if not as *address*."""
-    if kind is None or not kind.traits.spans:
+    if kind is None or not kind.traits.multi_cluster:
         return None
     same = [one for one in declared if one.kind == address.kind and one.name == address.name]
     return min(same) if same and address not in same else None
@@ -112,7 +114,7 @@ def touched(kinds: Mapping[str, Kind], change: Change, live: Mapping[str, LiveSt
     home, kind = change.address.cluster, kinds[change.address.kind]
     names = {home, *places(kind, change.body)}
     state = live.get(home)
-    for one in state.objects.get(kind.name, ()) if state is not None and kind.traits.spans else ():
+    for one in state.objects.get(kind.name, ()) if state is not None and kind.traits.multi_cluster else ():
         if one.uid == change.uid:
             names.update(places(kind, one.spec))
     return frozenset(names & live.keys())

@@ -103,16 +103,16 @@ def fields_of(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving:
         kind = kinds[resource.address.kind]
         asked = kind.fields if kind.singleton and resource.absent else resource.spec
         fields.setdefault(kind.name, set()).update(asked)
-        if kind.traits.spans:
-            fields[kind.name].add(kind.traits.spans.field)
+        if kind.traits.multi_cluster:
+            fields[kind.name].add(kind.traits.multi_cluster.field)
         if resource.absent or any(kind.fields[name].change.immutable for name in resource.spec if name in kind.fields):
             deleted.add(kind.name)
     for kind in kinds.values() if deleted else ():
         referring = {name for name, field in kind.fields.items() if deleted.intersection(referred_kinds(field))}
         if referring or kind.name in deleted:
             fields.setdefault(kind.name, set()).update(referring)
-        if kind.traits.spans and kind.name in deleted:
-            fields[kind.name].add(kind.traits.spans.field)  # the clusters that it leaves
+        if kind.traits.multi_cluster and kind.name in deleted:
+            fields[kind.name].add(kind.traits.multi_cluster.field)  # the clusters that it leaves
     return {name: frozenset(names) for name, names in sorted(fields.items())}
 
 

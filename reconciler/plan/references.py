@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.kinds import Field, Kind, Reference, referring
+from reconciler.kinds import Field, Kind, Reference, reference_fields
 from reconciler.model import Address, LiveObject
 
 
@@ -25,7 +25,7 @@ class Ref(NamedTuple):
 
 def references(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Ref]:
     """Yield what *spec* refers to, in a stable order; the same reference may come twice."""
-    for name, field_ in referring.of(kind).items():
+    for name, field_ in reference_fields.of(kind).items():
         if name in spec:
             for reference, target, cluster in _targets(field_, spec[name], spec):
                 yield Ref(name, reference.kind, target, reference.defer, cluster)
@@ -35,7 +35,7 @@ def _targets(field_: Field, value: Any, beside: Mapping[str, Any]) -> Iterator[t
     """Yield (reference, name, cluster) of all below; *beside* is what stands in the objects around *value*."""
     if isinstance(value, list):
         items = field_.items
-        if items is not None and referring.carries(items):
+        if items is not None and reference_fields.contains(items):
             for item in value:
                 yield from _targets(items, item, beside)
         elif field_.reference is not None:
@@ -43,7 +43,7 @@ def _targets(field_: Field, value: Any, beside: Mapping[str, Any]) -> Iterator[t
                 yield from _name(field_, item, beside)
     elif isinstance(value, dict):
         for name, below in field_.properties.items():
-            if name in value and referring.carries(below):
+            if name in value and reference_fields.contains(below):
                 yield from _targets(below, value[name], {**beside, **value})
     else:
         yield from _name(field_, value, beside)
@@ -58,13 +58,15 @@ def _name(field_: Field, value: Any, beside: Mapping[str, Any]) -> Iterator[tupl
 
 def with_names(kind: Kind, spec: Mapping[str, Any], names: Mapping[tuple[str, str], str]) -> dict[str, Any]:
     """Return *spec* with another name in each reference to a (kind, name) that *names* has."""
-    renamed = {name: _renamed(field_, spec[name], names) for name, field_ in referring.of(kind).items() if name in spec}
+    renamed = {
+        name: _renamed(field_, spec[name], names) for name, field_ in reference_fields.of(kind).items() if name in spec
+    }
     return {**spec, **renamed}
 
 
 def _renamed(field_: Field, value: Any, names: Mapping[tuple[str, str], str]) -> Any:
     if isinstance(value, list):
-        carrier = field_.items if field_.items is not None and referring.carries(field_.items) else field_
+        carrier = field_.items if field_.items is not None and reference_fields.contains(field_.items) else field_
         return [_renamed(carrier, item, names) for item in value]
     if isinstance(value, dict):
         below = field_.properties

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.diff.normalize import canonical_live
 from reconciler.errors import Problem
-from reconciler.kinds import Kind, referring
+from reconciler.kinds import Kind, reference_fields
 from reconciler.model import Address, Level, LiveObject, Note, Observed, Reason
 from reconciler.plan.bodies import without_ignored
 from reconciler.plan.impacts import CUTS_OFF, Impacted
@@ -127,7 +127,7 @@ class View:
         ours = [one for items in self.observed.live[cluster].objects.values() for one in items if one.ourselves]
         for one in ours:
             kind = self.kinds[one.kind]
-            carriers = {name for name, field in referring.of(kind).items() if refers_to(field, live.kind)}
+            carriers = {name for name, field in reference_fields.of(kind).items() if refers_to(field, live.kind)}
             uses = {(ref.kind, ref.name) for ref in references(kind, one.spec)}
             if not carriers or carriers - one.spec.keys() or (live.kind, live.name) in uses:
                 return found

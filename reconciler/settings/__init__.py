@@ -1,21 +1,21 @@
 """The project file, the environment and the flags, combined into one value."""
 
 from reconciler.kinds.freeze import Window
-from reconciler.settings.conduct import Agent, Conduct
+from reconciler.settings.agent import Agent, AgentPolicy
 from reconciler.settings.listen import Listen, Notify
 from reconciler.settings.settings import PROJECT_FILE, Settings, find_project, load
 from reconciler.settings.source import FolderSource, GitSource
-from reconciler.settings.target import Limits, Target
+from reconciler.settings.target import ProjectLimits, Target
 
 __all__ = [
     "PROJECT_FILE",
     "Agent",
-    "Conduct",
+    "AgentPolicy",
     "FolderSource",
     "GitSource",
-    "Limits",
     "Listen",
     "Notify",
+    "ProjectLimits",
     "Settings",
     "Target",
     "Window",

@@ -1,7 +1,7 @@
-"""What the agent shows and tells to the outside: the page, webhooks of forges, notifications.
+"""Settings of the status page, of incoming webhooks and of notifications.
 
-Read from `agent.listen`, `agent.webhook` and `agent.notify` of the project file, whose shape the schema has checked.
-Called by `project` alone; `web` and `notify` take the values. Holds references to secrets, never secrets.
+Read from `agent.listen`, `agent.webhook` and `agent.notify` of the project file, which match the schema. Called by
+`project` only; `web` and `notify` use the values. Contains references to secrets, never secrets.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from reconciler.kinds.quantities import quantity
 from reconciler.yaml12 import shown
 
 Reference = Mapping[str, Any]  # {"valueFrom": {"env": NAME}} or {"valueFrom": {"file": PATH}}
-Complain = Callable[[tuple[str | int, ...], str, str], None]  # path below `agent`, message, hint
+ReportProblem = Callable[[tuple[str | int, ...], str, str], None]  # path below `agent`, message, hint
 
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where the page, the metrics and the health checks are, and who may see them."""
+    """The address of the page, the metrics and the health checks, and who may read them."""
 
     enabled: bool = True
     host: str = "127.0.0.1"
     port: int = 8080
-    token: Reference | None = None  # None: whoever reaches the address may look; only on loopback
-    hosts: tuple[str, ...] = ()  # names, beside the address itself, that requests may be sent to
+    token: Reference | None = None  # None: no authentication; only on loopback
+    hosts: tuple[str, ...] = ()  # further host names that requests may use
     certificate: Path | None = None  # with *key*: HTTPS
     key: Path | None = None
-    hooks: Mapping[str, Reference] = field(default_factory=dict)  # provider → its secret; none, no route
+    hooks: Mapping[str, Reference] = field(default_factory=dict)  # provider → its secret; no route without one
 
     @property
     def loopback(self) -> bool:
@@ -44,10 +44,10 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One place that is told; *kind* says which of the other fields it has."""
+    """One recipient of notifications; *kind* determines which other fields it has."""
 
     kind: str  # webhook, slack, github, gitlab
-    url: Reference | None = None  # webhook, slack: a secret, since whoever knows it may write there
+    url: Reference | None = None  # webhook, slack: secret, since it grants the right to post
     secret: Reference | None = None  # webhook: signs what is sent
     token: Reference | None = None  # github, gitlab
     project: str = ""  # github: owner/name; gitlab: group/name or its number
@@ -57,33 +57,33 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Who is told what changed for the better or worse, and how often at most."""
+    """The recipients of notifications about changes of health, and rate limits."""
 
     to: tuple[Recipient, ...] = ()
-    link: str = ""  # where people find the page; goes into messages
-    name: str = "reconciler"  # what messages and commit statuses are headed with
-    settle: float = 60.0  # seconds; what is over sooner is not told
+    link: str = ""  # URL of the page, for messages
+    name: str = "reconciler"  # heading of messages and commit statuses
+    settle: float = 60.0  # seconds; a shorter problem is not reported
     every: float = 60.0  # seconds between two messages
     quiet: float = 900.0  # seconds between two messages about the same thing
 
 
 def own_names(listen: Listen, notify: Notify) -> frozenset[str]:
-    """Return the names of the variables that hold secrets of the agent itself: no manifest reads them unasked."""
+    """Return the names of the variables with secrets of the agent; manifests must not read them by default."""
     given = [listen.token, *listen.hooks.values()]
     given += [reference for to in notify.to for reference in (to.url, to.secret, to.token)]
     return frozenset(one["valueFrom"]["env"] for one in given if one is not None and "env" in one["valueFrom"])
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether *host* is this machine and nothing else."""
+    """Tell whether *host* is a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower().rstrip(".") == "localhost"
 
 
-def read_listen(agent: Mapping[str, Any], root: Path, complain: Complain) -> Listen:
-    """Return what `agent.listen` and `agent.webhook` say."""
+def read_listen(agent: Mapping[str, Any], root: Path, report: ReportProblem) -> Listen:
+    """Return the settings in `agent.listen` and `agent.webhook`."""
     value: Mapping[str, Any] = agent.get("listen", {})
     made = Listen(
         enabled=value.get("enabled", True),
@@ -96,37 +96,37 @@ def read_listen(agent: Mapping[str, Any], root: Path, complain: Complain) -> Lis
         hooks={provider: hook["secret"] for provider, hook in sorted(agent.get("webhook", {}).items())},
     )
     if not _is_host(made.host):
-        complain(("listen", "host"), f"{shown(made.host)} is no address", "write an IP address or a host name")
+        report(("listen", "host"), f"{shown(made.host)} is not an address", "use an IP address or a host name")
     elif not made.loopback and made.token is None and made.enabled:
-        message = f"{made.host} can be reached from other machines, and there is no token"
-        complain(("listen", "host"), message, "add agent.listen.token, or listen on 127.0.0.1")
+        message = f"{made.host} is reachable from other machines, but no token is set"
+        report(("listen", "host"), message, "add agent.listen.token, or listen on 127.0.0.1")
     for place, name in enumerate(made.hosts):
         if not _is_host(name):
-            complain(("listen", "hosts", place), f"{shown(name)} is no host name", "write it without scheme and port")
+            report(("listen", "hosts", place), f"{shown(name)} is not a host name", "write it without scheme and port")
     if (made.certificate is None) != (made.key is None):
         given, other = ("certificate", "key") if made.certificate else ("key", "certificate")
-        complain(("listen", given), f"needs {other} beside it", f"add agent.listen.{other}")
+        report(("listen", given), f"requires {other}", f"add agent.listen.{other}")
     if made.hooks and not made.enabled:
-        complain(("webhook",), "nothing listens for it", "set agent.listen.enabled")
+        report(("webhook",), "requires an enabled listener", "set agent.listen.enabled")
     return made
 
 
-def read_notify(agent: Mapping[str, Any], root: Path, complain: Complain) -> Notify:
-    """Return what `agent.notify` says."""
+def read_notify(agent: Mapping[str, Any], root: Path, report: ReportProblem) -> Notify:
+    """Return the settings in `agent.notify`."""
     value: Mapping[str, Any] = agent.get("notify", {})
     usual = Notify()
 
     def seconds(name: str, default: float) -> float:
         found = quantity(value[name], "seconds") if name in value else default
         if found is None:
-            complain(("notify", name), f"{shown(value[name])} is no time", "write 30s, 5m or 1h")
+            report(("notify", name), f"{shown(value[name])} is not a duration", "use 30s, 5m or 1h")
         return default if found is None else float(found)
 
     if "link" in value and not _is_url(value["link"], ("https", "http")):
-        complain(("notify", "link"), "is no http(s) address", "write the address of the page, without a login")
+        report(("notify", "link"), "is not an http(s) URL", "write the address of the page, without a login")
 
     def at(place: int) -> Callable[[str, str, str], None]:
-        return lambda name, message, hint: complain(("notify", "to", place, name), message, hint)
+        return lambda name, message, hint: report(("notify", "to", place, name), message, hint)
 
     return Notify(
         to=tuple(_recipient(one, root, at(place)) for place, one in enumerate(value.get("to", ()))),
@@ -147,23 +147,23 @@ _NEEDS = {
 _APIS = {"github": "https://api.github.com", "gitlab": "https://gitlab.com/api/v4"}
 
 
-def _recipient(one: Mapping[str, Any], root: Path, complain: Callable[[str, str, str], None]) -> Recipient:
+def _recipient(one: Mapping[str, Any], root: Path, report: Callable[[str, str, str], None]) -> Recipient:
     kind = one["type"]
     allowed = {*_NEEDS[kind], "caCert", "type", *(["api"] if kind in _APIS else [])}
     for name in _NEEDS[kind]:
         if name not in one:
-            complain("type", f"{kind} needs {name}", f"add {name}")
+            report("type", f"{kind} needs {name}", f"add {name}")
     for name in sorted(one.keys() - allowed):
-        complain(name, f"means nothing for {kind}", "remove it")
+        report(name, f"does not apply to {kind}", "remove it")
     api = one.get("api", _APIS.get(kind, ""))
     if api and not _is_url(api, ("https",)):
-        complain(
+        report(
             "api",
-            f"{shown(api)} is no https address",
+            f"{shown(api)} is not an https URL",
             f"write it as {_APIS[kind]}, without a login" if kind in _APIS else "",
         )
     if kind == "github" and "project" in one and not re.fullmatch(r"[\w.-]+/[\w.-]+", one["project"], re.ASCII):
-        complain("project", f"{shown(one['project'])} is no repository", "write OWNER/NAME")
+        report("project", f"{shown(one['project'])} is not a repository", "write OWNER/NAME")
     return Recipient(
         kind=kind,
         url=one.get("url"),

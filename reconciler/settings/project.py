@@ -1,6 +1,6 @@
 """`reconciler.yaml` and the environment variables of a single cluster, read and checked.
 
-Called by `settings` alone, which puts flags on top. Everything wrong is added to a list of problems with its place.
+Called by `settings` only, which applies the flags. Every problem is added to a list with its location.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from reconciler.errors import Problem
 from reconciler.kinds.quantities import quantity
 from reconciler.kinds.validation import Validator
 from reconciler.settings import source
-from reconciler.settings.conduct import WORDS, Agent, Conduct, agent_of, conduct_of
+from reconciler.settings.agent import PER_CLUSTER_KEYS, Agent, AgentPolicy, agent_of, agent_policy_of
 from reconciler.settings.listen import Listen, Notify, read_listen, read_notify
-from reconciler.settings.target import Complain, Limits, Target, node_url, pin
+from reconciler.settings.target import ProjectLimits, ReportProblem, Target, node_url, pin
 
 LARGEST = 1024 * 1024
 
@@ -27,10 +27,10 @@ CA_CERT, INSECURE = "REDIS_ENTERPRISE_CA_CERT", "REDIS_ENTERPRISE_INSECURE"
 
 
 class Parsed(NamedTuple):
-    """What a project file or the environment says."""
+    """The content of a project file, or of the environment."""
 
     targets: tuple[Target, ...]
-    limits: Limits = Limits()
+    limits: ProjectLimits = ProjectLimits()
     state: Path | None = None
     secret_env: tuple[str, ...] | None = None
     secret_files: Path | None = None
@@ -46,26 +46,26 @@ def schema() -> dict[str, Any]:
     inside = package / "schemas"
     folder = inside if inside.is_dir() else package.parent / "schemas"
     loaded: dict[str, Any] = json.loads((folder / "meta" / "project.json").read_bytes())
-    spelt: dict[str, Any] = _spelt_out(loaded, loaded)
-    return spelt
+    resolved: dict[str, Any] = _resolved(loaded, loaded)
+    return resolved
 
 
-def _spelt_out(part: Any, whole: Mapping[str, Any]) -> Any:
-    """Return *part* with what stands at the other end of each `$ref` in its place: the validator follows none."""
+def _resolved(part: Any, whole: Mapping[str, Any]) -> Any:
+    """Return *part* with each `$ref` replaced by its target: the validator follows no references."""
     if isinstance(part, list):
-        return [_spelt_out(item, whole) for item in part]
+        return [_resolved(item, whole) for item in part]
     if not isinstance(part, dict):
         return part
     if "$ref" in part:
         found: Any = whole
         for step in part["$ref"].removeprefix("#/").split("/"):
             found = found[step]
-        return _spelt_out(found, whole)
-    return {word: _spelt_out(value, whole) for word, value in part.items()}
+        return _resolved(found, whole)
+    return {word: _resolved(value, whole) for word, value in part.items()}
 
 
 def merged(base: Any, patch: Any) -> Any:
-    """Return *patch* merged over *base* as RFC 7386 has it; what is null or no object replaces what is below it."""
+    """Return *patch* merged over *base* by RFC 7386; null, and any value that is not an object, replaces."""
     if not (isinstance(base, Mapping) and isinstance(patch, Mapping)):
         return patch
     return {**base, **{name: merged(base.get(name), value) for name, value in patch.items()}}
@@ -80,10 +80,12 @@ def read(path: Path, problems: list[Problem]) -> Parsed:
         reason = (error.strerror or "error").lower()
         problems.append(Problem(str(path), 0, 0, "", f"cannot be read: {reason}", "check --project"))
         return Parsed(())
-    documents, found = yaml12.parse(data, str(path), yaml12.Bounds(size=LARGEST))
+    documents, found = yaml12.parse(data, str(path), yaml12.ParserLimits(size=LARGEST))
     documents = [document for document in documents if document.value is not None]
     if len(documents) != 1 and not found:
-        found.append(Problem(str(path), 0, 0, "", f"a project file is one document, this has {len(documents)}"))
+        found.append(
+            Problem(str(path), 0, 0, "", f"a project file must have exactly one document, got {len(documents)}")
+        )
     for document in documents[:1]:
         for finding in Validator(schema()).findings(document.value):
             where = yaml12.path_text(finding.path)
@@ -91,25 +93,25 @@ def read(path: Path, problems: list[Problem]) -> Parsed:
     if found:
         problems.extend(sorted(found, key=lambda problem: (problem.line, problem.column)))
         return Parsed(())
-    return _Reader(documents[0], path.parent, problems).parsed()
+    return _ProjectReader(documents[0], path.parent, problems).parsed()
 
 
-class _Reader:
-    """Turns a document that fits the schema into values."""
+class _ProjectReader:
+    """Converts a document that matches the schema into values."""
 
     def __init__(self, document: yaml12.Document, root: Path, problems: list[Problem]) -> None:
         self.document = document
         self.root = root
         self.problems = problems
 
-    def complain(self, path: yaml12.Path, message: str, hint: str = "") -> None:
+    def report(self, path: yaml12.Path, message: str, hint: str = "") -> None:
         where = yaml12.path_text(path)
         problem = Problem(*self.document.locate(path), where, message, hint)
-        if problem not in self.problems:  # what stands above many clusters is wrong once
+        if problem not in self.problems:  # a value that many clusters inherit is reported once
             self.problems.append(problem)
 
-    def at(self, path: yaml12.Path) -> Complain:
-        return lambda message, hint: self.complain(path, message, hint)
+    def at(self, path: yaml12.Path) -> ReportProblem:
+        return lambda message, hint: self.report(path, message, hint)
 
     def parsed(self) -> Parsed:
         value: Mapping[str, Any] = self.document.value
@@ -120,14 +122,14 @@ class _Reader:
         for index, target in enumerate(targets):
             if target.name in seen:
                 line, _ = self.document.place(("clusters", seen[target.name]))
-                message = f'cluster "{target.name}" is given twice'
-                self.complain(("clusters", index, "name"), message, f"the first is in line {line}")
+                message = f'cluster "{target.name}" is duplicated'
+                self.report(("clusters", index, "name"), message, f"first defined on line {line}")
             seen.setdefault(target.name, index)
         secrets = value.get("secrets", {})
         agent = value.get("agent", {})
 
-        def complain(path: yaml12.Path, message: str, hint: str) -> None:
-            self.complain(("agent", *path), message, hint)
+        def report(path: yaml12.Path, message: str, hint: str) -> None:
+            self.report(("agent", *path), message, hint)
 
         return Parsed(
             tuple(targets),
@@ -137,36 +139,38 @@ class _Reader:
             self.root / secrets["files"] if "files" in secrets else None,
             source=source.read(value["source"], self.root, self.at) if "source" in value else None,
             agent=agent_of(agent),
-            listen=read_listen(agent, self.root, complain),
-            notify=read_notify(agent, self.root, complain),
+            listen=read_listen(agent, self.root, report),
+            notify=read_notify(agent, self.root, report),
         )
 
     def layered(self, index: int, whole: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what a cluster has by itself, by its groups and by default; complain of what is still missing."""
+        """Return the keys of a cluster merged with its groups and the defaults; report missing keys."""
         defaults = whole.get("clusterDefaults", {})
         labels = {**defaults.get("labels", {}), **own.get("labels", {})}
-        usual = {name: value for name, value in whole.get("agent", {}).items() if name in WORDS}
+        usual = {name: value for name, value in whole.get("agent", {}).items() if name in PER_CLUSTER_KEYS}
         found: Mapping[str, Any] = merged({"agent": usual}, defaults)
         for group in whole.get("groups", ()):
             if all(labels.get(name) == value for name, value in group["selector"].items()):
                 found = merged(found, {name: value for name, value in group.items() if name != "selector"})
         found = merged(found, own)
         for way, other in (("pin", "caCert"), ("pin", "insecure")):
-            if way in own and other in found and other not in own:  # its own way to trust goes before one from above
+            if way in own and other in found and other not in own:  # its own takes precedence
                 found = {name: value for name, value in found.items() if name != other}
             elif other in own and way in found and way not in own:
                 found = {name: value for name, value in found.items() if name != way}
         for name in ("username", "password", "manifests"):
             if name not in found:
-                hint = "write it here, in clusterDefaults, or in a group whose selector fits"
-                self.complain(("clusters", index), f"{name} is missing", hint)
+                hint = "set it here, in clusterDefaults, or in a group whose selector matches"
+                self.report(("clusters", index), f"{name} is missing", hint)
         return found
 
     def target(self, index: int, cluster: Mapping[str, Any]) -> Target:
         here: yaml12.Path = ("clusters", index)
         urls = [node_url(url, self.at((*here, "urls", place))) for place, url in enumerate(cluster["urls"])]
         if "pin" in cluster and cluster.get("insecure"):
-            self.complain((*here, "insecure"), "a pin is checked, so insecure has no meaning", "remove one of the two")
+            self.report(
+                (*here, "insecure"), "insecure has no effect because the pin is verified", "remove one of the two"
+            )
         return Target(
             name=cluster["name"],
             urls=tuple(url for url in urls if url),
@@ -178,27 +182,27 @@ class _Reader:
             labels=cluster.get("labels", {}),
             hosts=tuple(cluster["hosts"]) if "hosts" in cluster else None,
             manifests=tuple(self.root / folder for folder in cluster.get("manifests", ())),
-            conduct=self.conduct(here, cluster["agent"]),
+            agent_policy=self.agent_policy(here, cluster["agent"]),
         )
 
-    def conduct(self, here: yaml12.Path, section: Mapping[str, Any]) -> Conduct:
-        def complain(word: str, text: str) -> None:
+    def agent_policy(self, here: yaml12.Path, section: Mapping[str, Any]) -> AgentPolicy:
+        def report(word: str, text: str) -> None:
             mine = (*here, "agent", word)
-            self.complain(mine if self.document.holds(mine) else ("agent", word), text)
+            self.report(mine if self.document.holds(mine) else ("agent", word), text)
 
-        return conduct_of(section, complain)
+        return agent_policy_of(section, report)
 
-    def limits(self, value: Mapping[str, Any]) -> Limits:
+    def limits(self, value: Mapping[str, Any]) -> ProjectLimits:
         names = {"".join(f"_{c.lower()}" if c.isupper() else c for c in name): name for name in value}
         numbers: dict[str, int] = {}
         for name, written in names.items():
             size = value[written]
             number = quantity(size.replace(" ", ""), "bytes") if isinstance(size, str) else size
             if number is None:
-                self.complain(("limits", written), f"{size} is no size", "write 4MiB, or a number of bytes")
+                self.report(("limits", written), f"{size} is not a size", "write 4MiB, or a number of bytes")
             else:
                 numbers[name] = number
-        return Limits(**numbers)
+        return ProjectLimits(**numbers)
 
 
 _KNOWN = frozenset((URL, USER, PASSWORD, CA_CERT, INSECURE))
@@ -206,21 +210,21 @@ _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "fals
 
 
 def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> Parsed:
-    """Return the one cluster that the environment names; none where it names none."""
+    """Return the one cluster that the environment configures, or none."""
 
-    def complain(name: str) -> Complain:
+    def report(name: str) -> ReportProblem:
         return lambda message, hint: problems.append(Problem("environment", 0, 0, name, message, hint))
 
     for name in sorted(environ):
         near = get_close_matches(name, _KNOWN, 1, 0.9) if name not in _KNOWN and name.startswith("REDIS_ENT") else []
         if near and near[0] not in environ:
-            complain(name)("is not a variable that is read", f'did you mean "{near[0]}"?')
+            report(name)("is not a known variable", f'did you mean "{near[0]}"?')
     if not environ.get(URL):
         return Parsed(())
-    urls = [node_url(url.strip(), complain(URL)) for url in environ[URL].split(",")]
+    urls = [node_url(url.strip(), report(URL)) for url in environ[URL].split(",")]
     word = environ.get(INSECURE, "").strip().lower()
     if word and word not in _BOOLEANS:
-        complain(INSECURE)(f"is {yaml12.shown(word)}", "write true or false")
+        report(INSECURE)(f"is {yaml12.shown(word)}", "write true or false")
     target = Target(
         name="",
         urls=tuple(url for url in urls if url),

@@ -1,7 +1,7 @@
-"""The project file, the environment and the flags, put together into one value.
+"""The project file, the environment and the flags, combined into one value.
 
-Called once by each command. Nothing else reads the environment, and nothing else says where a cluster is or how to log
-in: manifests can name a cluster and no more. Knows nothing of kinds.
+Called once by each command. Nothing else reads the environment, and nothing else defines where a cluster is or how to
+log in: manifests can only name a cluster. Must not know kinds.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from typing import Any
 import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import Redactor, Secret, Sources, resolve
-from reconciler.settings.conduct import Agent
+from reconciler.settings.agent import Agent
 from reconciler.settings.listen import Listen, Notify, own_names
 from reconciler.settings.source import FolderSource, GitSource
-from reconciler.settings.target import Complain, Limits, Target, node_url, pin
+from reconciler.settings.target import ProjectLimits, ReportProblem, Target, node_url, pin
 
 PROJECT_FILE = "reconciler.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that one run was told, apart from what it is to do."""
+    """The configuration of one run."""
 
     root: Path  # the project file's folder; else the current one
     project: Path | None
     targets: tuple[Target, ...]  # every cluster, in the order of the project file
-    selected: tuple[Target, ...]  # those that this run is about
-    limits: Limits
+    selected: tuple[Target, ...]  # those of this run
+    limits: ProjectLimits
     state_dir: Path
     sources: Sources  # of secrets that manifests name
     login_sources: Sources  # of credentials that the project file names
@@ -42,15 +42,15 @@ class Settings:
     agent: Agent = field(default_factory=Agent)
     listen: Listen = field(default_factory=Listen)
     notify: Notify = field(default_factory=Notify)
-    ci: bool = False  # nobody watches: a CI job
+    ci: bool = False  # runs in a CI job
 
     @property
     def redactor(self) -> Redactor:
-        """Knows every secret that was looked up in this run."""
+        """The redactor of every secret that this run resolved."""
         return self.sources.redactor
 
     def reachable(self) -> tuple[Target, ...]:
-        """Return the clusters of this run; raises InputError where there is none."""
+        """Return the clusters of this run; raises InputError if there are none."""
         if self.selected:
             return self.selected
         hint = f"write {PROJECT_FILE}, or set {project_file.URL}, {project_file.USER} and {project_file.PASSWORD}"
@@ -65,7 +65,7 @@ class Settings:
         return username, resolve(target.password, self.login_sources, where=where)
 
     def reveal(self, reference: Mapping[str, Any], where: str) -> Secret:
-        """Return a secret that the project file names for itself, such as a token; raises SecretMissing."""
+        """Return a secret of the project file itself, such as a token; raises SecretMissing."""
         return resolve(reference, self.login_sources, where=where)
 
 
@@ -79,8 +79,8 @@ def load(
 ) -> Settings:
     """Return the settings of a run; raises InputError with everything that is wrong with them.
 
-    Without *project*, `reconciler.yaml` is looked for in the current folder and those above it; without one, the
-    environment gives one cluster, or none. *flags*: clusters, urls, ca_cert, pin, insecure, state_dir.
+    Without *project*, `reconciler.yaml` is searched in the current folder and its parents; if there is none, the
+    environment configures one cluster, or none. *flags*: clusters, urls, ca_cert, pin, insecure, state_dir.
     """
     flags = {name: value for name, value in (flags or {}).items() if value}
     problems: list[Problem] = []
@@ -93,8 +93,8 @@ def load(
     if problems:
         raise InputError(problems)
     selected = _select(parsed.targets, tuple(flags.get("clusters", ())), problems)
-    selected = _reached(selected, flags, problems)
-    selected, warnings = _verified(selected, bool(flags.get("insecure")), problems)
+    selected = _with_flags(selected, flags, problems)
+    selected, warnings = _tls_verification(selected, bool(flags.get("insecure")), problems)
     if problems:
         raise InputError(problems)
     root = path.parent if path else Path()
@@ -125,9 +125,9 @@ def load(
 
 
 def find_project(start: Path) -> Path | None:
-    """Return the project file in *start* or the nearest folder above it, no further up than the git repository.
+    """Return the project file in *start* or its nearest parent, not above the git repository.
 
-    Above *start*, a file of another user is not taken: it would choose our clusters.
+    Above *start*, a file of another user is ignored: it would choose the clusters.
     """
     for folder in (start, *start.parents):
         path = folder / PROJECT_FILE
@@ -139,7 +139,7 @@ def find_project(start: Path) -> Path | None:
 
 
 def _logins(parsed: project_file.Parsed) -> frozenset[str]:
-    """Return the names of the variables that hold our own credentials: no manifest reads them unasked."""
+    """Return the names of the variables with credentials of clusters; manifests must not read them by default."""
     given = [source for target in parsed.targets for source in (target.username, target.password)]
     if isinstance(parsed.source, GitSource) and parsed.source.password:
         given.append(parsed.source.password)
@@ -148,53 +148,55 @@ def _logins(parsed: project_file.Parsed) -> frozenset[str]:
 
 
 def _select(targets: tuple[Target, ...], names: tuple[str, ...], problems: list[Problem]) -> tuple[Target, ...]:
-    """Return the targets that --cluster names; all of them where it is not given."""
+    """Return the targets that --cluster names; all of them without it."""
     known = {target.title: target for target in targets}
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(known) or 'none'}"
-            problems.append(Problem("--cluster", 0, 0, "", f'there is no cluster "{name}"', hint))
+            hint = f'did you mean "{near[0]}"?' if near else f"known clusters: {', '.join(known) or 'none'}"
+            problems.append(Problem("--cluster", 0, 0, "", f'unknown cluster "{name}"', hint))
     return tuple(target for target in targets if not names or target.title in names)
 
 
-def _reached(targets: tuple[Target, ...], flags: Mapping[str, Any], problems: list[Problem]) -> tuple[Target, ...]:
-    """Put the flags that say where the one cluster is, and whom to trust, over what is configured."""
+def _with_flags(targets: tuple[Target, ...], flags: Mapping[str, Any], problems: list[Problem]) -> tuple[Target, ...]:
+    """Apply the flags for the URL and the trust of the single cluster."""
 
-    def complain(flag: str) -> Complain:
+    def report(flag: str) -> ReportProblem:
         return lambda message, hint: problems.append(Problem(flag, 0, 0, "", message, hint))
 
-    given = {flag: flags[name] for flag, name in _REACH.items() if name in flags}
+    given = {flag: flags[name] for flag, name in _FLAGS.items() if name in flags}
     if len(targets) != 1:
         for flag in given:
-            complain(flag)(f"is for one cluster, and there are {len(targets)}", "add --cluster NAME")
+            report(flag)(f"applies to one cluster, but the selected number is {len(targets)}", "add --cluster NAME")
         return targets
     target = targets[0]
     if "--url" in given:
-        urls = [node_url(url, complain("--url")) for url in given["--url"]]
+        urls = [node_url(url, report("--url")) for url in given["--url"]]
         target = replace(target, urls=tuple(url for url in urls if url))
     if "--ca-cert" in given:
         target = replace(target, ca_cert=Path(given["--ca-cert"]), pin=None)
     if "--pin" in given:
-        target = replace(target, pin=pin(given["--pin"], complain("--pin")))
+        target = replace(target, pin=pin(given["--pin"], report("--pin")))
     return (target,)
 
 
-_REACH = {"--url": "urls", "--ca-cert": "ca_cert", "--pin": "pin"}
+_FLAGS = {"--url": "urls", "--ca-cert": "ca_cert", "--pin": "pin"}
 
 
-def _verified(
+def _tls_verification(
     targets: tuple[Target, ...], asked: bool, problems: list[Problem]
 ) -> tuple[tuple[Target, ...], tuple[str, ...]]:
-    """Let certificates go unchecked only where configuration and flag both say so, and say it loudly."""
+    """Disable TLS verification only if both configuration and flag request it, with a warning."""
     warnings = []
     for target in targets:
         if target.insecure and asked:
-            warnings.append(f"cluster {target.title}: certificates are NOT verified; others can read and change all")
+            warnings.append(f"cluster {target.title}: certificates are NOT verified; traffic can be read and modified")
         elif target.insecure:
-            warnings.append(f"cluster {target.title}: certificates are verified; insecure takes effect with --insecure")
+            warnings.append(
+                f"cluster {target.title}: certificates are verified; insecure only takes effect with --insecure"
+            )
         elif asked:
             where = "insecure: true in the project file" if target.name else f"{project_file.INSECURE}=true"
-            message = f"is not agreed to by the configuration of cluster {target.title}"
+            message = f"is not enabled in the configuration of cluster {target.title}"
             problems.append(Problem("--insecure", 0, 0, "", message, f"set {where} as well"))
     return tuple(replace(target, insecure=target.insecure and asked) for target in targets), tuple(warnings)

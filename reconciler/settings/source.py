@@ -1,7 +1,7 @@
-"""Where manifests come from when nobody names files: a git repository or a folder, as the project file has it.
+"""The source of manifests: a git repository or a folder, as set in the project file.
 
-Called by `project`. What is written here reaches git's command line, so every text is held against a pattern first; the
-source itself is opened by `reconciler.source`. Credentials are references, never values.
+Called by `project`. The values are passed on git's command line, so each is checked against a pattern first; the source
+itself is opened by `reconciler.source`. Credentials are references, never values.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler.kinds.quantities import quantity
-from reconciler.settings.target import Complain
-from reconciler.settings.versions import ranges
-from reconciler.yaml12 import Path as Place
+from reconciler.settings.semver import ranges
+from reconciler.settings.target import ReportProblem
+from reconciler.yaml12 import Path as YamlPath
 from reconciler.yaml12 import shown
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
@@ -31,30 +31,30 @@ _SSH_FILE = re.compile(r"[\x00-\x1f\x7f\"'\\$%]")
 
 
 class Verify(NamedTuple):
-    """Whose signatures are asked for."""
+    """Whose signatures are required."""
 
     mode: str  # "ssh" or "gpg"
     signers: Path  # ssh: an allowed-signers file; gpg: exported public keys
-    since: str = ""  # a commit that counts as verified: what lies before it is not looked at
+    since: str = ""  # a commit that counts as verified: earlier ones are not checked
 
 
 class SourceLimits(NamedTuple):
-    """How much a repository may ask of us."""
+    """Limits of a repository."""
 
-    size: int = 256 * 1024 * 1024  # bytes that one fetch may add to the disk
-    commits: int = 10_000  # looked at between two revisions
+    size: int = 256 * 1024 * 1024  # bytes that one fetch may store
+    commits: int = 10_000  # checked between two revisions
 
 
 @dataclass(frozen=True, slots=True)
 class GitSource:
-    """A git repository: one of *branch*, *tag* and *semver* says which commit."""
+    """A git repository: one of *branch*, *tag* and *semver* selects the commit."""
 
     url: str
     branch: str = ""
     tag: str = ""
     semver: str = ""
     path: str = ""  # the folder that layers are relative to; "" = the root
-    depth: int = 0  # commits that the first fetch asks for; 0 = all
+    depth: int = 0  # commits of the first fetch; 0 = all
     ssh_key: Path | None = None
     known_hosts: Path | None = None
     username: str = ""
@@ -68,12 +68,12 @@ class GitSource:
 
     @property
     def protocol(self) -> str:
-        """What git may speak to get it: https, ssh or file."""
+        """The protocol of the URL: https, ssh or file."""
         return protocol(self.url)
 
     @property
     def wanted(self) -> str:
-        """What is followed, for people."""
+        """The followed ref, for messages."""
         if self.semver:
             return f"versions {self.semver}"
         return f"tag {self.tag}" if self.tag else f"branch {self.branch}"
@@ -81,14 +81,14 @@ class GitSource:
 
 @dataclass(frozen=True, slots=True)
 class FolderSource:
-    """A folder that something else keeps up to date, such as a mounted ConfigMap."""
+    """A folder that is kept up to date from outside, such as a mounted ConfigMap."""
 
     folder: Path
     interval: float = 10.0
 
 
 def protocol(url: str) -> str:
-    """Return what *url* makes git speak; "" for one that is not accepted."""
+    """Return the protocol that git uses for *url*; "" for one that is not accepted."""
     if _LOCAL.fullmatch(url) and ".." not in url.split("/"):
         return "file"
     if _HTTPS.fullmatch(url):
@@ -99,23 +99,27 @@ def protocol(url: str) -> str:
 def is_ref(name: str) -> bool:
     """Tell whether *name* can be a branch or a tag, by git's own rules."""
     parts = name.split("/")
-    odd = "@{" in name or ".." in name or name == "@" or name.endswith(".")
-    return bool(_REF.fullmatch(name) and not odd and all(p and p[0] != "." and not p.endswith(".lock") for p in parts))
+    invalid = "@{" in name or ".." in name or name == "@" or name.endswith(".")
+    return bool(
+        _REF.fullmatch(name) and not invalid and all(p and p[0] != "." and not p.endswith(".lock") for p in parts)
+    )
 
 
 def read(
-    value: Mapping[str, Any], root: Path, at: Callable[[Place], Complain], place: Place = ("source",)
+    value: Mapping[str, Any], root: Path, at: Callable[[YamlPath], ReportProblem], place: YamlPath = ("source",)
 ) -> GitSource | FolderSource | None:
-    """Return the source that *value* (it fits the schema) describes; None, with complaints, where it makes no sense."""
-    return _Reader(value, root, at, place).source()
+    """Return the source in *value*, which matches the schema; None, with problems reported, if it is invalid."""
+    return _SourceReader(value, root, at, place).source()
 
 
-class _Reader:
-    def __init__(self, value: Mapping[str, Any], root: Path, at: Callable[[Place], Complain], place: Place) -> None:
+class _SourceReader:
+    def __init__(
+        self, value: Mapping[str, Any], root: Path, at: Callable[[YamlPath], ReportProblem], place: YamlPath
+    ) -> None:
         self.value, self.root, self.at, self.place = value, root, at, place
         self.sound = True
 
-    def complain(self, step: str, message: str, hint: str) -> None:
+    def report(self, step: str, message: str, hint: str) -> None:
         self.sound = False
         steps = step.split(".") if step else []
         self.at((*self.place, *steps))(message, hint)
@@ -123,7 +127,7 @@ class _Reader:
     def source(self) -> GitSource | FolderSource | None:
         value = self.value
         if ("url" in value) == ("folder" in value):
-            self.complain("", "a source is either a url of a git repository or a folder", "give one of the two")
+            self.report("", "a source is either the url of a git repository or a folder", "set one of them")
             return None
         if "folder" in value:
             return self.folder()
@@ -153,7 +157,7 @@ class _Reader:
 
     def folder(self) -> FolderSource | None:
         for name in sorted(self.value.keys() - {"folder", "interval"}):
-            self.complain(name, "is for git repositories", "give url, or leave it out")
+            self.report(name, "only applies to git repositories", "set url, or remove it")
         source = FolderSource(self.root / self.value["folder"], self.seconds("interval", 10.0))
         return source if self.sound else None
 
@@ -163,29 +167,29 @@ class _Reader:
             return
         hint = "write https://HOST/PATH, ssh://git@HOST/PATH, git@HOST:PATH, or an absolute path"
         if re.match(r"https?://[^/]*@", url, re.ASCII):
-            self.complain("url", "a URL cannot hold a user or a password", "give them as https.username and password")
+            self.report("url", "a URL cannot hold a user or a password", "give them as https.username and password")
         else:
-            self.complain("url", f"{shown(url)} is no address of a repository that is read", hint)
+            self.report("url", f"{shown(url)} is not a supported repository URL", hint)
 
     def ref(self) -> None:
         given = sorted({"branch", "tag", "semver"} & self.value.keys())
         if len(given) > 1:
-            self.complain(given[1], f"{' and '.join(given)} exclude each other", "give one of them")
+            self.report(given[1], f"{' and '.join(given)} are mutually exclusive", "set one of them")
         for name in {"branch", "tag"}.intersection(given):
             if not is_ref(self.value[name]):
-                self.complain(name, f"{shown(self.value[name])} is no name of a {name}", f"write the {name} alone")
+                self.report(name, f"{shown(self.value[name])} is not a valid {name} name", f"write the {name} alone")
         if "semver" in given:
             try:
                 ranges(self.value["semver"])
             except ValueError as error:
-                self.complain("semver", f"{error}", "write 1.x, ^1.2, ~1.2.3 or >=1.2 <2")
+                self.report("semver", f"{error}", "write 1.x, ^1.2, ~1.2.3 or >=1.2 <2")
 
     def path(self) -> str:
         text: str = self.value.get("path", "")
         parts = text.removeprefix("./").strip("/").split("/") if text not in ("", ".", "./") else []
         bad = text.startswith("/") or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts)
         if bad or _CONTROL.search(text) or "\\" in text:
-            self.complain("path", f"{shown(text)} is no folder in a repository", "write it as clusters/production")
+            self.report("path", f"{shown(text)} is not a folder in a repository", "write it as clusters/production")
         return "/".join(parts)
 
     def file(self, section: str, name: str) -> Path | None:
@@ -194,28 +198,28 @@ class _Reader:
             return None
         path: Path = self.root.absolute() / text
         if section == "ssh" and _SSH_FILE.search(str(path)):
-            self.complain(f"{section}.{name}", "ssh cannot be given this path", "leave out quotes, \\, $ and %")
+            self.report(f"{section}.{name}", "is not a path that ssh accepts", "remove quotes, \\, $ and %")
         return path
 
     def login(self) -> None:
         how = protocol(self.value["url"])
         if _CONTROL.search(self.value.get("https", {}).get("username", "")):
-            self.complain("https.username", "holds a control character", "write it on one line")
+            self.report("https.username", "contains a control character", "write it on one line")
         for section in ("ssh", "https"):
             if section in self.value and how and how != section:
-                self.complain(section, f"the url is not of {section}", f"remove {section}, or change the url")
+                self.report(section, f"the url does not use {section}", f"remove {section}, or change the url")
         given = self.value.get("ssh", {})
         for name in ("key", "knownHosts") if how == "ssh" else ():
             if name not in given:
-                self.complain("ssh" if given else "", f"ssh.{name} is missing", "git over ssh needs key and knownHosts")
+                self.report("ssh" if given else "", f"ssh.{name} is missing", "git over ssh needs key and knownHosts")
 
     def signers(self) -> None:
         if "verify" in self.value and protocol(self.value["url"]) == "file":
             repository = Path(self.value["url"].removeprefix("file://"))
             if (self.root.absolute() / self.value["verify"]["signers"]).resolve().is_relative_to(repository.resolve()):
-                self.complain("verify.signers", "lies in the repository that it is to vouch for", "keep it elsewhere")
+                self.report("verify.signers", "is inside the repository that it verifies", "store it elsewhere")
         if "verify" in self.value and self.value.get("depth"):
-            self.complain("depth", "verify looks at every commit, so all are needed", "remove depth")
+            self.report("depth", "verify requires every commit", "remove depth")
 
     def verify(self) -> Verify | None:
         given = self.value.get("verify")
@@ -227,7 +231,7 @@ class _Reader:
         text = self.value.get(name, default)
         number = quantity(text, "seconds") if isinstance(text, str) else text
         if not number:
-            self.complain(name, f"{shown(str(text))} is no time", "write 30s, 5m or 1h")
+            self.report(name, f"{shown(str(text))} is not a duration", "use 30s, 5m or 1h")
         return float(number or default)
 
     def limits(self) -> SourceLimits:
@@ -236,6 +240,6 @@ class _Reader:
         if isinstance(size, str):
             given["size"] = quantity(size, "bytes")
             if not given["size"]:
-                self.complain("limits.size", f"{shown(size)} is no size", "write 256MiB, or a number of bytes")
+                self.report("limits.size", f"{shown(size)} is not a size", "write 256MiB, or a number of bytes")
                 return SourceLimits()
         return SourceLimits(**given)

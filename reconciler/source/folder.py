@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import Interrupted, SourceEmpty, SourceError, SourceStale, SourceUnsafe
+from reconciler.manifests.file_tree import is_manifest
 from reconciler.manifests.files import ENDINGS
-from reconciler.manifests.trees import is_manifest
-from reconciler.settings import FolderSource, Limits
+from reconciler.settings import FolderSource, ProjectLimits
 from reconciler.source.git_tree import display_name
 from reconciler.source.mirror import make_private, source_id, write_private
 from reconciler.source.revision import Rejection, Revision
@@ -34,7 +34,7 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]  # name, inode, size, mtime 
 class ManifestFolder:
     """A `Source` whose revisions are digests of the contents of the folder."""
 
-    def __init__(self, source: FolderSource, state: Path, limits: Limits) -> None:
+    def __init__(self, source: FolderSource, state: Path, limits: ProjectLimits) -> None:
         self._folder, self._limits = source.folder, limits
         self._record = state / "source" / source_id("folder", os.path.abspath(source.folder)) / "folder.json"
         self._lock = threading.RLock()

@@ -17,8 +17,8 @@ from typing import Any
 from reconciler.errors import InputError, Problem, SourceError, SourceRewound, SourceStale, SourceUnverified
 from reconciler.render.escape import clean, shorten
 from reconciler.secrets import Secret
-from reconciler.settings import GitSource, Limits
-from reconciler.settings.versions import highest, ranges, version
+from reconciler.settings import GitSource, ProjectLimits
+from reconciler.settings.semver import highest, ranges, version
 from reconciler.source import git_tree, signatures
 from reconciler.source.git import GitRunner, version_of
 from reconciler.source.mirror import ACCEPTED, INCOMING, REJECTED, CommitStatus, Mirror, source_id
@@ -55,7 +55,7 @@ class SourceContext:
     """The environment of a git source."""
 
     state_dir: Path  # absolute
-    limits: Limits  # of manifests
+    limits: ProjectLimits  # of manifests
     reveal: Callable[[Mapping[str, Any]], Secret]  # resolves {"valueFrom": …}, at each fetch
     redact: Callable[[str], str]  # removes secrets from messages of git
     path: str  # PATH

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reconciler.errors import SourceEmpty, SourceUnsafe
+from reconciler.manifests.file_tree import is_manifest
 from reconciler.manifests.files import ENDINGS
-from reconciler.manifests.trees import is_manifest
 from reconciler.render.escape import clean, shorten
-from reconciler.settings import Limits
+from reconciler.settings import ProjectLimits
 from reconciler.source.git import GitRunner
 from reconciler.source.process import Deadline, ProcessLimits
 
@@ -36,7 +36,7 @@ class TreeEntry(NamedTuple):
     name: bytes  # from the root of the repository
 
 
-def read(git: GitRunner, commit: str, path: str, limits: Limits, deadline: Deadline) -> dict[str, bytes]:
+def read(git: GitRunner, commit: str, path: str, limits: ProjectLimits, deadline: Deadline) -> dict[str, bytes]:
     """Return the manifests of *commit* in the folder *path* and below, by name from the root of the repository.
 
     Raises SourceEmpty, and SourceUnsafe for content that is not read or is over *limits*.
@@ -74,7 +74,7 @@ def entries(git: GitRunner, commit: str, path: str, deadline: Deadline) -> Itera
         yield TreeEntry(mode, id_.decode("ascii"), int(size) if size.isdigit() else 0, base + name)
 
 
-def _manifests(found: Sequence[TreeEntry], path: str, limits: Limits) -> dict[str, TreeEntry]:
+def _manifests(found: Sequence[TreeEntry], path: str, limits: ProjectLimits) -> dict[str, TreeEntry]:
     """Return the manifests among *found*, by name; raises SourceUnsafe with all problems."""
     problems: list[str] = []
     chosen: dict[str, TreeEntry] = {}
@@ -95,7 +95,7 @@ def _manifests(found: Sequence[TreeEntry], path: str, limits: Limits) -> dict[st
     return chosen
 
 
-def _problem(entry: TreeEntry, name: str, path: str, limits: Limits) -> str:
+def _problem(entry: TreeEntry, name: str, path: str, limits: ProjectLimits) -> str:
     """Return the problem with *entry*, "" for none. Hidden files are ignored."""
     inner = name[len(path) + 1 if path else 0 :]
     parts = inner.split("/")
@@ -118,7 +118,7 @@ def _problem(entry: TreeEntry, name: str, path: str, limits: Limits) -> str:
     return f"is {entry.size:,} bytes, over the limit of {limits.file_size:,}" if entry.size > limits.file_size else ""
 
 
-def is_readable(entry: TreeEntry, limits: Limits) -> bool:
+def is_readable(entry: TreeEntry, limits: ProjectLimits) -> bool:
     """Return whether *entry* is a regular file with a UTF-8 name and within the size limit of a manifest."""
     return entry.mode in _FILE_MODES and _is_utf8(entry.name) and entry.size <= limits.file_size
 

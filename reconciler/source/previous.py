@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.errors import InputError, Problem, Refused
-from reconciler.manifests import Tree
-from reconciler.manifests.trees import is_manifest
-from reconciler.settings import Limits
+from reconciler.manifests import FileTree
+from reconciler.manifests.file_tree import is_manifest
+from reconciler.settings import ProjectLimits
 from reconciler.source import git_tree
 from reconciler.source.git import GitRunner
 from reconciler.source.process import Command, Deadline, run
@@ -28,12 +28,12 @@ _DISCOVERY = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 class PreviousManifests(NamedTuple):
     """The manifests of an earlier commit."""
 
-    tree: Tree
+    tree: FileTree
     names: Mapping[Path, Path]  # each requested path, and its name in the tree
 
 
 def manifests_at(
-    revision: str, paths: Sequence[Path], limits: Limits, path: str, stop: threading.Event | None = None
+    revision: str, paths: Sequence[Path], limits: ProjectLimits, path: str, stop: threading.Event | None = None
 ) -> PreviousManifests:
     """Return the manifests that *paths* contained at *revision*, which must be an ancestor of HEAD.
 
@@ -51,7 +51,7 @@ def manifests_at(
     commit = _commit(git, revision, deadline)
     _check_ancestor(git, commit, revision, deadline)
     files = _files(git, commit, [name.as_posix() for name in names.values()], limits, deadline)
-    return PreviousManifests(Tree(files, label=f"{revision}:", complete=False), names)
+    return PreviousManifests(FileTree(files, label=f"{revision}:", complete=False), names)
 
 
 def _input_error(message: str, hint: str = "") -> InputError:
@@ -90,7 +90,9 @@ def _check_ancestor(git: GitRunner, commit: str, revision: str, deadline: Deadli
         )
 
 
-def _files(git: GitRunner, commit: str, names: Sequence[str], limits: Limits, deadline: Deadline) -> dict[str, bytes]:
+def _files(
+    git: GitRunner, commit: str, names: Sequence[str], limits: ProjectLimits, deadline: Deadline
+) -> dict[str, bytes]:
     """Return the manifests in *names* (files or folders) at *commit*; unreadable files count as not declared."""
     found = {
         entry.name.decode("utf-8"): entry.id

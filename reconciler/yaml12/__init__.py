@@ -1,7 +1,19 @@
-"""YAML 1.2 to plain values and back, strictly and within bounds. Home of PyYAML."""
+"""YAML 1.2 to plain values and back, strictly and within limits. Home of PyYAML."""
 
 from reconciler.yaml12.reader import Document, Place, Reading, parse, read
-from reconciler.yaml12.text import BOUNDS, Bounds, Path, path_text, shown
-from reconciler.yaml12.writing import write
+from reconciler.yaml12.text import PARSER_LIMITS, ParserLimits, Path, path_text, shown
+from reconciler.yaml12.writer import write
 
-__all__ = ["BOUNDS", "Bounds", "Document", "Path", "Place", "Reading", "parse", "path_text", "read", "shown", "write"]
+__all__ = [
+    "PARSER_LIMITS",
+    "Document",
+    "ParserLimits",
+    "Path",
+    "Place",
+    "Reading",
+    "parse",
+    "path_text",
+    "read",
+    "shown",
+    "write",
+]

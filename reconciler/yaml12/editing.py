@@ -1,4 +1,4 @@
-"""Puts another value at one place of a YAML text and leaves every other byte as it is, or says why it cannot.
+"""Replaces one value in a YAML text and leaves every other byte as it is, or reports why it cannot.
 
 `accept` calls it. What is written is read back: unless the text then says exactly what it said before, with that one
 value in its place, nothing is returned. Anchors, aliases, tags and values over several lines with comments are refused.
@@ -7,14 +7,13 @@ value in its place, nothing is returned. Anchors, aliases, tags and values over 
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
 import yaml
 
 from reconciler.errors import InputError
 from reconciler.yaml12.text import Path, path_text
-from reconciler.yaml12.writing import write
+from reconciler.yaml12.writer import EDITED, block, flow
 
 
 class CannotEdit(Exception):
@@ -32,23 +31,23 @@ def replaced(text: str, file: str, index: int, path: Path, value: Any) -> str:
         new = _scalar(old, node, value)
     elif node.flow_style:
         if "#" in old:
-            raise CannotEdit("it may hold a comment")
-        new = _flow(value)
+            raise CannotEdit("it may contain a comment")
+        new = flow(value, EDITED)
     else:
         end = start + len(old.rstrip())
         old = text[start:end]
         if "#" in old:
-            raise CannotEdit("it may hold a comment")
+            raise CannotEdit("it may contain a comment")
         new = _block(value, node.start_mark.column)
     edited = text[:start] + new + text[end:]
     try:
         before, after = read(text, file), read(edited, file)
     except InputError as error:
-        raise CannotEdit("what would be written there is no YAML that is read strictly") from error
+        raise CannotEdit("the edited text would not be valid YAML") from error
     wanted = [copy.deepcopy(document.value) for document in before]
     _put(wanted[index], path, value)
     if [document.value for document in after] != wanted:
-        raise CannotEdit("the text around it would change its meaning")
+        raise CannotEdit("the meaning of the surrounding text would change")
     return edited
 
 
@@ -60,8 +59,8 @@ def _node(text: str, index: int, path: Path) -> Any:
         before, inner = _member(node, step)
         if inner is None:
             raise CannotEdit(f"{path_text(path)} is not written there")
-        if inner.start_mark.index < before:  # what an alias stands for was written further up
-            raise CannotEdit("it is written elsewhere, and taken from there by an alias")
+        if inner.start_mark.index < before:  # the value of an alias was written further up
+            raise CannotEdit("it is the value of an alias that is defined elsewhere")
         node = inner
     if text[node.start_mark.index : node.start_mark.index + 1] in ("&", "*", "!"):
         raise CannotEdit("it has an anchor, an alias or a tag")
@@ -69,7 +68,7 @@ def _node(text: str, index: int, path: Path) -> Any:
 
 
 def _member(node: Any, step: str | int) -> tuple[int, Any]:
-    """Return what stands at *step* in *node*, and where at the earliest it can begin."""
+    """Return the node at *step* in *node*, and the first position at which it can begin."""
     if isinstance(node, yaml.MappingNode):
         return next(((key.end_mark.index, value) for key, value in node.value if key.value == step), (0, None))
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
@@ -79,30 +78,17 @@ def _member(node: Any, step: str | int) -> tuple[int, Any]:
 
 def _scalar(old: str, node: Any, value: Any) -> str:
     if isinstance(value, (dict, list)):
-        raise CannotEdit("a single value stands there, and the cluster has a list or an object")
+        raise CannotEdit("it is a single value, and the cluster has a list or an object")
     if "\n" in old or node.style in ("|", ">") or not old:
-        raise CannotEdit("its text goes over several lines, or is empty")
-    return _flow(value)
-
-
-def _flow(value: Any) -> str:
-    """Return *value* on one line, as it can stand inside brackets too."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_flow, value))}]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_flow(name)}: {_flow(item)}" for name, item in value.items()) + "}"
-    if isinstance(value, str):
-        plain = write([value]).removesuffix("\n").removesuffix("\n...")
-        return json.dumps(value) if any(sign in plain for sign in ",[]{}#:\n") or '"' in plain else plain
-    return json.dumps(value)
+        raise CannotEdit("its text spans several lines or is empty")
+    return flow(value, EDITED)
 
 
 def _block(value: Any, column: int) -> str:
-    """Return *value* as lines that begin at *column*; the first one stands where the old one stood."""
+    """Return *value* as lines that begin at *column*; the first one replaces the first line of the old value."""
     if not isinstance(value, (dict, list)) or not value:
-        return _flow(value)
-    lines = write([value]).rstrip("\n").split("\n")
-    return "\n".join([lines[0], *(f"{' ' * column}{line}" for line in lines[1:])])
+        return flow(value, EDITED)
+    return ("\n" + " " * column).join(block(value, EDITED))
 
 
 def _put(document: Any, path: Path, value: Any) -> None:

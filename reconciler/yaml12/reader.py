@@ -1,9 +1,9 @@
-"""YAML text to plain values, strictly and within bounds. The home of PyYAML.
+"""YAML text to plain values, strictly and within limits.
 
-Called by `manifests` and `settings`. Two builders stand on the events of the parser, before anything is composed. The
-*quick* one keeps no positions and gives up at the first thing out of the ordinary. The *careful* one then reads the
-same text again, knows places, anchors and merge keys, and collects every problem; it also answers `Document.place`, so
-text that is in order is never read with positions at all. Knows nothing of manifests, schemas or where a text is from.
+Called by `manifests` and `settings`. Two readers consume the events of the parser, before anything is composed. The
+`fast_path` has no positions and supports plain and valid text only. Otherwise `positions` reads the text again, with
+positions, anchors and merge keys, and collects all problems; it also serves `Document.place`, so valid text is never
+read with positions unless they are requested. Must not know manifests, schemas or where a text comes from.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from reconciler.errors import InputError, Problem
-from reconciler.yaml12.careful import Tree, findings
 from reconciler.yaml12.events import SyntaxProblem
-from reconciler.yaml12.quick import Odd, values
-from reconciler.yaml12.text import BOUNDS, Bounds, Path, unreadable
+from reconciler.yaml12.fast_path import Unsupported, values
+from reconciler.yaml12.positions import Node, documents_with_positions
+from reconciler.yaml12.text import PARSER_LIMITS, ParserLimits, Path, unreadable
 
 
 class Place(NamedTuple):
-    """Where something was written."""
+    """The location of a value in a file."""
 
     file: str
     line: int
@@ -26,43 +26,43 @@ class Place(NamedTuple):
 
 
 class _Source:
-    """The text of one file, read with positions when somebody first asks for one."""
+    """The text of one file, read with positions when one is first requested."""
 
-    __slots__ = ("_trees", "bounds", "data", "file")
+    __slots__ = ("_trees", "data", "file", "limits")
 
-    def __init__(self, file: str, data: bytes, bounds: Bounds) -> None:
+    def __init__(self, file: str, data: bytes, limits: ParserLimits) -> None:
         self.file = file
         self.data = data
-        self.bounds = bounds
-        self._trees: list[Tree] | None = None
+        self.limits = limits
+        self._trees: list[Node] | None = None
 
-    def carefully(self) -> Reading:
-        found = findings(self.data, self.file, self.bounds)
+    def with_positions(self) -> Reading:
+        found = documents_with_positions(self.data, self.file, self.limits)
         self._trees = found.trees
         documents = [
-            Document(tree.value, self, index, faults)
-            for index, (tree, faults) in enumerate(zip(found.trees, found.faults, strict=True))
+            Document(tree.value, self, index, invalid_paths)
+            for index, (tree, invalid_paths) in enumerate(zip(found.trees, found.invalid_paths, strict=True))
         ]
         return Reading(documents, found.problems)
 
-    def tree(self, index: int) -> Tree:
+    def tree(self, index: int) -> Node:
         if self._trees is None:
-            self._trees = findings(self.data, self.file, self.bounds).trees
+            self._trees = documents_with_positions(self.data, self.file, self.limits).trees
         return self._trees[index]
 
 
 class Document:
-    """One YAML document: its plain value, and where its parts were written. Values under aliases are shared."""
+    """One YAML document: its plain value, and the positions of its parts. Values of aliases are shared."""
 
-    __slots__ = ("_line", "_source", "faults", "index", "value")
+    __slots__ = ("_line", "_source", "index", "invalid_paths", "value")
 
     def __init__(
-        self, value: Any, source: _Source, index: int, faults: tuple[Path, ...] = (), line: int | None = None
+        self, value: Any, source: _Source, index: int, invalid_paths: tuple[Path, ...] = (), line: int | None = None
     ) -> None:
         self.value = value
         self.index = index
         self._line = line
-        self.faults = faults  # paths at which a problem was reported: what stands there is not to be judged again
+        self.invalid_paths = invalid_paths  # where a problem was reported; not to be validated again
         self._source = source
 
     @property
@@ -75,7 +75,7 @@ class Document:
         return self.place()[0] if self._line is None else self._line
 
     def place(self, path: Path = ()) -> tuple[int, int]:
-        """Return line and column of *path*, or of the deepest part of it that was written.
+        """Return line and column of *path*, or of its deepest existing part.
 
         A member of a mapping is at its key, an item of a list at its first character.
         """
@@ -87,35 +87,35 @@ class Document:
         return Place(self._source.file, *self.place(path))
 
     def holds(self, path: Path) -> bool:
-        """Tell whether all of *path* was written in this document."""
+        """Tell whether this document contains all of *path*."""
         return self._source.tree(self.index).find(path)[2]
 
 
 class Reading(NamedTuple):
-    """What could be read of a text, and everything that is wrong with it."""
+    """The readable documents of a text, and all problems."""
 
     documents: list[Document]
     problems: list[Problem]
 
 
-def read(text: bytes | str, file: str, bounds: Bounds = BOUNDS) -> list[Document]:
+def read(text: bytes | str, file: str, limits: ParserLimits = PARSER_LIMITS) -> list[Document]:
     """Return the documents of *text*; raise `InputError` with every problem found."""
-    documents, problems = parse(text, file, bounds)
+    documents, problems = parse(text, file, limits)
     if problems:
         raise InputError(problems)
     return documents
 
 
-def parse(text: bytes | str, file: str, bounds: Bounds = BOUNDS) -> Reading:
-    """Return the documents of *text* that could be read, with every problem found. Bad input never raises."""
+def parse(text: bytes | str, file: str, limits: ParserLimits = PARSER_LIMITS) -> Reading:
+    """Return the readable documents of *text*, with every problem found. Invalid input never raises."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    problem = unreadable(data, file, bounds)
+    problem = unreadable(data, file, limits)
     if problem:
         return Reading([], [problem])
-    source = _Source(file, data, bounds)
+    source = _Source(file, data, limits)
     try:
-        read_quickly = list(values(data, bounds))
-    except (Odd, SyntaxProblem):
-        return source.carefully()
-    documents = [Document(value, source, index, line=line) for index, (value, line) in enumerate(read_quickly)]
+        fast_values = list(values(data, limits))
+    except (Unsupported, SyntaxProblem):
+        return source.with_positions()
+    documents = [Document(value, source, index, line=line) for index, (value, line) in enumerate(fast_values)]
     return Reading(documents, [])

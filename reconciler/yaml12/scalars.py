@@ -1,8 +1,7 @@
 """Plain YAML scalars to values, by the core schema of YAML 1.2.
 
-Called by `strictyaml` for every scalar without quotes. Text that YAML 1.1 reads as something else than 1.2 is not
-guessed at but refused, with what to write instead: `activedefrag: no` is the string "no" in one and false in the other.
-Knows nothing of documents, files or places.
+Called for every scalar without quotes. Text that YAML 1.1 and 1.2 read differently is rejected, with the text to write
+instead: `activedefrag: no` is the string "no" in one and false in the other. Must not know documents or files.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-# The letters y and n alone are not here: hardly a reader of YAML 1.1, PyYAML included, takes them for booleans.
+# The letters y and n are not here: few readers of YAML 1.1 read them as booleans, and PyYAML does not.
 _TRUTHY = frozenset(("yes", "Yes", "YES", "on", "On", "ON"))
 _FALSY = frozenset(("no", "No", "NO", "off", "Off", "OFF"))
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
@@ -35,15 +34,15 @@ _NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
 _LONGEST_NUMBER = 64
 
 
-class Refusal(NamedTuple):
-    """Why a scalar is not taken, and what to write instead."""
+class RejectedScalar(NamedTuple):
+    """Why a scalar is rejected, and what to write instead."""
 
     message: str
     hint: str
 
 
 def resolve(text: str) -> Any:
-    """Return the value of the plain scalar *text*: None, bool, int, float, str, or a `Refusal`."""
+    """Return the value of the plain scalar *text*: None, bool, int, float, str, or a `RejectedScalar`."""
     if text in _WORDS:
         return _WORDS[text]
     if text in _TRUTHY or text in _FALSY or text == "=":
@@ -53,11 +52,11 @@ def resolve(text: str) -> Any:
     return _number(text)
 
 
-def _word(text: str) -> Refusal:
+def _word(text: str) -> RejectedScalar:
     if text == "=":
-        return Refusal("a plain = means different things in YAML 1.1 and 1.2", 'write "=" in quotes')
+        return RejectedScalar("a plain = means different things in YAML 1.1 and 1.2", 'write "=" in quotes')
     boolean = "true" if text in _TRUTHY else "false"
-    return Refusal(
+    return RejectedScalar(
         f"plain {text} is a string in YAML 1.2 and {boolean} in YAML 1.1", f'write "{text}" in quotes, or {boolean}'
     )
 
@@ -66,35 +65,36 @@ def _number(text: str) -> Any:
     if len(text) > _LONGEST_NUMBER:
         if text.strip("+-.0123456789_:eExXoO"):
             return text
-        return Refusal(f"a number of {len(text)} characters is too long", "write it in quotes if it is text")
+        return RejectedScalar(f"a number of {len(text)} characters is too long", "write it in quotes if it is text")
     if _INTEGER.match(text):
         return _bounded(text, int(text))
     if _HEXADECIMAL.match(text):
         return _bounded(text, int(text, 16))
     if _FLOAT.match(text):
         return _float(text)
-    return _oddity(text) or text
+    return _ambiguous(text) or text
 
 
 def _bounded(text: str, value: int) -> Any:
     if SMALLEST <= value <= LARGEST:
         return value
-    return Refusal(f"{text} does not fit in 64 bits", "write it in quotes if it is text")
+    return RejectedScalar(f"{text} does not fit in 64 bits", "write it in quotes if it is text")
 
 
 def _float(text: str) -> Any:
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        return Refusal(f"{text} is too large for a number", "write it in quotes if it is text")
+        return RejectedScalar(f"{text} is too large for a number", "write it in quotes if it is text")
     if ("e" in text or "E" in text) and not _AGREED_EXPONENT.match(text):
         return _two_readings(text, "a number in YAML 1.2 and a string in YAML 1.1", _digits(value))
     return value
 
 
-def _oddity(text: str) -> Refusal | None:
-    """Tell apart what only looks like a number; None for an ordinary string such as `10.0.0.1`."""
+def _ambiguous(text: str) -> RejectedScalar | None:
+    """Return why text that resembles a number is rejected; None for a string such as `10.0.0.1`."""
     if _NOT_FINITE.match(text):
-        return Refusal(f"{text} is not a number that can be used", "write a finite number, or quotes if it is text")
+        hint = "write a finite number, or quotes if it is text"
+        return RejectedScalar(f"{text} is not a finite number", hint)
     if _LEADING_ZERO.match(text):
         return _two_readings(text, "decimal in YAML 1.2 and can be octal in YAML 1.1", _digits(float(text)))
     if _OTHER_BASE.match(text):
@@ -109,7 +109,7 @@ def _oddity(text: str) -> Refusal | None:
     return None
 
 
-def _other_base(text: str) -> Refusal:
+def _other_base(text: str) -> RejectedScalar:
     decimal = ""
     digits = text.lstrip("+-")
     if digits[2:].strip("_"):
@@ -118,9 +118,9 @@ def _other_base(text: str) -> Refusal:
     return _two_readings(text, "not the same in YAML 1.1 and 1.2", decimal)
 
 
-def _two_readings(text: str, difference: str, number: str) -> Refusal:
+def _two_readings(text: str, difference: str, number: str) -> RejectedScalar:
     otherwise = f", or {number}" if number else ""
-    return Refusal(f"plain {text} is {difference}", f'write "{text}" in quotes{otherwise}')
+    return RejectedScalar(f"plain {text} is {difference}", f'write "{text}" in quotes{otherwise}')
 
 
 def _digits(value: float) -> str:

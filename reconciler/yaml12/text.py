@@ -1,6 +1,6 @@
-"""The outside of a YAML text: is it text at all, and how pieces of it are quoted in messages.
+"""Encoding and size of a YAML text, and how parts of it are quoted in messages.
 
-Knows bytes and characters, nothing of YAML's structure.
+Must not know the structure of YAML.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from reconciler.errors import Problem
 Path = tuple[str | int, ...]
 
 
-class Bounds(NamedTuple):
-    """How much one file may ask of us. Precedents: aliases that expand a million-fold, nesting that kills a parser."""
+class ParserLimits(NamedTuple):
+    """Limits of one file, against aliases that expand a million-fold and nesting that crashes a parser."""
 
     size: int = 1024 * 1024  # bytes
     depth: int = 32  # mappings and lists inside each other
@@ -22,10 +22,10 @@ class Bounds(NamedTuple):
     anchors: int = 1_000
     key: int = 256  # characters
     members: int = 1_000  # keys in one mapping
-    problems: int = 100  # reported of one file; the rest is not looked for
+    problems: int = 100  # reported per file; then reading stops
 
 
-BOUNDS = Bounds()
+PARSER_LIMITS = ParserLimits()
 
 _ALLOWED = bytes(i for i in range(256) if i in (9, 10, 13) or 32 <= i < 127 or i > 127)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
@@ -33,14 +33,14 @@ _MARKS = ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe\x00\x00", "UTF-32"), (b"\xff\x
 _ORDINARY_STEP = re.compile(r"[\w/@:+-]{1,80}\Z")
 
 
-def unreadable(data: bytes, file: str, bounds: Bounds) -> Problem | None:
-    """Return what makes *data* no text that we read: its size, encoding or control characters."""
-    if len(data) > bounds.size:
-        message = f"the file is {len(data):,} bytes, over the limit of {bounds.size:,}"
+def unreadable(data: bytes, file: str, limits: ParserLimits) -> Problem | None:
+    """Return the problem with the size, encoding or characters of *data*; None if it is readable text."""
+    if len(data) > limits.size:
+        message = f"the file is {len(data):,} bytes, over the limit of {limits.size:,}"
         return Problem(file, 0, 0, "", message, "split it into several files, or raise limits.fileSize")
     for mark, encoding in _MARKS:
         if data.startswith(mark):
-            message = f"the file begins with a byte order mark of {encoding}"
+            message = f"the file starts with a {encoding} byte order mark"
             return Problem(file, 1, 1, "", message, "save it as UTF-8 without BOM")
     if data.isascii():
         return _forbidden(data.decode("ascii"), file) if data.translate(None, _ALLOWED) else None
@@ -58,8 +58,8 @@ def _forbidden(text: str, file: str) -> Problem | None:
         return None
     line, column = _end_of(text[: found.start()])
     if found.group() == "\x00":
-        return Problem(file, line, column, "", "the file holds a NUL character", "it is binary, or not UTF-8")
-    message = f"the character U+{ord(found.group()):04X} may not be written as it is"
+        return Problem(file, line, column, "", "the file contains a NUL character", "it is binary, or not UTF-8")
+    message = f"the character U+{ord(found.group()):04X} is not allowed"
     return Problem(file, line, column, "", message, "remove it")
 
 
@@ -70,7 +70,7 @@ def _end_of(before: str) -> tuple[int, int]:
 
 
 def path_text(path: Path) -> str:
-    """Write *path* for people: `spec.roles_permissions[0].role`."""
+    """Return *path* for messages: `spec.roles_permissions[0].role`."""
     text = ""
     for step in path:
         if isinstance(step, int):

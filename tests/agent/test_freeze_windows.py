@@ -49,7 +49,7 @@ def test_it_says_until_when() -> None:
 def test_outside_of_windows_that_allow_nothing_is_written() -> None:
     found = frozen([NIGHT], at("2026-01-15 12:00:00"))
     assert found is not None
-    assert (found.why, found.until) == ("outside of the windows that allow changes (night)", at("2026-01-15 22:00:00"))
+    assert (found.why, found.until) == ("outside the windows that allow changes (night)", at("2026-01-15 22:00:00"))
     assert frozen([NIGHT], at("2026-01-16 01:00:00")) is None  # it goes on past midnight
 
 
@@ -77,5 +77,5 @@ def test_a_frozen_moment_ends_later_and_is_over_then(moment: float) -> None:
     "cron", ["61 0 * * *", "* * * *", "0 0 31 2", "0 0 31 2 *", "0 0 0 * * *", "tomorrow noon ok a b"]
 )
 def test_a_cron_expression_without_sense_is_refused(cron: str) -> None:
-    with pytest.raises(InputError, match="is no cron expression"):
+    with pytest.raises(InputError, match="is not a cron expression"):
         check([ALWAYS_FROZEN, ALWAYS_FROZEN._replace(name="odd", cron=cron)], "reconciler.yaml")

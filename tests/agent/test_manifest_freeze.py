@@ -69,7 +69,7 @@ def test_windows_may_also_say_when_alone_it_is_changed_and_deny_wins(tmp_path: P
     fleet.source.commit(base=frozen(both, "200MiB"))
     fleet.run(120)
     assert memory(fleet) == 100
-    assert "outside of the windows that allow changes" in fleet.status().held[0]
+    assert "outside the windows that allow changes" in fleet.status().held[0]
 
 
 def test_a_tombstone_waits_as_well(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_source_whose_cluster_takes_no_part_is_held(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("database", "cluster", "said"),
     [
-        ("orders", "wset", 'there is no cluster "wset" (did you mean "west"?)'),
+        ("orders", "wset", 'unknown cluster "wset" (did you mean "west"?)'),
         ("order", "west", "Database 'order' is neither declared nor on cluster west (did you mean 'orders'?)"),
     ],
 )

@@ -109,8 +109,8 @@ def test_validate_reports_as_json(cli: Cli) -> None:
         (("plan", "--target", "Role/nobody"), "Role/nobody matches no resource"),
         (("plan", "-f", "missing.yaml"), "missing.yaml"),
         (("plan", "--project", "missing.yaml"), "missing.yaml"),
-        (("plan", "--insecure"), "--insecure: is not agreed to by the configuration of cluster here"),
-        (("plan", "--pin", "12"), "--pin: is no SHA-256 fingerprint"),
+        (("plan", "--insecure"), "--insecure: is not enabled in the configuration of cluster here"),
+        (("plan", "--pin", "12"), "--pin: is not a SHA-256 fingerprint"),
         (("export", "Datbase"), "there is no kind Datbase"),
         (("kinds", "Datbase"), "did you mean Database?"),
         (("kinds", "Database.memory_sise"), "did you mean memory_size?"),
@@ -427,7 +427,7 @@ def test_what_a_saved_plan_holds_counts_too(cli: Cli) -> None:
 
 def test_insecure_needs_both_and_is_said_each_time(cli: Cli, server: Running) -> None:
     cli.edit("reconciler.yaml", "caCert: ca.pem", "insecure: true")
-    assert "certificates are verified; insecure takes effect with --insecure" in cli("plan", code=4).err
+    assert "certificates are verified; insecure only takes effect with --insecure" in cli("plan", code=4).err
     for command in (["plan"], ["apply", "--yes"], ["plan", "--quiet"]):
         assert "certificates are NOT verified" in cli(*command, "--insecure").err
 

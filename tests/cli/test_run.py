@@ -123,7 +123,7 @@ def test_a_window_without_sense_is_told_at_the_start(project: Cli) -> None:
         "reconciler.yaml", "mode: apply,", 'mode: apply, freeze: [{name: w, cron: "61 0 * * *", duration: 1h}],'
     )
     done = project("run", code=3)
-    assert "freeze window w: 61 0 * * * is no cron expression" in done.err
+    assert "freeze window w: 61 0 * * * is not a cron expression" in done.err
 
 
 # --- the long life ----------------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ import pytest
 from reconciler.api.hooks.clusterbootstrap import place
 from reconciler.errors import InputError
 from reconciler.export import Exported, manifests_of
-from reconciler.export.yamltext import document
 from reconciler.kinds import Kind, kind_source
 from reconciler.kinds.vocabulary import API_VERSION
 from reconciler.manifests import Resource, load
@@ -28,6 +27,7 @@ from reconciler.plan import Action
 from reconciler.settings.target import Target
 from reconciler.simulator.cluster import pem
 from reconciler.simulator.cluster.licenses import make
+from reconciler.yaml12.writer import document
 from tests.engine import test_active_active_fields, test_fields, test_settings
 from tests.engine.clusters import NAMES, Rig, declared, instance
 from tests.engine.rig import KINDS

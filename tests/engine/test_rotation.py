@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.api.protocol import Login
 from reconciler.manifests import Resource
-from reconciler.manifests.resolve import kept_until_due
+from reconciler.manifests.resolve import with_pending_retirements
 from reconciler.simulator.state.records import digest
 from tests.engine.killable import Fuse, KillableClient, KillableLedger, Killed
 from tests.engine.rig import CANARY, KINDS, Rig, declared
@@ -28,7 +28,7 @@ def rig(tmp_path: Path) -> Rig:
 def user(now: str = BEFORE, **passwords: Any) -> list[Resource]:
     spec = {"email": "ana@example.com", "roles": ["ops"], **passwords}
     resources = [declared("Role", "ops", {"management": "db_viewer"}), declared("User", "ana", spec)]
-    return kept_until_due(KINDS, resources, now)
+    return with_pending_retirements(KINDS, resources, now)
 
 
 def valid(rig: Rig) -> list[str]:

@@ -23,7 +23,7 @@ READINGS = [
 ]
 FIELDS = list(cases(old=True))
 PORTS = 20000  # two fields of one kind must not take the same one
-ALONE = {"LDAP", "ConnectionAuditing"}  # their fields exclude each other: an example at a time
+ALONE = {"LDAP", "ConnectionAuditing"}  # their fields are mutually exclusive: an example at a time
 LATER = {("Proxy", "threads"), ("Proxy", "max_threads")}  # each needs the other: test_settings.py
 
 

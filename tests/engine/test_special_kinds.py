@@ -12,7 +12,7 @@ import pytest
 from reconciler import live
 from reconciler.errors import InputError
 from reconciler.manifests import Resource
-from reconciler.manifests.resolve import inlined
+from reconciler.manifests.resolve import with_file_texts
 from reconciler.model import Level
 from reconciler.plan import Action
 from reconciler.plan.read_set import ReadSet
@@ -105,9 +105,9 @@ def test_a_changed_key_takes_its_certificate_along(rig: Rig) -> None:
 def test_text_from_a_file_is_compared_and_checked() -> None:
     resource = declared("Certificate", "proxy", {"certificate": {"valueFrom": {"file": "proxy.pem"}}})
     good = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
-    assert inlined(KINDS, [resource], lambda source: good)[0].spec == {"certificate": good}
+    assert with_file_texts(KINDS, [resource], lambda source: good)[0].spec == {"certificate": good}
     with pytest.raises(InputError) as refused:
-        inlined(KINDS, [resource], lambda source: "no certificate")
+        with_file_texts(KINDS, [resource], lambda source: "no certificate")
     assert [(one.file, one.line, one.path) for one in refused.value.problems] == [("shop.yaml", 1, "spec.certificate")]
 
 

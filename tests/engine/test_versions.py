@@ -107,11 +107,7 @@ def test_a_field_that_the_version_lacks_is_refused_before_any_write(
         plan(rig, [resource])
     it = KINDS[kind].fields[name]
     last = versions.passed(versions.parse(version), it.support.until)
-    why = (
-        f"{it.support.until} was the last version with it"
-        if last
-        else f"{it.support.since} is the first version with it"
-    )
+    why = f"removed after version {it.support.until};" if last else f"requires version {it.support.since} or later;"
     assert [problem.path for problem in caught.value.problems if why in problem.message] == [f"spec.{name}"]
     assert rig.sent == []
 

@@ -36,7 +36,7 @@ def test_no_text_is_long_or_holds_control_characters(said: dict[str, str]) -> No
 
 def test_every_line_says_where(said: dict[str, str]) -> None:
     strays = {line for text in said.values() for line in text.split("\n") if not line.startswith("<stdin>")}
-    assert strays <= {"manifests: there are more problems than are shown"}
+    assert strays <= {"manifests: too many problems; the rest is not shown"}
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def test_every_line_says_where(said: dict[str, str]) -> None:
     [
         ("list-bomb", "aliases expand to more than 50,000 nodes"),
         ("alias-deep", "aliases nest deeper than 32 levels"),
-        ("alias-of-itself", "stands inside its own anchor"),
+        ("alias-of-itself", "refers to its own anchor"),
         ("anchors-many", "more than 1,000 anchors in one file"),
         ("flow-lists-deep", "nested deeper than 32 levels"),
         ("block-lists-deep", "nested deeper than 32 levels"),
         ("tag-python-object", "the tag !!python/object/apply:os.system is not allowed"),
         ("too-large", "over the limit of 1,048,576"),
-        ("nul-only", "the file holds a NUL character"),
-        ("utf16", "byte order mark of UTF-16"),
+        ("nul-only", "the file contains a NUL character"),
+        ("utf16", "a UTF-16 byte order mark"),
         ("keys-many", "more than 1,000 keys in one mapping"),
     ],
 )

@@ -9,13 +9,13 @@ import pytest
 from reconciler import manifests
 from reconciler.errors import InputError
 from reconciler.kinds import load_kinds
-from reconciler.manifests.hosts import refusal
+from reconciler.manifests.hosts import denied_reason
 from reconciler.settings import Target
 
 ITSELF = "the node itself"
-LINK_LOCAL = "link-local, where clouds keep their metadata service"
-METADATA = "the metadata service of a cloud"
-NO_NAME = "is no name of a host"
+LINK_LOCAL = "link-local, the range of cloud metadata services"
+METADATA = "a cloud metadata service"
+NO_NAME = "is not a host name"
 
 HOSTS = {
     "source.example.com": "",
@@ -74,9 +74,9 @@ HOSTS = {
     "metadata.google.internal": METADATA,
     "metadata.google.internal.": METADATA,
     "metadata": METADATA,
-    "224.0.0.1": "more than one machine",
-    "255.255.255.255": "more than one machine",
-    "[ff02::1]": "more than one machine",
+    "224.0.0.1": "a multicast or broadcast address",
+    "255.255.255.255": "a multicast or broadcast address",
+    "[ff02::1]": "a multicast or broadcast address",
     "127.0.0.1\\.example.com": NO_NAME,
     "%31%32%37.0.0.1": NO_NAME,
     "exa mple": NO_NAME,
@@ -87,7 +87,7 @@ HOSTS = {
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_host_in_any_spelling(host: str) -> None:
-    said = refusal(f"redis://{host}:6379", None)
+    said = denied_reason(f"redis://{host}:6379", None)
     assert said.endswith(HOSTS[host])
     assert bool(said) == bool(HOSTS[host])
 
@@ -106,7 +106,7 @@ def test_a_host_in_any_spelling(host: str) -> None:
     ],
 )
 def test_the_project_file_says_which_hosts_are_allowed(host: str, allowed: tuple[str, ...], fits: bool) -> None:
-    assert (refusal(f"ftp://{host}/x", allowed) == "") == fits
+    assert (denied_reason(f"ftp://{host}/x", allowed) == "") == fits
 
 
 MANIFEST = """\
@@ -125,7 +125,7 @@ spec:
 def test_a_manifest_that_names_a_dangerous_host_is_refused_with_places() -> None:
     with pytest.raises(InputError) as caught:
         manifests.load(["-"], load_kinds(), stdin=io.BytesIO(MANIFEST.encode()))
-    hint = "(the project file can allow it: clusters[].hosts)"
+    hint = "(allow it in clusters[].hosts of the project file)"
     assert str(caught.value).split("\n") == [
         f'<stdin>:5:33: spec.backup_location.sftp_url: the host "169.254.169.254" is {LINK_LOCAL} {hint}',
         f'<stdin>:8:7: spec.replica_sources[1].uri: the host "localhost" is the node itself {hint}',

@@ -85,7 +85,7 @@ def test_everything_that_can_be_said_is_understood(tmp_path: Path) -> None:
     )
 
 
-def test_without_a_word_the_page_is_on_loopback_and_nobody_is_told(tmp_path: Path) -> None:
+def test_without_a_word_the_page_is_on_loopback_and_nobody_is_reported(tmp_path: Path) -> None:
     found = load(tmp_path, "")
     assert (found.listen, found.notify) == (Listen(), Notify())
     assert found.listen.loopback
@@ -96,49 +96,49 @@ def test_without_a_word_the_page_is_on_loopback_and_nobody_is_told(tmp_path: Pat
     [
         (
             "agent: {listen: {host: 0.0.0.0}}",
-            "agent.listen.host: 0.0.0.0 can be reached from other machines, and there is no token "
+            "agent.listen.host: 0.0.0.0 is reachable from other machines, but no token is set "
             "(add agent.listen.token, or listen on 127.0.0.1)",
         ),
         (
             "agent: {listen: {host: agent.example}}",
-            "agent.listen.host: agent.example can be reached from other machines, and there is no token "
+            "agent.listen.host: agent.example is reachable from other machines, but no token is set "
             "(add agent.listen.token, or listen on 127.0.0.1)",
         ),
         (
             "agent: {listen: {host: 'http://x'}}",
-            'agent.listen.host: "http://x" is no address (write an IP address or a host name)',
+            'agent.listen.host: "http://x" is not an address (use an IP address or a host name)',
         ),
         (
             "agent: {listen: {hosts: ['a b']}}",
-            'agent.listen.hosts[0]: "a b" is no host name (write it without scheme and port)',
+            'agent.listen.hosts[0]: "a b" is not a host name (write it without scheme and port)',
         ),
-        ("agent: {listen: {key: k}}", "agent.listen.key: needs certificate beside it (add agent.listen.certificate)"),
+        ("agent: {listen: {key: k}}", "agent.listen.key: requires certificate (add agent.listen.certificate)"),
         (
             "agent: {listen: {enabled: false}, webhook: {gitea: {secret: {valueFrom: {env: X}}}}}",
-            "agent.webhook: nothing listens for it (set agent.listen.enabled)",
+            "agent.webhook: requires an enabled listener (set agent.listen.enabled)",
         ),
-        ("agent: {notify: {every: soon}}", 'agent.notify.every: "soon" is no time (write 30s, 5m or 1h)'),
+        ("agent: {notify: {every: soon}}", 'agent.notify.every: "soon" is not a duration (use 30s, 5m or 1h)'),
         (
             "agent: {notify: {link: 'javascript:alert(1)'}}",
-            "agent.notify.link: is no http(s) address (write the address of the page, without a login)",
+            "agent.notify.link: is not an http(s) URL (write the address of the page, without a login)",
         ),
         ("agent: {notify: {to: [{type: slack}]}}", "agent.notify.to[0].type: slack needs url (add url)"),
         (
             "agent: {notify: {to: [{type: slack, url: {valueFrom: {env: X}}, project: a/b}]}}",
-            "agent.notify.to[0].project: means nothing for slack (remove it)",
+            "agent.notify.to[0].project: does not apply to slack (remove it)",
         ),
         (
             "agent: {notify: {to: [{type: github, project: a, token: {valueFrom: {env: X}}}]}}",
-            'agent.notify.to[0].project: "a" is no repository (write OWNER/NAME)',
+            'agent.notify.to[0].project: "a" is not a repository (write OWNER/NAME)',
         ),
         (
             "agent: {notify: {to: [{type: gitlab, project: a/b, token: {valueFrom: {env: X}}, api: 'http://x'}]}}",
-            'agent.notify.to[0].api: "http://x" is no https address '
+            'agent.notify.to[0].api: "http://x" is not an https URL '
             "(write it as https://gitlab.com/api/v4, without a login)",
         ),
     ],
 )
-def test_what_makes_no_sense_is_told_with_its_place(text: str, message: str, tmp_path: Path) -> None:
+def test_what_is_invalid_is_reported_with_its_place(text: str, message: str, tmp_path: Path) -> None:
     (found,) = problems(tmp_path, text)
     assert found.partition(": ")[2] == message
 

@@ -13,7 +13,7 @@ from reconciler import manifests
 from reconciler.errors import InputError, Problem
 from reconciler.kinds import load_kinds
 from reconciler.model import Address
-from reconciler.settings import Limits, Target
+from reconciler.settings import ProjectLimits, Target
 
 KINDS = load_kinds()
 
@@ -127,10 +127,10 @@ def test_a_folder_without_manifests_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing but a comment\n", "---\n---\n"])
 def test_a_standard_input_without_manifests_is_an_error(text: str) -> None:
-    assert problems(text) == ["<stdin>: no manifests found (does the command before the pipe print any?)"]
+    assert problems(text) == ["<stdin>: no manifests found (check the output of the command before the pipe)"]
 
 
-def test_a_broken_standard_input_is_told_once() -> None:
+def test_a_broken_standard_input_is_reported_once() -> None:
     assert len(problems("a: [")) == 1
 
 
@@ -140,19 +140,19 @@ def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 def test_no_paths_and_no_layers_is_an_error() -> None:
-    with pytest.raises(InputError, match="no manifests are given"):
+    with pytest.raises(InputError, match="no manifests are specified"):
         manifests.load([], KINDS)
 
 
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        (Limits(file_size=50), "over the limit of 50"),
-        (Limits(total_size=150), "together are over the limit of 150 bytes"),
-        (Limits(files=1), "more than 1 files"),
+        (ProjectLimits(file_size=50), "over the limit of 50"),
+        (ProjectLimits(total_size=150), "exceed the total size limit of 150 bytes"),
+        (ProjectLimits(files=1), "more than 1 files"),
     ],
 )
-def test_the_size_of_the_input_is_bounded(tmp_path: Path, limits: Limits, words: str) -> None:
+def test_the_size_of_the_input_is_bounded(tmp_path: Path, limits: ProjectLimits, words: str) -> None:
     put(tmp_path, a=database("a"), b=database("b"))
     with pytest.raises(InputError, match=words):
         manifests.load([tmp_path], KINDS, limits=limits)
@@ -160,15 +160,15 @@ def test_the_size_of_the_input_is_bounded(tmp_path: Path, limits: Limits, words:
 
 def test_limits_can_be_raised() -> None:
     text = "---\n".join(database(f"db-{i}") for i in range(20_000))
-    assert len(text) > Limits().file_size
-    assert len(load(text, limits=Limits(file_size=10**8)).resources) == 20_000
+    assert len(text) > ProjectLimits().file_size
+    assert len(load(text, limits=ProjectLimits(file_size=10**8)).resources) == 20_000
 
 
 def test_ten_thousand_problems_are_cut() -> None:
     text = "---\n".join(database(f"db-{i}", "{port: 1}") for i in range(2_000))
     found = problems(text)
     assert len(found) == 1_001
-    assert found[-1] == "manifests: there are more problems than are shown"
+    assert found[-1] == "manifests: too many problems; the rest is not shown"
 
 
 def test_a_file_that_is_given_twice_counts_once(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_problem_that_only_the_merged_manifest_has_is_found(tmp_path: Path) ->
         manifests.load([], KINDS, clusters=[cluster("dev", base), cluster("prod", base, top)])
 
 
-def test_a_problem_of_a_shared_layer_is_told_once(tmp_path: Path) -> None:
+def test_a_problem_of_a_shared_layer_is_reported_once(tmp_path: Path) -> None:
     base = put(tmp_path / "base", db=database("a", "{port: 1}"))
     with pytest.raises(InputError) as caught:
         manifests.load([], KINDS, clusters=[cluster("dev", base), cluster("prod", base)])
@@ -255,12 +255,12 @@ def test_the_same_work_serves_every_cluster() -> None:
     assert first.spec is second.spec
 
 
-def test_a_manifest_that_no_cluster_takes_is_checked_and_told(tmp_path: Path) -> None:
+def test_a_manifest_that_no_cluster_takes_is_checked_and_reported(tmp_path: Path) -> None:
     dev = put(tmp_path / "dev", a=database("a", metadata=", cluster: prod"))
     prod = put(tmp_path / "prod", b=database("b"))
     clusters = [cluster("dev", dev), cluster("prod", prod)]
     (warning,) = manifests.load([], KINDS, clusters=clusters).warnings
-    assert warning.message == "is for no cluster that has this layer of manifests"
+    assert warning.message == "does not apply to any cluster with this layer of manifests"
     put(dev, a=database("a", "{port: 1}", ", cluster: prod"))
     with pytest.raises(InputError, match=r"spec\.port"):
         manifests.load([], KINDS, clusters=clusters)
@@ -283,7 +283,7 @@ def test_a_reference_to_a_declared_object_is_resolved() -> None:
     assert load("---\n".join([database("a", GRANT % ("app", "keys")), ACL, ROLE])).unresolved == ()
 
 
-def test_a_reference_that_only_the_cluster_can_satisfy_is_told_with_its_place() -> None:
+def test_a_reference_that_only_the_cluster_can_satisfy_is_reported_with_its_place() -> None:
     found = load(database("a", GRANT % ("app", "Full Access")) + "---\n" + ROLE.replace("app", "apps"))
     assert [str(problem) for problem in found.unresolved] == [
         '<stdin>:4:48: spec.roles_permissions[0].role: Role/app is not declared (did you mean "apps"?)',
@@ -297,7 +297,7 @@ def test_a_builtin_object_needs_no_declaration() -> None:
 def test_the_old_name_of_a_renamed_object_says_the_new_one() -> None:
     renamed = other("Role", "application", "{management: none}", ", renamedFrom: app")
     found = load("---\n".join([database("a", GRANT % ("app", "keys")), ACL, renamed]))
-    assert [problem.hint for problem in found.unresolved] == ['it is now called "application"']
+    assert [problem.hint for problem in found.unresolved] == ['it was renamed to "application"']
 
 
 def test_references_stay_within_their_cluster() -> None:
@@ -325,7 +325,7 @@ def test_references_of_every_shape_are_found() -> None:
 def test_a_size_that_is_plainly_a_mistake_warns() -> None:
     (warning,) = load(database("a", "{memory_size: 100KiB}")).warnings
     assert warning[:4] == ("<stdin>", 4, 8, "spec.memory_size")
-    assert warning.message == "100 KiB is plainly small"
+    assert warning.message == "100 KiB is unusually small"
 
 
 def test_usual_manifests_have_no_warnings() -> None:
@@ -335,7 +335,7 @@ def test_usual_manifests_have_no_warnings() -> None:
 # --- errors ------------------------------------------------------------------------------------------------------
 
 
-def test_everything_that_is_wrong_is_told_at_once_in_reading_order(tmp_path: Path) -> None:
+def test_everything_that_is_wrong_is_reported_at_once_in_reading_order(tmp_path: Path) -> None:
     put(tmp_path, a=database("x", "{port: no}"), b="[", c=database("y", "{prot: 1}") + "---\n" + database("y"))
     with pytest.raises(InputError) as caught:
         manifests.load([tmp_path], KINDS)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from reconciler import yaml12
-from reconciler.yaml12.scalars import Refusal, resolve
+from reconciler.yaml12.scalars import RejectedScalar, resolve
 
 VALUES: list[tuple[str, Any]] = [
     ("", None),
@@ -123,7 +123,7 @@ def test_a_plain_scalar_has_one_value(text: str, value: Any) -> None:
 @pytest.mark.parametrize(("text", "hint"), REFUSED)
 def test_an_ambiguous_scalar_is_refused_with_what_to_write(text: str, hint: str) -> None:
     found = resolve(text)
-    assert isinstance(found, Refusal)
+    assert isinstance(found, RejectedScalar)
     assert found.hint == hint
 
 

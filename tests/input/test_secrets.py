@@ -105,7 +105,7 @@ def test_a_file_gives_a_value_without_its_last_line_end(tmp_path: Path, content:
     [
         (b"", "is empty"),
         (b"\n", "is empty"),
-        (b"a\0b", "holds a NUL character"),
+        (b"a\0b", "contains a NUL character"),
         (b"\xff\xfe", "is not UTF-8 text"),
         (b"x" * (64 * 1024 + 1), "is larger than 64 KiB"),
     ],
@@ -168,7 +168,7 @@ def test_a_file_that_everybody_can_read_warns(tmp_path: Path) -> None:
     assert warnings == []
     path.chmod(0o644)
     resolve({"file": "secret"}, where)
-    assert warnings == ["secret file secret can be read by every user of this machine: chmod o-r would change that"]
+    assert warnings == ["secret file secret can be read by every user of this machine: run chmod o-r"]
 
 
 def test_what_is_looked_up_is_masked_from_then_on(tmp_path: Path) -> None:

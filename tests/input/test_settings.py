@@ -80,8 +80,8 @@ def test_a_project_file_gives_clusters(tmp_path: Path) -> None:
 
 def test_a_project_file_gives_limits_and_folders(tmp_path: Path) -> None:
     found = project(tmp_path)
-    assert found.limits == settings.Limits(50, 3, 4 * 1024**2, 64 * 1024**2, 20_000, 32, 100)
-    assert found.limits.bounds.size == 4 * 1024**2
+    assert found.limits == settings.ProjectLimits(50, 3, 4 * 1024**2, 64 * 1024**2, 20_000, 32, 100)
+    assert found.limits.parser_limits.size == 4 * 1024**2
     assert found.state_dir == tmp_path / ".state"
     assert found.secret_env == ("DB_*",)
     assert found.sources.files == tmp_path / "secrets"
@@ -89,7 +89,7 @@ def test_a_project_file_gives_limits_and_folders(tmp_path: Path) -> None:
 
 def test_defaults_are_those_of_the_safety_model(tmp_path: Path) -> None:
     found = project(tmp_path, PROJECT[: PROJECT.index("limits")])
-    assert found.limits == settings.Limits(30, 10, 1024**2, 16 * 1024**2, 5_000, 32, 50_000)
+    assert found.limits == settings.ProjectLimits(30, 10, 1024**2, 16 * 1024**2, 5_000, 32, 50_000)
     assert found.state_dir == tmp_path / ".reconciler"
     assert found.secret_env is None
     assert found.sources.files == tmp_path
@@ -159,7 +159,7 @@ def test_the_schema_is_a_schema() -> None:
 BAD = {
     "name: prod": (
         "name: dev",
-        ['reconciler.yaml:10:5: clusters[1].name: cluster "dev" is given twice (the first is in line 3)'],
+        ['reconciler.yaml:10:5: clusters[1].name: cluster "dev" is duplicated (first defined on line 3)'],
     ),
     "username: ops": ("usrname: ops", None),
     "{valueFrom: {file: dev.password}}": ("hunter2hunter2", None),
@@ -196,7 +196,7 @@ def test_all_problems_come_at_once_in_reading_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", PROJECT + "---\n" + PROJECT])
 def test_a_project_file_is_one_document(tmp_path: Path, text: str) -> None:
-    assert "a project file is one document" in problems(tmp_path, text)[0]
+    assert "a project file must have exactly one document" in problems(tmp_path, text)[0]
 
 
 def test_a_project_file_that_is_not_there(tmp_path: Path) -> None:
@@ -220,19 +220,19 @@ URLS = {
     "host:9443": "does not begin with https://",
     "ftp://host": "does not begin with https://",
     "file:///etc/passwd": "does not begin with https://",
-    "https://": "names no host",
-    "https://:9443": "names no host",
-    "https://a b": "names no host",
+    "https://": "has no host",
+    "https://:9443": "has no host",
+    "https://a b": "has no host",
     "https://h_o-st": "https://h_o-st:9443",
-    "https://ho!st": "names no host",
-    "https://host:0": "has no usable port",
-    "https://host:99999": "is no URL",
-    "https://host:x": "is no URL",
-    "https://[::1": "is no URL",
+    "https://ho!st": "has no host",
+    "https://host:0": "has an invalid port",
+    "https://host:99999": "is not a URL",
+    "https://host:x": "is not a URL",
+    "https://[::1": "is not a URL",
     "https://[zz]": "",
-    "https://host/v1": "is more than host and port",
-    "https://host?a=b": "is more than host and port",
-    "https://host#x": "is more than host and port",
+    "https://host/v1": "has more than a host and a port",
+    "https://host?a=b": "has more than a host and a port",
+    "https://host#x": "has more than a host and a port",
     "https://user:hunter2@host": "a URL cannot hold a user or a password",
     "https://user@host": "a URL cannot hold a user or a password",
 }
@@ -277,7 +277,7 @@ def test_no_configuration_at_all_is_enough_to_validate_but_not_to_connect() -> N
         found.reachable()
 
 
-def test_a_url_without_credentials_is_told_when_they_are_needed() -> None:
+def test_a_url_without_credentials_is_reported_when_they_are_needed() -> None:
     found = settings.load(None, {"REDIS_ENTERPRISE_URL": "https://a"})
     with pytest.raises(SecretMissing, match="environment variable REDIS_ENTERPRISE_USER: is not set"):
         found.credentials(found.targets[0])
@@ -291,7 +291,7 @@ def test_a_url_without_credentials_is_told_when_they_are_needed() -> None:
         ({"REDIS_ENTERPRISE_CACERT": "x"}, 'did you mean "REDIS_ENTERPRISE_CA_CERT"'),
     ],
 )
-def test_bad_variables_are_told(more: dict[str, str], words: str) -> None:
+def test_bad_variables_are_reported(more: dict[str, str], words: str) -> None:
     with pytest.raises(InputError, match=words):
         settings.load(None, ENVIRONMENT | more)
 
@@ -305,9 +305,9 @@ def test_a_flag_selects_clusters_but_all_stay_known(tmp_path: Path) -> None:
     assert [target.name for target in found.targets] == ["dev", "prod"]
 
 
-def test_an_unknown_cluster_is_told_with_a_near_match(tmp_path: Path) -> None:
+def test_an_unknown_cluster_is_reported_with_a_near_match(tmp_path: Path) -> None:
     found = problems(tmp_path, PROJECT, clusters=("prd",))
-    assert found == ['--cluster: there is no cluster "prd" (did you mean "prod"?)']
+    assert found == ['--cluster: unknown cluster "prd" (did you mean "prod"?)']
 
 
 def test_flags_say_where_and_whom_to_trust(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_flags_say_where_and_whom_to_trust(tmp_path: Path) -> None:
 
 def test_flags_for_one_cluster_need_one_cluster(tmp_path: Path) -> None:
     assert problems(tmp_path, PROJECT, pin="ab" * 32) == [
-        "--pin: is for one cluster, and there are 2 (add --cluster NAME)"
+        "--pin: applies to one cluster, but the selected number is 2 (add --cluster NAME)"
     ]
 
 
@@ -331,11 +331,11 @@ def test_a_flag_can_give_the_url_beside_the_environment() -> None:
     assert settings.load(None, credentials, {"urls": ("https://a",)}).targets[0].urls == ("https://a:9443",)
 
 
-def test_bad_values_of_flags_are_told(tmp_path: Path) -> None:
+def test_bad_values_of_flags_are_reported(tmp_path: Path) -> None:
     found = problems(tmp_path, PROJECT, clusters=("dev",), urls=("http://x",), pin="12")
     assert found == [
         '--url: "http://x" does not begin with https:// (write https://HOST:9443)',
-        "--pin: is no SHA-256 fingerprint (write its 64 hexadecimal digits)",
+        "--pin: is not a SHA-256 fingerprint (write its 64 hexadecimal digits)",
     ]
 
 
@@ -347,18 +347,18 @@ INSECURE = PROJECT.replace("caCert: dev.pem", "insecure: true")
 def test_insecure_takes_configuration_and_flag(tmp_path: Path) -> None:
     found = project(tmp_path, INSECURE, clusters=("dev",), insecure=True)
     assert found.selected[0].insecure
-    assert found.warnings == ("cluster dev: certificates are NOT verified; others can read and change all",)
+    assert found.warnings == ("cluster dev: certificates are NOT verified; traffic can be read and modified",)
 
 
 def test_insecure_without_the_flag_has_no_effect_and_says_so(tmp_path: Path) -> None:
     found = project(tmp_path, INSECURE)
     assert [target.insecure for target in found.targets] == [False, False]
-    assert found.warnings == ("cluster dev: certificates are verified; insecure takes effect with --insecure",)
+    assert found.warnings == ("cluster dev: certificates are verified; insecure only takes effect with --insecure",)
 
 
 def test_the_flag_without_configuration_is_refused(tmp_path: Path) -> None:
     assert problems(tmp_path, PROJECT, clusters=("dev",), insecure=True) == [
-        "--insecure: is not agreed to by the configuration of cluster dev "
+        "--insecure: is not enabled in the configuration of cluster dev "
         "(set insecure: true in the project file as well)"
     ]
 
@@ -442,11 +442,11 @@ def test_a_pin_of_its_own_goes_before_the_authority_of_all(tmp_path: Path) -> No
 
 def test_each_cluster_gets_its_own_mode_pace_and_windows(tmp_path: Path) -> None:
     found = project(tmp_path, FLEET)
-    one, two, three = (target.conduct for target in found.targets)
+    one, two, three = (target.agent_policy for target in found.targets)
     office = settings.Window("office", "0 8 * * 1-5", 36_000.0, "Europe/Berlin", deny=True)
-    assert one == settings.Conduct(mode="plan", interval=1800.0, freeze=(office,))
-    assert two == settings.Conduct(mode="apply", interval=1800.0, freeze=())
-    assert three == settings.Conduct("plan", True, 600.0, 60.0, 3600.0, True, 0, (office,))
+    assert one == settings.AgentPolicy(mode="plan", interval=1800.0, freeze=(office,))
+    assert two == settings.AgentPolicy(mode="apply", interval=1800.0, freeze=())
+    assert three == settings.AgentPolicy("plan", True, 600.0, 60.0, 3600.0, True, 0, (office,))
     assert (found.agent.parallelism, found.agent.keep_runs) == (3, 50)
 
 
@@ -461,10 +461,10 @@ def test_what_no_layer_gives_a_cluster_is_missed_at_its_place(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Europe/Berlin", "Europe/Atlantis", "agent.freeze: Europe/Atlantis is no time zone"),
+        ("Europe/Berlin", "Europe/Atlantis", "agent.freeze: Europe/Atlantis is not a time zone"),
         ("interval: 10m", "interval: 10m\n  retryInterval: {base: 2h}", "max (600 s) is below base (7200 s)"),
     ],
 )
-def test_a_mistake_in_what_holds_for_all_is_told_once(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_a_mistake_in_what_holds_for_all_is_reported_once(tmp_path: Path, old: str, new: str, message: str) -> None:
     found = problems(tmp_path, FLEET.replace(old, new, 1))
     assert len([text for text in found if message in text]) == 1

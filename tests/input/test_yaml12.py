@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from reconciler import yaml12
 from reconciler.errors import InputError
-from reconciler.yaml12.careful import findings
+from reconciler.yaml12.positions import documents_with_positions
 from reconciler.yaml12.scalars import resolve
-from reconciler.yaml12.text import BOUNDS
+from reconciler.yaml12.text import PARSER_LIMITS
 
 
 def quoted_or_clear(text: str) -> bool:
@@ -67,7 +67,7 @@ def test_any_string_is_written_so_that_it_reads_back_or_is_refused(text: str) ->
 @given(values)
 def test_both_builders_agree(value: Any) -> None:
     text = yaml12.write([value])
-    found = findings(text.encode(), "f", BOUNDS)
+    found = documents_with_positions(text.encode(), "f", PARSER_LIMITS)
     assert found.problems == []
     assert [tree.value for tree in found.trees] == read(text)
 

@@ -17,7 +17,7 @@ from referencing.exceptions import Unresolvable
 
 from reconciler.kinds import envelope_validator, load_kinds, schema_folder
 from reconciler.kinds.validation import Validator
-from reconciler.kinds.validation.accelerator import LONGEST
+from reconciler.kinds.validation.compiled import LONGEST
 from reconciler.kinds.validation.explanation import Finding
 from tests.kinds.samples import values_of
 

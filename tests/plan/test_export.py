@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from reconciler import yaml12
 from reconciler.export.manifests import env_name, manifests_of, spec_of
-from reconciler.export.yamltext import document
 from reconciler.manifests import load
 from reconciler.model import Level, LiveObject, LiveState
 from reconciler.render.reasons import note_text
+from reconciler.yaml12.writer import document
 from tests.plan.worlds import KINDS, World, found, plan_of, secrets_are, state, worlds
 
 keys = st.text(

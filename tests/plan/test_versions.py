@@ -22,7 +22,7 @@ KINDS = load_kinds()
 DATABASE = KINDS["Database"]
 
 
-def version(text: str) -> versions.Version:
+def version(text: str) -> versions.ServerVersion:
     found = versions.parse(text)
     assert found is not None
     return found
@@ -41,7 +41,7 @@ def plan(
         "dc1",
         {kind: live},
         version=versions.parse(text),
-        schemas={kind: server_schema.Served(schema)} if schema else {},
+        schemas={kind: server_schema.ServerSchema(schema)} if schema else {},
     )
     return make_plan(kinds, [resource], {"dc1": state}, {}, Options(), {})
 
@@ -98,8 +98,8 @@ def test_of_an_unknown_version_everything_is_believed() -> None:
 def test_a_field_that_is_too_new_is_a_problem_that_names_the_version_with_it() -> None:
     (problem,) = problems(database(maxclients=100), "7.8.6-13")
     assert problem == (
-        "shop.yaml:1:1: spec.maxclients: dc1:Database/a: the cluster runs 7.8.6-13 and does not have it yet; 7.22 is "
-        "the first version with it (leave it out, or upgrade the cluster first)"
+        "shop.yaml:1:1: spec.maxclients: dc1:Database/a: requires version 7.22 or later; the cluster "
+        "runs 7.8.6-13 (remove it, or upgrade the cluster first)"
     )
     assert len(plan(database(maxclients=100), "7.22.0-95").changes) == 1
 
@@ -130,7 +130,7 @@ def test_of_what_is_too_new_only_the_outermost_is_told() -> None:
 
 def test_a_value_that_is_too_new_is_a_problem_too() -> None:
     (problem,) = problems(database(eviction_policy="allkeys-lrm"), "7.22")
-    assert "runs 7.22 and does not take allkeys-lrm yet; 8.0 is the first version that does" in problem
+    assert "allkeys-lrm requires version 8.0 or later; the cluster runs 7.22" in problem
     plan(database(eviction_policy="allkeys-lru"), "7.22")
     plan(database(eviction_policy="allkeys-lrm"), "8.0")
 
@@ -147,7 +147,7 @@ def with_field(name: str, **words: Any) -> Mapping[str, Kind]:
 def test_a_field_that_was_taken_away_is_a_problem_that_names_its_successor() -> None:
     kinds = with_field("port", until="8.0")
     (problem,) = problems(database(port=12000), "8.2", kinds=kinds)
-    assert "the cluster runs 8.2 and has it no more; 8.0 was the last version with it (leave it out)" in problem
+    assert "removed after version 8.0; the cluster runs 8.2 (remove it)" in problem
     plan(database(port=12000), "8.0", kinds=kinds)
     (problem,) = problems(database(port=12000), "8.2", kinds=with_field("port", until="8.0", instead="ports"))
     assert problem.endswith("(use ports)")
@@ -165,7 +165,7 @@ def test_a_kind_that_is_too_new_is_a_problem_and_its_tombstone_is_none() -> None
     resource = declared("RedisACL", "a", {"acl": "+@read ~*"})
     (problem,) = problems(resource, "7.22", kinds=kind_since("8.0"))
     assert problem.startswith(
-        "shop.yaml:1:1: kind: dc1:RedisACL/a: the cluster runs 7.22 and does not have it yet; 8.0"
+        "shop.yaml:1:1: kind: dc1:RedisACL/a: requires version 8.0 or later; the cluster runs 7.22"
     )
     assert plan(declared("RedisACL", "a", {}, absent=True), "7.22", kinds=kind_since("8.0")).changes == ()
     assert len(plan(resource, "8.0", kinds=kind_since("8.0")).changes) == 1
@@ -230,31 +230,31 @@ def said(**spec: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("max_connections", 101, "max_connections: the cluster's own schema takes 100 at most"),
+        ("max_connections", 101, "max_connections: the cluster's own schema accepts at most 100"),
         ("max_connections", 100, ""),
         (
             "eviction_policy",
             "volatile-ttl",
-            "eviction_policy: the cluster's own schema takes only noeviction, allkeys-lrm",
+            "eviction_policy: the cluster's own schema accepts only noeviction, allkeys-lrm",
         ),
         ("eviction_policy", "noeviction", ""),
-        ("replication", True, "replication: the cluster's own schema wants string"),
+        ("replication", True, "replication: the cluster's own schema expects string"),
         ("data_persistence", "aof", ""),
         ("proxy_policy", "all-nodes", ""),
-        ("proxy_policy", "all-master-shards", "proxy_policy: the cluster's own schema takes only single"),
-        ("shards_count", 7, "shards_count: the cluster's own schema does not take this value"),
+        ("proxy_policy", "all-master-shards", "proxy_policy: the cluster's own schema accepts only single"),
+        ("shards_count", 7, "shards_count: the cluster's own schema does not accept this value"),
         ("shards_count", 1, ""),
         ("oss_cluster", True, "oss_cluster: the cluster's own schema has no such field"),
         ("tags", [{"key": "abc", "value": "x"}], ""),
         (
             "tags",
             [{"key": "abcd", "value": "x"}],
-            "tags[key=abcd].key: the cluster's own schema takes 3 characters at most",
+            "tags[key=abcd].key: the cluster's own schema accepts at most 3 characters",
         ),
         (
             "tags",
             [{"key": "a", "value": ""}, {"key": "b", "value": ""}],
-            "tags: the cluster's own schema takes 1 items at most",
+            "tags: the cluster's own schema accepts at most 1 items",
         ),
     ],
 )
@@ -274,7 +274,8 @@ def test_secrets_and_references_are_not_held_against_a_schema() -> None:
     schema = {"properties": {"password": {"enum": []}, "email": {}, "role_uids": {"items": {"type": "integer"}}}}
     user = {"email": "a@example.com", "roles": ["app"], "password": {"valueFrom": {"env": "A"}}}
     assert (
-        list(server_schema.refusals(KINDS["User"], canonical(KINDS["User"], user), server_schema.Served(schema))) == []
+        list(server_schema.refusals(KINDS["User"], canonical(KINDS["User"], user), server_schema.ServerSchema(schema)))
+        == []
     )
 
 
@@ -282,8 +283,7 @@ def test_the_clusters_own_word_turns_the_error_about_its_version_into_a_warning(
     (note,) = plan(database(maxclients=100), "7.8", schema=SCHEMA).notes
     assert (note.level.value, note_text(note)) == (
         "warning",
-        "maxclients: the cluster runs 7.8 and does not have it yet; 7.22 is the first version with it, "
-        "by the documentation; the cluster's own schema has it",
+        "maxclients: requires version 7.22 or later; the cluster runs 7.8, by its documentation; its own schema has it",
     )
     assert len(plan(database(eviction_policy="allkeys-lrm"), "7.8", schema=SCHEMA).notes) == 1
     assert len(problems(database(use_selective_flush=True, eviction_policy="volatile-lrm"), "7.8", schema=SCHEMA)) == 2
@@ -294,12 +294,12 @@ def test_the_clusters_own_word_turns_the_error_about_its_version_into_a_warning(
     [None, [], "x", {}, {"properties": []}, {"properties": {}}, {"bdb": 1}, {"anyOf": [1, None]}, {"error": "no"}],
 )
 def test_an_answer_that_is_no_schema_says_nothing(answer: Any) -> None:
-    assert server_schema.understood(answer, "bdb") is None
+    assert server_schema.parse_answer(answer, "bdb") is None
 
 
 def test_a_schema_may_stand_under_its_name_or_among_choices() -> None:
     for answer in (SCHEMA, {"bdb": SCHEMA}, {"anyOf": [{"maxProperties": 0}, SCHEMA]}):
-        found = server_schema.understood(answer, "bdb")
+        found = server_schema.parse_answer(answer, "bdb")
         assert found is not None
         assert {"maxclients", "tags"} <= server_schema.known_fields(DATABASE, found)
 
@@ -307,22 +307,22 @@ def test_a_schema_may_stand_under_its_name_or_among_choices() -> None:
 @pytest.mark.parametrize("rubbish", [None, 3, "x", [], {"enum": 3}, {"type": {}}, {"type": [None, 7]}, {"anyOf": "x"}])
 def test_what_makes_no_sense_inside_a_schema_says_nothing(rubbish: Any) -> None:
     schema = {"properties": {"memory_size": rubbish, "port": {"minimum": rubbish, "enum": rubbish, "not": rubbish}}}
-    found = dict(server_schema.refusals(DATABASE, {"port": 12000}, server_schema.Served(schema)))
-    assert found == ({"port": "takes only "} if rubbish == [] else {})
+    found = dict(server_schema.refusals(DATABASE, {"port": 12000}, server_schema.ServerSchema(schema)))
+    assert found == ({"port": "accepts only "} if rubbish == [] else {})
 
 
 def test_a_schema_with_references_is_never_taken_for_complete() -> None:
     schema = {"properties": {"memory_size": {}}, "allOf": [{"$ref": "#/definitions/more"}]}
-    assert list(server_schema.refusals(DATABASE, {"port": 12000}, server_schema.Served(schema))) == []
-    assert dict(server_schema.refusals(DATABASE, {"port": 1}, server_schema.Served({"properties": {"name": {}}}))) == {
-        "port": "has no such field"
-    }
+    assert list(server_schema.refusals(DATABASE, {"port": 12000}, server_schema.ServerSchema(schema))) == []
+    assert dict(
+        server_schema.refusals(DATABASE, {"port": 1}, server_schema.ServerSchema({"properties": {"name": {}}}))
+    ) == {"port": "has no such field"}
 
 
 def test_what_is_no_part_of_the_object_in_the_api_is_not_looked_for_in_its_schema() -> None:
-    served = server_schema.understood({"properties": {"port": {}}}, "bdb", ("alerts",))
+    served = server_schema.parse_answer({"properties": {"port": {}}}, "bdb", ("alerts",))
     assert served is not None
     body = {"alerts": {}, "replica_sources": [{"database": "other"}], "port": 12000}
     assert [path for path, _ in server_schema.refusals(DATABASE, body, served)] == ["replica_sources"]
-    listed = server_schema.Served({"properties": {"replica_sources": {"items": {"properties": {"uri": {}}}}}})
+    listed = server_schema.ServerSchema({"properties": {"replica_sources": {"items": {"properties": {"uri": {}}}}}})
     assert list(server_schema.refusals(DATABASE, {"replica_sources": [{"database": "other"}]}, listed)) == []

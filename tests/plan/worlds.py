@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from reconciler.diff.normalize import canonical, canonical_live, comparable, hidden_values
-from reconciler.kinds import SINGLETON, Carriers, load_kinds, schema_folder
+from reconciler.kinds import SINGLETON, MarkedFields, load_kinds, schema_folder
 from reconciler.manifests.resolve import Desired
 from reconciler.model import Address, LiveObject, LiveState, Observed, Owned
 from reconciler.plan import Action, Change, Options, Plan, decide
@@ -153,7 +153,7 @@ _VALUES = {
 _ALWAYS = {"Database": ("type", "roles_permissions", "port"), "Role": ("resources",)}
 
 
-grows = Carriers(lambda field: field.change.only_grows)
+grows = MarkedFields(lambda field: field.change.only_grows)
 
 
 @st.composite
@@ -171,7 +171,7 @@ def specs(
     for name in sorted(start or ()):
         if draw(st.integers(0, 3)):
             spec[name] = (start or {})[name]
-    for name in [name for name in spec if name in (start or {}) and grows.carries(KINDS[kind].fields[name])]:
+    for name in [name for name in spec if name in (start or {}) and grows.contains(KINDS[kind].fields[name])]:
         spec[name] = (start or {})[name]  # the way back is refused: that is no law of plans
     for rule in KINDS[kind].required_on_create:
         name = rule["field"]

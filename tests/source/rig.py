@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.secrets import Secret
-from reconciler.settings import Limits
+from reconciler.settings import ProjectLimits
 from reconciler.settings.source import GitSource
 from reconciler.source import Revision
 from reconciler.source.git_repository import GitRepository, SourceContext
@@ -109,8 +109,8 @@ def manifest(name: str = "a", size: str = "1GiB") -> str:
 
 def context(state: Path, **more: Any) -> SourceContext:
     given: dict[str, Any] = {
-        "state_dir": state,
-        "limits": Limits(),
+        "state": state,
+        "limits": ProjectLimits(),
         "reveal": lambda value_from: Secret("unused"),
         "redact": str,
         "path": f"{os.environ['PATH']}:/usr/sbin",

@@ -9,8 +9,8 @@ import pytest
 
 from reconciler.errors import InputError
 from reconciler.settings import FolderSource, GitSource
+from reconciler.settings.semver import highest, ranges, version
 from reconciler.settings.source import SourceLimits, Verify, is_ref, protocol
-from reconciler.settings.versions import highest, ranges, version
 from tests.input.test_settings import PROJECT, project
 
 GOOD_URLS = {
@@ -92,26 +92,26 @@ def test_a_folder_source_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{}", "give one of the two"),
-        ("{url: /a, folder: b}", "give one of the two"),
-        ("{folder: b, branch: main}", "is for git repositories"),
-        ("{url: /a, branch: x, tag: y}", "branch and tag exclude each other"),
-        ("{url: /a, ssh: {key: a, knownHosts: b}}", "the url is not of ssh"),
-        ("{url: 'https://h.example/a', ssh: {key: a, knownHosts: b}}", "the url is not of ssh"),
-        ("{url: 'git@h.example:a', ssh: {key: a, knownHosts: b}, https: {username: x}}", "the url is not of https"),
+        ("{}", "set one of them"),
+        ("{url: /a, folder: b}", "set one of them"),
+        ("{folder: b, branch: main}", "only applies to git repositories"),
+        ("{url: /a, branch: x, tag: y}", "branch and tag are mutually exclusive"),
+        ("{url: /a, ssh: {key: a, knownHosts: b}}", "the url does not use ssh"),
+        ("{url: 'https://h.example/a', ssh: {key: a, knownHosts: b}}", "the url does not use ssh"),
+        ("{url: 'git@h.example:a', ssh: {key: a, knownHosts: b}, https: {username: x}}", "the url does not use https"),
         ("{url: 'https://u:p@h.example/a'}", "a URL cannot hold a user or a password"),
         ("{url: 'https://u@h.example/a'}", "a URL cannot hold a user or a password"),
         ("{url: 'https://h.example/a', https: {password: plain}}", "password"),
         ("{url: /a, verify: {mode: pgp, signers: x}}", "verify.mode"),
         ("{url: /a, verify: {mode: ssh}}", "signers"),
         ("{url: /a, verify: {mode: ssh, signers: x}, depth: 3}", "remove depth"),
-        ("{url: /a, interval: 0s}", "is no time"),
+        ("{url: /a, interval: 0s}", "is not a duration"),
         ("{url: /a, interval: soon}", "interval"),
-        ("{url: /a, limits: {size: 0MiB}}", "is no size"),
+        ("{url: /a, limits: {size: 0MiB}}", "is not a size"),
         ("{url: /a, allowRewind: main}", "allowRewind"),
-        ("{url: /a, semver: latest}", "is no version"),
-        ("{url: 'git@h.example:a', ssh: {key: 'a\"b', knownHosts: b}}", "leave out quotes"),
-        ("{url: 'git@h.example:a', ssh: {key: a, knownHosts: 'b$HOME'}}", "leave out quotes"),
+        ("{url: /a, semver: latest}", "is not a version"),
+        ("{url: 'git@h.example:a', ssh: {key: 'a\"b', knownHosts: b}}", "remove quotes"),
+        ("{url: 'git@h.example:a', ssh: {key: a, knownHosts: 'b$HOME'}}", "remove quotes"),
         ("{url: /a, submodules: true}", "submodules"),
     ],
 )
@@ -124,7 +124,7 @@ def test_what_makes_no_sense_is_told_with_its_place(tmp_path: Path, text: str, w
 def test_signers_in_the_repository_are_refused(tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     text = f"{{url: {repository}, verify: {{mode: ssh, signers: repository/keys}}}}"
-    assert "lies in the repository that it is to vouch for" in problems(tmp_path, text)
+    assert "is inside the repository that it verifies" in problems(tmp_path, text)
 
 
 # --- versions --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import Interrupted, SourceEmpty, SourceError, SourceStale, SourceUnsafe
-from reconciler.settings import FolderSource, Limits
+from reconciler.settings import FolderSource, ProjectLimits
 from reconciler.source import Source
 from reconciler.source.folder import ManifestFolder
 from tests.source.rig import Opened, texts
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def source(folder: Path, tmp_path: Path) -> Source:
-    return ManifestFolder(FolderSource(folder), tmp_path / "state", Limits())
+    return ManifestFolder(FolderSource(folder), tmp_path / "state", ProjectLimits())
 
 
 class ConfigMap:
@@ -97,7 +97,7 @@ def test_the_folder_itself_may_be_a_link_that_is_swapped(tmp_path: Path) -> None
         (tmp_path / name / "a.yaml").write_text(name)
     link = tmp_path / "current"
     link.symlink_to("one")
-    source = ManifestFolder(FolderSource(link), tmp_path / "state", Limits())
+    source = ManifestFolder(FolderSource(link), tmp_path / "state", ProjectLimits())
     assert texts(source.fetch()) == {"a.yaml": "one"}
     (tmp_path / "next").symlink_to("two")
     (tmp_path / "next").rename(link)
@@ -112,7 +112,7 @@ def test_a_restart_knows_what_was_accepted_and_what_was_rejected(folder: Path, s
     (folder / "a.yaml").write_text("bad!")
     bad = source.fetch()
     source.reject(bad, "not a manifest")
-    again = ManifestFolder(FolderSource(folder), tmp_path / "state", Limits())
+    again = ManifestFolder(FolderSource(folder), tmp_path / "state", ProjectLimits())
     accepted, rejected = again.accepted(), again.rejected()
     assert accepted is not None
     assert rejected is not None
@@ -172,12 +172,12 @@ def test_nothing_is_never_taken_for_delete_everything(folder: Path, source: Sour
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        (Limits(file_size=9), "over the limit of 9"),
-        (Limits(total_size=19), "contains 2 manifests of 20 bytes"),
-        (Limits(files=1), "contains 2 manifests"),
+        (ProjectLimits(file_size=9), "over the limit of 9"),
+        (ProjectLimits(total_size=19), "holds 2 manifests of 20 bytes"),
+        (ProjectLimits(files=1), "holds 2 manifests"),
     ],
 )
-def test_the_bounds_of_manifests_hold(folder: Path, tmp_path: Path, limits: Limits, words: str) -> None:
+def test_the_bounds_of_manifests_hold(folder: Path, tmp_path: Path, limits: ProjectLimits, words: str) -> None:
     for name in "ab":
         (folder / f"{name}.yaml").write_text("x" * 10)
     with pytest.raises(SourceUnsafe, match=words):

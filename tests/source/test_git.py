@@ -24,7 +24,7 @@ from reconciler.errors import (
     SourceStale,
     SourceUnsafe,
 )
-from reconciler.settings import Limits
+from reconciler.settings import ProjectLimits
 from reconciler.settings.source import GitSource, SourceLimits
 from reconciler.source.git_repository import GitRepository
 from reconciler.source.mirror import INCOMING
@@ -260,14 +260,18 @@ def test_a_folder_that_is_gone_is_empty(remote: Remote, state: Path) -> None:
 def test_the_bounds_of_manifests_hold(remote: Remote, state: Path) -> None:
     remote.add({f"{name}.yaml": name * 100 for name in "abcd"})
     for limits, words in (
-        (Limits(file_size=99), "a.yaml is 100 bytes"),
-        (Limits(total_size=399), "together are 400 bytes"),
-        (Limits(files=3), "there are 4 manifests"),
+        (ProjectLimits(file_size=99), "a.yaml is 100 bytes"),
+        (ProjectLimits(total_size=399), "together are 400 bytes"),
+        (ProjectLimits(files=3), "there are 4 manifests"),
     ):
         with pytest.raises(SourceUnsafe, match=words):
             source(remote, state, limits_of_manifests=limits).fetch()
     assert (
-        len(source(remote, state, limits_of_manifests=Limits(file_size=100, total_size=400, files=4)).fetch().files)
+        len(
+            source(remote, state, limits_of_manifests=ProjectLimits(file_size=100, total_size=400, files=4))
+            .fetch()
+            .files
+        )
         == 4
     )
 
@@ -473,7 +477,7 @@ def test_manifests_of_a_revision_load(remote: Remote, state: Path) -> None:
 
     remote.add({"prod/base/a.yaml": manifest("a"), "prod/base/b.yaml": manifest("b", "x")})
     found = source(remote, state, path="prod").fetch()
-    tree = manifests.Tree(found.files, base=found.path)
+    tree = manifests.FileTree(found.files, base=found.path)
     assert len(manifests.load(["base/a.yaml"], load_kinds(), tree=tree).resources) == 1
     with pytest.raises(InputError, match=r"^prod/base/b\.yaml:4:8: spec\.memory_size"):
         manifests.load(["base"], load_kinds(), tree=tree)

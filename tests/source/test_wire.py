@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.errors import Interrupted, SecretMissing, SourceStale, SourceUnsafe
 from reconciler.secrets import Redactor, Secret, Sources
-from reconciler.settings import FolderSource, GitSource, Limits
+from reconciler.settings import FolderSource, GitSource, ProjectLimits
 from reconciler.source import open_source
 from tests.source.rig import Remote, in_thread, source, texts
 from tests.source.wire import Https, Ssh, closing
@@ -304,7 +304,7 @@ class Settings:
     """What `open_source` takes of the settings."""
 
     def __init__(self, state: Path, **environ: str) -> None:
-        self.state_dir, self.limits = state, Limits()
+        self.state_dir, self.limits = state, ProjectLimits()
         self.redactor = Redactor()
         self.login_sources = Sources({"PATH": os.environ["PATH"], **environ}, None, redactor=self.redactor)
 

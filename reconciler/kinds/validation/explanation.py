@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.kinds.quantities import EXAMPLES, quantity
-from reconciler.kinds.validation.accelerator import LONGEST, equal, in_quantity, repeated, too_long
+from reconciler.kinds.validation.compiled import LONGEST, equal, in_quantity, repeated, too_long
 
 
 class Finding(NamedTuple):
@@ -21,15 +21,15 @@ class Finding(NamedTuple):
     hint: str = ""
 
 
-_SECRET = "a secret is not written down here"  # noqa: S105
+_SECRET = "a secret value is not allowed here"  # noqa: S105
 _USE_VALUE_FROM = "write {valueFrom: {env: NAME}} or {valueFrom: {file: path}}"
 _ONE_SOURCE = "expected valueFrom with exactly one of env and file"
 _TYPES = {
-    "null": "nothing",
-    "boolean": "true or false",
-    "integer": "a whole number",
+    "null": "null",
+    "boolean": "a boolean",
+    "integer": "an integer",
     "number": "a number",
-    "string": "text",
+    "string": "a string",
     "array": "a list",
     "object": "a mapping",
 }
@@ -48,7 +48,7 @@ def shown(value: Any) -> str:
     if isinstance(value, str):
         cut = value if len(value) <= _SHOWN else value[:_SHOWN] + "…"
         return f'"{escaped(cut)}"'
-    return "nothing" if value is None else str(json.dumps(value, default=str))[:_SHOWN]
+    return "null" if value is None else str(json.dumps(value, default=str))[:_SHOWN]
 
 
 def near(word: Any, words: Iterable[Any]) -> str:
@@ -120,7 +120,7 @@ def _of(error: Any, root: Mapping[str, Any]) -> Iterator[Finding]:
     elif place.secret is not None:
         yield _of_secret(error, place.secret, root)
     elif place.key:
-        yield Finding((*path, error.instance), "this name does not have the right form", _form(error))
+        yield Finding((*path, error.instance), "this name has an invalid format", _form(error))
     else:
         explain = _WORDS.get(error.validator, _unexpected)
         for found in explain(error, path):
@@ -142,7 +142,7 @@ def _of_secret(error: Any, path: tuple[str | int, ...], root: Mapping[str, Any])
 def _of_address(error: Any, path: tuple[str | int, ...]) -> Finding:
     if "@" in error.instance:
         return Finding(path, "must not hold a user name or password", "keep the whole of it secret: " + _USE_VALUE_FROM)
-    return Finding(path, "does not have the right form", _form(error))
+    return Finding(path, "has an invalid format", _form(error))
 
 
 def _of_branches(error: Any, root: Mapping[str, Any], place: _Place) -> Iterator[Finding]:
@@ -156,12 +156,12 @@ def _of_branches(error: Any, root: Mapping[str, Any], place: _Place) -> Iterator
         index = 1 if isinstance(value, dict) else 0
         chosen = groups.get(index, [])
         if not isinstance(value, (str, dict)):
-            yield Finding(path, "expected text, or valueFrom where it holds a password", _USE_VALUE_FROM)
+            yield Finding(path, "expected a string, or valueFrom if it contains a password", _USE_VALUE_FROM)
             return
     elif schema.get("x-from-file"):
         chosen = groups.get(0, [])
         if not isinstance(value, str):
-            message = _ONE_SOURCE if isinstance(value, dict) else f"expected text or valueFrom, got {shown(value)}"
+            message = _ONE_SOURCE if isinstance(value, dict) else f"expected a string or valueFrom, got {shown(value)}"
             yield Finding(path, message, "write {valueFrom: {file: path}}")
             return
     elif chooser := schema.get("x-variants"):
@@ -260,12 +260,12 @@ def _wrong_type(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
         return
     if in_quantity(error.schema):
         unit = error.schema["x-unit"]
-        yield Finding(path, f"expected a whole number of {unit}, or text such as {EXAMPLES[unit]}, got {shown(value)}")
+        yield Finding(path, f"expected an integer ({unit}) or a quantity such as {EXAMPLES[unit]}, got {shown(value)}")
         return
     names = [wanted] if isinstance(wanted, str) else wanted
     words = _list([_TYPES[name] for name in names], "or")
     if isinstance(value, str) and _holds_secret(error.schema):
-        yield Finding(path, f"expected {words}, got text")  # it may be the secret
+        yield Finding(path, f"expected {words}, got a string")  # it may be the secret
         return
     yield Finding(path, f"expected {words}, got {shown(value)}", _type_hint(names, value))
 
@@ -297,7 +297,7 @@ def _not_allowed(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
     yes_no = {True: "yes", False: "no"}.get(value, "") if isinstance(value, bool) else ""
     hint = near(value, allowed)
     if path == ("kind",):  # there are many of them
-        yield Finding(path, f"there is no kind {shown(value)}", hint or "reconciler kinds lists what there is")
+        yield Finding(path, f"unknown kind {shown(value)}", hint or "`reconciler kinds` lists all kinds")
         return
     if quoted or yes_no in allowed:
         hint = f'put it in quotes: "{quoted or yes_no}"'
@@ -328,16 +328,16 @@ def _wrong_form(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
     if too_long(error.instance, error.schema):
         yield Finding(path, f"must be at most {LONGEST} characters long, got {len(error.instance)}")
     elif error.schema.get("format") == "pem":
-        yield Finding(path, "expected a certificate in PEM", "from -----BEGIN CERTIFICATE----- to the END line")
+        yield Finding(path, "expected a PEM certificate", "from -----BEGIN CERTIFICATE----- to the END line")
     elif error.instance or "minLength" not in error.schema:  # what is empty is told once
-        yield Finding(path, f"{shown(error.instance)} does not have the right form", _form(error))
+        yield Finding(path, f"{shown(error.instance)} has an invalid format", _form(error))
 
 
 def _wrong_quantity(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
     unit, text, schema = error.validator_value, error.instance, error.schema
     amount = quantity(text, unit) if len(text) <= LONGEST else None
     if amount is None:
-        yield Finding(path, f"expected a whole number of {unit}, or text such as {EXAMPLES[unit]}, got {shown(text)}")
+        yield Finding(path, f"expected an integer ({unit}) or a quantity such as {EXAMPLES[unit]}, got {shown(text)}")
         return
     low, high = schema.get("minimum", amount), schema.get("maximum", amount)
     words, bound = ("at least", low) if amount < low else ("at most", high)
@@ -347,13 +347,13 @@ def _wrong_quantity(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding
 def _twice(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
     for index in repeated(error.instance, error.validator_value):
         values = ", ".join(f"{name} {shown(error.instance[index][name])}" for name in error.validator_value)
-        yield Finding((*path, index), f"{values} is given twice")
+        yield Finding((*path, index), f"{values} is duplicated")
 
 
 def _same(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
     for index, item in enumerate(error.instance):
         if any(equal(item, other) for other in error.instance[:index]):
-            yield Finding((*path, index), f"{shown(item)} is given twice")
+            yield Finding((*path, index), f"{shown(item)} is duplicated")
 
 
 def _excluded(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reconciler.kinds.validation import accelerator, explanation
+from reconciler.kinds.validation import compiled, explanation
 from reconciler.kinds.validation.explanation import Finding
 
 __all__ = ["Finding", "Validator"]
@@ -23,13 +23,13 @@ class Validator:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.schema = schema
-        self._test: accelerator.Test | None = None
+        self._test: compiled.Test | None = None
         self._authority: Any = None
 
     def check(self, value: Any) -> bool:
         """Return True if *value* is surely valid, False to ask `explain`."""
         if self._test is None:
-            self._test = accelerator.compiled(self.schema)
+            self._test = compiled.compiled(self.schema)
         return self._test(value)
 
     def explain(self, value: Any) -> list[Finding]:
@@ -55,7 +55,7 @@ def _dialect() -> Any:
 
     def type_(validator: Any, wanted: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
         text = isinstance(value, str) and "string" in wanted and "pattern" not in schema
-        if text and accelerator.too_long(value, schema):
+        if text and compiled.too_long(value, schema):
             yield ValidationError("too long")
         else:
             yield from standard_type(validator, wanted, value, schema)
@@ -63,19 +63,19 @@ def _dialect() -> Any:
     def pattern(_: Any, text: str, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
         if (
             not isinstance(value, str)
-            or accelerator.in_quantity(schema)
+            or compiled.in_quantity(schema)
             or len(value) > schema.get("maxLength", len(value))
         ):
             return
-        if accelerator.too_long(value, schema) or not accelerator.pattern(text).search(value):
+        if compiled.too_long(value, schema) or not compiled.pattern(text).search(value):
             yield ValidationError("wrong form")
 
     def unit(_: Any, __: str, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
-        if accelerator.in_quantity(schema) and isinstance(value, str) and not accelerator.quantity_fits(value, schema):
+        if compiled.in_quantity(schema) and isinstance(value, str) and not compiled.quantity_fits(value, schema):
             yield ValidationError("not such a quantity")
 
     def key(_: Any, names: list[str], value: Any, __: Mapping[str, Any]) -> Iterator[Any]:
-        if names and isinstance(value, list) and accelerator.repeated(value, names):
+        if names and isinstance(value, list) and compiled.repeated(value, names):
             yield ValidationError("repeated")
 
     return extend(  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
-"""The quick builder: events to plain values, without positions, for text in which nothing is out of the ordinary.
+"""The fast path: events to plain values, without positions, for plain and valid text.
 
-It gives up (`Odd`) at anchors, tags, directives, duplicate keys, refused scalars and depth; the careful builder then
-reads the text again and says what is wrong, or builds what is merely unusual. Both give equal values: a test keeps it.
+It raises `Unsupported` at anchors, tags, directives, duplicate keys, rejected scalars and excessive depth; `positions`
+then reads the text again and reports problems, or builds the value. Both return equal values: a test compares them.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from reconciler.yaml12.events import (
     SequenceEndEvent,
     events,
 )
-from reconciler.yaml12.scalars import Refusal, resolve
-from reconciler.yaml12.text import Bounds
+from reconciler.yaml12.scalars import RejectedScalar, resolve
+from reconciler.yaml12.text import ParserLimits
 
-# What a double-quoted string can hold by its escapes and nothing of ours has a use for.
+# Characters that a double-quoted string can contain by escapes, and that no value here may contain.
 ESCAPED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
-class Odd(Exception):
-    """Something that the quick builder leaves to the careful one."""
+class Unsupported(Exception):
+    """The text needs the reader with positions."""
 
 
 class _Values(dict[str, Any]):
-    """Values of plain scalars, each worked out once; equal strings become one object."""
+    """Values of plain scalars, each resolved once; equal strings share one object."""
 
     def __missing__(self, text: str) -> Any:
         value = resolve(text)
-        if type(value) is Refusal:
-            raise Odd
+        if type(value) is RejectedScalar:
+            raise Unsupported
         self[text] = value
         return value
 
@@ -43,30 +43,27 @@ class _Values(dict[str, Any]):
 class _Keys(dict[str, str]):
     """Plain scalars that may be keys."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self.longest = bounds.key
-        self.most = bounds.members
+    def __init__(self, limits: ParserLimits) -> None:
+        self.longest = limits.key
+        self.most = limits.members
 
     def __missing__(self, text: str) -> str:
         if len(text) > self.longest or text == "<<" or type(resolve(text)) is not str:
-            raise Odd
+            raise Unsupported
         self[text] = text
         return text
 
 
-def values(data: bytes, bounds: Bounds) -> Iterator[tuple[Any, int]]:
-    """Yield the value of each document of *data* and the line that it begins on.
-
-    Raises `Odd`, or the parser's error, at the first thing unusual.
-    """
+def values(data: bytes, limits: ParserLimits) -> Iterator[tuple[Any, int]]:
+    """Yield the value of each document of *data*, and its first line; raises `Unsupported`, or the parser's error."""
     get = events(data)
-    plain, keys = _Values(), _Keys(bounds)
+    plain, keys = _Values(), _Keys(limits)
     get()
     while type(event := get()) is DocumentStartEvent:
         if event.version or event.tags:
-            raise Odd
+            raise Unsupported
         first = get()
-        yield _value(get, first, plain, keys, bounds.depth), first.start_mark.line + 1
+        yield _value(get, first, plain, keys, limits.depth), first.start_mark.line + 1
         get()
 
 
@@ -74,10 +71,10 @@ def _value(get: Callable[[], Any], event: Any, plain: _Values, keys: _Keys, room
     kind = type(event)
     if kind is ScalarEvent:
         if event.tag is not None or event.anchor is not None:
-            raise Odd
+            raise Unsupported
         return _text(event) if event.style else plain[event.value]
     if not room or event.anchor is not None or event.tag is not None:  # an alias has no tag, but an anchor
-        raise Odd
+        raise Unsupported
     if kind is MappingStartEvent:
         return _mapping(get, plain, keys, room - 1)
     result: list[Any] = []
@@ -89,7 +86,7 @@ def _value(get: Callable[[], Any], event: Any, plain: _Values, keys: _Keys, room
 def _text(event: Any) -> str:
     text: str = event.value
     if event.style == '"' and ESCAPED.search(text):
-        raise Odd
+        raise Unsupported
     return text
 
 
@@ -100,14 +97,14 @@ def _mapping(get: Callable[[], Any], plain: _Values, keys: _Keys, room: int) -> 
         if type(event) is not ScalarEvent:
             if type(event) is MappingEndEvent and len(result) <= keys.most:
                 return result
-            raise Odd
+            raise Unsupported
         if event.tag is not None or event.anchor is not None:
-            raise Odd
+            raise Unsupported
         key = _text(event) if event.style else keys[event.value]
         if key in result or len(key) > keys.longest:
-            raise Odd
+            raise Unsupported
         event = get()
-        # `_value` again for the most common case: a call less for most of what is ever read.
+        # `_value` inlined for the most common case: saves a call for most values.
         if type(event) is ScalarEvent and not event.style and event.tag is None and event.anchor is None:
             result[key] = plain[event.value]
         else:

@@ -9,16 +9,16 @@ import pytest
 
 from reconciler import manifests
 from reconciler.errors import InputError
-from reconciler.manifests import Tree
-from reconciler.settings import Limits
+from reconciler.manifests import FileTree
+from reconciler.settings import ProjectLimits
 from tests.input.test_manifests import KINDS, cluster, database, put, specs
 
 
-def tree(files: dict[str, str], **more: Any) -> Tree:
-    return Tree({name: text.encode() for name, text in files.items()}, **more)
+def tree(files: dict[str, str], **more: Any) -> FileTree:
+    return FileTree({name: text.encode() for name, text in files.items()}, **more)
 
 
-def problems(files: dict[str, str], *paths: str, limits: Limits | None = None, **more: Any) -> list[str]:
+def problems(files: dict[str, str], *paths: str, limits: ProjectLimits | None = None, **more: Any) -> list[str]:
     with pytest.raises(InputError) as caught:
         manifests.load(paths, KINDS, limits=limits, tree=tree(files, **more))
     return [str(problem) for problem in caught.value.problems]
@@ -75,11 +75,11 @@ def test_a_single_file_can_be_a_layer() -> None:
 @pytest.mark.parametrize("path", ["../other", "/etc", "base/../../x", "-"])
 def test_nothing_outside_the_tree_has_a_name(path: str) -> None:
     assert problems({"shop/a.yaml": database("a")}, path, base="shop") == [
-        f"{path}: is outside the source of manifests (name a folder inside it)"
+        f"{path}: is outside the manifest source (name a folder inside it)"
     ]
 
 
-def test_a_folder_without_manifests_is_told() -> None:
+def test_a_folder_without_manifests_is_reported() -> None:
     (only,) = problems({"a.yaml": database("a")}, "prod")
     assert only.startswith("prod: no manifests found")
 
@@ -91,9 +91,9 @@ def test_a_folder_may_be_missing_where_that_is_no_mistake() -> None:
 
 def test_the_bounds_hold_for_trees() -> None:
     files = {f"a/{number}.yaml": database(f"db-{number}") for number in range(4)}
-    assert "more than 3 files" in problems(files, "a", limits=Limits(files=3))[0]
-    assert "together are over the limit" in problems(files, "a", limits=Limits(total_size=200))[0]
-    assert "over the limit of 50" in problems(files, "a", limits=Limits(file_size=50))[0]
+    assert "more than 3 files" in problems(files, "a", limits=ProjectLimits(files=3))[0]
+    assert "exceed the total size limit" in problems(files, "a", limits=ProjectLimits(total_size=200))[0]
+    assert "over the limit of 50" in problems(files, "a", limits=ProjectLimits(file_size=50))[0]
 
 
 def test_a_file_named_twice_counts_once() -> None:

@@ -1,6 +1,6 @@
-"""Versions as tags carry them, and ranges of them: which of a repository's tags a range means.
+"""Semantic versions of git tags, and ranges of them.
 
-Pure. Read by `source` of the settings; the git source asks which tag is the highest that fits.
+Pure. The settings validate a range with it; the git source selects the highest matching tag.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _TERM = re.compile(
 _ANY = ("*", "x", "X")
 
 
-class Version(NamedTuple):
-    """A version by semver.org, in an order that Python compares rightly."""
+class TagVersion(NamedTuple):
+    """A version by semver.org, in the order of its precedence."""
 
     major: int
     minor: int
@@ -28,35 +28,35 @@ class Version(NamedTuple):
     pre: tuple[tuple[int, int, str], ...] = ()  # (0, number, "") before (1, 0, word)
 
 
-class Range(NamedTuple):
+class VersionRange(NamedTuple):
     """From *low*, included, to *high*, not included; pre-releases only where the range names one."""
 
-    low: Version
-    high: Version
+    low: TagVersion
+    high: TagVersion
     pre: bool = False
 
 
-def version(tag: str) -> Version | None:
-    """Return the version that *tag* is, with or without a leading v; None for other tags."""
+def version(tag: str) -> TagVersion | None:
+    """Return the version in *tag*, with or without a leading v; None for other tags."""
     match = _VERSION.fullmatch(tag)
     return _version(match[1], match[2], match[3], match[4]) if match else None
 
 
-def _version(major: str, minor: str, patch: str, pre: str | None) -> Version:
+def _version(major: str, minor: str, patch: str, pre: str | None) -> TagVersion:
     words = tuple((0, int(word), "") if word.isdecimal() else (1, 0, word) for word in (pre or "").split(".") if word)
-    return Version(int(major), int(minor), int(patch), pre is None, words)
+    return TagVersion(int(major), int(minor), int(patch), pre is None, words)
 
 
-def _below(major: int, minor: int, patch: int) -> Version:
-    """Return what lies below every version and pre-release of these numbers."""
-    return Version(major, minor, patch, False)
+def _below(major: int, minor: int, patch: int) -> TagVersion:
+    """Return the lower bound of all versions and pre-releases with these numbers."""
+    return TagVersion(major, minor, patch, False)
 
 
 _LOWEST, _HIGHEST = _below(0, 0, 0), _below(10**9, 0, 0)
 
 
-def ranges(text: str) -> tuple[Range, ...]:
-    """Return what *text* allows: `1.x`, `^1.2`, `~1.2.3`, `>=1.2 <2`, several with `||`. Raises ValueError."""
+def ranges(text: str) -> tuple[VersionRange, ...]:
+    """Return the ranges in *text*: `1.x`, `^1.2`, `~1.2.3`, `>=1.2 <2`, several with `||`. Raises ValueError."""
     found = []
     for alternative in text.split("||"):
         low, high, pre = _LOWEST, _HIGHEST, False
@@ -66,20 +66,20 @@ def ranges(text: str) -> tuple[Range, ...]:
         for term in terms:
             one = _term(term)
             low, high, pre = max(low, one.low), min(high, one.high), pre or one.pre
-        found.append(Range(low, high, pre))
+        found.append(VersionRange(low, high, pre))
     return tuple(found)
 
 
-def _term(text: str) -> Range:
+def _term(text: str) -> VersionRange:
     if text in _ANY:
-        return Range(_LOWEST, _HIGHEST)
+        return VersionRange(_LOWEST, _HIGHEST)
     match = _TERM.fullmatch(text)
     if match is None or (match[5] and match[4] is None):
-        raise ValueError(f"{text} is no version")
+        raise ValueError(f"{text} is not a version")
     sign = match[1] or ""
     numbers = [int(match[place]) for place in (2, 3, 4) if match[place] is not None]
     if match[3] is None and match[4] is not None:
-        raise ValueError(f"{text} is no version")
+        raise ValueError(f"{text} is not a version")
     major, minor, patch = [*numbers, 0, 0][:3]
     start = _version(str(major), str(minor), str(patch), match[5]) if match[5] else _below(major, minor, patch)
     if sign == "^":
@@ -93,10 +93,10 @@ def _term(text: str) -> Range:
     else:
         after = _below(major, minor, patch + 1)
     low, high = _bounds(sign, start, after)
-    return Range(low, high, bool(match[5]))
+    return VersionRange(low, high, bool(match[5]))
 
 
-def _bounds(sign: str, start: Version, after: Version) -> tuple[Version, Version]:
+def _bounds(sign: str, start: TagVersion, after: TagVersion) -> tuple[TagVersion, TagVersion]:
     if sign == ">=":
         return start, _HIGHEST
     if sign == ">":
@@ -106,8 +106,8 @@ def _bounds(sign: str, start: Version, after: Version) -> tuple[Version, Version
     return (_LOWEST, after) if sign == "<=" else (start, after)
 
 
-def _caret(numbers: list[int]) -> Version:
-    """Return where the first number that is not zero grows."""
+def _caret(numbers: list[int]) -> TagVersion:
+    """Return the upper bound of a caret range: the first number that is not zero is raised."""
     major, minor, patch = [*numbers, 0, 0][:3]
     if major or len(numbers) == 1:
         return _below(major + 1, 0, 0)
@@ -116,8 +116,8 @@ def _caret(numbers: list[int]) -> Version:
     return _below(0, 0, patch + 1)
 
 
-def highest(tags: Iterable[str], allowed: Iterable[Range]) -> str | None:
-    """Return the tag with the highest version in *allowed*; None where none fits."""
+def highest(tags: Iterable[str], allowed: Iterable[VersionRange]) -> str | None:
+    """Return the tag with the highest version in *allowed*; None if none matches."""
     allowed = tuple(allowed)
     fitting = [
         (found, tag)

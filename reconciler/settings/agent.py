@@ -1,7 +1,7 @@
-"""How the agent treats one cluster: mode, pace, limits of a pass, windows in which it may write.
+"""Settings of the agent, as a whole and per cluster: mode, intervals, limits of a reconciliation, freeze windows.
 
-Read by `project` from what the project file says for all, for groups and for one cluster, merged; used by `agent`.
-Whether a cron expression makes sense is the agent's to say, since only its extra brings the library.
+Read by `project` from the defaults, the groups and the cluster in the project file, merged; used by `agent`. Cron
+expressions are validated by the caller.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from reconciler.kinds.quantities import quantity
 MODES = ("observe", "plan", "apply")
 
 
-class Conduct(NamedTuple):
-    """What the agent does with one cluster. Times are in seconds."""
+class AgentPolicy(NamedTuple):
+    """How the agent treats one cluster. Times are in seconds."""
 
     mode: str = "observe"
     suspend: bool = False
     interval: float = 300.0
     retry_base: float = 10.0
     retry_max: float = 600.0
-    prune: bool = False  # delete what we own and nobody declares any more
-    max_deletes: int = 10  # in one pass, replacements and tombstones included
+    prune: bool = False  # delete owned objects that are not declared any more
+    max_deletes: int = 10  # in one reconciliation, including replacements and tombstones
     freeze: tuple[Window, ...] = ()
 
 
 class Agent(NamedTuple):
-    """What holds for the agent as a whole."""
+    """Settings of the agent as a whole."""
 
     parallelism: int = 8  # clusters at once
     max_failing: int = 16  # further clusters at once that fail or are slow
@@ -38,12 +38,12 @@ class Agent(NamedTuple):
     keep_days: int = 90
 
 
-WORDS = ("mode", "suspend", "interval", "retryInterval", "prune", "maxDeletes", "freeze")
-"""The words of the agent's section that can also be given for groups and clusters."""
+PER_CLUSTER_KEYS = ("mode", "suspend", "interval", "retryInterval", "prune", "maxDeletes", "freeze")
+"""The keys of the agent section that can also be set for groups and clusters."""
 
 
 def agent_of(section: Mapping[str, Any]) -> Agent:
-    """Return what *section*, which fits the schema, says of the agent."""
+    """Return the settings in *section*, which matches the schema."""
     usual, keep = Agent(), section.get("keep", {})
     return Agent(
         parallelism=section.get("parallelism", usual.parallelism),
@@ -53,17 +53,17 @@ def agent_of(section: Mapping[str, Any]) -> Agent:
     )
 
 
-def conduct_of(merged: Mapping[str, Any], complain: Callable[[str, str], None]) -> Conduct:
-    """Return what *merged*, which fits the schema, says of one cluster.
+def agent_policy_of(merged: Mapping[str, Any], report: Callable[[str, str], None]) -> AgentPolicy:
+    """Return the settings of one cluster in *merged*, which matches the schema.
 
-    *complain* hears, with the word in question, of times that make none.
+    *report* is called with the key and a message for each invalid time.
     """
-    usual, retry = Conduct(), merged.get("retryInterval", {})
+    usual, retry = AgentPolicy(), merged.get("retryInterval", {})
     base = _seconds(retry.get("base"), usual.retry_base)
     longest = _seconds(retry.get("max"), usual.retry_max)
     if longest < base:
-        complain("retryInterval", f"max ({longest:g} s) is below base ({base:g} s)")
-    return Conduct(
+        report("retryInterval", f"max ({longest:g} s) is below base ({base:g} s)")
+    return AgentPolicy(
         mode=merged.get("mode", usual.mode),
         suspend=merged.get("suspend", usual.suspend),
         interval=_seconds(merged.get("interval"), usual.interval),
@@ -71,19 +71,19 @@ def conduct_of(merged: Mapping[str, Any], complain: Callable[[str, str], None]) 
         retry_max=max(base, longest),
         prune=merged.get("prune", usual.prune),
         max_deletes=merged.get("maxDeletes", usual.max_deletes),
-        freeze=tuple(window_of(one, complain) for one in merged.get("freeze", ())),
+        freeze=tuple(window_of(one, report) for one in merged.get("freeze", ())),
     )
 
 
-def window_of(written: Mapping[str, Any], complain: Callable[[str, str], None]) -> Window:
-    """Return the window that *written*, which fits the schema, describes; one without a name is called as its cron."""
+def window_of(written: Mapping[str, Any], report: Callable[[str, str], None]) -> Window:
+    """Return the window in *written*, which matches the schema; its default name is its cron expression."""
     zone = written.get("timeZone", "UTC")
     try:
         ZoneInfo(zone)
     except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError, and that is caught next
-        complain("freeze", f"{zone} is no time zone")
+        report("freeze", f"{zone} is not a time zone")
     except KeyError:
-        complain("freeze", f"{zone} is no time zone that this machine knows; write one such as Europe/Berlin")
+        report("freeze", f"{zone} is not a time zone known on this machine; use one such as Europe/Berlin")
     deny = written.get("effect", "deny") == "deny"
     return Window(written.get("name", written["cron"]), written["cron"], _seconds(written["duration"], 0.0), zone, deny)
 

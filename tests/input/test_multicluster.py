@@ -54,22 +54,28 @@ def test_it_is_declared_once_for_the_cluster_that_coordinates(tmp_path: Path, me
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (text("{name: carts, cluster: dc3}"), "cluster dc3 coordinates it and is none of spec.instances"),
-        (text("{name: carts, clusters: [dc1, dc2]}"), "each ActiveActiveDatabase names its clusters in spec.instances"),
+        (text("{name: carts, cluster: dc3}"), "the coordinating cluster dc3 is not in spec.instances"),
+        (text("{name: carts, clusters: [dc1, dc2]}"), "a ActiveActiveDatabase lists its clusters in spec.instances"),
         (text(more="compression: 9"), "spec.instances[1].compression: must be at most 6"),
-        (text(spec=SPEC.replace("dc2", "dc22")), 'there is no cluster "dc22" (did you mean "dc2"?)'),
-        (text(spec=SPEC.replace("dc2", "dc1")), 'cluster "dc1" is given twice'),
-        (text("{name: carts, state: absent}", spec=""), "nothing says which cluster coordinates this"),
-        (text() + "  force_remove: [dc9]\n", 'there is no cluster "dc9"'),
+        (text(spec=SPEC.replace("dc2", "dc22")), 'unknown cluster "dc22" (did you mean "dc2"?)'),
+        (text(spec=SPEC.replace("dc2", "dc1")), 'cluster "dc1" is duplicated'),
+        (
+            text("{name: carts, state: absent}", spec=""),
+            "the coordinating cluster of this ActiveActiveDatabase is not set",
+        ),
+        (text() + "  force_remove: [dc9]\n", 'unknown cluster "dc9"'),
         (text(more="replication_endpoint: '127.1:12000'"), 'the host "127.1" is the node itself'),
-        (text() + "  force_remove: [dc1]\n", "dc1 cannot be lost and have an instance"),
-        (text("{name: carts, renamedFrom: old}"), "a name of this kind cannot be changed"),
-        (text() + other("Database", "{name: carts, cluster: dc1}", "{memory_size: 1GiB}"), "has its instance on dc1"),
+        (text() + "  force_remove: [dc1]\n", "dc1 cannot be in both force_remove and instances"),
+        (text("{name: carts, renamedFrom: old}"), "ActiveActiveDatabase cannot be renamed"),
+        (
+            text() + other("Database", "{name: carts, cluster: dc1}", "{memory_size: 1GiB}"),
+            "conflicts with the instance of ActiveActiveDatabase/carts on dc1",
+        ),
         (text(spec=SPEC.replace("1GiB}", "1GiB, data_persistence: snapshot}")), "must be one of disabled or aof"),
         (text(spec=SPEC.replace("1GiB}", "1GiB, sharding: true}")), "say how keys are hashed"),
     ],
 )
-def test_what_makes_no_sense_is_told_with_its_place(tmp_path: Path, content: str, said: str) -> None:
+def test_what_is_invalid_is_reported_with_its_place(tmp_path: Path, content: str, said: str) -> None:
     problems = refused(tmp_path, content, "dc1", "dc2", "dc3")
     assert said in problems
     assert "carts.yaml:" in problems
@@ -78,7 +84,7 @@ def test_what_makes_no_sense_is_told_with_its_place(tmp_path: Path, content: str
 def test_without_a_project_file_there_is_no_such_thing(tmp_path: Path) -> None:
     path = tmp_path / "carts.yaml"
     path.write_text(text())
-    with pytest.raises(InputError, match="every ActiveActiveDatabase needs a project file"):
+    with pytest.raises(InputError, match="ActiveActiveDatabase requires a project file"):
         load([path], load_kinds())
 
 
@@ -94,7 +100,7 @@ def test_roles_are_looked_for_on_the_cluster_of_their_instance(tmp_path: Path) -
     assert "dc1:Role/app is declared absent" in refused(tmp_path, text(more=using) + here)
 
 
-def test_a_cluster_that_coordinates_and_has_other_manifests_is_told_of(tmp_path: Path) -> None:
+def test_a_cluster_that_coordinates_and_has_other_manifests_is_reported(tmp_path: Path) -> None:
     mine, theirs = tmp_path / "mine.yaml", tmp_path / "theirs.yaml"
     mine.write_text(text())
     theirs.write_text(HEAD.format(kind="Role", metadata="{name: app}") + "spec: {management: none}\n")
@@ -103,4 +109,6 @@ def test_a_cluster_that_coordinates_and_has_other_manifests_is_told_of(tmp_path:
     clusters = [Target(name, ("https://h:9443",), "u", password, manifests=(path,)) for name, path in layers.items()]
     found = load([], load_kinds(), clusters=clusters)
     assert [str(one.address) for one in found.resources] == ["dc2:Role/app"]
-    assert [warning.message for warning in found.warnings] == ["is for no cluster that has this layer of manifests"]
+    assert [warning.message for warning in found.warnings] == [
+        "does not apply to any cluster with this layer of manifests"
+    ]
