@@ -22,6 +22,7 @@ import click
 from reconciler.cli import say
 from reconciler.commands.agent_settings import reloaded
 from reconciler.commands.signal_pipe import SIGNALS, next_signal, signal_pipe
+from reconciler.runtime import Runtime
 from reconciler.telemetry import Event, Observer
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ class AgentProcess:
         from reconciler.agent.status import AgentStatus, StatusStore
         from reconciler.kinds import load_kinds
         from reconciler.ledger import Ledger
-        from reconciler.runtime import Runtime
 
         observers: list[Observer] = [log]
 

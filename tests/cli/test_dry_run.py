@@ -25,7 +25,7 @@ metadata: {name: huge}
 spec: {memory_size: 1GiB, sharding: true, shards_count: 40}
 """
 OBJECTIONS = """\
-  ! RedisACL/bad: the cluster would reject this: 400 invalid_param: acl is no list of ACL rules
+  ! RedisACL/bad: the cluster would reject this: 400 invalid_param: acl is not a list of ACL rules
   ! Database/huge: the cluster would reject this: 406 insufficient_resources: the licence does not
     allow so many shards
 """

@@ -20,6 +20,7 @@ from reconciler.live import read
 from reconciler.manifests import Resource
 from reconciler.model import Address, LiveState
 from reconciler.plan import Options, Plan
+from reconciler.plan.read_set import ReadSet
 from reconciler.render.reasons import note_text
 from reconciler.runtime import Runtime
 from reconciler.secrets import Secret
@@ -117,8 +118,8 @@ class Rig:
     def read(self) -> dict[str, LiveState]:
         """Read every cluster of the run whole."""
         around = Connections({name: self.clients[name] for name in self.run}, self.project_clusters)
-        wanted = dict.fromkeys(KINDS)
-        return {name: read(self.clients[name], KINDS, wanted, name, around) for name in self.run}
+        read_set = ReadSet(dict.fromkeys(KINDS))
+        return {name: read(self.clients[name], KINDS, read_set, name, around) for name in self.run}
 
     def plan(self, resources: Sequence[Resource], live: Mapping[str, LiveState] | None = None, **options: Any) -> Plan:
         owned = {address: mine for name in self.run for address, mine in self.ledger.owned(name).items()}

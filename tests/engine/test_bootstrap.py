@@ -14,7 +14,7 @@ from reconciler.api.hooks.clusterbootstrap import place
 from reconciler.apply import recover
 from reconciler.apply.report import Report
 from reconciler.manifests import Resource
-from reconciler.model import LiveState
+from reconciler.model import Level, LiveState
 from reconciler.plan import Action, Plan
 from reconciler.plan.read_set import ReadSet
 from tests.engine.killable import Fuse, KillableClient, KillableLedger, Killed
@@ -134,7 +134,7 @@ def test_a_cluster_with_another_name_is_not_renamed(rig: IdleRig) -> None:
     other = [declared("ClusterBootstrap", "cluster", {"name": "other.example.com"})]
     plan = rig.plan(other)
     assert plan.changes == ()
-    assert [note.level for note in plan.notes] == ["held"]
+    assert [note.level for note in plan.notes] == [Level.HELD]
 
 
 PLACES = 14

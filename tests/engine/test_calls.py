@@ -17,7 +17,7 @@ from reconciler.kinds import Kind
 from reconciler.manifests import Resource
 from reconciler.model import LiveState
 from reconciler.plan import Action, Plan
-from reconciler.simulator.core import Entry
+from reconciler.simulator.core import LogEntry
 from tests.engine.clusters import Rig, declared, instance
 from tests.engine.rig import CANARY, KINDS
 from tests.engine.test_every_kind import HOME, SPECS, example, new_rig
@@ -59,7 +59,7 @@ def announced(rig: Rig, plan: Plan, live: Mapping[str, LiveState]) -> list[tuple
     return [(change.action, change.address.kind, calls_of(change, context)) for change in plan.changes]
 
 
-def field_names(entry: Entry) -> tuple[str, ...]:
+def field_names(entry: LogEntry) -> tuple[str, ...]:
     """Return the names of what a request sent: of a JSON object, or of a multipart form."""
     if entry.body.startswith(b"--"):
         return tuple(re.findall(r'name="(\w+)"', entry.body[:500].decode(errors="replace")))[:1]
@@ -67,14 +67,14 @@ def field_names(entry: Entry) -> tuple[str, ...]:
     return tuple(sorted(body)) if isinstance(body, dict) else ()
 
 
-def same(call: PlannedCall, entry: Entry) -> bool:
+def same(call: PlannedCall, entry: LogEntry) -> bool:
     path = re.escape(call.path).replace(re.escape("{uid}"), "[^/]+")
     return (
         call.method == entry.method and re.fullmatch(path, entry.path) is not None and call.fields == field_names(entry)
     )
 
 
-def show(calls: Sequence[PlannedCall], entries: Sequence[Entry]) -> str:
+def show(calls: Sequence[PlannedCall], entries: Sequence[LogEntry]) -> str:
     lines = [f"announced {one.method} {one.path} {one.fields}" for one in calls]
     return "\n".join([*lines, *(f"sent {one.method} {one.path} {field_names(one)}" for one in entries)])
 
@@ -119,7 +119,7 @@ def test_a_plan_announces_exactly_the_calls_that_an_apply_sends(rig: Rig, kind: 
     for changed in UPDATES.get(kind.name, ()):
         mine = declared(kind.name, mine.address.name, {**spec_of(rig, kind), **changed})
         check(rig, [mine, *others], allow_destroy=frozenset({str(mine.address)}))
-    if "delete" in kind.verbs and mine.address.name not in kind.lasting:
+    if "delete" in kind.rest.verbs and mine.address.name not in kind.traits.lasting:
         grave = declared(kind.name, mine.address.name, {}, absent=True, protect=False)
         check(rig, [grave, *others], allow_destroy=frozenset({str(mine.address)}))
 

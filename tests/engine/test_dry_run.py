@@ -14,9 +14,10 @@ from reconciler.apply import dry_run
 from reconciler.apply.dry_run import DryRunResult
 from reconciler.errors import SecretMissing
 from reconciler.manifests import Resource
-from reconciler.model import LiveState
+from reconciler.model import Level, LiveState
 from reconciler.plan import Plan, digest, from_json, to_json
 from reconciler.plan.read_set import ReadSet, fields_of
+from reconciler.render.reasons import note_text
 from reconciler.secrets import Secret
 from tests.engine.rig import KINDS, Rig, declared, shop, user_spec
 
@@ -44,7 +45,7 @@ def asked(rig: Rig, resources: Sequence[Resource], **options: Any) -> DryRunResu
 
 
 def objections(said: DryRunResult) -> list[str]:
-    return [f"{note.address.kind}/{note.address.name}: {note.message}" for note in said.objections]
+    return [f"{note.address.kind}/{note.address.name}: {note_text(note)}" for note in said.objections]
 
 
 def database(name: str = "big", **spec: Any) -> Resource:
@@ -114,7 +115,7 @@ def test_objections_are_notes_of_their_changes(tmp_path: Path, version: str) -> 
         ],
     )
     assert objections(said) == [
-        "RedisACL/bad: the cluster would reject this: 400 invalid_param: acl is no list of ACL rules",
+        "RedisACL/bad: the cluster would reject this: 400 invalid_param: acl is not a list of ACL rules",
         "Database/big: the cluster would reject this: 406 insufficient_resources: "
         "the licence does not allow so many shards",
     ]
@@ -126,7 +127,7 @@ def test_an_update_is_objected_to_as_well(tmp_path: Path) -> None:
     rig.converge([database(sharding=True, shards_count=2)])
     said = asked(rig, [database(sharding=True, shards_count=16)])
     assert [note.address.name for note in said.objections] == ["big"]
-    assert said.objections[0].level == "objection"
+    assert said.objections[0].level is Level.OBJECTION
 
 
 def test_objections_are_no_part_of_the_digest_and_survive_a_saved_plan(rig: Rig) -> None:

@@ -76,8 +76,8 @@ CASES = [
     for kind in KINDS.values()
     if not kind.singleton and kind.rest.key != ("uid",) and kind.name not in APART  # singles are in test_settings.py
     for name, field in kind.fields.items()
-    if not field.read_only
-    and field.option_of is None
+    if not field.access.read_only
+    and field.access.option_of is None
     and (name not in hook_of(kind).sub_resources or name == "redis_version")  # sub-resources: test_sub_resources.py
 ]
 

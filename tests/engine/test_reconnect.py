@@ -14,6 +14,7 @@ from reconciler.errors import ControlLost, Rejected
 from reconciler.live import read
 from reconciler.model import Address
 from reconciler.plan import Options
+from reconciler.plan.read_set import ReadSet
 from reconciler.runtime import Runtime
 from tests.engine.rig import KINDS, Rig, declared
 from tests.support.inprocess import InProcess, Moving, Plain
@@ -154,7 +155,7 @@ def test_the_next_run_settles_what_was_left_open(rig: OwnRig) -> None:
 def test_where_the_api_moves_it_is_followed(rig: Rig) -> None:
     transport = Moving(rig.world.core, rig.world.clock)
     rig.client = rig.world.client(transport=transport)
-    live = {"dc1": read(rig.client, KINDS, {"Cluster": None}, "dc1")}
+    live = {"dc1": read(rig.client, KINDS, ReadSet({"Cluster": None}), "dc1")}
     address = Address("dc1", "Cluster", "cluster")
     plan = make_plan(KINDS, [declared("Cluster", "cluster", {"cnm_https_port": 9555})], live, {}, Options(), {})
     assert plan.changes[0].unconsented == ("may-cut-off",)

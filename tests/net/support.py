@@ -1,4 +1,4 @@
-"""Servers of a few lines for what the simulator cannot do: answer garbage, answer nothing, count who comes."""
+"""Minimal servers for what the simulator cannot do: malformed responses, no response, a record of connections."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from reconciler.client import Client, ClientOptions, RetryPolicy
 from reconciler.runtime import Runtime
 from reconciler.simulator.http.tls import HOSTS, make
-from reconciler.simulator.testing import Entry, Running
+from reconciler.simulator.testing import Running
 from reconciler.telemetry import Event
 from tests.support.inprocess import Plain, Where
 
@@ -70,7 +70,7 @@ def trap(answer: bytes | None = b"", *, tls: bool = False) -> Iterator[Trap]:
                 sock.close()
 
 
-def writes(server: Running) -> list[Entry]:
+def writes(server: Running) -> list[Any]:
     """Return the POSTs in the log of *server*; waits for the first one, as a client may give up before it arrives."""
     for _ in range(6000):
         if found := [entry for entry in server.log if entry.method == "POST"]:
@@ -80,7 +80,7 @@ def writes(server: Running) -> list[Entry]:
 
 
 class RecordingClient:
-    """A client, and what it said and slept; closed at the end of the test."""
+    """A client that records its events and pauses; closed at the end of the test."""
 
     made: ClassVar[list[Client]] = []
 

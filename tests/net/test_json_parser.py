@@ -1,4 +1,4 @@
-"""JSON that nobody should send."""
+"""Malformed and unusual JSON."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_it_is_refused_in_few_words(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"9" * 5000, b"-" + b"9" * 5000])
-def test_a_poisonous_number_costs_only_the_object_that_holds_it(number: bytes) -> None:
+def test_an_invalid_number_costs_only_the_object_that_holds_it(number: bytes) -> None:
     good, bad = parse_json(b'[{"uid": 1, "size": 5}, {"uid": 2, "size": ' + number + b"}]", tolerant=True)
     assert type(good) is dict
     assert type(bad) is MalformedObject
@@ -58,7 +58,7 @@ def test_a_poisonous_number_costs_only_the_object_that_holds_it(number: bytes) -
 
 
 @pytest.mark.parametrize("text", [rb'{"a": "\ud800"}', rb'{"a": ["\uDFFF"]}', rb'{"a": {"\ud83d": 1}}'])
-def test_half_of_a_surrogate_pair_is_unsound_wherever_it_stands(text: bytes) -> None:
+def test_half_of_a_surrogate_pair_is_malformed_wherever_it_is(text: bytes) -> None:
     assert type(parse_json(text, tolerant=True)) is MalformedObject
     assert [type(item) for item in parse_json(b"[{}, " + text + b", 1]", tolerant=True)] == [dict, MalformedObject, int]
 

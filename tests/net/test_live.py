@@ -136,7 +136,7 @@ def read_databases(bodies: list[Any]) -> tuple[LiveObject, ...]:
 @pytest.mark.parametrize(
     "element", [None, 7, "bdb", [], {}, {"name": "a"}, {"uid": None}, {"uid": True}, {"uid": [1]}, {"uid": "é"}]
 )
-def test_an_element_that_nobody_can_name_stops_everything(element: Any) -> None:
+def test_an_element_without_a_usable_uid_stops_everything(element: Any) -> None:
     with pytest.raises(ReadIncomplete, match="is not an object with a uid"):
         read_databases([{"uid": 1, "name": "good"}, element])
 
@@ -151,7 +151,7 @@ def test_an_element_that_nobody_can_name_stops_everything(element: Any) -> None:
         (MalformedObject({"name": "bad", "memory_size": "\udfff"}), "bad"),
     ],
 )
-def test_a_poisonous_object_is_held_and_costs_only_itself(poison: dict[str, Any], name: str) -> None:
+def test_a_malformed_object_is_held_and_costs_only_itself(poison: dict[str, Any], name: str) -> None:
     poison["uid"] = 2
     good, bad, after = read_databases([{"uid": 1, "name": "a"}, poison, {"uid": 3, "name": "c"}])
     assert (good.name, after.name) == ("a", "c")

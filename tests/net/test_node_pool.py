@@ -1,4 +1,4 @@
-"""Rotation, breaker, budget and throttling of the client, in virtual time."""
+"""Rotation, circuit breakers, retry budget, throttling and reconnects of the client, in virtual time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_client_stays_with_the_node_that_served() -> None:
     assert nodes_asked(world) == [1, 2, 2, 2, 2]
 
 
-def test_a_node_outside_the_cluster_is_left_alone_for_five_minutes() -> None:
+def test_a_node_outside_the_cluster_is_out_of_rotation_for_five_minutes() -> None:
     world = World(nodes=1, outside=1)
     client = world.client(first=2)
     client.open()
@@ -49,7 +49,7 @@ def test_a_node_outside_the_cluster_is_left_alone_for_five_minutes() -> None:
     assert nodes_asked(world)[2:] == [1, 1]
 
 
-def test_a_node_outside_is_asked_again_when_no_other_is_left() -> None:
+def test_a_node_outside_is_used_again_when_no_other_is_left() -> None:
     world = World(nodes=1)
     client = world.client()
     world.faults.add("503_member", times=2)
@@ -140,7 +140,7 @@ def test_a_timeout_costs_twice_the_budget() -> None:
     assert [budget.spend(RequestOutcome.NO_RESPONSE) for _ in range(6)] == [True] * 5 + [False]
 
 
-def test_a_sick_cluster_is_asked_less_and_less() -> None:
+def test_a_failing_cluster_gets_fewer_and_fewer_retries() -> None:
     world = World(nodes=1)
     client = world.client()
     client.open()
@@ -209,7 +209,7 @@ def test_a_stale_read_is_taken_to_other_nodes_three_times() -> None:
     assert sorted(nodes_asked(world)) == [1, 2, 3]
 
 
-def test_a_read_as_new_as_what_was_seen_is_believed() -> None:
+def test_a_read_as_new_as_the_last_state_id_is_accepted() -> None:
     world = World(nodes=1)
     client = world.client()
     client.send(Call("POST", "/v1/bdbs", {"name": "a", "memory_size": 1 << 30}))
@@ -251,7 +251,7 @@ def test_an_untrusted_node_is_never_asked_again() -> None:
         assert found[0].url == "b"
 
 
-# --- coming in anew ---------------------------------------------------------------------------------------------------
+# --- reconnecting -----------------------------------------------------------------------------------------------------
 
 
 def test_the_nodes_are_asked_at_the_port_that_the_api_has_now() -> None:
@@ -269,7 +269,7 @@ def test_the_nodes_are_asked_at_the_port_that_the_api_has_now() -> None:
     assert client.get("/v1/bdbs").body == []
 
 
-def test_the_way_back_in_is_looked_for_as_long_as_services_may_need() -> None:
+def test_a_reconnect_is_retried_as_long_as_services_may_need() -> None:
     world = World(nodes=2)
     client = world.client()
     client.open()
@@ -289,7 +289,7 @@ def test_the_way_back_in_is_looked_for_as_long_as_services_may_need() -> None:
     assert nodes_asked(world)[-1] == 2
 
 
-def test_a_login_that_is_refused_on_the_way_back_in_is_sent_once() -> None:
+def test_rejected_credentials_are_sent_once_during_a_reconnect() -> None:
     world = World(nodes=2)
     client = world.client()
     client.open()
@@ -301,7 +301,7 @@ def test_a_login_that_is_refused_on_the_way_back_in_is_sent_once() -> None:
     assert len(world.log) == before + 1
 
 
-def test_looking_for_the_way_back_in_ends_when_we_are_asked_to_stop() -> None:
+def test_a_reconnect_ends_on_a_request_to_stop() -> None:
     world = World(nodes=1)
     stopping = [False]
 

@@ -1,4 +1,4 @@
-"""The table of what may be sent again, in virtual time: every fault against every method."""
+"""The table of what may be retried, in virtual time: every fault against every method."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_a_refused_connection_goes_on_to_the_next_node() -> None:
         assert recording.sleeps == []
 
 
-def test_no_node_at_all_is_said_for_each() -> None:
+def test_no_node_at_all_is_reported_for_each() -> None:
     with running(nodes=2) as server, connected(server) as recording:
         server.core.set_node(1, up=False)
         server.core.set_node(2, up=False)
@@ -72,7 +72,7 @@ def test_no_node_at_all_is_said_for_each() -> None:
         assert len(recording.sleeps) == 3
 
 
-def test_a_name_that_does_not_resolve_is_said() -> None:
+def test_a_name_that_does_not_resolve_is_reported() -> None:
     recording = RecordingClient(Where(("https://no-such-host.invalid:9443",), insecure=True), "u", "p")
     with pytest.raises(Unreachable, match=r"no-such-host.invalid:9443: the host name cannot be resolved"):
         recording.client.open()
@@ -93,7 +93,7 @@ def test_a_node_outside_the_cluster_is_passed_by() -> None:
         assert [(entry.node, entry.status) for entry in server.log] == [(2, 503), (1, 200)]
 
 
-def test_throttling_waits_as_long_as_it_is_told() -> None:
+def test_throttling_waits_as_long_as_it_is_reported() -> None:
     with running(nodes=1) as server, connected(server) as recording:
         server.faults.add("429", retry_after=7)
         assert recording.client.open().status == 200
@@ -212,7 +212,7 @@ def answered(status: str, body: bytes, headers: str = "") -> bytes:
         (b"", Unreachable, "not an HTTP response"),
     ],
 )
-def test_odd_answers_are_said_clearly(answer: bytes, error: type[ReconcilerError], text: str) -> None:
+def test_malformed_responses_are_reported_clearly(answer: bytes, error: type[ReconcilerError], text: str) -> None:
     with trap(answer, tls=True) as odd:
         recording = RecordingClient(Where((odd.url,), ca_cert=odd.ca_file), "u", PASSWORD)
         with pytest.raises(error) as caught:

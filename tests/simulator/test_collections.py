@@ -153,3 +153,14 @@ def test_nothing_is_left_when_the_context_ends() -> None:
     assert not any(item.path == "/v1/boxes" for item in routes("8.2").endpoints)
     assert "box" not in table("objects")
     assert any(item.path == "/v1/shelves" for item in routes("8.2").endpoints)
+
+
+def test_dns_suffixes_are_read_changed_and_kept_in_snapshots() -> None:
+    with running() as server:
+        changed = server.core.call("PATCH", "/v1/suffix/cluster.local", {"slaves": ["10.0.0.1"]})
+        assert (changed.status, changed.json()["slaves"]) == (200, ["10.0.0.1"])
+        assert server.core.call("DELETE", "/v1/suffix/cluster.local").json()["error_code"] == "invalid_param"
+        assert server.core.call("GET", "/v1/suffix/other.local").status == 404
+        saved = server.core.snapshot()
+    with running(snapshot=saved) as server:
+        assert server.core.call("GET", "/v1/suffixes").json() == [changed.json()]

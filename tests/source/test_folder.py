@@ -191,7 +191,7 @@ def test_folders_may_be_32_deep(folder: Path, source: Source) -> None:
         source.fetch()
 
 
-def test_a_stop_is_heard(source: Source) -> None:
+def test_a_stop_is_obeyed(source: Source) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Interrupted):

@@ -158,7 +158,7 @@ def test_another_source_has_another_record(remote: Remote, state: Path) -> None:
     assert source(remote, state, branch="next").accepted() is None
 
 
-def test_a_damaged_mirror_is_told_with_the_way_out(remote: Remote, state: Path) -> None:
+def test_a_damaged_mirror_is_reported_with_the_remedy(remote: Remote, state: Path) -> None:
     remote.add({"a.yaml": "1"})
     follow = source(remote, state)
     follow.accept(follow.fetch())
@@ -445,13 +445,13 @@ def test_months_of_commits_do_not_pile_up(remote: Remote, state: Path, monkeypat
 # --- failures in words -----------------------------------------------------------------------------------------------
 
 
-def test_a_branch_that_is_not_there_is_told(remote: Remote, state: Path) -> None:
+def test_a_branch_that_is_not_there_is_reported(remote: Remote, state: Path) -> None:
     remote.add({"a.yaml": "1"})
     with pytest.raises(SourceStale, match="check the name of the branch or tag"):
         source(remote, state, branch="production").fetch()
 
 
-def test_no_version_in_the_range_is_told(remote: Remote, state: Path) -> None:
+def test_no_version_in_the_range_is_reported(remote: Remote, state: Path) -> None:
     remote.add({"a.yaml": "1"}, ref="refs/tags/v2.0.0")
     with pytest.raises(SourceStale, match=r"matches the version range 1\.x"):
         source(remote, state, semver="1.x").fetch()

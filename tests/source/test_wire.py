@@ -70,7 +70,7 @@ def test_tags_are_listed_with_the_login_too(server: Https, remote: Remote, tmp_p
     assert https(server, tmp_path, semver="1.x").fetch().name == "v1.0.0"
 
 
-def test_a_wrong_login_is_tried_once_and_told(server: Https, tmp_path: Path) -> None:
+def test_a_wrong_login_is_tried_once_and_reported(server: Https, tmp_path: Path) -> None:
     with pytest.raises(SourceStale, match="check the credentials"):
         https(server, tmp_path, reveal=lambda value_from: Secret("wrong-canary-token")).fetch()
     assert [login for _, login in server.requests] == ["", "robot:wrong-canary-token"]
@@ -269,7 +269,7 @@ def test_an_unknown_host_is_refused(sshd: Ssh, remote: Remote, tmp_path: Path) -
     assert empty.read_text() == ""
 
 
-def test_a_key_that_may_not_log_in_is_told(sshd: Ssh, remote: Remote, tmp_path: Path) -> None:
+def test_a_key_that_may_not_log_in_is_reported(sshd: Ssh, remote: Remote, tmp_path: Path) -> None:
     with pytest.raises(SourceStale, match="check the credentials"):
         ssh(sshd, remote, tmp_path, ssh_key=sshd.other).fetch()
 
@@ -290,7 +290,9 @@ def test_no_agent_and_no_configuration_of_the_user_is_used(
 
 
 @pytest.mark.parametrize("missing", ["ssh_key", "known_hosts"])
-def test_a_file_that_is_missing_is_told_by_its_name(sshd: Ssh, remote: Remote, tmp_path: Path, missing: str) -> None:
+def test_a_file_that_is_missing_is_reported_by_its_name(
+    sshd: Ssh, remote: Remote, tmp_path: Path, missing: str
+) -> None:
     with pytest.raises(SourceStale, match="absent cannot be read"):
         ssh(sshd, remote, tmp_path, **{missing: tmp_path / "absent"}).fetch()
 

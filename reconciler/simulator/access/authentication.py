@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import time
 from collections.abc import Callable, Mapping
 
 from reconciler.simulator.api.fields import is_available
 from reconciler.simulator.api.messages import ApiError, Json, Request, encode
 from reconciler.simulator.data.tables import table
+from reconciler.simulator.state.clock import format_time
 from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord, digest
 
@@ -97,7 +97,7 @@ def _current(state: ClusterState, user: ObjectRecord) -> None:
     if not days:
         return
     issued = str(user.fields.get("password_issue_date", ""))
-    if issued and issued <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(max(0, state.now - days * 86400))):
+    if issued and issued <= format_time(max(0, state.now - days * 86400)):
         user.set(status="password_expired")
         raise ApiError(401, "password_expired", "the password has expired", _CHALLENGE)
 

@@ -82,6 +82,13 @@ def connect(state: ClusterState, instances: Iterable[Mapping[str, Any]]) -> list
 # The configuration
 
 
+def find_crdb(state: ClusterState, guid: str) -> ObjectRecord:
+    """Return the Active-Active database *guid*, or raise 404."""
+    if guid not in state.crdbs:
+        raise ApiError(404, "not_found", "no such Active-Active database")
+    return state.crdbs[guid]
+
+
 def config_of(record: ObjectRecord) -> Mapping[str, Any]:
     """Return the configuration in *record*, secrets included."""
     held: Mapping[str, Any] = record.hidden["config"]

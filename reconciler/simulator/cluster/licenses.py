@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from reconciler.simulator.api.fields import body_rules, schema_error, validate
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
+from reconciler.simulator.state.clock import format_time
 from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section
@@ -25,11 +26,6 @@ _TRIAL = "----- DEFAULT LICENSE START -----\nTRIAL\n----- DEFAULT LICENSE END --
 _DAY = 86400
 TRIAL_DAYS, TRIAL_SHARDS = 30, 4
 _NO_LIMIT = 1_000_000
-
-
-def format_time(moment: float) -> str:
-    """Return *moment* (epoch seconds) as the API writes it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
 def _moment(text: str) -> float:

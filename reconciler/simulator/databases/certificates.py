@@ -6,8 +6,8 @@ from reconciler.simulator.api.fields import body_rules, missing_field, schema_er
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import pem
-from reconciler.simulator.cluster.licenses import format_time
 from reconciler.simulator.resources import lookup
+from reconciler.simulator.state.clock import format_time
 from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
 

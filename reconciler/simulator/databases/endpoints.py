@@ -13,6 +13,7 @@ from reconciler.simulator.cluster import licenses
 from reconciler.simulator.databases.fields import EXTENDED, mask_credentials, new_fields, normalised, with_defaults
 from reconciler.simulator.databases.lifecycle import begin_change, begin_create, begin_delete, new_password
 from reconciler.simulator.databases.rules import ProposedDatabase, check_rules
+from reconciler.simulator.resources.lookup import require_idle
 from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section, fill
@@ -154,11 +155,6 @@ def _hidden_fields(sent: Mapping[str, Json]) -> dict[str, Json]:
     return {name: sent[name] for name in names if name in sent}
 
 
-def _require_idle(state: ClusterState, record: ObjectRecord, *also: str) -> None:
-    if record.fields["status"] not in ("active", *also):
-        raise ApiError(409, state.settings.switches["busy_code"], "another change of this database is in progress")
-
-
 def _check_fixed_fields(state: ClusterState, record: ObjectRecord, sent: dict[str, Json]) -> None:
     """Refuse changes of fields that are fixed at creation; drop those with the current value."""
     for name in _CREATE_ONLY:
@@ -200,7 +196,7 @@ def _update(state: ClusterState, request: Request, record: ObjectRecord, body: J
     _check_license(state)
     _check_state_id(state, request, body)
     sent = _accepted(state, body)
-    _require_idle(state, record)
+    require_idle(state, record)
     _check_fixed_fields(state, record, sent)
     old = record.fields
     _check_instance(old, sent)
@@ -262,7 +258,7 @@ def delete(state: ClusterState, request: Request, uid: str) -> Response:
         raise ApiError(403, "internal_db", "an internal database cannot be deleted")
     if record.fields.get("crdt") and state.settings.on("crdb_local_delete", "refuse"):
         raise ApiError(403, "internal_db", "an instance is deleted through its Active-Active database")
-    _require_idle(state, record, "creation-failed")
+    require_idle(state, record, "creation-failed")
     action = begin_delete(state, record)
     return json_response({"action_uid": action.fields["action_uid"]}, 200, _state_id(state))
 

@@ -9,8 +9,8 @@ from reconciler.simulator.access.scope import visible_databases
 from reconciler.simulator.api.fields import field_rows
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.cluster import licenses
 from reconciler.simulator.resources.lookup import find_bdb, find_node, validated_body
+from reconciler.simulator.state.clock import format_time
 from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import add_section
@@ -209,7 +209,7 @@ def _raised_alerts(state: ClusterState) -> Mapping[str, bool]:
     memory = sum(bdb.fields.get("memory_size", 0) for bdb in state.bdbs.values())
     end = state.license.fields.get("expiration_date")
     days = int(_threshold(state, "cluster_license_about_to_expire") or 0)
-    soon = licenses.format_time(state.now + days * 86400)
+    soon = format_time(state.now + days * 86400)
     return {
         "cluster_even_node_count": len(nodes) % 2 == 0,
         "cluster_inconsistent_rl_sw": len({node.fields.get("software_version") for node in nodes}) > 1,

@@ -11,6 +11,7 @@ from reconciler.simulator.cluster.certificates import stored_certificates
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
 from reconciler.simulator.resources import lookup
+from reconciler.simulator.state.clock import format_time
 from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
 
@@ -75,7 +76,7 @@ def _certificates(state: ClusterState) -> list[Json]:
                 {
                     "expired": end <= state.now,
                     "type": name.removesuffix("_cert"),
-                    "valid_until": licenses.format_time(end),
+                    "valid_until": format_time(end),
                 }
             )
     return found
@@ -91,7 +92,7 @@ def _license(state: ClusterState) -> Mapping[str, Json]:
         "ram_shards_limit": fields.get("ram_shards_limit") or 0,
         "shards_in_use": sum(used.values()),
         "shards_limit": licenses.shards_limit(state),
-        "valid_until": fields.get("expiration_date") or licenses.format_time(state.now),
+        "valid_until": fields.get("expiration_date") or format_time(state.now),
     }
 
 

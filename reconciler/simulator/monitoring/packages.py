@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, encode
 from reconciler.simulator.api.routes import serves
-from reconciler.simulator.monitoring.series import format_time, parse_time
+from reconciler.simulator.monitoring.series import parse_time
 from reconciler.simulator.nodes.placement import shards
 from reconciler.simulator.resources.lookup import find_bdb, find_node
+from reconciler.simulator.state.clock import format_time
 from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
 

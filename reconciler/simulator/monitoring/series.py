@@ -16,6 +16,7 @@ from zlib import crc32
 from reconciler.simulator.api.fields import field_rows
 from reconciler.simulator.api.messages import ApiError, Json
 from reconciler.simulator.data.tables import table
+from reconciler.simulator.state.clock import format_time
 
 # name of an interval -> its seconds, and how many samples are retained
 INTERVALS: Mapping[str, tuple[int, int]] = {
@@ -54,11 +55,6 @@ def parse_time(text: str, name: str) -> float:
         except (ValueError, OverflowError):
             continue
     raise ApiError(400, "invalid_param", f"{name} is not an ISO 8601 time")
-
-
-def format_time(seconds: float) -> str:
-    """Return epoch *seconds* as the API writes them."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def sample_window(query: Mapping[str, str], now: float) -> SampleWindow:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from reconciler.simulator.access.scope import visible_databases
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import add_handler, serves
-from reconciler.simulator.monitoring.series import INTERVALS, format_time, sample, sample_window
+from reconciler.simulator.monitoring.series import INTERVALS, sample, sample_window
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.endpoints import memory_of
 from reconciler.simulator.resources.lookup import find_bdb, find_node, find_shard
+from reconciler.simulator.state.clock import format_time
 from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
-from reconciler.simulator.monitoring.series import format_time
 from reconciler.simulator.resources.lookup import typed_fields
+from reconciler.simulator.state.clock import format_time
 from reconciler.simulator.state.model import ClusterState, Machine
 
 _UPTIME = 3600  # default uptime of a service in seconds

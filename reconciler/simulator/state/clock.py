@@ -13,6 +13,11 @@ from collections.abc import Callable
 Clock = Callable[[], float]
 
 
+def format_time(seconds: float) -> str:
+    """Return epoch *seconds* in the format of the API."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
 class Timeline:
     """Simulated time. Use it, and every state that belongs to it, under `lock`."""
 

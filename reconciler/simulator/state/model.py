@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from reconciler.simulator.api.messages import Json
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.settings import SimulatorSettings
-from reconciler.simulator.state.clock import Clock, Timeline
+from reconciler.simulator.state.clock import Clock, Timeline, format_time
 from reconciler.simulator.state.records import ObjectRecord, Table
 
 _EVENTS = 10_000  # how many entries of the event log are kept
@@ -146,7 +146,7 @@ class ClusterState:
 
     def stamp(self) -> str:
         """Return the current time in the format of the API."""
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.now))
+        return format_time(self.now)
 
     def new_id(self) -> str:
         """Return a new UUID from the seeded generator."""

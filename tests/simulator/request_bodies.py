@@ -1,4 +1,4 @@
-"""Bodies to send and things to do first, for `attempts`."""
+"""Request bodies and preparations for `cases`."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from typing import Any
 
 from reconciler.simulator.cluster import pem
 from reconciler.simulator.state.records import ObjectRecord
-from tests.simulator.worlds import Try, World
+from tests.simulator.clusters import Case, FilledCluster
 
 
-def _busy(world: World) -> None:
-    world("PUT", "/v1/bdbs/1", {"max_connections": 5})
+def _busy(cluster: FilledCluster) -> None:
+    cluster("PUT", "/v1/bdbs/1", {"max_connections": 5})
 
 
-def _pair(world: World, days: int = 30) -> dict[str, str]:
-    made = pem.make("cluster.local", world.clock.now - 60 * 86400, 60 + days)
+def _pair(cluster: FilledCluster, days: int = 30) -> dict[str, str]:
+    made = pem.make("cluster.local", cluster.clock.now - 60 * 86400, 60 + days)
     return {"certificate": made.certificate, "key": made.key}
 
 
-def certificate(name: str, days: int = 30) -> Callable[[World], Any]:
+def certificate(name: str, days: int = 30) -> Callable[[FilledCluster], Any]:
     """Return a maker of the body that sets one certificate."""
-    return lambda world: {"name": name, **_pair(world, days)}
+    return lambda cluster: {"name": name, **_pair(cluster, days)}
 
 
-def certificates(name: str, days: int = 30) -> Callable[[World], Any]:
+def certificates(name: str, days: int = 30) -> Callable[[FilledCluster], Any]:
     """Return a maker of the body that sets several certificates."""
-    return lambda world: {"certificates": [{"name": name, **_pair(world, days)}]}
+    return lambda cluster: {"certificates": [{"name": name, **_pair(cluster, days)}]}
 
 
-def own_certificate(days: int = 30) -> Callable[[World], Any]:
+def own_certificate(days: int = 30) -> Callable[[FilledCluster], Any]:
     """Return a maker of the body that gives a database a certificate of its own."""
-    return lambda world: dict(zip(("cert", "private_key"), _pair(world, days).values(), strict=True))
+    return lambda cluster: dict(zip(("cert", "private_key"), _pair(cluster, days).values(), strict=True))
 
 
-def _set_certificate(name: str) -> Callable[[World], Any]:
-    return lambda world: world("PUT", "/v1/cluster/update_cert", certificate(name)(world))
+def _set_certificate(name: str) -> Callable[[FilledCluster], Any]:
+    return lambda cluster: cluster("PUT", "/v1/cluster/update_cert", certificate(name)(cluster))
 
 
 def module(name: str = "mine", part: str = "module", **about_it: Any) -> bytes:
@@ -69,109 +69,109 @@ USER = {"name": "new", "email": "new@example.com", "password": "secret", "role_u
 WEAK = ("weak", "weak")
 
 
-def busy(body: Any, **more: Any) -> tuple[Try, Try]:
+def busy(body: Any, **more: Any) -> tuple[Case, Case]:
     """Return the good call, and the same while the database is busy."""
-    return Try(body, **more), Try(body, before=(_busy,))
+    return Case(body, **more), Case(body, before=(_busy,))
 
 
-def token(world: World) -> str:
+def token(cluster: FilledCluster) -> str:
     """Return the header of a login by token."""
-    return "JWT " + str(world("POST", "/v1/users/authorize", {}).json()["access_token"])
+    return "JWT " + str(cluster("POST", "/v1/users/authorize", {}).json()["access_token"])
 
 
-def no_license(world: World) -> None:
+def no_license(cluster: FilledCluster) -> None:
     """Take the licence away."""
-    world.core.state.license.fields = {}
+    cluster.core.state.license.fields = {}
 
 
-def none_left(world: World) -> None:
+def none_left(cluster: FilledCluster) -> None:
     """Delete all databases."""
     for uid in (1, 2):
-        world("DELETE", f"/v1/bdbs/{uid}")
-    world.clock.sleep(60)
-    world.clock.sleep(4000)
+        cluster("DELETE", f"/v1/bdbs/{uid}")
+    cluster.clock.sleep(60)
+    cluster.clock.sleep(4000)
 
 
-def foreign_module(world: World) -> None:
+def foreign_module(cluster: FilledCluster) -> None:
     """Let the database have a module that cannot be backed up."""
-    world.core.state.bdbs[1].set(module_list=[{"module_name": "mine"}])
+    cluster.core.state.bdbs[1].set(module_list=[{"module_name": "mine"}])
 
 
-def suffix(world: World) -> None:
+def suffix(cluster: FilledCluster) -> None:
     """Make a suffix beside the default one; the API has no way to."""
-    world("GET", "/v1/suffixes")
-    world.core.state.collection("suffix")["more"] = ObjectRecord({"name": "more", "default": False})
+    cluster("GET", "/v1/suffixes")
+    cluster.core.state.collection("suffix")["more"] = ObjectRecord({"name": "more", "default": False})
 
 
-def refused(world: World) -> None:
+def refused(cluster: FilledCluster) -> None:
     """Let the next call meet another change, as the fault `409` does."""
-    world.core.faults.add("409", error_code="busy")
+    cluster.core.faults.add("409", error_code="busy")
 
 
-def expired(world: World) -> None:
+def expired(cluster: FilledCluster) -> None:
     """Let the licence come to its end."""
-    world.core.state.license.set(expiration_date="2020-01-01T00:00:00Z", expired=True)
+    cluster.core.state.license.set(expiration_date="2020-01-01T00:00:00Z", expired=True)
 
 
-def local(tail: str) -> Callable[[World], str]:
+def local(tail: str) -> Callable[[FilledCluster], str]:
     """Return a maker of the path, ending in *tail*, to the instance of a database that spans clusters."""
 
-    def path(world: World) -> str:
-        world.span()
-        uid = next(item["uid"] for item in world("GET", "/v1/bdbs").json() if item["name"] == "wide")
+    def path(cluster: FilledCluster) -> str:
+        cluster.span()
+        uid = next(item["uid"] for item in cluster("GET", "/v1/bdbs").json() if item["name"] == "wide")
         return tail.format(uid)
 
     return path
 
 
-def uploads_off(world: World) -> None:
+def uploads_off(cluster: FilledCluster) -> None:
     """Let the cluster take no modules, where its version can."""
-    world("PUT", "/v1/cluster", {"allow_modules_upload": False})
+    cluster("PUT", "/v1/cluster", {"allow_modules_upload": False})
 
 
-def artifact(world: World) -> None:
+def artifact(cluster: FilledCluster) -> None:
     """Put the files of a module on the first node."""
-    assert world.try_("POST", "/v2/local/modules/user-defined/artifacts", module(), content=FORM).status == 200
+    assert cluster.send("POST", "/v2/local/modules/user-defined/artifacts", module(), content=FORM).status == 200
 
 
 CREATE = {"cluster": {"name": "new.local"}, "credentials": {"username": "a@example.com", "password": "secret"}}
 
 
-def uploaded(world: World) -> str:
+def uploaded(cluster: FilledCluster) -> str:
     """Return the path of a module that was uploaded as servers before 8.0 take it."""
-    made = world.try_("POST", "/v2/modules", module(), content=FORM)
+    made = cluster.send("POST", "/v2/modules", module(), content=FORM)
     return f"/v2/modules/{made.json()['uid']}"
 
 
-def old_snapshot(world: World) -> str:
+def old_snapshot(cluster: FilledCluster) -> str:
     """Return the path of a snapshot of a maintenance that a later one has replaced."""
     for _ in range(2):
-        world("POST", "/v1/nodes/1/actions/maintenance_on", {"overwrite_snapshot": True})
-        world.clock.sleep(600)
-    return f"/v1/nodes/1/snapshots/{world('GET', '/v1/nodes/1/snapshots').json()[0]['name']}"
+        cluster("POST", "/v1/nodes/1/actions/maintenance_on", {"overwrite_snapshot": True})
+        cluster.clock.sleep(600)
+    return f"/v1/nodes/1/snapshots/{cluster('GET', '/v1/nodes/1/snapshots').json()[0]['name']}"
 
 
-def custom(world: World) -> str:
+def custom(cluster: FilledCluster) -> str:
     """Return the path of a module of the user's own."""
-    return f"/v2/modules/user-defined/{world('POST', '/v2/modules/user-defined', MINE).json()['uid']}"
+    return f"/v2/modules/user-defined/{cluster('POST', '/v2/modules/user-defined', MINE).json()['uid']}"
 
 
-def dead(uid: int) -> Callable[[World], None]:
+def dead(uid: int) -> Callable[[FilledCluster], None]:
     """Return what takes node *uid* down."""
-    return lambda world: world.core.set_node(uid, up=False)
+    return lambda cluster: cluster.core.set_node(uid, up=False)
 
 
-def inactive(world: World) -> None:
-    world.core.state.bdbs[1].set(status="creation-failed")
+def inactive(cluster: FilledCluster) -> None:
+    cluster.core.state.bdbs[1].set(status="creation-failed")
 
 
 SEARCH = {"modules": [{"module_name": "search", "module_args": "A 1"}]}
 UPGRADE = {"modules": [{"current_module": "none", "new_module": "none", "new_module_args": ""}]}
 
 
-def _module(name: str) -> Callable[[World], Any]:
-    return lambda world: {
+def _module(name: str) -> Callable[[FilledCluster], Any]:
+    return lambda cluster: {
         "modules": [
-            {"current_module": world.first("/v1/modules", "uid"), "new_module": world.first("/v1/modules", "uid")}
+            {"current_module": cluster.first("/v1/modules", "uid"), "new_module": cluster.first("/v1/modules", "uid")}
         ]
     }

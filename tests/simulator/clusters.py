@@ -1,4 +1,4 @@
-"""Clusters to try things in, and what is worth a try on any operation."""
+"""Prepared clusters for tests of single operations, and generic cases for any operation."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from reconciler.simulator.testing import Caller, VirtualClock, basic
 GIB = 1 << 30
 
 
-class World(Caller):
-    """A cluster with something of everything; `names` holds what stands for a parameter of a path."""
+class FilledCluster(Caller):
+    """A cluster with objects of every kind; `NAMED` fills in the parameters of paths."""
 
     def __init__(self, version: str, **settings: Any) -> None:
         self.clock = VirtualClock()
@@ -35,10 +35,10 @@ class World(Caller):
         self.action = made["action_uid"]
         self.guid = self.task = "none"
         self.clock.sleep(60)
-        self("GET", "/v1/cluster")  # what was to happen by now happens
+        self("GET", "/v1/cluster")  # runs the events that are due
 
     def span(self) -> None:
-        """Make a database that spans this cluster and another one, and a task that is still to begin."""
+        """Create an Active-Active database in this cluster and another one, and a queued task."""
         Core(SimulatorSettings(cluster_name="other.local", **self.settings), world=self.core.world, seed=5)
         self.guid = self("GET", f"/v1/crdb_tasks/{self('POST', '/v1/crdbs', SPANNING).json()['id']}").json()[
             "crdb_guid"
@@ -47,7 +47,7 @@ class World(Caller):
         self.task = self("PUT", f"/v1/crdbs/{self.guid}/flush", {}).json()["id"]
 
     def fill(self, path: str) -> str:
-        """Return *path* with parameters that lead to something."""
+        """Return *path* with parameters of existing objects."""
         for prefix, value in NAMED:
             if re.match(prefix, path):
                 path = re.sub(r"{\w+}", value(self), path, count=1)
@@ -58,7 +58,7 @@ class World(Caller):
         items = self("GET", path).json()
         return str(items[0][field] if field else next(iter(items), "none"))
 
-    def try_(self, method: str, path: str, body: Any = None, **more: Any) -> Response:
+    def send(self, method: str, path: str, body: Any = None, **more: Any) -> Response:
         """Make one call; *more*: `query`, `login` (None for nobody), `content` (the Content-Type), `node`."""
         headers = {"content-type": more.get("content", "application/json"), **more.get("headers", {})}
         login = more.get("login", (self.core.settings.username, self.core.settings.password))
@@ -75,70 +75,70 @@ MEMBERS = [
 ]
 SPANNING = {"name": "wide", "default_db_config": {"memory_size": GIB, "port": 12000}, "instances": MEMBERS}
 OTHERS = {"role": "admin", "replica_src_id": "1", "crdt_src_id": "1", "alert": "bdb_size"}
-NAMED: tuple[tuple[str, Callable[[World], str]], ...] = (
-    (r"/v[12]/actions/{uid}", lambda world: world.action),
-    (r"/v1/crdbs/{crdb_guid}", lambda world: world.guid),
-    (r"/v1/crdb_tasks/{task_id}", lambda world: world.task),
-    (r"/v1/modules/{uid}", lambda world: world.first("/v1/modules", "uid")),
-    (r"/v1/suffix/", lambda world: world.first("/v1/suffixes", "name")),
-    (r"/v1/cluster/alerts/", lambda world: world.first("/v1/cluster/alerts")),
+NAMED: tuple[tuple[str, Callable[[FilledCluster], str]], ...] = (
+    (r"/v[12]/actions/{uid}", lambda cluster: cluster.action),
+    (r"/v1/crdbs/{crdb_guid}", lambda cluster: cluster.guid),
+    (r"/v1/crdb_tasks/{task_id}", lambda cluster: cluster.task),
+    (r"/v1/modules/{uid}", lambda cluster: cluster.first("/v1/modules", "uid")),
+    (r"/v1/suffix/", lambda cluster: cluster.first("/v1/suffixes", "name")),
+    (r"/v1/cluster/alerts/", lambda cluster: cluster.first("/v1/cluster/alerts")),
 )
 
 
-class Try(NamedTuple):
-    """One call of an operation, and what is done before it. Paths may hold parameters, which `World.fill` fills."""
+class Case(NamedTuple):
+    """One call of an operation, and its preparation. `FilledCluster.fill` fills in the parameters of paths."""
 
     body: Any = None
-    path: str | Callable[[World], str] = ""  # in place of the operation's own
-    before: tuple[Any, ...] = ()  # calls (method, path, body), or functions of the world
+    path: str | Callable[[FilledCluster], str] = ""  # instead of the operation's path
+    before: tuple[Any, ...] = ()  # calls (method, path, body), or functions of the cluster
     query: Mapping[str, str] = {}
-    login: Any = ("", "")  # None: nobody; ("", ""): the account; a function of the world that returns the header
+    login: Any = ("", "")  # None: nobody; ("", ""): the account; a function of the cluster that returns the header
     content: str = "application/json"
-    wait: float = 0  # seconds between what is done before and the call
+    wait: float = 0  # seconds between the preparation and the call
     settings: Mapping[str, Any] = {}
     node: int = 1
     headers: Mapping[str, str] = {}
 
 
-def run(version: str, endpoint: Endpoint, attempt: Try) -> Response:
-    """Make *attempt* in a world of its own."""
-    world = World(version, **attempt.settings)
-    for step in attempt.before:
+def run(version: str, endpoint: Endpoint, case: Case) -> Response:
+    """Run *case* on a new cluster."""
+    cluster = FilledCluster(version, **case.settings)
+    for step in case.before:
         if callable(step):
-            step(world)
+            step(cluster)
         else:
             method, path, body = step
-            assert world(method, world.fill(path), body).status == 200, step
-    world.clock.sleep(attempt.wait)
-    path = attempt.path(world) if callable(attempt.path) else world.fill(attempt.path or endpoint.path)
-    body = attempt.body(world) if callable(attempt.body) else attempt.body
+            assert cluster(method, cluster.fill(path), body).status == 200, step
+    cluster.clock.sleep(case.wait)
+    path = case.path(cluster) if callable(case.path) else cluster.fill(case.path or endpoint.path)
+    body = case.body(cluster) if callable(case.body) else case.body
     more: dict[str, Any] = {
-        "query": attempt.query,
-        "content": attempt.content,
-        "node": attempt.node,
-        "headers": attempt.headers,
+        "query": case.query,
+        "content": case.content,
+        "node": case.node,
+        "headers": case.headers,
     }
-    if attempt.login != ("", ""):
-        more["login"] = attempt.login(world) if callable(attempt.login) else attempt.login
-    return world.try_(endpoint.method, path, body, **more)
+    if case.login != ("", ""):
+        more["login"] = case.login(cluster) if callable(case.login) else case.login
+    return cluster.send(endpoint.method, path, body, **more)
 
 
-def general(endpoint: Endpoint) -> Iterator[Try]:
-    """Yield what is worth a try on any operation of this sort."""
+def generic_cases(endpoint: Endpoint) -> Iterator[Case]:
+    """Yield generic cases for an operation."""
     row, unknown = endpoint.row, re.sub(r"{\w+}", "9999", endpoint.path)
     empty = {} if "body" in row else None
-    yield Try(empty)
-    yield Try(empty, login=None)
-    yield Try(empty, login=("weak", "weak"))
+    yield Case(empty)
+    yield Case(empty, login=None)
+    yield Case(empty, login=("weak", "weak"))
     if "body" in row:
-        yield Try([])
+        yield Case([])
     if "content" in row:
-        yield Try(b"nothing", content=row["content"])
+        yield Case(b"nothing", content=row["content"])
     if "{" in endpoint.path:
-        yield Try(empty, unknown)
-        yield Try({"unknown": 1}, unknown)
+        yield Case(empty, unknown)
+        yield Case({"unknown": 1}, unknown)
     for status in row["statuses"]:
         if status >= 500 and status != 501:
-            yield Try(empty, before=(lambda world, status=status: world.core.faults.add(str(status)),))
+            yield Case(empty, before=(lambda cluster, status=status: cluster.core.faults.add(str(status)),))
     if "mixed" in row:
-        yield Try(empty, before=(lambda world: world.core.state.nodes[2].set(software_version="6.4.2-1"),))
+        yield Case(empty, before=(lambda cluster: cluster.core.state.nodes[2].set(software_version="6.4.2-1"),))
