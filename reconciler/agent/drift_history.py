@@ -1,7 +1,7 @@
 """The history of drift: since when something differs, and how often it was corrected recently. Pure.
 
-A reconciliation calls it with the facts in the ledger and stores what it returns. When somebody keeps reverting what
-the agent corrects, the field is contested: it is held until an hour has passed, and reported.
+A reconciliation calls it with the facts in the ledger and stores what it returns. A field is contested when a user or
+another tool keeps reverting the agent's corrections: it is held until an hour has passed, and reported.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ class SourceUpdate(NamedTuple):
 def describe(location: GitSource | FolderSource) -> dict[str, Any]:
     """Return what the status says of a source: its kind and its location, without a login."""
     if isinstance(location, FolderSource):
-        return {"kind": "folder", "place": str(location.folder)}
-    return {"kind": "git", "place": location.url}
+        return {"kind": "folder", "location": str(location.folder)}
+    return {"kind": "git", "location": location.url}
 
 
 class SourceWatch:
@@ -106,7 +106,7 @@ class SourceWatch:
             return Failure(type(error).__name__, text, self._runtime.now(), self._next_count())
         self._source, self._location, self._in_force, self._rejected_id, self._reread = source, location, "", "", True
         self._status_store.update(source=replace(self.status, **describe(location), rejected="", failure=None))
-        self._emit("source.switched", location=self.status.place)
+        self._emit("source.switched", location=self.status.location)
         return None
 
     def _check(self, stop: threading.Event) -> SourceUpdate:

@@ -86,7 +86,7 @@ class SourceStatus:
     """Where manifests come from, and how recent they are."""
 
     kind: str = ""  # git, folder
-    place: str = ""  # URL without a login, or path
+    location: str = ""  # URL without a login, or path
     revision: str = ""  # in force
     fetched: float | None = None  # last successful fetch, seconds since the epoch
     failure: Failure | None = None

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from reconciler import telemetry
 from reconciler.agent.status import StatusStore
 from reconciler.errors import InputError, Problem
-from reconciler.notify import messages
-from reconciler.notify.messages import Message
+from reconciler.notify import payloads
+from reconciler.notify.payloads import Message
 from reconciler.notify.transitions import NotificationState, NotifyPolicy, advance, advance_commit_status
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Notify, Recipient
@@ -113,16 +113,16 @@ class Notifier:
         for outbox in self._outboxes:
             to, secrets = outbox.to, outbox.secrets
             if transitions and to.kind == "slack":
-                outbox.put(messages.slack(secrets["url"], transitions, self._settings))
+                outbox.put(payloads.slack(secrets["url"], transitions, self._settings))
             elif transitions and to.kind == "webhook":
                 outbox.put(
-                    messages.webhook(secrets["url"], secrets["secret"], transitions, self._settings, self._now())
+                    payloads.webhook(secrets["url"], secrets["secret"], transitions, self._settings, self._now())
                 )
             elif commit is not None and to.kind in _STATUSES and _COMMIT.fullmatch(commit.revision):
                 outbox.put(_STATUSES[to.kind](to, secrets["token"], commit, self._settings))
 
 
-_STATUSES = {"github": messages.github, "gitlab": messages.gitlab}
+_STATUSES = {"github": payloads.github, "gitlab": payloads.gitlab}
 
 
 class NotifierRuntime(NamedTuple):

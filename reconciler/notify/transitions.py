@@ -44,7 +44,7 @@ class Transition(NamedTuple):
     text: str
 
 
-class CommitStatus(NamedTuple):
+class CommitState(NamedTuple):
     """The state of a revision, in the terms of a forge."""
 
     revision: str
@@ -69,7 +69,7 @@ class NotificationState:
     sent_at: Mapping[Subject, float] = field(default_factory=lambda: MappingProxyType({}))  # when it was sent last
     pending: Mapping[Subject, tuple[str, float]] = field(default_factory=lambda: MappingProxyType({}))
     last: float = float("-inf")  # when the latest message was sent
-    commit: CommitStatus | None = None
+    commit: CommitState | None = None
     commit_at: float = float("-inf")
 
 
@@ -182,28 +182,28 @@ def _transition(subject: Subject, condition: ActiveCondition | None, *, known: b
     return Transition(subject, "ended", texts[subject.topic])
 
 
-def commit_status(status: AgentStatus) -> CommitStatus | None:
+def commit_status(status: AgentStatus) -> CommitState | None:
     """Return the state of the newest revision; None while there is none."""
     source = status.source
     if source.rejected:
         why = _line(source.failure.text) if source.failure else "it is rejected"
-        return CommitStatus(source.rejected, "failure", f"rejected: {why}")
+        return CommitState(source.rejected, "failure", f"rejected: {why}")
     if not source.revision:
         return None
     clusters = [one for one in status.clusters.values() if one.phase is not Phase.SUSPENDED]
     failing = sorted(_name(one) for one in clusters if one.failure is not None)
     waiting = [one for one in clusters if one.revision != source.revision or one.phase in _IN_PROGRESS]
     if failing:
-        return CommitStatus(source.revision, "failure", _line(f"failing: {', '.join(failing[:_MAX_NAMES])}"))
+        return CommitState(source.revision, "failure", _line(f"failing: {', '.join(failing[:_MAX_NAMES])}"))
     if waiting:
         done = len(clusters) - len(waiting)
-        return CommitStatus(source.revision, "pending", f"{done} of {len(clusters)} clusters")
+        return CommitState(source.revision, "pending", f"{done} of {len(clusters)} clusters")
     differing = [one for one in clusters if one.plan is not None and one.plan.changes]
     if differing:
-        return CommitStatus(
+        return CommitState(
             source.revision, "success", f"planned; {len(differing)} of {len(clusters)} clusters are out of sync"
         )
-    return CommitStatus(source.revision, "success", f"{len(clusters)} of {len(clusters)} clusters are in sync")
+    return CommitState(source.revision, "success", f"{len(clusters)} of {len(clusters)} clusters are in sync")
 
 
 _IN_PROGRESS: Final = frozenset({Phase.APPLYING, Phase.AWAITING_APPROVAL})
@@ -211,7 +211,7 @@ _IN_PROGRESS: Final = frozenset({Phase.APPLYING, Phase.AWAITING_APPROVAL})
 
 def advance_commit_status(
     state: NotificationState, status: AgentStatus, now: float, policy: NotifyPolicy
-) -> tuple[NotificationState, CommitStatus | None]:
+) -> tuple[NotificationState, CommitState | None]:
     """Return the status to write to a commit, where it differs from the one written before."""
     found = commit_status(status)
     if found is None or found == state.commit or now - state.commit_at < policy.every:

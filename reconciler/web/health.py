@@ -1,7 +1,7 @@
 """Liveness and readiness, decided from the status: what `/healthz` and `/readyz` return. No I/O.
 
 Alive: the process responds and its loop ticks; if not, a restart may help. Ready: the agent can do its work; if not,
-somebody should look, and a restart would not help.
+an operator should look, and a restart would not help.
 """
 
 from __future__ import annotations

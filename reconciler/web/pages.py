@@ -125,7 +125,7 @@ class Pages:
         return self._environment.get_template(template).render(
             status=status,
             refresh=refresh,
-            place=shorten(source.place, 120),
+            location=shorten(source.location, 120),
             revision_in_force=formatting.short_revision(source.revision),
             fetched=formatting.moment(source.fetched, now),
             rejected=formatting.short_revision(source.rejected),

@@ -17,8 +17,8 @@ import pytest
 from reconciler.client.webhook import Delivery, WebhookClient
 from reconciler.errors import InputError
 from reconciler.notify import notifying
-from reconciler.notify.messages import Message
 from reconciler.notify.notifier import Notifier, NotifierRuntime, Outbox
+from reconciler.notify.payloads import Message
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Notify, Recipient
 from reconciler.simulator.http.tls import TlsFiles, make

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from reconciler.notify.transitions import CommitStatus, Transition
+from reconciler.notify.transitions import CommitState, Transition
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Notify, Recipient
 
@@ -73,7 +73,7 @@ def webhook(url: Secret, secret: Secret, transitions: Sequence[Transition], sett
     return Message(url, body, headers)
 
 
-def github(to: Recipient, token: Secret, state: CommitStatus, settings: Notify) -> Message:
+def github(to: Recipient, token: Secret, state: CommitState, settings: Notify) -> Message:
     """Return a commit status for GitHub."""
     content = {"state": state.state, "context": settings.name, "description": state.text[:_LONGEST]}
     if settings.link:
@@ -88,7 +88,7 @@ def github(to: Recipient, token: Secret, state: CommitStatus, settings: Notify) 
     )
 
 
-def gitlab(to: Recipient, token: Secret, state: CommitStatus, settings: Notify) -> Message:
+def gitlab(to: Recipient, token: Secret, state: CommitState, settings: Notify) -> Message:
     """Return a commit status for GitLab."""
     content = {"state": _GITLAB[state.state], "name": settings.name, "description": state.text[:_LONGEST]}
     if settings.link:

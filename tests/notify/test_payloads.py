@@ -6,8 +6,8 @@ import hashlib
 import hmac
 import json
 
-from reconciler.notify import messages
-from reconciler.notify.transitions import CommitStatus, Subject, Transition
+from reconciler.notify import payloads
+from reconciler.notify.transitions import CommitState, Subject, Transition
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Notify, Recipient
 from reconciler.web.webhooks import PROVIDERS, authentic
@@ -19,11 +19,11 @@ NEWS = (
     Transition(Subject("a", "failure"), "began", "a: Unreachable: <!channel> & <https://evil.example|click>"),
     Transition(Subject("b", "drift"), "ended", "b: in sync again"),
 )
-STATE = CommitStatus(REVISION, "pending", "1 of 2 clusters")
+STATE = CommitState(REVISION, "pending", "1 of 2 clusters")
 
 
 def test_a_chat_message_names_everything_and_links_to_nothing_foreign() -> None:
-    message = messages.slack(URL, NEWS, SETTINGS)
+    message = payloads.slack(URL, NEWS, SETTINGS)
     assert json.loads(message.body) == {
         "text": "redis: 1 problem, 1 resolved\n"
         "● a: Unreachable: &lt;!channel&gt; &amp; &lt;https://evil.example|click&gt;\n"
@@ -35,15 +35,15 @@ def test_a_chat_message_names_everything_and_links_to_nothing_foreign() -> None:
 
 def test_a_long_message_is_cut_and_counted() -> None:
     many = [Transition(Subject(f"c{number}", "failure"), "began", f"c{number}: down") for number in range(500)]
-    lines = messages.lines(many, SETTINGS)
+    lines = payloads.lines(many, SETTINGS)
     assert lines[0] == "redis: 500 problems"
     assert lines[-2:] == ["… and 480 more", "https://agent.example/"]
     assert len(lines) == 23
-    assert json.loads(messages.webhook(URL, KEY, many, SETTINGS, 0).body)["more"] == 480
+    assert json.loads(payloads.webhook(URL, KEY, many, SETTINGS, 0).body)["more"] == 480
 
 
 def test_a_webhook_is_signed_with_its_time() -> None:
-    message = messages.webhook(URL, KEY, NEWS, SETTINGS, 1_790_000_000.9)
+    message = payloads.webhook(URL, KEY, NEWS, SETTINGS, 1_790_000_000.9)
     stamp = message.headers["x-reconciler-timestamp"]
     expected = hmac.new(KEY.reveal().encode(), stamp.encode() + b"." + message.body, hashlib.sha256).hexdigest()
     assert (stamp, message.headers["x-reconciler-signature"]) == ("1790000000", f"sha256={expected}")
@@ -58,7 +58,7 @@ def test_a_webhook_is_signed_with_its_time() -> None:
 
 def test_github_gets_a_commit_status() -> None:
     to = Recipient("github", project="ops/redis", api="https://api.github.com")
-    message = messages.github(to, Secret("ghp_token"), STATE, SETTINGS)
+    message = payloads.github(to, Secret("ghp_token"), STATE, SETTINGS)
     assert message.url.reveal() == f"https://api.github.com/repos/ops/redis/statuses/{REVISION}"
     assert message.headers["authorization"] == "Bearer ghp_token"
     assert json.loads(message.body) == {
@@ -71,13 +71,13 @@ def test_github_gets_a_commit_status() -> None:
 
 def test_gitlab_gets_a_commit_status_in_its_own_words() -> None:
     to = Recipient("gitlab", project="ops/team/redis", api="https://gitlab.example/api/v4")
-    message = messages.gitlab(to, Secret("glpat"), STATE, Notify())
+    message = payloads.gitlab(to, Secret("glpat"), STATE, Notify())
     assert message.url.reveal() == f"https://gitlab.example/api/v4/projects/ops%2Fteam%2Fredis/statuses/{REVISION}"
     assert message.headers["private-token"] == "glpat"
     assert json.loads(message.body) == {"state": "running", "name": "reconciler", "description": "1 of 2 clusters"}
 
 
 def test_a_description_fits() -> None:
-    long = CommitStatus(REVISION, "failure", "x" * 400)
+    long = CommitState(REVISION, "failure", "x" * 400)
     to = Recipient("github", project="ops/redis", api="https://api.github.com")
-    assert len(json.loads(messages.github(to, KEY, long, SETTINGS).body)["description"]) == 140
+    assert len(json.loads(payloads.github(to, KEY, long, SETTINGS).body)["description"]) == 140
