@@ -359,7 +359,7 @@ def test_what_is_exported_declares_it_as_it_is(rig: Rig) -> None:
     rig.right([one, *access("dc1", "east"), *access("dc2", "west")])
     objects = rig.read()["dc1"].objects
     text = manifests_of(KINDS["ActiveActiveDatabase"], objects["ActiveActiveDatabase"], cluster="dc1")
-    (document,) = [each.value for each in yaml12.parse(text.encode(), "export.yaml", yaml12.Bounds())[0]]
+    (document,) = [each.value for each in yaml12.parse(text.encode(), "export.yaml", yaml12.ParserLimits())[0]]
     assert document["metadata"] == {"name": "carts", "cluster": "dc1"}
     (west,) = [item for item in document["spec"]["instances"] if item["cluster"] == "dc2"]
     assert (west["compression"], west["db_config"]["memory_size"], west["default_user"]) == (5, "2GiB", False)

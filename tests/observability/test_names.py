@@ -48,7 +48,7 @@ KNOWN = everything()
 
 
 def rules() -> list[Mapping[str, Any]]:
-    documents, problems = yaml12.parse((FOLDER / "alerts.yaml").read_bytes(), "alerts.yaml", yaml12.Bounds())
+    documents, problems = yaml12.parse((FOLDER / "alerts.yaml").read_bytes(), "alerts.yaml", yaml12.ParserLimits())
     assert problems == []
     (group,) = documents[0].value["groups"]
     found: list[Mapping[str, Any]] = group["rules"]
