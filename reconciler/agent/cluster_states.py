@@ -24,7 +24,7 @@ _NO_ACCESS = (Unauthorized, Unreachable, Untrusted, VersionUnsupported)
 
 
 @dataclass(slots=True)
-class ClusterState:
+class ScheduledCluster:
     """What the loop knows about one cluster."""
 
     target: Target
@@ -33,7 +33,7 @@ class ClusterState:
     referenced: frozenset[str] = frozenset()  # clusters that the resources refer to, or shall have members on
     members: frozenset[str] = frozenset()  # clusters that the declared objects have members on now
     schedule: backoff.BackoffState = field(default_factory=backoff.BackoffState)
-    running: slots.Running | None = None
+    running: slots.OccupiedSlot | None = None
     rerun: bool = False  # something changed during the reconciliation
     reconciliations: int = 0
     unreachable: bool = False  # its last reconciliation could not access it
@@ -54,13 +54,13 @@ class ClusterStates:
     """All clusters by name."""
 
     def __init__(self, kinds: Mapping[str, Kind]) -> None:
-        self.clusters: dict[str, ClusterState] = {}
+        self.clusters: dict[str, ScheduledCluster] = {}
         self._kinds = kinds
 
-    def __iter__(self) -> Iterator[tuple[str, ClusterState]]:
+    def __iter__(self) -> Iterator[tuple[str, ScheduledCluster]]:
         return iter(self.clusters.items())
 
-    def get(self, name: str) -> ClusterState | None:
+    def get(self, name: str) -> ScheduledCluster | None:
         """Return one cluster; None where it is not configured (any more)."""
         return self.clusters.get(name)
 
@@ -74,7 +74,7 @@ class ClusterStates:
         known, first = self.clusters, not self.clusters
         self.clusters = {}
         for target in targets:
-            one = known.get(target.name) or ClusterState(target, schedule=backoff.BackoffState(due=now))
+            one = known.get(target.name) or ScheduledCluster(target, schedule=backoff.BackoffState(due=now))
             one.target = target
             one.schedule = backoff.set_suspended(one.schedule, now, target.agent_policy.suspend)
             if not first:
@@ -124,7 +124,7 @@ class ClusterStates:
         running = [one.running for one in self.clusters.values() if one.running is not None]
         return slots.select(pending, running, capacity, now)
 
-    def login_blocked(self, one: ClusterState, now: float) -> bool:
+    def login_blocked(self, one: ScheduledCluster, now: float) -> bool:
         """Say whether a reconciliation would attempt a refused login too soon."""
         return one.schedule.login_blocked_until > now
 
@@ -167,7 +167,7 @@ class ClusterStates:
             one.schedule = backoff.due_now(one.schedule, now)
 
     def _update_related(
-        self, one: ClusterState, result: ReconcileResult, refusing: frozenset[str], now: float, jitter: float
+        self, one: ScheduledCluster, result: ReconcileResult, refusing: frozenset[str], now: float, jitter: float
     ) -> None:
         name = one.target.name
         for other in self._known(refusing - {name}):
@@ -181,7 +181,7 @@ class ClusterStates:
                     other.schedule = backoff.due_now(other.schedule, now)
         one.unreachable = unreachable
 
-    def _known(self, names: Iterable[str]) -> list[ClusterState]:
+    def _known(self, names: Iterable[str]) -> list[ScheduledCluster]:
         return [self.clusters[name] for name in sorted(names) if name in self.clusters]
 
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconciler.agent import backoff, slots
-from reconciler.agent.cluster_states import ClusterState, ClusterStates
+from reconciler.agent.cluster_states import ClusterStates, ScheduledCluster
 from reconciler.agent.context import AgentContext, ReconcileRequest, ReconcileResult
 from reconciler.agent.fetching import FetchSchedule
 from reconciler.agent.logins import RefusedLogins
@@ -221,8 +221,8 @@ class Loop:
         for name in self.cluster_states.select(capacity, now, once=self._once):
             self._start(name, self.cluster_states.clusters[name], now)
 
-    def _start(self, name: str, one: ClusterState, now: float) -> None:
-        one.running = slots.Running(now, one.schedule.failures > 0)
+    def _start(self, name: str, one: ScheduledCluster, now: float) -> None:
+        one.running = slots.OccupiedSlot(now, one.schedule.failures > 0)
         one.rerun = False
         self.context.coordination.probes.forget(name)
         context, request = self.context, self.cluster_states.request(name, self.revision, now)

@@ -6,7 +6,7 @@ The loop calls it in its own thread.
 from __future__ import annotations
 
 from reconciler.agent import backoff
-from reconciler.agent.cluster_states import ClusterState, ClusterStates, refusing_clusters
+from reconciler.agent.cluster_states import ClusterStates, ScheduledCluster, refusing_clusters
 from reconciler.agent.context import AgentContext, ReconcileResult
 from reconciler.agent.logins import RefusedLogins
 from reconciler.agent.status import Failure, Phase
@@ -47,7 +47,7 @@ class ResultRecorder:
         failure = Failure("Unauthorized", text, self.context.runtime.now())
         self.context.status_store.update_cluster(name, phase=Phase.FAILING, failure=failure)
 
-    def _update_status(self, one: ClusterState, result: ReconcileResult, revision: str) -> None:
+    def _update_status(self, one: ScheduledCluster, result: ReconcileResult, revision: str) -> None:
         status_store, failure, name = self.context.status_store, result.failure, one.target.name
         now, due = self.context.runtime.now(), one.schedule.next
         changes: dict[str, object] = {

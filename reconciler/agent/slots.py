@@ -20,7 +20,7 @@ class Pending(NamedTuple):
     failing: bool
 
 
-class Running(NamedTuple):
+class OccupiedSlot(NamedTuple):
     """A cluster that is being reconciled."""
 
     since: float
@@ -34,7 +34,7 @@ class Capacity(NamedTuple):
     extra: int  # for failing and slow clusters
 
 
-def select(pending: Iterable[Pending], running: Iterable[Running], capacity: Capacity, now: float) -> list[str]:
+def select(pending: Iterable[Pending], running: Iterable[OccupiedSlot], capacity: Capacity, now: float) -> list[str]:
     """Return the clusters to start at *now*, the longest due first."""
     active = list(running)
     troubled = sum(one.failing or now - one.since >= SLOW_AFTER for one in active)

@@ -19,7 +19,7 @@ adoption       objects that become owned without a change
 from reconciler.plan.impacts import Impacted, missing_consent, undecided
 from reconciler.plan.limits import frozen_changes, with_consent
 from reconciler.plan.multicluster import places, touched
-from reconciler.plan.plan import Action, Change, Consent, Limits, Options, Plan, Source, UsualLimits
+from reconciler.plan.plan import Action, Change, Consent, Limits, Options, Plan, SourceLocation, UsualLimits
 from reconciler.plan.plan_file import FORMAT, digest, from_json, to_json
 from reconciler.plan.planner import decide
 from reconciler.plan.staleness import increased_impacts, stale_fields
@@ -33,7 +33,7 @@ __all__ = [
     "Limits",
     "Options",
     "Plan",
-    "Source",
+    "SourceLocation",
     "UsualLimits",
     "decide",
     "digest",

@@ -11,14 +11,14 @@ from reconciler.kinds import Kind
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.model import LiveObject, Note, Owned, Reason
 from reconciler.plan.bodies import create_body, top, warnings_of
-from reconciler.plan.plan import Action, Change, Source
+from reconciler.plan.plan import Action, Change, SourceLocation
 from reconciler.plan.view import Decision, Invalid, View, problem, warning
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
 
 
-class Body(NamedTuple):
+class CreateBody(NamedTuple):
     """What a create or a replacement sends, and what came up on the way."""
 
     body: Mapping[str, Any]
@@ -27,7 +27,7 @@ class Body(NamedTuple):
     warnings: tuple[Note, ...]
 
 
-def full_body(view: View, resource: Resource, port: int | None = None) -> Body:
+def full_body(view: View, resource: Resource, port: int | None = None) -> CreateBody:
     """Return what a create of *resource* sends; a replacement keeps the *port* of the object that it replaces."""
     address, kind, spec = resource.address, view.kind(resource.address), view.spec(resource)
     problems = tuple(
@@ -37,7 +37,7 @@ def full_body(view: View, resource: Resource, port: int | None = None) -> Body:
     missing = tuple(missing_secrets(view, resource, spec))
     body = create_body(kind, spec, port if needs_port(kind, spec) else None)
     warnings = tuple(warning(address, Reason.UNUSUALLY_SMALL, *details) for details in warnings_of(kind, body))
-    return Body(body, problems, missing, warnings)
+    return CreateBody(body, problems, missing, warnings)
 
 
 def needs_port(kind: Kind, spec: Mapping[str, Any]) -> bool:
@@ -63,7 +63,7 @@ def change_of(resource: Resource, action: Action, live: LiveObject | None = None
         created=live.created if live is not None else "",
         allowed=resource.allow if parts.get("impacts") else (),
         freeze=resource.freeze if action is not Action.FORGET else (),
-        source=Source(*resource.source),
+        source=SourceLocation(*resource.source),
         **parts,
     )
 

@@ -64,7 +64,7 @@ class Options:
     pinned_ports: Mapping[Address, int] = field(default_factory=dict)  # chosen by an earlier plan of the same run
 
 
-class Source(NamedTuple):
+class SourceLocation(NamedTuple):
     """Where a resource is declared."""
 
     file: str
@@ -95,7 +95,7 @@ class Change:
     impacts: tuple[Impacted, ...] = ()  # effects on traffic, data and the access of this tool; the worst first
     allowed: tuple[str, ...] = ()  # classes of impact that its manifest consents to
     freeze: tuple[Window, ...] = ()  # when its manifest forbids it
-    source: Source | None = None  # where it is declared; no part of the digest
+    source: SourceLocation | None = None  # where it is declared; no part of the digest
 
     @property
     def impact(self) -> str:

@@ -17,7 +17,7 @@ from reconciler.kinds import MISSING
 from reconciler.kinds.freeze import Window, is_usable
 from reconciler.model import Address, Level, Note, Reason
 from reconciler.plan.impacts import RANK, Impacted
-from reconciler.plan.plan import Action, Change, Consent, Plan, Source
+from reconciler.plan.plan import Action, Change, Consent, Plan, SourceLocation
 
 FORMAT = "reconciler-plan/3"
 _TEXTS = frozenset({"why", "message", "calls"})  # added for readers, and not read back
@@ -176,7 +176,7 @@ def _change(plain: Mapping[str, Any]) -> Change:
             "impacts": tuple(Impacted(**one) for one in plain["impacts"]),
             "allowed": tuple(plain["allowed"]),
             "freeze": tuple(Window(**one) for one in plain.get("freeze", ())),
-            "source": Source(**plain["source"]) if "source" in plain else None,
+            "source": SourceLocation(**plain["source"]) if "source" in plain else None,
         }
     )
 

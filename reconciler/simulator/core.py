@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from reconciler.simulator.api import responses
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, encode
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, encode
 from reconciler.simulator.api.routes import routes
 from reconciler.simulator.cluster.initial import create_cluster
 from reconciler.simulator.dispatch import Dispatcher
@@ -85,7 +85,7 @@ class Core:
 
     # Requests
 
-    def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> ApiResponse:
         """Return the response to *request*; a fault of the connection is raised as the error that a client sees."""
         response = self.exchange(request)
         if response.wire.cut == "refuse":
@@ -96,8 +96,8 @@ class Core:
             return response._replace(body=response.body[: len(response.body) // 2])
         return response
 
-    def exchange(self, request: Request) -> Response:
-        """Return the response to *request*; `Response.wire` says how the transport distorts it."""
+    def exchange(self, request: Request) -> ApiResponse:
+        """Return the response to *request*; `ApiResponse.wire` says how the transport distorts it."""
         with self.state.lock:
             self.state.advance()
             self.calls += 1
@@ -115,7 +115,7 @@ class Core:
             apply_incident(self, rule, request, index, "after")
             return response
 
-    def note(self, request: Request, response: Response, index: int, effect: tuple[bool, str]) -> None:
+    def note(self, request: Request, response: ApiResponse, index: int, effect: tuple[bool, str]) -> None:
         """Write a call to the request log; *effect* says whether it changed anything, and which fault was injected."""
         caller = self._addressed.caller
         user = (caller.fields.get("email") or caller.fields.get("name", "")) if caller else ""
@@ -123,7 +123,7 @@ class Core:
         head = (index, self.state.now, request.node, request.method, request.path, request.query)
         self.log.append(LogEntry(*head, request.body, sha256, response.status, *effect, user))
 
-    def _with_fault(self, request: Request, rule: Rule | None, index: int) -> Response:
+    def _with_fault(self, request: Request, rule: Rule | None, index: int) -> ApiResponse:
         if request.node in self.down or request.node not in self.site.machines:
             return refused_connection()
         if rule is None:
@@ -161,7 +161,7 @@ class Core:
             response = self._respond(request)
             self.note(request, response, self.calls, (self._addressed.effects != before, "landed"))
 
-    def _respond(self, request: Request) -> Response:
+    def _respond(self, request: Request) -> ApiResponse:
         try:
             response = self.dispatcher.dispatch(self._addressed, request, self._past)
         except ApiError as error:
@@ -211,7 +211,7 @@ class Core:
             self.state = self._addressed = self.site.new_state(self.settings)
         return filename
 
-    def call(self, method: str, path: str, body: Json = None, *, query: Mapping[str, str] | None = None) -> Response:
+    def call(self, method: str, path: str, body: Json = None, *, query: Mapping[str, str] | None = None) -> ApiResponse:
         """Make a call as another person with the operator's account, past faults and log."""
         with self.state.lock:
             self.state.advance()
@@ -238,4 +238,4 @@ def _report(machine: Machine, up: bool) -> None:
         placement.set_node_status(machine.state, machine.uid, up)
 
 
-__all__ = ["Core", "LogEntry", "Request", "Response", "SimulatorSettings"]
+__all__ = ["ApiResponse", "Core", "LogEntry", "Request", "SimulatorSettings"]

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from reconciler.simulator.access import authentication
 from reconciler.simulator.api.json_body import parse
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import Endpoint, Routes, at_least, has_mixed_versions
 from reconciler.simulator.faults.rules import NOT_MEMBER
 from reconciler.simulator.nodes import placement
@@ -26,7 +26,7 @@ class Dispatcher:
         self.site = site
         self.routes = routes
 
-    def dispatch(self, state: ClusterState, request: Request, past: ClusterState | None = None) -> Response:
+    def dispatch(self, state: ClusterState, request: Request, past: ClusterState | None = None) -> ApiResponse:
         """Return the response of the cluster *state*; a stale read gets *past* instead."""
         machine = self.site.machines[request.node]
         member = machine.state is not None
@@ -58,7 +58,7 @@ class Dispatcher:
         request: Request,
         values: list[str],
         past: ClusterState | None = None,
-    ) -> Response:
+    ) -> ApiResponse:
         """Call the handler of *endpoint* with the parameters *values* of the path."""
         row = endpoint.row
         if "mixed" in row and has_mixed_versions(state):
@@ -71,7 +71,9 @@ class Dispatcher:
             return endpoint.handler(state, request, *values, request.body)
         return endpoint.handler(past or state, request, *values)
 
-    def _redirect(self, state: ClusterState, machine: Machine, request: Request, endpoint: Endpoint) -> Response | None:
+    def _redirect(
+        self, state: ClusterState, machine: Machine, request: Request, endpoint: Endpoint
+    ) -> ApiResponse | None:
         """Return the redirect to the primary, where a secondary does not proxy calls."""
         if state.settings.handle_redirects or machine.state is None or machine.uid == state.primary:
             return None

@@ -27,7 +27,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from reconciler.simulator.api.messages import Json, Request, Response, encode
+from reconciler.simulator.api.messages import ApiResponse, Json, Request, encode
 from reconciler.simulator.core import Core, LogEntry
 from reconciler.simulator.faults.rules import Faults
 from reconciler.simulator.http.server import Server
@@ -155,7 +155,7 @@ class Caller:
         self.headers = {"content-type": "application/json"}
         self.headers["authorization"] = basic(core.settings.username, core.settings.password)
 
-    def __call__(self, method: str, path: str, body: Json = None, **query: str) -> Response:
+    def __call__(self, method: str, path: str, body: Json = None, **query: str) -> ApiResponse:
         data = encode(body).encode() if body is not None else b""
         return self.core.handle(Request(method, path, query, self.headers, data, self.node))
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.simulator.api.messages import Response, encode
+from reconciler.simulator.api.messages import ApiResponse, encode
 from reconciler.simulator.api.routes import Endpoint
 from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock, basic
@@ -58,7 +58,7 @@ class FilledCluster(Caller):
         items = self("GET", path).json()
         return str(items[0][field] if field else next(iter(items), "none"))
 
-    def send(self, method: str, path: str, body: Any = None, **more: Any) -> Response:
+    def send(self, method: str, path: str, body: Any = None, **more: Any) -> ApiResponse:
         """Make one call; *more*: `query`, `login` (None for nobody), `content` (the Content-Type), `node`."""
         headers = {"content-type": more.get("content", "application/json"), **more.get("headers", {})}
         login = more.get("login", (self.core.settings.username, self.core.settings.password))
@@ -100,7 +100,7 @@ class Case(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-def run(version: str, endpoint: Endpoint, case: Case) -> Response:
+def run(version: str, endpoint: Endpoint, case: Case) -> ApiResponse:
     """Run *case* on a new cluster."""
     cluster = FilledCluster(version, **case.settings)
     for step in case.before:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.api.messages import Response
+from reconciler.simulator.api.messages import ApiResponse
 from reconciler.simulator.api.routes import Endpoint
 from tests.simulator.cases import SPECIAL
 from tests.simulator.clusters import generic_cases, run
@@ -20,7 +20,7 @@ for _version, _endpoint in reversed(CASES):
         LISTED.setdefault(operation(_endpoint), []).append((_version, _endpoint))
 
 
-def told(response: Response) -> Iterator[str]:
+def told(response: ApiResponse) -> Iterator[str]:
     """Yield the error codes in an answer: its own, and those of the tasks that it tells of."""
     if not response.body or "json" not in response.headers.get("content-type", ""):
         return

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.api.messages import Response, encode
+from reconciler.simulator.api.messages import ApiResponse, encode
 from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock, basic
 
@@ -19,7 +19,7 @@ class Cluster(Caller):
         super().__init__(Core(SimulatorSettings(**settings), clock=self.clock, seed=7))
         self("POST", "/v1/users", DEV)
 
-    def as_(self, authorization: str, method: str, path: str, body: Any = None, **query: str) -> Response:
+    def as_(self, authorization: str, method: str, path: str, body: Any = None, **query: str) -> ApiResponse:
         headers = {"authorization": authorization, "content-type": "application/json"}
         return self.core.handle(
             Request(method, path, query, headers, encode(body).encode() if body is not None else b"")

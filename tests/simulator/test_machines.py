@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.api.messages import Response, encode
+from reconciler.simulator.api.messages import ApiResponse, encode
 from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock
 
@@ -274,7 +274,7 @@ def test_proxies_change_together_or_alone(three: Cluster) -> None:
 ACCOUNT = {"username": "root@example.org", "password": "first-Secret1"}
 
 
-def outside(cluster: Cluster, machine: int, action: str, body: Any, *, validate: bool = False) -> Response:
+def outside(cluster: Cluster, machine: int, action: str, body: Any, *, validate: bool = False) -> ApiResponse:
     """Ask a machine without credentials."""
     path = f"/v1/bootstrap/{'validate/' if validate else ''}{action}"
     headers = {"content-type": "application/json"}

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from reconciler.simulator.api.messages import Response
+from reconciler.simulator.api.messages import ApiResponse
 from reconciler.simulator.core import Core, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock
 
@@ -39,12 +39,12 @@ class Cluster(RuleBasedStateMachine):
         self.bdb: dict[int, dict[str, Any]] = {}
         self.next = {"roles": 7, "users": 2, "redis_acls": 4, "bdbs": 1}
 
-    def ask(self, status: int, method: str, path: str, body: Any = None, **query: str) -> Response:
+    def ask(self, status: int, method: str, path: str, body: Any = None, **query: str) -> ApiResponse:
         response = self.call(method, path, body, **query)
         assert response.status == status, (method, path, body, response.body)
         return response
 
-    def made(self, path: str, response: Response) -> int:
+    def made(self, path: str, response: ApiResponse) -> int:
         uid = response.json()["uid"]
         assert uid == self.next[path]
         self.next[path] += 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.api.messages import Response
+from reconciler.simulator.api.messages import ApiResponse
 from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock
 
@@ -37,7 +37,7 @@ def archive(**manifest: Any) -> bytes:
     return file.getvalue()
 
 
-def upload(caller: Caller, path: str, content: bytes, part: str = "module", node: int = 1) -> Response:
+def upload(caller: Caller, path: str, content: bytes, part: str = "module", node: int = 1) -> ApiResponse:
     head = f'--edge\r\nContent-Disposition: form-data; name="{part}"; filename="m.zip"\r\n\r\n'
     body = head.encode() + content + b"\r\n--edge--\r\n"
     headers = {**caller.headers, "content-type": "multipart/form-data; boundary=edge"}

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 
 from reconciler.simulator.api import openapi
 from reconciler.simulator.api.fields import VERSIONS
-from reconciler.simulator.api.messages import Response
+from reconciler.simulator.api.messages import ApiResponse
 from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock
 
@@ -42,7 +42,7 @@ class Furnished(Caller):
         self("POST", "/v1/ldap_mappings", {"name": "one", "dn": "cn=one,dc=example", "role_uids": [2]})
         clock.sleep(60)
 
-    def send(self, case: Any) -> tuple[Response, requests.PreparedRequest]:
+    def send(self, case: Any) -> tuple[ApiResponse, requests.PreparedRequest]:
         """Send what schemathesis made up, with the account's login."""
         given_ = case.as_transport_kwargs(base_url="https://simulated:9443")
         names = ("method", "url", "headers", "params", "data", "json", "files")

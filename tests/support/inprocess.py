@@ -18,7 +18,7 @@ import httpx
 
 from reconciler.client import Client, ClientOptions
 from reconciler.runtime import Runtime
-from reconciler.simulator.api.messages import Request, Response
+from reconciler.simulator.api.messages import ApiResponse, Request
 from reconciler.simulator.core import Core, LogEntry
 from reconciler.simulator.faults.rules import Faults
 from reconciler.simulator.settings import SimulatorSettings
@@ -68,7 +68,7 @@ class InProcess(httpx.BaseTransport):
         stream = _Half(answer.body) if answer.wire.cut == "truncate" else httpx.ByteStream(answer.body)
         return httpx.Response(answer.status, headers=dict(answer.headers), stream=stream)
 
-    def _spoil(self, request: httpx.Request, answer: Response) -> None:
+    def _spoil(self, request: httpx.Request, answer: ApiResponse) -> None:
         wire, timeouts = answer.wire, request.extensions["timeout"]
         if wire.cut == "refuse":
             raise httpx.ConnectError("refused", request=request) from ConnectionRefusedError(111, "Connection refused")

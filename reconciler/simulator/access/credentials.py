@@ -8,7 +8,7 @@ from reconciler.simulator.access import authentication
 from reconciler.simulator.access.collections import ACLS
 from reconciler.simulator.access.rules import check_complexity
 from reconciler.simulator.api.fields import body_rules, schema_error, validate
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.resources.collection_handlers import create
@@ -23,7 +23,7 @@ def _caller(state: ClusterState) -> ObjectRecord:
 
 
 @serves("POST /v1/users/authorize")
-def authorize(state: ClusterState, request: Request, body: Json) -> Response:
+def authorize(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Issue a token to the user in the Authorization header; before 7.8 the credentials are in the body."""
     body = {} if body is None else body
     ttl = validate("jwt_authorize", body, body_rules(state.settings)).get("ttl", authentication.TOKEN_SECONDS)
@@ -34,7 +34,7 @@ def authorize(state: ClusterState, request: Request, body: Json) -> Response:
 
 
 @serves("POST /v1/users/refresh_jwt")
-def refresh(state: ClusterState, request: Request, body: Json) -> Response:
+def refresh(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Issue a new token for one that is still valid."""
     if not authentication.has_token(request):
         raise ApiError(401, "invalid_credentials", "a token is needed")
@@ -67,7 +67,7 @@ def _new_password(state: ClusterState, sent: Mapping[str, Json], user: ObjectRec
     return digest(password)
 
 
-def _stored(state: ClusterState, user: ObjectRecord, passwords: list[str]) -> Response:
+def _stored(state: ClusterState, user: ObjectRecord, passwords: list[str]) -> ApiResponse:
     user.hidden["password"], user.hidden["more"] = passwords[0], passwords[1:]
     user.hidden.pop("locked_until", None)
     user.hidden["failures"] = []
@@ -81,7 +81,7 @@ def _held(user: ObjectRecord) -> list[str]:
 
 
 @serves("PUT /v1/users/password")
-def replace_password(state: ClusterState, request: Request, body: Json) -> Response:
+def replace_password(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Replace all passwords of a user."""
     sent = validate("user_password_request", body, body_rules(state.settings))
     user = _whose(state, sent)
@@ -92,7 +92,7 @@ def replace_password(state: ClusterState, request: Request, body: Json) -> Respo
 
 
 @serves("POST /v1/users/password")
-def add_password(state: ClusterState, request: Request, body: Json) -> Response:
+def add_password(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Add a password to a user."""
     sent = validate("user_password_request", body, body_rules(state.settings))
     user = _whose(state, sent)
@@ -103,7 +103,7 @@ def add_password(state: ClusterState, request: Request, body: Json) -> Response:
 
 
 @serves("DELETE /v1/users/password")
-def delete_password(state: ClusterState, request: Request, body: Json) -> Response:
+def delete_password(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Delete one password of a user; the last one cannot be deleted."""
     sent = validate("user_password_request", body, body_rules(state.settings))
     user, old = _whose(state, sent), sent.get("old_password")
@@ -126,13 +126,13 @@ _MANAGEMENT = ("admin", "cluster_member", "cluster_viewer", "db_member", "db_vie
 
 
 @serves("GET /v1/users/permissions")
-def permissions(state: ClusterState, request: Request) -> Response:
+def permissions(state: ClusterState, request: Request) -> ApiResponse:
     """Show what each management role may do."""
     return json_response({name: _permissions(name) for name in _MANAGEMENT})
 
 
 @serves("GET /v1/users/permissions/{role}")
-def permissions_of(state: ClusterState, request: Request, role: str) -> Response:
+def permissions_of(state: ClusterState, request: Request, role: str) -> ApiResponse:
     """Show what one management role may do."""
     if role not in _MANAGEMENT:
         raise ApiError(404, "role_not_exist", f"no role {role}")
@@ -140,13 +140,13 @@ def permissions_of(state: ClusterState, request: Request, role: str) -> Response
 
 
 @serves("GET /v1/users/role")
-def own_role(state: ClusterState, request: Request) -> Response:
+def own_role(state: ClusterState, request: Request) -> ApiResponse:
     """Show the management role of the caller."""
     roles = [state.roles[uid] for uid in _caller(state).fields["role_uids"] if uid in state.roles]
     return json_response({"role": roles[0].fields["management"] if roles else "none"})
 
 
 @serves("POST /v1/redis_acls/validate")
-def validate_acl(state: ClusterState, request: Request, body: Json) -> Response:
+def validate_acl(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Validate an ACL: a dry run of its creation."""
     return create(ACLS, state, request._replace(query={"dry_run": "true"}), body)

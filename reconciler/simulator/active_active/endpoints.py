@@ -19,7 +19,7 @@ from reconciler.simulator.active_active.changes import (
     parse_patch,
 )
 from reconciler.simulator.active_active.tasks import TaskError, TaskSpec
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.databases import lifecycle
 from reconciler.simulator.databases.upgrade import target_version, upgraded_fields
@@ -33,14 +33,14 @@ _SECONDS = {"create": 8.0, "update": 5.0, "delete": 5.0, "flush": 3.0, "purge": 
 
 def _task(
     state: ClusterState, request: Request, operation: str, whole: Mapping[str, Any], work: Callable[[], None]
-) -> Response:
+) -> ApiResponse:
     names = [str(instance["cluster"]["name"]) for instance in whole["instances"]]
     job = TaskSpec(operation, whole["guid"], names, _SECONDS[operation], work)
     return json_response(tasks.queued_view(tasks.begin_task(state, request, job)))
 
 
 @serves("POST /v1/crdbs")
-def create(state: ClusterState, request: Request, body: Json) -> Response:
+def create(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Create an Active-Active database with an instance in each named cluster."""
     sent = validated_body(state, "crdb", body)
     for name in ("name", "default_db_config", "instances"):
@@ -97,7 +97,7 @@ def _credentials(state: ClusterState, sent: Mapping[str, Any], whole: CrdbConfig
 
 
 @serves("PATCH /v1/crdbs/{crdb_guid}")
-def patch(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
+def patch(state: ClusterState, request: Request, guid: str, body: Json) -> ApiResponse:
     """Change the configuration in part."""
     whole = _current(state, guid)
     sent, resets = parse_patch(state, body)
@@ -107,7 +107,7 @@ def patch(state: ClusterState, request: Request, guid: str, body: Json) -> Respo
 
 
 @serves("POST /v1/crdbs/{crdb_guid}/updates")
-def update(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
+def update(state: ClusterState, request: Request, guid: str, body: Json) -> ApiResponse:
     """Change the configuration, and add or remove instances, also by force."""
     whole = _current(state, guid)
     if not isinstance(body, dict):
@@ -160,7 +160,7 @@ def _commit_members(
 
 
 @serves("DELETE /v1/crdbs/{crdb_guid}")
-def delete(state: ClusterState, request: Request, guid: str) -> Response:
+def delete(state: ClusterState, request: Request, guid: str) -> ApiResponse:
     """Delete all instances and their data."""
     if not _GUID.match(guid):
         raise ApiError(406, "not_acceptable", "this is not a guid")
@@ -174,7 +174,7 @@ def delete(state: ClusterState, request: Request, guid: str) -> Response:
 
 
 @serves("PUT /v1/crdbs/{crdb_guid}/flush")
-def flush(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
+def flush(state: ClusterState, request: Request, guid: str, body: Json) -> ApiResponse:
     """Delete the data of all instances."""
     whole = _current(state, guid)
     typed_fields(body, {})
@@ -195,7 +195,7 @@ def _emptier(record: ObjectRecord) -> Callable[[], None]:
 
 
 @serves("PUT /v1/crdbs/{crdb_guid}/purge")
-def purge(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
+def purge(state: ClusterState, request: Request, guid: str, body: Json) -> ApiResponse:
     """Clean up after a forced removal, here or in the removed cluster."""
     record, sent = config.find_crdb(state, guid), validated_body(state, "crdb_purge_request", body)
     if "instances" not in sent:
@@ -219,7 +219,7 @@ def purge(state: ClusterState, request: Request, guid: str, body: Json) -> Respo
 
 
 @serves("POST /v1/crdbs/{crdb_guid}/upgrade")
-def upgrade(state: ClusterState, request: Request, guid: str, body: Json) -> Response:
+def upgrade(state: ClusterState, request: Request, guid: str, body: Json) -> ApiResponse:
     """Upgrade all instances."""
     whole, sent = _current(state, guid), validated_body(state, "crdb_upgrade_request", body)
     own = config.local_instance(state, guid)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.simulator.active_active import config
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.state.model import ClusterState, reachable
 from reconciler.simulator.state.records import ObjectRecord
@@ -14,13 +14,13 @@ from reconciler.simulator.state.snapshots import add_section
 
 
 @serves("GET /v1/crdbs")
-def list_all(state: ClusterState, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> ApiResponse:
     """List the Active-Active databases of this cluster."""
     return json_response([config.crdb_view(state, record) for record in state.crdbs.values()])
 
 
 @serves("GET /v1/crdbs/{crdb_guid}")
-def get(state: ClusterState, request: Request, guid: str) -> Response:
+def get(state: ClusterState, request: Request, guid: str) -> ApiResponse:
     """Show one."""
     record = config.find_crdb(state, guid)
     _wanted(record, request)
@@ -37,7 +37,7 @@ def _wanted(record: ObjectRecord, request: Request) -> list[Mapping[str, Any]]:
 
 
 @serves("GET /v1/crdbs/{crdb_guid}/health_report")
-def health(state: ClusterState, request: Request, guid: str) -> Response:
+def health(state: ClusterState, request: Request, guid: str) -> ApiResponse:
     """Show how each instance sees the others."""
     return json_response(
         [_report(state, guid, instance) for instance in _wanted(config.find_crdb(state, guid), request)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.resources.lookup import query_flag
 from reconciler.simulator.state.model import ClusterState
@@ -132,19 +132,19 @@ def queued_view(record: ObjectRecord) -> Json:
 
 
 @serves("GET /v1/crdb_tasks")
-def list_tasks(state: ClusterState, request: Request) -> Response:
+def list_tasks(state: ClusterState, request: Request) -> ApiResponse:
     """List the queued and started tasks."""
     return json_response([task.fields for task in state.crdb_tasks.values() if is_running(task)])
 
 
 @serves("GET /v1/crdb_tasks/{task_id}")
-def get_task(state: ClusterState, request: Request, uid: str) -> Response:
+def get_task(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show one task until its result expires."""
     return json_response(find_task(state, uid).fields)
 
 
 @serves("POST /v1/crdb_tasks/{task_id}/actions/cancel")
-def cancel_task(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def cancel_task(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Cancel a task before it commits, or by force even then."""
     cancel_running(state, uid, force=query_flag(request.query, "force"))
     return json_response(None)

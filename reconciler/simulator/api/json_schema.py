@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.simulator.api.fields import FieldRow, field_rows
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import derived, table
 from reconciler.simulator.state.model import ClusterState
@@ -96,7 +96,7 @@ def _field(row: FieldRow, version: str, strict: bool) -> dict[str, Json]:
 
 
 @serves("GET /v1/jsonschema")
-def show_schema(state: ClusterState, request: Request) -> Response:
+def show_schema(state: ClusterState, request: Request) -> ApiResponse:
     """Show the schema of the object in the query parameter `object`, by default all schemas by name."""
     version, strict = state.settings.server_version, state.settings.on("unknown_fields", "refuse")
     wanted = request.query.get("object")

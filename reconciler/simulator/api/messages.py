@@ -33,7 +33,7 @@ class Wire(NamedTuple):
 SOUND = Wire()
 
 
-class Response(NamedTuple):
+class ApiResponse(NamedTuple):
     """A response; *wire* says how the transport disturbs it."""
 
     status: int
@@ -56,7 +56,7 @@ class ApiError(Exception):
         self.description = description
         self.headers = dict(headers or {})
 
-    def response(self) -> Response:
+    def response(self) -> ApiResponse:
         """Return the error as a response."""
         return json_response({"error_code": self.code, "description": self.description}, self.status, self.headers)
 
@@ -69,10 +69,10 @@ def encode(value: Json) -> str:
     return _encode(value)
 
 
-def json_response(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> ApiResponse:
     """Return *value* as a JSON response; None gives an empty body."""
     body = b"" if value is None else _encode(value).encode()
-    return Response(status, {**JSON_TYPE, **headers} if headers else JSON_TYPE, body)
+    return ApiResponse(status, {**JSON_TYPE, **headers} if headers else JSON_TYPE, body)
 
 
 def is_dry_run(request: Request) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.simulator.api.messages import Response
+from reconciler.simulator.api.messages import ApiResponse
 from reconciler.simulator.api.routes import Endpoint
 from reconciler.simulator.data.tables import table
 
@@ -60,7 +60,7 @@ def documented(row: Mapping[str, Any]) -> dict[int, frozenset[str]]:
     return dict(sorted(found.items()))
 
 
-def check(endpoint: Endpoint, response: Response) -> None:
+def check(endpoint: Endpoint, response: ApiResponse) -> None:
     """Raise `UndocumentedResponse` unless *response* is documented for *endpoint*."""
     allowed = documented(endpoint.row)
     where = f"{endpoint.method} {endpoint.path}"

@@ -14,12 +14,12 @@ from importlib.resources import files
 from typing import Any, NamedTuple, TypeVar
 
 from reconciler.simulator.api.fields import VERSIONS, is_available
-from reconciler.simulator.api.messages import Response
+from reconciler.simulator.api.messages import ApiResponse
 from reconciler.simulator.data.tables import derived, table
 from reconciler.simulator.settings import SimulatorSettings
 from reconciler.simulator.state.model import ClusterState
 
-Handler = Callable[..., Response]
+Handler = Callable[..., ApiResponse]
 _Function = TypeVar("_Function", bound=Handler)
 
 # The packages whose modules register handlers.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from reconciler.simulator.api.fields import body_rules, missing_field, schema_error, validate
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import pem
 from reconciler.simulator.resources.singletons import store_singleton
@@ -58,7 +58,7 @@ def _generate(state: ClusterState, record: ObjectRecord, name: str) -> None:
 
 
 @serves("GET /v1/cluster/certificates")
-def get(state: ClusterState, request: Request) -> Response:
+def get(state: ClusterState, request: Request) -> ApiResponse:
     """Show all certificates, private keys included."""
     return json_response(dict(sorted(stored_certificates(state).fields.items())))
 
@@ -93,7 +93,7 @@ def _validated(item: Json, where: str) -> Mapping[str, Json]:
     return item
 
 
-def _store(state: ClusterState, items: list[Mapping[str, Json]]) -> Response:
+def _store(state: ClusterState, items: list[Mapping[str, Json]]) -> ApiResponse:
     record = stored_certificates(state)
     new: dict[str, Json] = {}
     for item in items:
@@ -117,7 +117,7 @@ def shown_in_cluster(state: ClusterState) -> dict[str, Json]:
 
 
 @serves("PUT /v1/cluster/certificates")
-def update(state: ClusterState, request: Request, body: Json) -> Response:
+def update(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Replace certificates, all of them or none."""
     items = body.get("certificates") if isinstance(body, dict) and set(body) == {"certificates"} else None
     if not isinstance(items, list) or not items:
@@ -126,13 +126,13 @@ def update(state: ClusterState, request: Request, body: Json) -> Response:
 
 
 @serves("PUT /v1/cluster/update_cert")
-def update_one(state: ClusterState, request: Request, body: Json) -> Response:
+def update_one(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Replace one certificate."""
     return _store(state, [_validated(body, "body")])
 
 
 @serves("DELETE /v1/cluster/certificates/{certificate_name}")
-def delete(state: ClusterState, request: Request, name: str) -> Response:
+def delete(state: ClusterState, request: Request, name: str) -> ApiResponse:
     """Delete an optional certificate."""
     if name not in CERTIFICATES:
         raise ApiError(404, "not_found", f"there is no certificate {name}")
@@ -152,7 +152,7 @@ def drop_certificate(state: ClusterState, name: str) -> None:
 
 
 @serves("POST /v1/cluster/certificates/rotate")
-def rotate(state: ClusterState, request: Request, body: Json) -> Response:
+def rotate(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Renew internal certificates: the named one, or all."""
     sent = validate("certificate_rotate_request", body or {}, body_rules(state.settings))
     internal = [name for name, sort in CERTIFICATES.items() if sort.internal]
@@ -168,7 +168,7 @@ def rotate(state: ClusterState, request: Request, body: Json) -> Response:
 
 
 @serves("PATCH /v1/cluster/change_password_hashing_algorithm")
-def change_hashing(state: ClusterState, request: Request, body: Json) -> Response:
+def change_hashing(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Choose the hash algorithm of passwords; 400 if it is in use already."""
     sent, kind = validate("password_hashing_algorithm_request", body, body_rules(state.settings)), "algorithm"
     if missing_field("password_hashing_algorithm_request", sent, body_rules(state.settings)):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from reconciler.simulator.api.fields import body_rules, schema_error, validate
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.state.clock import format_time
 from reconciler.simulator.state.model import ClusterState
@@ -161,7 +161,7 @@ def install(state: ClusterState, text: str) -> None:
 
 
 @serves("GET /v1/license")
-def get(state: ClusterState, request: Request) -> Response:
+def get(state: ClusterState, request: Request) -> ApiResponse:
     """Show the licence; 404 where there is none."""
     if not state.license.fields:
         raise ApiError(404, "not_found", "no licence is installed")
@@ -171,7 +171,7 @@ def get(state: ClusterState, request: Request) -> Response:
 
 
 @serves("PUT /v1/license")
-def update(state: ClusterState, request: Request, body: Json) -> Response:
+def update(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Install a licence."""
     sent = validate("license", body, body_rules(state.settings))
     if "license" not in sent:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.simulator.api.fields import schema_error
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster.certificates import shown_in_cluster
 from reconciler.simulator.resources.operation import Operation
@@ -234,7 +234,7 @@ add_section("/v1/cluster", _load_cluster, lambda state: state.cluster.fields)
 
 
 @serves("PUT /v1/cluster/policy/restore_default")
-def restore_policy(state: ClusterState, request: Request, body: Json) -> Response:
+def restore_policy(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Reset every policy to its default, except rack awareness, which cannot be turned off."""
     fields = initial_fields("cluster_settings", state.settings.server_version)
     record = state.singletons["cluster_settings"]
@@ -245,7 +245,7 @@ def restore_policy(state: ClusterState, request: Request, body: Json) -> Respons
 
 
 @serves("DELETE /v1/cluster/ldap")
-def delete_ldap(state: ClusterState, request: Request) -> Response:
+def delete_ldap(state: ClusterState, request: Request) -> ApiResponse:
     """Delete the LDAP configuration."""
     state.singletons["ldap"] = ObjectRecord(initial_fields("ldap", state.settings.server_version))
     state.changed()
@@ -253,7 +253,7 @@ def delete_ldap(state: ClusterState, request: Request) -> Response:
 
 
 @serves("DELETE /v1/cluster/auditing/db_conns")
-def delete_auditing(state: ClusterState, request: Request) -> Response:
+def delete_auditing(state: ClusterState, request: Request) -> ApiResponse:
     """Delete the auditing configuration, unless it is in use."""
     if not state.singletons["db_conns_auditing_config"].fields:
         raise ApiError(404, "db_conns_audit_config_not_found", "auditing is not configured")

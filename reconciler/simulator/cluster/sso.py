@@ -7,7 +7,7 @@ import binascii
 import time
 import xml.etree.ElementTree as ElementTree
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster.certificates import drop_certificate, stored_certificates
 from reconciler.simulator.resources.singletons import initial_fields
@@ -20,7 +20,7 @@ _SIGNATURE = "http://www.w3.org/2000/09/xmldsig#"
 
 
 @serves("DELETE /v1/cluster/sso")
-def delete(state: ClusterState, request: Request) -> Response:
+def delete(state: ClusterState, request: Request) -> ApiResponse:
     """Delete the single sign-on configuration and its certificates."""
     service = state.singletons["sso"].fields["service"]
     state.singletons["sso"] = ObjectRecord({**initial_fields("sso", state.settings.server_version), "service": service})
@@ -31,7 +31,7 @@ def delete(state: ClusterState, request: Request) -> Response:
 
 
 @serves("GET /v1/cluster/sso/saml/metadata/sp")
-def service_metadata(state: ClusterState, request: Request) -> Response:
+def service_metadata(state: ClusterState, request: Request) -> ApiResponse:
     """Show the metadata of the service provider, as XML."""
     certificate = stored_certificates(state).fields.get("sso_service_cert")
     if not certificate:
@@ -53,11 +53,11 @@ def service_metadata(state: ClusterState, request: Request) -> Response:
         values = {"Binding": f"{_BINDING}POST", "Location": saml[place], **more}
         ElementTree.SubElement(service, f"{{{_METADATA}}}{tag}", values)
     text = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return Response(200, {"content-type": "application/samlmetadata+xml"}, text)
+    return ApiResponse(200, {"content-type": "application/samlmetadata+xml"}, text)
 
 
 @serves("POST /v1/cluster/sso/saml/metadata/idp")
-def issuer_metadata(state: ClusterState, request: Request, body: Json) -> Response:
+def issuer_metadata(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Store the metadata of the identity provider and its endpoints."""
     text = body.get("idp_metadata") if isinstance(body, dict) else None
     if not isinstance(text, str) or not text:
@@ -107,13 +107,13 @@ _TIMES = ("produced_at", "this_update", "next_update", "revocation_time")
 
 
 @serves("GET /v1/ocsp/status")
-def ocsp_status(state: ClusterState, request: Request) -> Response:
+def ocsp_status(state: ClusterState, request: Request) -> ApiResponse:
     """Show the cached status of the OCSP responder."""
     return json_response(_ocsp_status(state))
 
 
 @serves("POST /v1/ocsp/test")
-def ocsp_test(state: ClusterState, request: Request, body: Json) -> Response:
+def ocsp_test(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Query the OCSP responder now."""
     if not state.singletons["ocsp"].fields["responder_url"]:
         raise ApiError(406, "no_responder_url", "the proxy certificate has no OCSP responder")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.simulator.api.fields import body_rules, missing_field, schema_error, validate
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import pem
 from reconciler.simulator.resources import lookup
@@ -22,7 +22,7 @@ def _number(request: Request, name: str, default: int) -> int:
 
 
 @serves("GET /v1/bdbs/certificates")
-def list_all(state: ClusterState, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> ApiResponse:
     """Show the certificates of databases, a page at a time."""
     page, size = _number(request, "page", 1), _number(request, "page_size", 100)
     before, mode = request.query.get("expires_before"), request.query.get("tls_mode")
@@ -42,13 +42,13 @@ def _certificate(record: ObjectRecord) -> Json:
 
 
 @serves("GET /v1/bdbs/{uid}/certificates")
-def get(state: ClusterState, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show the certificate of a database, without its key."""
     return json_response(_certificate(lookup.find_bdb(state, uid)))
 
 
 @serves("POST /v1/bdbs/{uid}/certificates")
-def update(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def update(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Set or replace the certificate of a database."""
     record, kind = lookup.find_bdb(state, uid), "bdb_proxy_certificate"
     sent = validate(kind, body, body_rules(state.settings))
@@ -71,7 +71,7 @@ def update(state: ClusterState, request: Request, uid: str, body: Json) -> Respo
 
 
 @serves("DELETE /v1/bdbs/{uid}/certificates")
-def delete(state: ClusterState, request: Request, uid: str) -> Response:
+def delete(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Delete the certificate of a database; the one of the cluster applies again."""
     record = lookup.find_bdb(state, uid)
     _certificate(record)

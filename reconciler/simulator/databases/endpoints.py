@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from reconciler.simulator.access import scope
 from reconciler.simulator.api.fields import body_rules, field_rows, schema_error, validate
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import licenses
 from reconciler.simulator.databases.fields import EXTENDED, mask_credentials, new_fields, normalised, with_defaults
@@ -53,7 +53,7 @@ def _state_id(state: ClusterState) -> Mapping[str, str]:
 
 
 @serves("GET /v1/bdbs")
-def list_all(state: ClusterState, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> ApiResponse:
     """List the databases."""
     key = _selection(request)
     if scope.allowed_uids(state) is not None:
@@ -67,7 +67,7 @@ def list_all(state: ClusterState, request: Request) -> Response:
         if len(state.lists) > 3:
             state.lists.clear()
         known = state.lists[key] = (state.bdbs.version, f"[{text}]".encode())
-    return Response(200, {"content-type": "application/json", **_state_id(state)}, known[1])
+    return ApiResponse(200, {"content-type": "application/json", **_state_id(state)}, known[1])
 
 
 def _found(state: ClusterState, uid: str) -> ObjectRecord:
@@ -78,14 +78,14 @@ def _found(state: ClusterState, uid: str) -> ObjectRecord:
 
 
 @serves("GET /v1/bdbs/{uid}")
-def get(state: ClusterState, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show one database."""
     record, key = _found(state, uid), _selection(request)
     body = record.text(key, _view(state, *key)).encode()
-    return Response(200, {"content-type": "application/json", **_state_id(state)}, body)
+    return ApiResponse(200, {"content-type": "application/json", **_state_id(state)}, body)
 
 
-def _response(state: ClusterState, fields: Mapping[str, Json], sent: Mapping[str, Json] | None = None) -> Response:
+def _response(state: ClusterState, fields: Mapping[str, Json], sent: Mapping[str, Json] | None = None) -> ApiResponse:
     fields = mask_credentials(state, fields)
     if sent is not None and state.settings.on("put_echo", "sent"):
         always = ("uid", "status", "action_uid")
@@ -123,7 +123,7 @@ def _check_name(state: ClusterState, name: str) -> None:
 
 
 @serves("POST /v1/bdbs")
-def create(state: ClusterState, request: Request, body: Json) -> Response:
+def create(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Create a database."""
     _check_license(state)
     _check_state_id(state, request, body)
@@ -143,7 +143,7 @@ def create(state: ClusterState, request: Request, body: Json) -> Response:
 
 
 @serves("POST /v2/bdbs")
-def create_v2(state: ClusterState, request: Request, body: Json) -> Response:
+def create_v2(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Create a database from a wrapped body; a recovery plan is accepted and ignored."""
     if not isinstance(body, dict) or not isinstance(body.get("bdb"), dict) or not set(body) <= {"bdb", "recovery_plan"}:
         raise schema_error("body", "expected an object with bdb and, at most, recovery_plan")
@@ -175,7 +175,7 @@ def _check_fixed_fields(state: ClusterState, record: ObjectRecord, sent: dict[st
 
 
 @serves("PUT /v1/bdbs/{uid}", "PUT /v2/bdbs/{uid}")
-def update(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def update(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Change a database in part; lists are replaced whole."""
     return _update(state, request, _found(state, uid), body, _PLAIN)
 
@@ -192,7 +192,9 @@ class UpdateAction(NamedTuple):
 _PLAIN = UpdateAction()
 
 
-def _update(state: ClusterState, request: Request, record: ObjectRecord, body: Json, doing: UpdateAction) -> Response:
+def _update(
+    state: ClusterState, request: Request, record: ObjectRecord, body: Json, doing: UpdateAction
+) -> ApiResponse:
     _check_license(state)
     _check_state_id(state, request, body)
     sent = _accepted(state, body)
@@ -242,7 +244,7 @@ _ACTIONS: Mapping[str, UpdateAction] = {
 
 
 @serves("PUT /v1/bdbs/{uid}/{action}")
-def run_action(state: ClusterState, request: Request, uid: str, action: str, body: Json) -> Response:
+def run_action(state: ClusterState, request: Request, uid: str, action: str, body: Json) -> ApiResponse:
     """Run an action and, optionally, change a database."""
     record = _found(state, uid)
     if action not in _ACTIONS:
@@ -251,7 +253,7 @@ def run_action(state: ClusterState, request: Request, uid: str, action: str, bod
 
 
 @serves("DELETE /v1/bdbs/{uid}")
-def delete(state: ClusterState, request: Request, uid: str) -> Response:
+def delete(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Delete a database: delete-pending, then gone."""
     record = _found(state, uid)
     if record.fields.get("internal"):

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Mapping
 
 from reconciler.simulator.api.fields import body_rules, field_rows, missing_field, schema_error, validate
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.databases.modules import all_modules, find_module, module_uid, version_number
 from reconciler.simulator.state import actions
@@ -20,13 +20,13 @@ from reconciler.simulator.state.snapshots import add_section
 
 
 @serves("GET /v1/modules")
-def list_all(state: ClusterState, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> ApiResponse:
     """Show all modules; each version is a separate object."""
     return json_response(list(all_modules(state)))
 
 
 @serves("GET /v1/modules/{uid}")
-def get(state: ClusterState, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show one version of a module."""
     found = find_module(state, uid)
     if found is None:
@@ -52,7 +52,7 @@ _CAPABILITIES = {
 
 
 @serves("GET /v1/cluster/module-capabilities")
-def capabilities(state: ClusterState, request: Request) -> Response:
+def capabilities(state: ClusterState, request: Request) -> ApiResponse:
     """Show the capabilities that modules can declare."""
     return json_response({"all_capabilities": [{"name": name, "desc": text} for name, text in _CAPABILITIES.items()]})
 
@@ -128,19 +128,19 @@ def _store(state: ClusterState, sent: Mapping[str, Json]) -> dict[str, Json]:
 
 
 @serves("POST /v1/modules")
-def upload(state: ClusterState, request: Request, data: bytes) -> Response:
+def upload(state: ClusterState, request: Request, data: bytes) -> ApiResponse:
     """Upload a module, as servers before 8.0 accept it."""
     return json_response(_store(state, _manifest(_upload(request, data))))
 
 
 @serves("POST /v2/modules")
-def upload_async(state: ClusterState, request: Request, data: bytes) -> Response:
+def upload_async(state: ClusterState, request: Request, data: bytes) -> ApiResponse:
     """Upload a module and return the action that distributes it to all nodes."""
     fields = _store(state, _manifest(_upload(request, data)))
     return _action(state, "SMUploadModule", fields)
 
 
-def _action(state: ClusterState, name: str, fields: Mapping[str, Json], error: str = "") -> Response:
+def _action(state: ClusterState, name: str, fields: Mapping[str, Json], error: str = "") -> ApiResponse:
     action = actions.begin_action(state, name, "module", fields["uid"])
     actions.finish_action(state, action, error)
     return json_response({"action_uid": action.fields["action_uid"], **fields})
@@ -160,14 +160,14 @@ def _remove(state: ClusterState, uid: str) -> ObjectRecord:
 
 
 @serves("DELETE /v1/modules/{uid}", "DELETE /v2/modules/user-defined/{uid}")
-def delete(state: ClusterState, request: Request, uid: str) -> Response:
+def delete(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Delete a user's module; files on nodes are kept."""
     _remove(state, uid)
     return json_response(None)
 
 
 @serves("DELETE /v2/modules/{uid}")
-def delete_async(state: ClusterState, request: Request, uid: str) -> Response:
+def delete_async(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Delete a user's module and return the action, which may fail."""
     try:
         _remove(state, uid)
@@ -179,7 +179,7 @@ def delete_async(state: ClusterState, request: Request, uid: str) -> Response:
 
 
 @serves("POST /v2/modules/user-defined")
-def define(state: ClusterState, request: Request, body: Json) -> Response:
+def define(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Define a user's module; its files are uploaded to each node separately."""
     _require_uploads(state)
     sent = validate("user_defined_module_request", body, body_rules(state.settings))
@@ -192,13 +192,13 @@ def define(state: ClusterState, request: Request, body: Json) -> Response:
 
 
 @serves("GET /v2/local/modules/user-defined/artifacts")
-def artifacts(state: ClusterState, request: Request) -> Response:
+def artifacts(state: ClusterState, request: Request) -> ApiResponse:
     """Show the module files on the addressed node."""
     return json_response([record.fields for record in state.artifacts.get(request.node, {}).values()])
 
 
 @serves("POST /v2/local/modules/user-defined/artifacts")
-def add_artifact(state: ClusterState, request: Request, data: bytes) -> Response:
+def add_artifact(state: ClusterState, request: Request, data: bytes) -> ApiResponse:
     """Upload a module's zip file to the addressed node."""
     _require_uploads(state)
     found = _manifest(_upload(request, data))
@@ -213,7 +213,7 @@ def add_artifact(state: ClusterState, request: Request, data: bytes) -> Response
 
 
 @serves("DELETE /v2/local/modules/user-defined/artifacts/{module_name}/{version}")
-def delete_artifact(state: ClusterState, request: Request, name: str, version: str) -> Response:
+def delete_artifact(state: ClusterState, request: Request, name: str, version: str) -> ApiResponse:
     """Delete a module's zip file from the addressed node."""
     if state.artifacts.get(request.node, {}).pop((name, version), None) is None:
         raise ApiError(404, "not_found", f"no module {name} {version} on this node")

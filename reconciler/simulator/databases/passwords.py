@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.resources.lookup import find_bdb, validated_body
 from reconciler.simulator.state.model import ClusterState
@@ -19,7 +19,7 @@ def password_digests(record: ObjectRecord) -> list[str]:
 
 
 @serves("POST /v1/bdbs/{uid}/passwords", "PUT /v1/bdbs/{uid}/passwords", "DELETE /v1/bdbs/{uid}/passwords")
-def change(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def change(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Add, replace or delete a password."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_password", body)

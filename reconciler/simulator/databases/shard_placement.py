@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.simulator.api.fields import field_rows
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.databases.fields import normalised, with_defaults
 from reconciler.simulator.databases.lifecycle import begin_change
@@ -18,7 +18,7 @@ from reconciler.simulator.state.records import ObjectRecord
 _NUMBERS = {"memory_size": (0, 1 << 62), "shards_count": (1, 512), "bigstore_ram_size": (0, 1 << 62)}
 
 
-def _action_response(action: ObjectRecord) -> Response:
+def _action_response(action: ObjectRecord) -> ApiResponse:
     return json_response({"action_uid": action.fields["action_uid"]})
 
 
@@ -30,7 +30,7 @@ def _number(query: Mapping[str, str], name: str, least: int, most: int) -> int:
 
 
 @serves("GET /v1/bdbs/{uid}/actions/optimize_shards_placement")
-def optimize(state: ClusterState, request: Request, uid: str) -> Response:
+def optimize(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show the optimal shard placement; clients send the state id back with the blueprint."""
     record, query = find_bdb(state, uid), request.query
     wanted: dict[str, Json] = {name: _number(query, name, *_NUMBERS[name]) for name in _NUMBERS if name in query}
@@ -51,7 +51,7 @@ def optimize(state: ClusterState, request: Request, uid: str) -> Response:
 
 
 @serves("PUT /v1/bdbs/{uid}/actions/rebalance")
-def rebalance(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def rebalance(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Distribute the shards of a database evenly; a dry run shows the placement."""
     record = find_bdb(state, uid)
     if "max_operations" in request.query:
@@ -71,7 +71,7 @@ def rebalance(state: ClusterState, request: Request, uid: str, body: Json) -> Re
 
 
 @serves("PUT /v1/bdbs/{uid}/actions/revamp")
-def revamp(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def revamp(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Change size, shards and replication together and redistribute the shards; a dry run shows the placement."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_revamp_request", body)
@@ -90,18 +90,18 @@ def revamp(state: ClusterState, request: Request, uid: str, body: Json) -> Respo
 
 
 @serves("POST /v1/bdbs/{uid}/actions/stop_traffic")
-def stop_traffic(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def stop_traffic(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Stop client traffic."""
     return _traffic(state, uid, body, stopped=True)
 
 
 @serves("POST /v1/bdbs/{uid}/actions/resume_traffic")
-def resume_traffic(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def resume_traffic(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Resume client traffic."""
     return _traffic(state, uid, body, stopped=False)
 
 
-def _traffic(state: ClusterState, uid: str, body: Json, *, stopped: bool) -> Response:
+def _traffic(state: ClusterState, uid: str, body: Json, *, stopped: bool) -> ApiResponse:
     record = find_bdb(state, uid)
     typed_fields(body, {})
     require_idle(state, record)
@@ -134,7 +134,7 @@ def _files(state: ClusterState, record: ObjectRecord) -> list[Json]:
 
 
 @serves("GET /v1/bdbs/{uid}/actions/recover")
-def recovery_plan(state: ClusterState, request: Request, uid: str) -> Response:
+def recovery_plan(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show the files from which a database can be recovered."""
     record = find_bdb(state, uid)
     waiting = record.fields["status"] == "recovery"
@@ -142,7 +142,7 @@ def recovery_plan(state: ClusterState, request: Request, uid: str) -> Response:
 
 
 @serves("POST /v1/bdbs/{uid}/actions/recover")
-def recover(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def recover(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Recover a database after a cluster recovery; without a body according to the plan."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_recovery", body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.simulator.access.scope import visible_databases
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
@@ -40,27 +40,27 @@ def shown(state: ClusterState, request: Request, item: Shard) -> Json:
 
 
 @serves("GET /v1/shards")
-def list_all(state: ClusterState, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> ApiResponse:
     """List the shards of all databases."""
     found = [item for record in visible_databases(state) for item in placement.shards(state, record)]
     return json_response([shown(state, request, item) for item in found])
 
 
 @serves("GET /v1/shards/{uid}")
-def get(state: ClusterState, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show one shard."""
     return json_response(shown(state, request, find_shard(state, uid)[1]))
 
 
 @serves("GET /v1/bdbs/{bdb_uid}/shards")
-def of_bdb(state: ClusterState, request: Request, uid: str) -> Response:
+def of_bdb(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """List the shards of one database."""
     return json_response([shown(state, request, item) for item in placement.shards(state, find_bdb(state, uid))])
 
 
 def _work(
     state: ClusterState, name: str, records: Iterable[ObjectRecord], moves: Iterable[tuple[ObjectRecord, Shard]]
-) -> Response:
+) -> ApiResponse:
     """Mark the databases as busy, and apply the moves later."""
     marked, planned = list(records), list(moves)
     action = actions.begin_action(state, name, "bdb", marked[0].fields["uid"], _SECONDS)
@@ -89,7 +89,7 @@ def _chosen(state: ClusterState, uids: Json) -> list[tuple[ObjectRecord, Shard]]
     return [find_shard(state, str(uid)) for uid in uids]
 
 
-def _migrate(state: ClusterState, chosen: list[tuple[ObjectRecord, Shard]], sent: dict[str, Json]) -> Response:
+def _migrate(state: ClusterState, chosen: list[tuple[ObjectRecord, Shard]], sent: dict[str, Json]) -> ApiResponse:
     target = int(sent.get("target_node_uid", 0))
     if target not in state.nodes:
         raise ApiError(404, "node_not_found", "target_node_uid is not a node")
@@ -108,19 +108,19 @@ def _migrate(state: ClusterState, chosen: list[tuple[ObjectRecord, Shard]], sent
 
 
 @serves("POST /v1/shards/actions/migrate")
-def migrate(state: ClusterState, request: Request, body: Json) -> Response:
+def migrate(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Move shards to another node."""
     sent = validated_body(state, "shard_migrate_request", body)
     return _migrate(state, _chosen(state, sent.get("shard_uids")), sent)
 
 
 @serves("POST /v1/shards/{uid}/actions/migrate")
-def migrate_one(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def migrate_one(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Move one shard to another node."""
     return _migrate(state, [find_shard(state, uid)], validated_body(state, "shard_migrate_request", body))
 
 
-def _failover(state: ClusterState, chosen: list[tuple[ObjectRecord, Shard]], sent: dict[str, Json]) -> Response:
+def _failover(state: ClusterState, chosen: list[tuple[ObjectRecord, Shard]], sent: dict[str, Json]) -> ApiResponse:
     if any(item.role == "slave" for _, item in chosen):
         raise ApiError(400, "shard_is_slave", "only a master shard can fail over")
     record = chosen[0][0]
@@ -140,13 +140,13 @@ def _failover(state: ClusterState, chosen: list[tuple[ObjectRecord, Shard]], sen
 
 
 @serves("POST /v1/shards/actions/failover")
-def failover(state: ClusterState, request: Request, body: Json) -> Response:
+def failover(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Fail over masters of one database to their replicas."""
     sent = validated_body(state, "shard_failover_request", body)
     return _failover(state, _chosen(state, sent.get("shard_uids")), sent)
 
 
 @serves("POST /v1/shards/{uid}/actions/failover")
-def failover_one(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def failover_one(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Fail over one master to its replica."""
     return _failover(state, [find_shard(state, uid)], validated_body(state, "shard_failover_request", body))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.resources.lookup import find_bdb
 from reconciler.simulator.state.model import ClusterState
@@ -32,7 +32,7 @@ def _states(record: ObjectRecord, kind: str) -> dict[str, Json]:
     "GET /v1/bdbs/{uid}/syncer_state/crdt",
     "GET /v1/bdbs/{uid}/syncer_state/replica",
 )
-def syncer_state(state: ClusterState, request: Request, uid: str) -> Response:
+def syncer_state(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show the syncers of a database by source; 404 where it has none."""
     record, last = find_bdb(state, uid), request.path.rsplit("/", 1)[-1]
     found = {kind: _states(record, kind) for kind in ((last,) if last in _FIELDS else tuple(_FIELDS))}
@@ -42,7 +42,7 @@ def syncer_state(state: ClusterState, request: Request, uid: str) -> Response:
 
 
 @serves("GET /v1/migrations/{uid}")
-def migration(state: ClusterState, request: Request, uid: str) -> Response:
+def migration(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show the progress of the initial sync into a database."""
     sources = find_bdb(state, uid).fields.get("replica_sources", ())
     if not sources:

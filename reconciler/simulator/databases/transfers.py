@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.resources.lookup import find_bdb, require_idle, typed_fields, validated_body
@@ -107,7 +107,7 @@ def _check_modules(record: ObjectRecord) -> None:
 
 
 @serves("POST /v1/bdbs/{uid}/actions/import")
-def start_import(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def start_import(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Begin an import, which replaces the data; fields of the database show its progress."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_import_request", body)
@@ -121,7 +121,7 @@ def start_import(state: ClusterState, request: Request, uid: str, body: Json) ->
 
 
 @serves("POST /v1/bdbs/{uid}/actions/export")
-def start_export(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def start_export(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Begin an export; fields of the database show its progress."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_export_request", body)
@@ -140,7 +140,7 @@ def start_export(state: ClusterState, request: Request, uid: str, body: Json) ->
     "PUT /v1/bdbs/{uid}/actions/export_reset_status",
     "PUT /v1/bdbs/{uid}/actions/backup_reset_status",
 )
-def reset_status(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def reset_status(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Reset the status of the last transfer."""
     record, kind = find_bdb(state, uid), request.path.rsplit("/", 1)[-1].partition("_")[0]
     typed_fields(body, {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.databases import modules
 from reconciler.simulator.databases.fields import EXTENDED, add_modules, change_view
@@ -41,7 +41,7 @@ def upgraded_fields(state: ClusterState, fields: Mapping[str, Json], row: Mappin
 
 
 @serves("POST /v1/bdbs/{uid}/upgrade")
-def upgrade(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def upgrade(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Upgrade a database: its shards restart, and data without persistence or replication may be lost."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "bdb_upgrade_request", body)
@@ -62,7 +62,7 @@ def _check_data_loss(state: ClusterState, record: ObjectRecord, sent: Mapping[st
 
 
 @serves("POST /v1/bdbs/{uid}/modules/upgrade", "POST /v1/modules/upgrade/bdb/{uid}")
-def upgrade_modules(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def upgrade_modules(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Upgrade modules of a database."""
     record = find_bdb(state, uid)
     sent = typed_fields(
@@ -104,7 +104,7 @@ def _upgraded_module(
 
 
 @serves("POST /v1/bdbs/{uid}/modules/config", "POST /v1/modules/config/bdb/{uid}")
-def configure(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def configure(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Set the arguments of modules."""
     record = find_bdb(state, uid, "db_not_exist")
     sent = typed_fields(body, {"modules": list})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from reconciler.simulator.api.messages import Json, Request, Response, encode
+from reconciler.simulator.api.messages import ApiResponse, Json, Request, encode
 from reconciler.simulator.faults.rules import Rule
 from reconciler.simulator.settings import SimulatorSettings
 from reconciler.simulator.state.history import History, restore_state
@@ -22,10 +22,10 @@ class IncidentTarget(Protocol):
     state: ClusterState
     history: History
 
-    def call(self, method: str, path: str, body: Json = None) -> Response:
+    def call(self, method: str, path: str, body: Json = None) -> ApiResponse:
         """Make a call as the operator."""
 
-    def note(self, request: Request, response: Response, index: int, effect: tuple[bool, str]) -> None:
+    def note(self, request: Request, response: ApiResponse, index: int, effect: tuple[bool, str]) -> None:
         """Write a call to the request log."""
 
     def set_node(self, uid: int, *, up: bool) -> None:

@@ -36,7 +36,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.simulator.api.messages import ApiError, Request, Response, Wire, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Request, Wire, json_response
 
 NOT_MEMBER = "No cluster bootstrapped: this node is not a member of any active cluster"
 
@@ -144,17 +144,17 @@ class Faults:
         return rule.action != "code" or self._listed(request, int(said["status"]), str(said["error_code"]))
 
 
-def refused_connection() -> Response:
+def refused_connection() -> ApiResponse:
     """Return the response of a node that refuses the connection."""
-    return Response(0, {}, b"", Wire("refuse"))
+    return ApiResponse(0, {}, b"", Wire("refuse"))
 
 
-def replacement(rule: Rule) -> Response | None:
+def replacement(rule: Rule) -> ApiResponse | None:
     """Return the response that *rule* gives instead of handling the call, None where the call is handled."""
     if rule.action in ("refuse", "drop", "reset"):
-        return Response(0, {}, b"", Wire(rule.action))
+        return ApiResponse(0, {}, b"", Wire(rule.action))
     if rule.action == "late" or (rule.action == "failover" and not rule.options.get("effect")):
-        return Response(0, {}, b"", Wire("drop"))
+        return ApiResponse(0, {}, b"", Wire("drop"))
     if rule.action == "redirect":
         location = {"location": str(rule.options.get("location", "https://elsewhere.invalid:9443/"))}
         return json_response(None, int(rule.options.get("status", 307)), location)
@@ -166,7 +166,7 @@ def replacement(rule: Rule) -> Response | None:
     return None
 
 
-def _error(action: str, options: Mapping[str, Any]) -> Response:
+def _error(action: str, options: Mapping[str, Any]) -> ApiResponse:
     status, code, text = _ERRORS[action]
     headers = {"retry-after": str(options.get("retry_after", 1))} if status == 429 or "retry_after" in options else {}
     return ApiError(
@@ -174,13 +174,13 @@ def _error(action: str, options: Mapping[str, Any]) -> Response:
     ).response()
 
 
-def distorted(rule: Rule, response: Response) -> Response:
+def distorted(rule: Rule, response: ApiResponse) -> ApiResponse:
     """Return *response* as *rule* distorts it."""
     action, seconds = rule.action, float(rule.options.get("seconds", 1.0))
     if action.endswith("_after"):
         return _error(action.removesuffix("_after"), rule.options)
     if action in ("lost", "failover"):
-        return Response(0, {}, b"", Wire("drop"))
+        return ApiResponse(0, {}, b"", Wire("drop"))
     if action == "slow":
         return response._replace(wire=Wire(delay=seconds))
     if action == "drip":
@@ -188,7 +188,7 @@ def distorted(rule: Rule, response: Response) -> Response:
     if action == "truncate":
         return response._replace(wire=Wire("truncate"))
     if action == "not_json":
-        return Response(response.status, {"content-type": "text/html"}, b"<html><body>It works!</body></html>")
+        return ApiResponse(response.status, {"content-type": "text/html"}, b"<html><body>It works!</body></html>")
     if action == "wrong_type":
         return json_response({"result": "ok"} if response.body.startswith(b"[") else ["ok"], response.status)
     return response

@@ -24,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from reconciler.simulator.api.json_body import MAX_BYTES
-from reconciler.simulator.api.messages import ApiError, Request, Response, Wire
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Request, Wire
 from reconciler.simulator.core import Core
 from reconciler.simulator.http.control import ControlApp
 from reconciler.simulator.http.tls import ServerContext
@@ -78,7 +78,7 @@ class NodeApp:
         log.info("node %d %s %s %d", self.uid, request.method, request.path, response.status)
         await _deliver(response, scope, receive, send)
 
-    def _exchange(self, request: Request) -> Response:
+    def _exchange(self, request: Request) -> ApiResponse:
         try:
             return self.core.exchange(request)
         except Exception:  # a bug of the simulator must not stop the server
@@ -95,7 +95,7 @@ class NodeApp:
         return b"".join(parts)
 
 
-async def _deliver(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+async def _deliver(response: ApiResponse, scope: Scope, receive: Receive, send: Send) -> None:
     wire = response.wire
     if wire.delay:
         await asyncio.sleep(wire.delay)

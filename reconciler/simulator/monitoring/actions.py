@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.state import tasks
 from reconciler.simulator.state.actions import STATE_MACHINE, progress
@@ -69,14 +69,14 @@ def _missing() -> ApiError:
 
 
 @serves("GET /v1/actions")
-def list_v1(state: ClusterState, request: Request) -> Response:
+def list_v1(state: ClusterState, request: Request) -> ApiResponse:
     """List tasks and state machines."""
     running = [_task_v1(state, task) for task in state.tasks.values()]
     return json_response({"actions": running, "state-machines": [_v1(state, record) for record in _machines(state)]})
 
 
 @serves("GET /v1/actions/{uid}")
-def get_v1(state: ClusterState, request: Request, uid: str) -> Response:
+def get_v1(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show one action."""
     record = state.actions.get(uid)
     if record is not None and record.hidden["sort"] == STATE_MACHINE:
@@ -88,7 +88,7 @@ def get_v1(state: ClusterState, request: Request, uid: str) -> Response:
 
 
 @serves("GET /v1/actions/bdb/{bdb_uid}")
-def of_bdb(state: ClusterState, request: Request, uid: str) -> Response:
+def of_bdb(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """List the state machines of one database."""
     name = f"bdb:{uid}"
     found = [_v1(state, record) for record in _machines(state) if record.fields["object_name"] == name]
@@ -98,14 +98,14 @@ def of_bdb(state: ClusterState, request: Request, uid: str) -> Response:
 
 
 @serves("GET /v2/actions")
-def list_v2(state: ClusterState, request: Request) -> Response:
+def list_v2(state: ClusterState, request: Request) -> ApiResponse:
     """List all actions."""
     running = [_task_v2(state, key, task) for key, task in state.tasks.items()]
     return json_response(running + [_v2(state, record) for record in state.actions.values()])
 
 
 @serves("GET /v2/actions/{uid}")
-def get_v2(state: ClusterState, request: Request, uid: str) -> Response:
+def get_v2(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show one action."""
     if uid in state.actions:
         return json_response(_v2(state, state.actions[uid]))

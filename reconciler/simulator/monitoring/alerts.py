@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.simulator.access.scope import visible_databases
 from reconciler.simulator.api.fields import field_rows
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, is_dry_run, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.resources.lookup import find_bdb, find_node, validated_body
 from reconciler.simulator.state.clock import format_time
@@ -52,7 +52,7 @@ def database_alerts(state: ClusterState, record: ObjectRecord) -> dict[str, Json
 
 
 @serves("GET /v1/bdbs/alerts")
-def list_all(state: ClusterState, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> ApiResponse:
     """Show the alerts of all databases by uid."""
     return json_response(
         {str(record.fields["uid"]): database_alerts(state, record) for record in visible_databases(state)}
@@ -60,13 +60,13 @@ def list_all(state: ClusterState, request: Request) -> Response:
 
 
 @serves("GET /v1/bdbs/alerts/{uid}")
-def get(state: ClusterState, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show the alerts of one database."""
     return json_response(database_alerts(state, find_bdb(state, uid)))
 
 
 @serves("GET /v1/bdbs/alerts/{uid}/{alert}")
-def get_one(state: ClusterState, request: Request, uid: str, alert: str) -> Response:
+def get_one(state: ClusterState, request: Request, uid: str, alert: str) -> ApiResponse:
     """Show one alert of one database."""
     return json_response(_find_alert(database_alerts(state, find_bdb(state, uid)), alert))
 
@@ -78,7 +78,7 @@ def _find_alert(found: Mapping[str, Json], alert: str) -> Json:
 
 
 @serves("POST /v1/bdbs/alerts/{uid}")
-def update(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def update(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Set alerts by name; the others do not change."""
     record = find_bdb(state, uid)
     sent = validated_body(state, "db_alerts_settings", body)
@@ -123,14 +123,14 @@ def _field(request: Request) -> str:
 
 
 @serves("GET /v1/bdbs/replica_sources/alerts", "GET /v1/bdbs/crdt_sources/alerts")
-def list_links(state: ClusterState, request: Request) -> Response:
+def list_links(state: ClusterState, request: Request) -> ApiResponse:
     """Show the alerts of the sources of all databases."""
     found = {str(record.fields["uid"]): _links(state, record, _field(request)) for record in visible_databases(state)}
     return json_response({uid: links for uid, links in found.items() if links})
 
 
 @serves("GET /v1/bdbs/replica_sources/alerts/{uid}", "GET /v1/bdbs/crdt_sources/alerts/{uid}")
-def get_links(state: ClusterState, request: Request, uid: str) -> Response:
+def get_links(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show the alerts of the sources of one database."""
     return json_response(_links(state, find_bdb(state, uid), _field(request)))
 
@@ -139,7 +139,7 @@ def get_links(state: ClusterState, request: Request, uid: str) -> Response:
     "GET /v1/bdbs/replica_sources/alerts/{uid}/{replica_src_id}",
     "GET /v1/bdbs/crdt_sources/alerts/{uid}/{crdt_src_id}",
 )
-def get_link(state: ClusterState, request: Request, uid: str, source: str) -> Response:
+def get_link(state: ClusterState, request: Request, uid: str, source: str) -> ApiResponse:
     """Show the alerts of one source."""
     return json_response(_link(state, uid, _field(request), source))
 
@@ -148,7 +148,7 @@ def get_link(state: ClusterState, request: Request, uid: str, source: str) -> Re
     "GET /v1/bdbs/replica_sources/alerts/{uid}/{replica_src_id}/{alert}",
     "GET /v1/bdbs/crdt_sources/alerts/{uid}/{crdt_src_id}/{alert}",
 )
-def get_link_alert(state: ClusterState, request: Request, uid: str, source: str, alert: str) -> Response:
+def get_link_alert(state: ClusterState, request: Request, uid: str, source: str, alert: str) -> ApiResponse:
     """Show one alert of one source."""
     return json_response(_find_alert(_link(state, uid, _field(request), source), alert))
 
@@ -180,19 +180,19 @@ def _of_node(state: ClusterState, request: Request, record: ObjectRecord) -> dic
 
 
 @serves("GET /v1/nodes/alerts")
-def list_nodes(state: ClusterState, request: Request) -> Response:
+def list_nodes(state: ClusterState, request: Request) -> ApiResponse:
     """Show the alerts of all nodes by uid."""
     return json_response({str(uid): _of_node(state, request, state.nodes[uid]) for uid in sorted(state.nodes)})
 
 
 @serves("GET /v1/nodes/alerts/{uid}")
-def get_node(state: ClusterState, request: Request, uid: str) -> Response:
+def get_node(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show the alerts of one node."""
     return json_response(_of_node(state, request, find_node(state, uid)))
 
 
 @serves("GET /v1/nodes/alerts/{uid}/{alert}")
-def get_node_alert(state: ClusterState, request: Request, uid: str, alert: str) -> Response:
+def get_node_alert(state: ClusterState, request: Request, uid: str, alert: str) -> ApiResponse:
     """Show one alert of one node."""
     return json_response(_find_alert(_of_node(state, request, find_node(state, uid)), alert))
 
@@ -247,13 +247,13 @@ def _cluster_alerts(state: ClusterState, request: Request) -> dict[str, Json]:
 
 
 @serves("GET /v1/cluster/alerts")
-def list_cluster(state: ClusterState, request: Request) -> Response:
+def list_cluster(state: ClusterState, request: Request) -> ApiResponse:
     """Show the alerts of the cluster by name."""
     return json_response(_cluster_alerts(state, request))
 
 
 @serves("GET /v1/cluster/alerts/{alert}")
-def get_cluster_alert(state: ClusterState, request: Request, name: str) -> Response:
+def get_cluster_alert(state: ClusterState, request: Request, name: str) -> ApiResponse:
     """Show one alert."""
     found = _cluster_alerts(state, request._replace(query={"ignore_settings": "true"}))
     if name not in found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.api.messages import ApiError, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.resources.lookup import find_bdb
@@ -39,7 +39,7 @@ def _up(state: ClusterState, node: int) -> bool:
 
 
 @serves("GET /v1/bdbs/{uid}/availability")
-def database(state: ClusterState, request: Request, uid: str) -> Response:
+def database(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Check whether a database serves clients: an empty response, or 503 with the reason."""
     record = find_bdb(state, uid)
     _check_query(request)
@@ -48,7 +48,7 @@ def database(state: ClusterState, request: Request, uid: str) -> Response:
 
 
 @serves("GET /v1/local/bdbs/{uid}/endpoint/availability")
-def endpoint(state: ClusterState, request: Request, uid: str) -> Response:
+def endpoint(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Check whether the addressed node serves a database."""
     record = find_bdb(state, uid)
     _check_query(request)
@@ -62,7 +62,7 @@ def endpoint(state: ClusterState, request: Request, uid: str) -> Response:
 
 
 @serves("GET /v1/local/node/master_healthcheck")
-def primary(state: ClusterState, request: Request) -> Response:
+def primary(state: ClusterState, request: Request) -> ApiResponse:
     """Show whether the addressed node is the primary."""
     here = state.site.machines[request.node].uid == state.primary
     return json_response({"status": "active" if here else "inactive"})

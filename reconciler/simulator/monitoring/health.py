@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.cluster import licenses, pem
 from reconciler.simulator.cluster.certificates import stored_certificates
@@ -97,7 +97,7 @@ def _license(state: ClusterState) -> Mapping[str, Json]:
 
 
 @serves("GET /v4/cluster/health")
-def cluster(state: ClusterState, request: Request) -> Response:
+def cluster(state: ClusterState, request: Request) -> ApiResponse:
     """Show the health of the cluster; with `issues_only` only what is unhealthy."""
     if not placement.has_quorum(state):
         raise ApiError(503, "no_quorum", "the cluster has no quorum")
@@ -121,7 +121,7 @@ def cluster(state: ClusterState, request: Request) -> Response:
 
 
 @serves("GET /v4/db/{uid}/health")
-def database(state: ClusterState, request: Request, uid: str) -> Response:
+def database(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show the health of a database."""
     record = lookup.find_bdb(state, uid)
     fields, up = record.fields, record.fields.get("status") != "creation-failed"
@@ -147,6 +147,6 @@ def database(state: ClusterState, request: Request, uid: str) -> Response:
 
 
 @serves("GET /v1/cluster/witness_disk")
-def witness_disk(state: ClusterState, request: Request) -> Response:
+def witness_disk(state: ClusterState, request: Request) -> ApiResponse:
     """Show the witness disk: there is none."""
     return json_response({})

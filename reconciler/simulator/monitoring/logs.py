@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.simulator.access.scope import allowed_uids
-from reconciler.simulator.api.messages import ApiError, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.monitoring.series import parse_time
 from reconciler.simulator.state.model import ClusterState
@@ -19,7 +19,7 @@ def _number(request: Request, name: str) -> int | None:
 
 
 @serves("GET /v1/logs")
-def list_all(state: ClusterState, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> ApiResponse:
     """List events, newest first by default."""
     query, order = request.query, request.query.get("order", "desc").lower()
     if order not in ("asc", "desc"):

@@ -8,7 +8,7 @@ import io
 import tarfile
 from collections.abc import Mapping
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, encode
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, encode
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.monitoring.series import parse_time
 from reconciler.simulator.nodes.placement import shards
@@ -21,7 +21,7 @@ _DAY = 86400
 _DAYS = 30  # default period of the report
 
 
-def _package(state: ClusterState, files: Mapping[str, Json]) -> Response:
+def _package(state: ClusterState, files: Mapping[str, Json]) -> ApiResponse:
     """Return *files* as a compressed archive, deterministic for the same content."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as archive:
@@ -32,7 +32,7 @@ def _package(state: ClusterState, files: Mapping[str, Json]) -> Response:
             archive.addfile(entry, io.BytesIO(data))
     disposition = f'attachment; filename="debuginfo.{state.cluster.fields.get("name", "cluster")}.tar.gz"'
     headers = {"content-type": "application/x-gzip", "content-disposition": disposition}
-    return Response(200, headers, gzip.compress(raw.getvalue(), 6, mtime=int(state.now)))
+    return ApiResponse(200, headers, gzip.compress(raw.getvalue(), 6, mtime=int(state.now)))
 
 
 def _database(state: ClusterState, record: ObjectRecord) -> Json:
@@ -59,50 +59,50 @@ def _cluster(state: ClusterState) -> dict[str, Json]:
 
 
 @serves("GET /v1/debuginfo/all", "GET /v1/cluster/debuginfo")
-def everything(state: ClusterState, request: Request) -> Response:
+def everything(state: ClusterState, request: Request) -> ApiResponse:
     """Pack what is known of the cluster, its nodes and its databases."""
     return _package(state, {**_cluster(state), **_nodes(state), **_databases(state)})
 
 
 @serves("GET /v1/debuginfo/all/bdb/{bdb_uid}")
-def everything_of_bdb(state: ClusterState, request: Request, uid: str) -> Response:
+def everything_of_bdb(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Pack what is known of the cluster, its nodes and one database."""
     return _package(state, {**_cluster(state), **_nodes(state), **_databases(state, uid)})
 
 
 @serves("GET /v1/debuginfo/node")
-def local_node(state: ClusterState, request: Request) -> Response:
+def local_node(state: ClusterState, request: Request) -> ApiResponse:
     """Pack what is known of the node that is asked."""
     return _package(state, _nodes(state, state.site.machines[request.node].uid))
 
 
 @serves("GET /v1/debuginfo/node/bdb/{bdb_uid}")
-def local_node_of_bdb(state: ClusterState, request: Request, uid: str) -> Response:
+def local_node_of_bdb(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Pack what is known of the node that is asked, and of one database."""
     return _package(state, {**_nodes(state, state.site.machines[request.node].uid), **_databases(state, uid)})
 
 
 @serves("GET /v1/nodes/debuginfo")
-def all_nodes(state: ClusterState, request: Request) -> Response:
+def all_nodes(state: ClusterState, request: Request) -> ApiResponse:
     """Pack what is known of all nodes."""
     return _package(state, _nodes(state))
 
 
 @serves("GET /v1/nodes/{node_uid}/debuginfo")
-def one_node(state: ClusterState, request: Request, uid: str) -> Response:
+def one_node(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Pack what is known of one node."""
     find_node(state, uid)
     return _package(state, _nodes(state, int(uid)))
 
 
 @serves("GET /v1/bdbs/debuginfo")
-def all_databases(state: ClusterState, request: Request) -> Response:
+def all_databases(state: ClusterState, request: Request) -> ApiResponse:
     """Pack what is known of all databases."""
     return _package(state, _databases(state))
 
 
 @serves("GET /v1/bdbs/{bdb_uid}/debuginfo")
-def one_database(state: ClusterState, request: Request, uid: str) -> Response:
+def one_database(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Pack what is known of one database."""
     return _package(state, _databases(state, uid))
 
@@ -132,7 +132,7 @@ def _used(state: ClusterState, record: ObjectRecord, day: float) -> Json:
 
 
 @serves("GET /v1/usage_report")
-def usage(state: ClusterState, request: Request) -> Response:
+def usage(state: ClusterState, request: Request) -> ApiResponse:
     """Report the usage of each database on each day: one JSON object per line, then a digest."""
     query = request.query
     if any(item.fields["status"] == "down" for item in state.nodes.values()):
@@ -149,5 +149,5 @@ def usage(state: ClusterState, request: Request) -> Response:
     data = f"{text}{encode({'md5': md5})}\n".encode()
     headers = {"content-type": "application/x-ndjson"}
     if "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(200, {**headers, "content-encoding": "gzip"}, gzip.compress(data, mtime=int(state.now)))
-    return Response(200, headers, data)
+        return ApiResponse(200, {**headers, "content-encoding": "gzip"}, gzip.compress(data, mtime=int(state.now)))
+    return ApiResponse(200, headers, data)

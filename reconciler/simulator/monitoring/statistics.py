@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from reconciler.simulator.access.scope import visible_databases
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import add_handler, serves
 from reconciler.simulator.monitoring.series import INTERVALS, sample, sample_window
 from reconciler.simulator.nodes import placement
@@ -140,25 +140,27 @@ def _require_any(found: list[MetricSource]) -> list[MetricSource]:
 
 def _list(
     every: Callable[[ClusterState, Request], list[MetricSource]], state: ClusterState, request: Request
-) -> Response:
+) -> ApiResponse:
     found = _require_any(every(state, request))
     return json_response([{"intervals": series(state, request, what), "uid": what.uid} for what in found])
 
 
 def _list_last(
     every: Callable[[ClusterState, Request], list[MetricSource]], state: ClusterState, request: Request
-) -> Response:
+) -> ApiResponse:
     return json_response({what.uid: _last(state, request, what) for what in _require_any(every(state, request))})
 
 
-def _get(one: Callable[[ClusterState, str], MetricSource], state: ClusterState, request: Request, uid: str) -> Response:
+def _get(
+    one: Callable[[ClusterState, str], MetricSource], state: ClusterState, request: Request, uid: str
+) -> ApiResponse:
     what = one(state, uid)
     return json_response({"intervals": series(state, request, what), "uid": what.uid})
 
 
 def _get_last(
     one: Callable[[ClusterState, str], MetricSource], state: ClusterState, request: Request, uid: str
-) -> Response:
+) -> ApiResponse:
     what = one(state, uid)
     return json_response({what.uid: _last(state, request, what)})
 
@@ -175,19 +177,19 @@ for _path, _every, _one in (
 
 
 @serves("GET /v1/cluster/stats")
-def cluster_stats(state: ClusterState, request: Request) -> Response:
+def cluster_stats(state: ClusterState, request: Request) -> ApiResponse:
     """Show the series of the whole cluster."""
     return json_response({"intervals": series(state, request, _cluster(state))})
 
 
 @serves("GET /v1/cluster/stats/last")
-def cluster_last(state: ClusterState, request: Request) -> Response:
+def cluster_last(state: ClusterState, request: Request) -> ApiResponse:
     """Show the last sample of the whole cluster."""
     return json_response(_last(state, request, _cluster(state)))
 
 
 @serves("GET /v1/endpoints/stats")
-def endpoint_stats(state: ClusterState, request: Request) -> Response:
+def endpoint_stats(state: ClusterState, request: Request) -> ApiResponse:
     """Show the series of each endpoint at each proxy that serves it; the uid has all three ids."""
     nodes = {record.fields["addr"]: uid for uid, record in state.nodes.items()}
     found = []
@@ -216,15 +218,23 @@ def _sources(state: ClusterState, uid: str) -> list[MetricSource]:
 
 
 def _links(
-    name: str, every: Callable[[ClusterState, str], list[MetricSource]], state: ClusterState, request: Request, uid: str
-) -> Response:
+    name: str,
+    every: Callable[[ClusterState, str], list[MetricSource]],
+    state: ClusterState,
+    request: Request,
+    uid: str,
+) -> ApiResponse:
     links = every(state, uid)
     return json_response({name: [{"intervals": series(state, request, what), "uid": what.uid} for what in links]})
 
 
 def _link(
-    every: Callable[[ClusterState, str], list[MetricSource]], state: ClusterState, request: Request, uid: str, link: str
-) -> Response:
+    every: Callable[[ClusterState, str], list[MetricSource]],
+    state: ClusterState,
+    request: Request,
+    uid: str,
+    link: str,
+) -> ApiResponse:
     for what in every(state, uid):
         if what.uid == link:
             return json_response({"intervals": series(state, request, what), "uid": what.uid})

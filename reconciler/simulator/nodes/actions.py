@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
@@ -20,7 +20,7 @@ Work = Callable[[ClusterState, ObjectRecord, Mapping[str, Json]], str]
 
 
 @serves("POST /v1/nodes/{node_uid}/actions/{action}")
-def start(state: ClusterState, request: Request, uid: str, action: str, body: Json) -> Response:
+def start(state: ClusterState, request: Request, uid: str, action: str, body: Json) -> ApiResponse:
     """Start a node action."""
     record = find_node(state, uid)
     if action not in _ACTIONS:
@@ -140,7 +140,7 @@ _ACTIONS: Mapping[str, Work] = {
 
 
 @serves("GET /v1/nodes/actions")
-def list_all(state: ClusterState, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> ApiResponse:
     """List the tasks of all nodes."""
     return json_response(
         {"actions": [tasks.task_view(state, task) for key, task in state.tasks.items() if key[0] == "node"]}
@@ -148,7 +148,7 @@ def list_all(state: ClusterState, request: Request) -> Response:
 
 
 @serves("GET /v1/nodes/{node_uid}/actions")
-def list_node(state: ClusterState, request: Request, uid: str) -> Response:
+def list_node(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """List the tasks of one node."""
     found = [tasks.task_view(state, task) for key, task in state.tasks.items() if key[:2] == ("node", uid)]
     if not found:
@@ -157,13 +157,13 @@ def list_node(state: ClusterState, request: Request, uid: str) -> Response:
 
 
 @serves("GET /v1/nodes/{node_uid}/actions/{action}")
-def get(state: ClusterState, request: Request, uid: str, action: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str, action: str) -> ApiResponse:
     """Show one task of a node."""
     return json_response(tasks.task_view(state, tasks.find_task(state, ("node", uid, _path_name(action)))))
 
 
 @serves("DELETE /v1/nodes/{node_uid}/actions/{action}")
-def cancel(state: ClusterState, request: Request, uid: str, action: str) -> Response:
+def cancel(state: ClusterState, request: Request, uid: str, action: str) -> ApiResponse:
     """Cancel a task, or delete its record if it has ended."""
     tasks.cancel_or_forget(state, ("node", uid, _path_name(action)))
     return json_response(None)
@@ -187,13 +187,13 @@ def _snapshot(state: ClusterState, record: ObjectRecord, name: str, kept: Mappin
 
 
 @serves("GET /v1/nodes/{uid}/snapshots")
-def snapshots(state: ClusterState, request: Request, uid: str) -> Response:
+def snapshots(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """List the snapshots of a node."""
     return json_response([snapshot for snapshot, _ in find_node(state, uid).hidden.get("snapshots", {}).values()])
 
 
 @serves("POST /v1/nodes/{uid}/snapshots/{snapshot_name}")
-def take_snapshot(state: ClusterState, request: Request, uid: str, name: str, body: Json) -> Response:
+def take_snapshot(state: ClusterState, request: Request, uid: str, name: str, body: Json) -> ApiResponse:
     """Take a snapshot of the shards of a node."""
     record = find_node(state, uid)
     kept = {shard.uid: shard for shard in placement.shards_by_node(state)[int(uid)]}
@@ -202,7 +202,7 @@ def take_snapshot(state: ClusterState, request: Request, uid: str, name: str, bo
 
 
 @serves("DELETE /v1/nodes/{uid}/snapshots/{snapshot_name}")
-def drop_snapshot(state: ClusterState, request: Request, uid: str, name: str) -> Response:
+def drop_snapshot(state: ClusterState, request: Request, uid: str, name: str) -> ApiResponse:
     """Delete a snapshot, unless maintenance mode uses it."""
     record = find_node(state, uid)
     held = record.hidden.get("snapshots", {})
@@ -221,7 +221,7 @@ _CHANGE = ("cluster", "", "change_master")
 
 
 @serves("POST /v1/cluster/actions/{action}")
-def start_cluster(state: ClusterState, request: Request, action: str, body: Json) -> Response:
+def start_cluster(state: ClusterState, request: Request, action: str, body: Json) -> ApiResponse:
     """Make another node the primary."""
     if action != "change_master":
         raise ApiError(400, "invalid_param", f"no action {action[:40]}")
@@ -242,7 +242,7 @@ def start_cluster(state: ClusterState, request: Request, action: str, body: Json
 
 
 @serves("GET /v1/cluster/actions")
-def list_cluster(state: ClusterState, request: Request) -> Response:
+def list_cluster(state: ClusterState, request: Request) -> ApiResponse:
     """List the tasks of the cluster."""
     found = [tasks.task_view(state, task) for key, task in state.tasks.items() if key[0] == "cluster"]
     if not found:
@@ -251,13 +251,13 @@ def list_cluster(state: ClusterState, request: Request) -> Response:
 
 
 @serves("GET /v1/cluster/actions/{action}")
-def get_cluster(state: ClusterState, request: Request, action: str) -> Response:
+def get_cluster(state: ClusterState, request: Request, action: str) -> ApiResponse:
     """Show the task of the cluster."""
     return json_response(tasks.task_view(state, tasks.find_task(state, ("cluster", "", action))))
 
 
 @serves("DELETE /v1/cluster/actions/{action}")
-def cancel_cluster(state: ClusterState, request: Request, action: str) -> Response:
+def cancel_cluster(state: ClusterState, request: Request, action: str) -> ApiResponse:
     """Cancel the task, or delete its record if it has ended."""
     tasks.cancel_or_forget(state, ("cluster", "", action))
     return json_response(None)

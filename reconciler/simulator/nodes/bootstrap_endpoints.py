@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.nodes.bootstrap import BootstrapRequest, begin_bootstrap, error_view, find_problem
 from reconciler.simulator.resources.lookup import validated_body
@@ -12,7 +12,7 @@ from reconciler.simulator.state.model import ClusterState
 
 
 @serves("GET /v1/bootstrap")
-def get(state: ClusterState, request: Request) -> Response:
+def get(state: ClusterState, request: Request) -> ApiResponse:
     """Show the addressed machine and the status of its bootstrap."""
     machine = state.site.machines[request.node]
     info = {
@@ -44,14 +44,14 @@ def _bootstrap_request(state: ClusterState, request: Request, action: str, body:
 
 
 @serves("POST /v1/bootstrap/validate/{action}")
-def validate(state: ClusterState, request: Request, action: str, body: Json) -> Response:
+def validate(state: ClusterState, request: Request, action: str, body: Json) -> ApiResponse:
     """Validate a bootstrap request."""
     wrong = find_problem(state, _bootstrap_request(state, request, action, body))
     return json_response(None) if wrong is None else json_response({"state": "error", **error_view(wrong)}, 406)
 
 
 @serves("POST /v1/bootstrap/{action}")
-def start(state: ClusterState, request: Request, action: str, body: Json) -> Response:
+def start(state: ClusterState, request: Request, action: str, body: Json) -> ApiResponse:
     """Begin a bootstrap; its status can be read from the same machine."""
     spec = _bootstrap_request(state, request, action, body)
     if spec.machine.state is not None or spec.machine.bootstrap["state"] not in ("idle", "error"):

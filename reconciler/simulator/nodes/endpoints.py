@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.nodes import placement
 from reconciler.simulator.nodes.placement import Shard
@@ -42,21 +42,21 @@ def node_view(state: ClusterState, record: ObjectRecord, shards: list[Shard]) ->
 
 
 @serves("GET /v1/nodes")
-def list_nodes(state: ClusterState, request: Request) -> Response:
+def list_nodes(state: ClusterState, request: Request) -> ApiResponse:
     """List all nodes."""
     spread = placement.shards_by_node(state)
     return json_response([node_view(state, state.nodes[uid], spread[uid]) for uid in sorted(state.nodes)])
 
 
 @serves("GET /v1/nodes/{uid}")
-def get_node(state: ClusterState, request: Request, uid: str) -> Response:
+def get_node(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show one node."""
     record = find_node(state, uid)
     return json_response(node_view(state, record, placement.shards_by_node(state)[int(uid)]))
 
 
 @serves("PUT /v1/nodes/{uid}")
-def update_node(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def update_node(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Change the settings of a node."""
     record = find_node(state, uid)
     sent = validated_body(state, "node", body)
@@ -86,14 +86,14 @@ def _check_change(state: ClusterState, record: ObjectRecord, sent: dict[str, Jso
 
 
 @serves("GET /v1/nodes/status")
-def nodes_status(state: ClusterState, request: Request) -> Response:
+def nodes_status(state: ClusterState, request: Request) -> ApiResponse:
     """Show role, memory and shards of each node."""
     spread = placement.shards_by_node(state)
     return json_response({str(uid): status_view(state, state.nodes[uid], spread[uid]) for uid in sorted(state.nodes)})
 
 
 @serves("GET /v1/nodes/{uid}/status")
-def node_status(state: ClusterState, request: Request, uid: str) -> Response:
+def node_status(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show role, memory and shards of one node."""
     record = find_node(state, uid)
     return json_response(status_view(state, record, placement.shards_by_node(state)[int(uid)]))
@@ -135,13 +135,13 @@ def status_view(state: ClusterState, record: ObjectRecord, shards: list[Shard]) 
 
 
 @serves("GET /v1/nodes/check/{uid}")
-def check_node(state: ClusterState, request: Request, uid: str) -> Response:
+def check_node(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Check a node; problems are part of a successful response."""
     return json_response(_check_result(state, find_node(state, uid)))
 
 
 @serves("GET /v1/cluster/check")
-def check_cluster(state: ClusterState, request: Request) -> Response:
+def check_cluster(state: ClusterState, request: Request) -> ApiResponse:
     """Check all nodes."""
     results = [_check_result(state, state.nodes[uid], str) for uid in sorted(state.nodes)]
     return json_response({"cluster_test_result": all(item["result"] for item in results), "nodes": results})
@@ -157,13 +157,13 @@ def _check_result(state: ClusterState, record: ObjectRecord, spelt: type = int) 
 
 
 @serves("GET /v1/nodes/wd_status")
-def witness_disks(state: ClusterState, request: Request) -> Response:
+def witness_disks(state: ClusterState, request: Request) -> ApiResponse:
     """Show the witness disk of each node; there are none."""
     return json_response({str(uid): {"status": "disabled"} for uid in sorted(state.nodes)})
 
 
 @serves("GET /v1/nodes/{uid}/wd_status")
-def witness_disk(state: ClusterState, request: Request, uid: str) -> Response:
+def witness_disk(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show the witness disk of one node."""
     find_node(state, uid)
     return json_response({"status": "disabled"})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.simulator.api.fields import field_rows
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.resources.lookup import find_node, validated_body
@@ -23,13 +23,13 @@ def proxy_view(state: ClusterState, record: ObjectRecord) -> Json:
 
 
 @serves("GET /v1/proxies")
-def list_all(state: ClusterState, request: Request) -> Response:
+def list_all(state: ClusterState, request: Request) -> ApiResponse:
     """List all proxies."""
     return json_response([proxy_view(state, state.nodes[uid]) for uid in sorted(state.nodes)])
 
 
 @serves("GET /v1/proxies/{uid}")
-def get(state: ClusterState, request: Request, uid: str) -> Response:
+def get(state: ClusterState, request: Request, uid: str) -> ApiResponse:
     """Show one proxy."""
     return json_response(proxy_view(state, _found(state, uid)))
 
@@ -42,18 +42,18 @@ def _found(state: ClusterState, uid: str) -> ObjectRecord:
 
 
 @serves("PUT /v1/proxies")
-def update_all(state: ClusterState, request: Request, body: Json) -> Response:
+def update_all(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Change all proxies."""
     return _update(state, state.nodes.values(), body)
 
 
 @serves("PUT /v1/proxies/{uid}")
-def update(state: ClusterState, request: Request, uid: str, body: Json) -> Response:
+def update(state: ClusterState, request: Request, uid: str, body: Json) -> ApiResponse:
     """Change one proxy."""
     return _update(state, [_found(state, uid)], body)
 
 
-def _update(state: ClusterState, records: Iterable[ObjectRecord], body: Json) -> Response:
+def _update(state: ClusterState, records: Iterable[ObjectRecord], body: Json) -> ApiResponse:
     sent = validated_body(state, "proxy_update_request", body)
     if "proxy" not in sent:
         raise ApiError(400, "missing_field", "proxy is needed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, json_response
 from reconciler.simulator.api.routes import serves
 from reconciler.simulator.data.tables import table
 from reconciler.simulator.resources.lookup import typed_fields
@@ -14,7 +14,7 @@ _OPERATIONS = ("stop", "start", "restart")
 
 
 @serves("GET /v1/local/services")
-def list_local(state: ClusterState, request: Request) -> Response:
+def list_local(state: ClusterState, request: Request) -> ApiResponse:
     """Show the services of the addressed node."""
     machine = state.site.machines[request.node]
     return json_response({name: _shown(state, machine, name) for name in table("services")})
@@ -28,7 +28,7 @@ def _shown(state: ClusterState, machine: Machine, name: str) -> Json:
     return {"start_time": format_time(since), "status": "STOPPED" if stopped else "RUNNING", "uptime": uptime}
 
 
-def _operate(state: ClusterState, machine: Machine, body: Json) -> Response:
+def _operate(state: ClusterState, machine: Machine, body: Json) -> ApiResponse:
     sent = typed_fields(body, {"operation_type": str, "services": list})
     if sent.get("operation_type") not in _OPERATIONS or not sent.get("services"):
         raise ApiError(
@@ -48,13 +48,13 @@ def _operate(state: ClusterState, machine: Machine, body: Json) -> Response:
 
 
 @serves("POST /v1/local/services")
-def operate_local(state: ClusterState, request: Request, body: Json) -> Response:
+def operate_local(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Stop, start or restart services of the addressed node."""
     return _operate(state, state.site.machines[request.node], body)
 
 
 @serves("POST /v1/services")
-def operate(state: ClusterState, request: Request, body: Json) -> Response:
+def operate(state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Stop, start or restart services of the primary."""
     machine = state.site.node(state, state.primary)
     return _operate(state, machine or state.site.machines[request.node], body)

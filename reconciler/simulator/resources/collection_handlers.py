@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from reconciler.simulator.api.fields import body_rules, missing_field, validate
-from reconciler.simulator.api.messages import ApiError, Json, Request, Response, is_dry_run, json_response
+from reconciler.simulator.api.messages import ApiError, ApiResponse, Json, Request, is_dry_run, json_response
 from reconciler.simulator.resources.collection import Collection, Fields
 from reconciler.simulator.state import actions
 from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
 
 
-def list_all(collection: Collection, state: ClusterState, request: Request) -> Response:
+def list_all(collection: Collection, state: ClusterState, request: Request) -> ApiResponse:
     """Show all objects."""
     return json_response([collection.shown(state, record) for record in collection.table(state).values()])
 
 
-def get(collection: Collection, state: ClusterState, request: Request, text: str) -> Response:
+def get(collection: Collection, state: ClusterState, request: Request, text: str) -> ApiResponse:
     """Show one object."""
     return json_response(collection.shown(state, collection.found(state, text)))
 
@@ -40,7 +40,7 @@ def _missing(collection: Collection, state: ClusterState, sent: Fields) -> str |
     return next((name for name in collection.required if name not in sent), None)
 
 
-def create(collection: Collection, state: ClusterState, request: Request, body: Json) -> Response:
+def create(collection: Collection, state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """Create an object."""
     sent, table = _parsed(collection, state, body, None), collection.table(state)
     if (lacking := _missing(collection, state, sent)) is not None:
@@ -71,7 +71,7 @@ def _action(collection: Collection, state: ClusterState, verb: str, key: Json) -
     return {"action_uid": action.fields["action_uid"]}
 
 
-def update(collection: Collection, state: ClusterState, request: Request, text: str, body: Json) -> Response:
+def update(collection: Collection, state: ClusterState, request: Request, text: str, body: Json) -> ApiResponse:
     """Change an object in part."""
     record = collection.found(state, text)
     collection.guard(state, record, "update")
@@ -88,7 +88,7 @@ def update(collection: Collection, state: ClusterState, request: Request, text: 
     return json_response({**collection.shown(state, record), **_action(collection, state, "Update", key)})
 
 
-def delete(collection: Collection, state: ClusterState, request: Request, text: str) -> Response:
+def delete(collection: Collection, state: ClusterState, request: Request, text: str) -> ApiResponse:
     """Delete an object that nothing refers to, at once or after a while."""
     record, table = collection.found(state, text), collection.table(state)
     key = record.fields[collection.id_field]

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from reconciler.simulator.api import routes
-from reconciler.simulator.api.messages import Json, Response
+from reconciler.simulator.api.messages import ApiResponse, Json
 from reconciler.simulator.data import tables
 from reconciler.simulator.resources import collection_handlers as handlers
 from reconciler.simulator.resources.collection import Collection
@@ -20,7 +20,7 @@ from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
 from reconciler.simulator.state.snapshots import SECTIONS, add_section
 
-_VERBS: Mapping[str, tuple[str, Callable[..., Response], tuple[int, ...]]] = {
+_VERBS: Mapping[str, tuple[str, Callable[..., ApiResponse], tuple[int, ...]]] = {
     "list": ("GET", handlers.list_all, (200,)),
     "get": ("GET", handlers.get, (200, 404)),
     "create": ("POST", handlers.create, (200, 400, 409)),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from reconciler.simulator.api import routes
-from reconciler.simulator.api.messages import Json, Response
+from reconciler.simulator.api.messages import ApiResponse, Json
 from reconciler.simulator.data import tables
 
 
@@ -21,7 +21,7 @@ class Operation(NamedTuple):
 
 
 def register(
-    operation: str, documented: Operation, handler: Callable[..., Response], derived: Mapping[str, Json]
+    operation: str, documented: Operation, handler: Callable[..., ApiResponse], derived: Mapping[str, Json]
 ) -> None:
     """Serve *operation*, "METHOD path". Its row in the table of endpoints is *derived* and what is *documented*."""
     method, path = operation.split(" ")

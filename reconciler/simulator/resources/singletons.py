@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from reconciler.simulator.api.fields import FieldRow, body_rules, default_values, field_rows, schema_error, validate
-from reconciler.simulator.api.messages import Json, Request, Response, is_dry_run, json_response
+from reconciler.simulator.api.messages import ApiResponse, Json, Request, is_dry_run, json_response
 from reconciler.simulator.data.tables import derived, table
 from reconciler.simulator.resources.operation import Operation, register
 from reconciler.simulator.state.model import ClusterState
@@ -138,12 +138,12 @@ def _overlaid(single: Singleton, state: ClusterState, old: Fields, sent: Fields)
     return new
 
 
-def get(single: Singleton, state: ClusterState, request: Request) -> Response:
+def get(single: Singleton, state: ClusterState, request: Request) -> ApiResponse:
     """GET"""
     return json_response(singleton_view(single, state))
 
 
-def update(single: Singleton, state: ClusterState, request: Request, body: Json) -> Response:
+def update(single: Singleton, state: ClusterState, request: Request, body: Json) -> ApiResponse:
     """PUT: partial."""
     sent = _accepted(single, state, body)
     record = single.record(single, state)

@@ -22,7 +22,12 @@ def is_running(record: ObjectRecord) -> bool:
 
 
 def begin_task(
-    state: ClusterState, key: Key, seconds: float, work: Callable[[], str], *, undo: Callable[[], None] | None = None
+    state: ClusterState,
+    key: Key,
+    seconds: float,
+    work: Callable[[], str],
+    *,
+    undo: Callable[[], None] | None = None,
 ) -> ObjectRecord:
     """Start a task that calls *work* at its end; the result is the error code, "" for success.
 
