@@ -72,7 +72,7 @@ def recent(known: Mapping[str, Fact], now: float) -> dict[str, Fact]:
 def contested(known: Mapping[str, Fact], now: float, declared: Mapping[str, str]) -> frozenset[str]:
     """Return the field keys that were corrected too often within the window; *declared* has digests by field key.
 
-    A new declared value starts again: whoever reverted the old value has not seen the new one.
+    A new declared value starts again: the user who reverted the old value has not seen the new one.
     """
     return frozenset(
         key

@@ -14,8 +14,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from reconciler.agent import backoff, slots
-from reconciler.agent.cluster_states import ClusterStates, ScheduledCluster
+from reconciler.agent import slots
+from reconciler.agent.cluster_states import ClusterStates
+from reconciler.agent.cluster_states import ScheduledCluster
 from reconciler.agent.context import AgentContext, ReconcileRequest, ReconcileResult
 from reconciler.agent.fetching import FetchSchedule
 from reconciler.agent.logins import RefusedLogins
@@ -137,19 +138,8 @@ class Loop:
         self._shut_down()
 
     def restore(self) -> None:
-        """Continue where a previous agent stopped: no refused login is attempted sooner than it would have been."""
-        now = self.clock()
-        for name, one in self.cluster_states:
-            left = self._logins.blocked_for(self.context.settings, one.target)
-            if left > 0:
-                one.schedule = replace(
-                    one.schedule,
-                    login_blocked_until=now + left,
-                    kind=backoff.FailureKind.UNAUTHORIZED,
-                    failures=1,
-                )
-                one.unreachable = True
-                self._recorder.show_login_blocked(name, left)
+        """Continue where a previous agent stopped."""
+        self._recorder.restore_refused_logins()
 
     def tick(self) -> None:
         """Do what is due now."""

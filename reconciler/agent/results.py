@@ -5,6 +5,8 @@ The loop calls it in its own thread.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.agent import backoff
 from reconciler.agent.cluster_states import ClusterStates, ScheduledCluster, refusing_clusters
 from reconciler.agent.context import AgentContext, ReconcileResult
@@ -37,11 +39,26 @@ class ResultRecorder:
             if other is not None:
                 self._logins.add(self.context.settings, other.target)
                 if other is not one:
-                    self.show_login_blocked(refusing, backoff.LOGIN_RETRY_DELAY)
+                    self._show_login_blocked(refusing, backoff.LOGIN_RETRY_DELAY)
         self._update_status(one, result, revision)
         self._emit(name, result, revision)
 
-    def show_login_blocked(self, name: str, seconds: float) -> None:
+    def restore_refused_logins(self) -> None:
+        """Block the logins that a previous agent saw refused: none is attempted sooner than it would have been."""
+        now = self.context.runtime.clock()
+        for name, one in self._cluster_states:
+            left = self._logins.blocked_for(self.context.settings, one.target)
+            if left > 0:
+                one.schedule = replace(
+                    one.schedule,
+                    login_blocked_until=now + left,
+                    kind=backoff.FailureKind.UNAUTHORIZED,
+                    failures=1,
+                )
+                one.unreachable = True
+                self._show_login_blocked(name, left)
+
+    def _show_login_blocked(self, name: str, seconds: float) -> None:
         """Report in the status that the login of a cluster is not attempted for so many seconds."""
         text = f"the login was refused; it is not attempted again for {seconds:.0f} s, unless the credential changes"
         failure = Failure("Unauthorized", text, self.context.runtime.now())

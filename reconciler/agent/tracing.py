@@ -90,7 +90,7 @@ def open_tracing(environ: Mapping[str, str], version: str, warn: Callable[[str],
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        warn(f"{ENDPOINT} is set, but tracing needs more libraries: pip install 'redis-reconciler[otel]'")
+        warn(f"{ENDPOINT} is set, but tracing needs more libraries: pip install '.[otel]' in a checkout")
         return None
     resource = Resource.create({"service.name": "reconciler", "service.version": version})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -103,7 +103,7 @@ class AgentProcess:
         try:
             from reconciler.web import AgentHandle, Metrics, WebRuntime, serve
         except ImportError as error:
-            text = f"the web server needs more libraries ({error.name}): pip install 'redis-reconciler[agent]'"
+            text = f"the web server needs more libraries ({error.name}): pip install '.[agent]' in a checkout"
             raise click.ClickException(f"{text}, or set agent.listen.enabled: false") from error
         handle = AgentHandle(
             since_tick=self.loop.since_tick,

@@ -10,7 +10,7 @@ from reconciler.agent.status import AgentStatus, ApplyProgress, ClusterStatus, P
 from reconciler.plan import Plan
 from reconciler.render.escape import shorten
 from reconciler.render.text import counts
-from reconciler.web.formatting import Moment, cluster_title, moment, short_revision
+from reconciler.web.formatting import DisplayTime, cluster_title, display_time, short_revision
 
 
 class Badge(NamedTuple):
@@ -28,7 +28,7 @@ class ClusterRow(NamedTuple):
     badge: Badge
     mode: str
     revision: str
-    success: Moment | None
+    success: DisplayTime | None
     drifted: int  # objects
     changes: str  # "+2 ~1"
     held: int
@@ -95,7 +95,7 @@ def _row(cluster: ClusterStatus, now: float) -> ClusterRow:
         badge=badge(cluster),
         mode=shorten(cluster.mode, 40),
         revision=short_revision(cluster.revision),
-        success=moment(cluster.last_success, now),
+        success=display_time(cluster.last_success, now),
         drifted=len({entry.drift.address for entry in cluster.drift}),
         changes=_marks(cluster.plan),
         held=cluster.plan.held if cluster.plan is not None else 0,

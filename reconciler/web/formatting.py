@@ -16,7 +16,7 @@ MAX_TEXT: Final = 1000  # characters of an error
 _MAX_LINES: Final = 50
 
 
-class Moment(NamedTuple):
+class DisplayTime(NamedTuple):
     """A time for people: relative and exact."""
 
     relative: str
@@ -32,20 +32,20 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def moment(at: float | None, now: float) -> Moment | None:
+def display_time(at: float | None, now: float) -> DisplayTime | None:
     """Return the time *at* for people; None where there is none."""
     if at is None:
         return None
     try:
         exact = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
     except (OverflowError, ValueError, OSError):
-        return Moment("at an unknown time", "")
-    return Moment(f"{duration(now - at)} ago" if at <= now else f"in {duration(at - now)}", exact)
+        return DisplayTime("at an unknown time", "")
+    return DisplayTime(f"{duration(now - at)} ago" if at <= now else f"in {duration(at - now)}", exact)
 
 
-def known_moment(at: float, now: float) -> Moment:
+def display_time_of(at: float, now: float) -> DisplayTime:
     """Return the time *at* for people."""
-    return moment(at, now) or Moment("", "")
+    return display_time(at, now) or DisplayTime("", "")
 
 
 def cluster_name(name: str) -> str:
@@ -73,6 +73,6 @@ def failure(found: Failure | None, now: float) -> Mapping[str, Any] | None:
     return {
         "kind": shorten(found.kind, 60),
         "lines": [shorten(line, MAX_TEXT) for line in found.text.splitlines()[:_MAX_LINES]],
-        "when": moment(found.at, now),
+        "when": display_time(found.at, now),
         "count": found.count,
     }

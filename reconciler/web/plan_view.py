@@ -22,7 +22,7 @@ from reconciler.render.escape import shorten
 from reconciler.render.reasons import why
 from reconciler.render.text import plan_text, summary
 from reconciler.render.values import field_at, quantity
-from reconciler.web.formatting import Moment, known_moment
+from reconciler.web.formatting import DisplayTime, display_time_of
 
 MAX_CHANGES: Final = 500
 MAX_DRIFT: Final = 500  # fields
@@ -74,7 +74,7 @@ class FieldDrift(NamedTuple):
     ahead: str  # ours, theirs, both
     direction: str
     why: str
-    since: Moment
+    since: DisplayTime
     who: str
 
 
@@ -124,6 +124,6 @@ def _field_drift(entry: DriftEntry, now: float) -> FieldDrift:
         ahead=drift.ahead.value,
         direction=_DIRECTIONS[drift.ahead],
         why=shorten(why(drift), 400),
-        since=known_moment(entry.since, now),
+        since=display_time_of(entry.since, now),
         who=shorten(entry.who, 200),
     )

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from reconciler.ledger import Run
 from reconciler.plan import Action
 from reconciler.render.escape import shorten
-from reconciler.web.formatting import MAX_TEXT, Moment, duration, known_moment, short_revision
+from reconciler.web.formatting import MAX_TEXT, DisplayTime, display_time_of, duration, short_revision
 
 MAX_OUTCOMES: Final = 2000
 
@@ -20,7 +20,7 @@ class RunRow(NamedTuple):
     """One run in the history."""
 
     id: str
-    started: Moment
+    started: DisplayTime
     took: str
     who: str
     revision: str
@@ -51,7 +51,7 @@ def run_row(run: Run, now: float) -> RunRow:
         took = duration(seconds) if seconds >= 10 else f"{seconds:.1f} s"
     return RunRow(
         id=shorten(run.id, 120),
-        started=known_moment(run.started, now),
+        started=display_time_of(run.started, now),
         took=took,
         who=shorten(run.who, 200),
         revision=short_revision(run.revision),

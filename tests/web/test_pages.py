@@ -140,7 +140,7 @@ def test_the_fleet_names_each_cluster_with_those_in_trouble_first() -> None:
     ]
     assert [row.name for row in rows][:3] == ["prod-us", "prod-eu", "prod-asia"]
     assert rows[1].changes == "~2"
-    assert rows[0].success == formatting.Moment("1.5 h ago", formatting.moment(NOW - 5400, NOW).exact)  # type: ignore[union-attr]
+    assert rows[0].success == formatting.DisplayTime("1.5 h ago", formatting.display_time(NOW - 5400, NOW).exact)  # type: ignore[union-attr]
 
 
 def test_a_running_apply_is_shown_and_the_page_loads_itself_again_soon() -> None:
@@ -258,5 +258,5 @@ def test_lengths_of_time_read_well(seconds: float, text: str) -> None:
 
 
 def test_times_that_make_no_sense_are_no_error() -> None:
-    assert [formatting.moment(at, NOW) is not None for at in (1e300, -1e300, 0.0)] == [True, True, True]
+    assert [formatting.display_time(at, NOW) is not None for at in (1e300, -1e300, 0.0)] == [True, True, True]
     assert len(HOSTILE) == len(hostile().clusters)
