@@ -17,8 +17,8 @@ from referencing.exceptions import Unresolvable
 
 from reconciler.kinds import envelope_validator, load_kinds, schema_folder
 from reconciler.kinds.validation import Validator
-from reconciler.kinds.validation.compiled import LONGEST
-from reconciler.kinds.validation.explanation import Finding
+from reconciler.kinds.validation.messages import Finding
+from reconciler.kinds.validation.rules import LONGEST
 from tests.kinds.samples import values_of
 
 KINDS = load_kinds()
