@@ -7,7 +7,7 @@ TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/reconciler-deploy-checks
 SBOM ?= dist/sbom.cdx.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types layers build bench image deploy-checks sbom lock clean
+.PHONY: help demo test lint format types layers schemas build bench image deploy-checks sbom lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -31,6 +31,10 @@ types: $(STAMP) ## mypy --strict
 
 layers: $(STAMP) ## imports point downwards only
 	@$(BIN)/python -m pytest -q tests/test_layers.py
+
+schemas: $(STAMP) ## write what is generated from the kind files: schemas/manifest.json and schemas/README.md
+	@$(BIN)/python -m reconciler.kinds >schemas/manifest.json.new && mv schemas/manifest.json.new schemas/manifest.json
+	@$(BIN)/python -m reconciler.kinds.markdown >schemas/README.md.new && mv schemas/README.md.new schemas/README.md
 
 build: $(STAMP) ## sdist and wheel in dist/
 	@rm -rf dist

@@ -31,7 +31,7 @@ COMMANDS = {
     "export": "Write manifests for what a cluster holds.",
     "outputs": "Print what applications need to connect to each database.",
     "kinds": "List what can be declared, or the fields of one kind.",
-    "explain": "Explain a kind or a field: what it takes, what a change does, an example.",
+    "explain": "Explain a kind, metadata, the project file, or one of their fields.",
     "history": "List the runs in the ledger.",
     "snapshot": "Read a cluster into a file that the embedded API server can start from.",
     "simulate": "Serve the embedded API server.",
@@ -40,6 +40,7 @@ COMMANDS = {
 
 USAGE_CODE = 3  # a wrong flag is invalid input; click's own 2 means "changes" here
 DEBUG_FLAG = "--debug"
+COMPLETION = "_RECONCILER_COMPLETE"  # set by the shell when it asks click for completions
 
 SERVERS = ("simulate", "demo", "run")  # they live long; all other commands read, decide and end
 
@@ -91,7 +92,7 @@ def quick(arguments: list[str]) -> int | None:
     """Answer what needs no library at all, and return the exit code; None for everything else."""
     if arguments == ["--version"]:
         print(f"reconciler {__version__}")
-    elif not arguments or arguments in (["--help"], ["-h"]):
+    elif arguments in (["--help"], ["-h"]) or (not arguments and COMPLETION not in os.environ):
         print(help_text())
     else:
         return None

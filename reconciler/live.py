@@ -9,52 +9,37 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
-from reconciler.api.codec import decode, natural_key, unnamed, wire_names
+from reconciler.api.codec import decode, natural_key, unnamed
+from reconciler.api.driver import ONE_CLUSTER, Connections, Reader, drive
+from reconciler.api.endpoints import wire_names
 from reconciler.api.hooks import hook_of
-from reconciler.api.protocol import Answer, Around, Call, Flow, Here, Home, Neighbour
+from reconciler.api.protocol import ProjectCluster, Response
 from reconciler.api.read import listing
 from reconciler.errors import (
     ClusterError,
     Forbidden,
     ReadIncomplete,
-    ReconcilerError,
     Refused,
     Rejected,
     Unauthorized,
     Unreachable,
 )
 from reconciler.kinds import Kind, server_schema, versions
-from reconciler.model import Address, LiveObject, LiveState, Note
-from reconciler.plan.read_set import Wanted, referred_kinds
+from reconciler.model import Address, Level, LiveObject, LiveState, Note, Reason
+from reconciler.plan.read_set import Fields, Metrics, ReadSet, referred_kinds
 
-if TYPE_CHECKING:
-    from reconciler.client import Client
-
-T = TypeVar("T")
-
-BIRTH = "ClusterBootstrap"  # the one kind that can be read before there is a cluster
+BOOTSTRAP = "ClusterBootstrap"  # the one kind that can be read before there is a cluster
+CLUSTER = "/v1/cluster"
+PORTS = ("port", "endpoints")  # fields of a database that hold the ports it uses
 
 _PARALLEL = 4
 
 
-class Getter(Protocol):
-    """What reading needs of `client.Client`."""
-
-    def get(
-        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
-    ) -> Answer: ...
-
-    def at(self, url: str) -> Client: ...
-
-    def home(self, *, reveal: bool = False) -> Home: ...
-
-
-class Reader(Getter, Protocol):
-    """What reading a whole cluster needs of it."""
+class ClusterReader(Reader, Protocol):
+    """What reading a whole cluster needs of a client."""
 
     @property
     def state_id(self) -> int: ...
@@ -62,7 +47,7 @@ class Reader(Getter, Protocol):
     @property
     def user(self) -> str: ...
 
-    def open(self) -> Answer: ...
+    def open(self) -> Response: ...
 
     def get(
         self,
@@ -71,22 +56,12 @@ class Reader(Getter, Protocol):
         missing_ok: bool = False,
         shape: type | None = None,
         tolerant: bool = False,
-        brief: bool = False,
-    ) -> Answer: ...
-
-
-class Surroundings(NamedTuple):
-    """The other clusters, for what stands in several of them."""
-
-    clients: Mapping[str, Getter] = {}  # of this run, our own too
-    neighbours: Mapping[str, Neighbour] = {}
-
-
-ALONE = Surroundings()
+        fail_fast: bool = False,
+    ) -> Response: ...
 
 
 class Placed(Protocol):
-    """What is asked of a target of the project here."""
+    """What this module needs of a target of the project."""
 
     @property
     def name(self) -> str: ...
@@ -94,55 +69,69 @@ class Placed(Protocol):
     def urls(self) -> tuple[str, ...]: ...
 
 
-def neighbours(targets: Iterable[Placed], here: Collection[str]) -> dict[str, Neighbour]:
-    """Return where every cluster of the project is, and whether it takes part: those of *here* do."""
-    return {target.name: Neighbour(target.urls, target.name in here) for target in targets}
+def project_clusters(targets: Iterable[Placed], here: Collection[str]) -> dict[str, ProjectCluster]:
+    """Return the nodes of every cluster of the project, and whether it is part of this run: those of *here* are."""
+    return {target.name: ProjectCluster(target.urls, target.name in here) for target in targets}
 
 
 def read(
-    client: Reader,
+    client: ClusterReader,
     kinds: Mapping[str, Kind],
-    wanted: Wanted,
+    read_set: ReadSet,
     cluster: str,
-    around: Surroundings = ALONE,
-    *,
-    schemas: bool = False,
+    connections: Connections = ONE_CLUSTER,
 ) -> LiveState:
-    """Return the objects of each *wanted* kind, and of the kinds that they refer to: those with their names only.
+    """Return the objects of each kind of *read_set*, and of the kinds that they refer to: those with their names only.
 
-    Kinds and fields that the cluster's version lacks are not asked for, and its kinds only are among the objects. With
-    *schemas* it is also asked what it says of the wanted kinds itself. Raises ReadIncomplete when a list is not whole,
-    Refused while the cluster is being upgraded, and what the client raises.
+    Each list is read once; ports in use and figures are read where the lists show that the plan needs them. Kinds and
+    fields that the cluster's version lacks are not asked for, and its kinds only are among the objects. Raises
+    ReadIncomplete when a list is not whole, Refused while the cluster is being upgraded, and what the client raises.
     """
-    from reconciler.client import collector_paused
-
-    if BIRTH in wanted and BIRTH in kinds and not _list(client, kinds[BIRTH], None, around):
-        return LiveState(cluster=cluster, objects={BIRTH: ()}, unborn=True)
+    if BOOTSTRAP in read_set.fields and BOOTSTRAP in kinds and not _list(client, _Query(kinds[BOOTSTRAP]), connections):
+        return LiveState(cluster=cluster, objects={BOOTSTRAP: ()}, bootstrapped=False)
     version = probe(client, cluster)
-    served = _served_schemas(client, kinds, wanted, version) if schemas else {}
+    served = _served_schemas(client, kinds, read_set.fields, version) if read_set.schemas else {}
     known = {name: server_schema.known_fields(kinds[name], one) for name, one in served.items()}
     kinds = versions.available(kinds, version, known)
-    complete = _with_referenced(kinds, {name: fields for name, fields in wanted.items() if name in kinds})
-    with collector_paused():  # tens of thousands of values are made here, and none of them is garbage
-        queries = [(kinds[name], fields) for name, fields in complete.items()]
-        lists = dict(zip(complete, _in_parallel(client, queries, around), strict=True))
-        names = {name: _names(kinds[name], lists[name]) for name in complete}
-        notes = [note for name in complete for note in _nameless(cluster, kinds[name], lists[name])]
-        objects = {
-            name: _decoded(_Reading(kinds[name], fields, names, client.user), lists.pop(name))
-            for name, fields in complete.items()
-        }
+    objects, notes, ports = _objects(client, kinds, read_set, cluster, connections)
     return LiveState(
         cluster=cluster,
         objects=objects,
+        taken_ports=ports,
         state_id=client.state_id,
-        notes=tuple(notes),
+        notes=notes,
         version=version,
         schemas=served,
+        measured=_measured(client, kinds, read_set.metrics_needed(kinds, objects)),
     )
 
 
-def probe(client: Reader, cluster: str) -> versions.ServerVersion | None:
+def _objects(
+    client: ClusterReader, kinds: Mapping[str, Kind], read_set: ReadSet, cluster: str, connections: Connections
+) -> tuple[dict[str, tuple[LiveObject, ...]], tuple[Note, ...], frozenset[int]]:
+    """Return the decoded objects by kind, a note for each that has no name, and the ports that no create may take."""
+    from reconciler.client import gc_paused
+
+    fields = _with_referenced(kinds, {name: fields for name, fields in read_set.fields.items() if name in kinds})
+    with_ports = {address.kind for address in read_set.ports}
+    with gc_paused():  # tens of thousands of values are made here, and none of them is garbage
+        queries = [_Query(kinds[name], mine, name in with_ports) for name, mine in fields.items()]
+        lists = dict(zip(fields, _in_parallel(client, queries, connections), strict=True))
+        names = {name: _names(kinds[name], lists[name]) for name in fields}
+        notes = tuple(note for name in fields for note in _nameless(cluster, kinds[name], lists[name]))
+        ports = {port for name in with_ports & fields.keys() for wire in lists[name] for port in _ports_of(wire)}
+        settings = next((lists[name][0] for name in fields if kinds[name].rest.path == CLUSTER and lists[name]), None)
+        objects = {
+            name: _decoded(_Reading(kinds[name], mine, names, client.user), lists.pop(name))
+            for name, mine in fields.items()
+        }
+    if not read_set.kinds_needing_ports(objects):
+        return objects, notes, frozenset()
+    reserved = settings if settings is not None else client.get(CLUSTER, shape=dict).body
+    return objects, notes, frozenset({*ports, *_reserved_ports(reserved)} - {0})
+
+
+def probe(client: ClusterReader, cluster: str) -> versions.ServerVersion | None:
     """Prove the login with a single GET and return the version that all nodes run, None where they do not say.
 
     Refuses while nodes differ in version: an upgrade is under way then.
@@ -157,19 +146,19 @@ def probe(client: Reader, cluster: str) -> versions.ServerVersion | None:
 
 
 def _served_schemas(
-    client: Reader, kinds: Mapping[str, Kind], wanted: Wanted, version: versions.ServerVersion | None
+    client: ClusterReader, kinds: Mapping[str, Kind], names: Iterable[str], version: versions.ServerVersion | None
 ) -> dict[str, server_schema.ServerSchema]:
-    """Ask the cluster what it says of the *wanted* kinds; its advice is worth having and not worth waiting for.
+    """Return the schemas that the cluster serves of the kinds *names*: optional, so a failure is no error.
 
     One after the other, and no more after the first that fails: failures in a row would take a node out of rotation.
     """
     found = {}
-    for name in sorted(wanted):
+    for name in sorted(names):
         kind = kinds[name]
         if not kind.rest.jsonschema or not versions.has(version, kind):
             continue
         try:
-            answer = client.get(f"/v1/jsonschema?object={kind.rest.jsonschema}", shape=dict, brief=True)
+            answer = client.get(f"/v1/jsonschema?object={kind.rest.jsonschema}", shape=dict, fail_fast=True)
         except (Rejected, Forbidden):
             continue
         except Unauthorized:
@@ -178,48 +167,37 @@ def _served_schemas(
             break
         hook = hook_of(kind)
         options = (name for name, field in kind.fields.items() if field.access.option_of is not None)
-        served = server_schema.parse_answer(answer.body, kind.rest.jsonschema, (*hook.doors, *hook.apart, *options))
+        served = server_schema.parse_answer(
+            answer.body, kind.rest.jsonschema, (*hook.sub_resources, *hook.separate_fields, *options)
+        )
         if served is not None:
             found[name] = served
     return found
 
 
-def read_ports(client: Reader, kind: Kind, objects: Iterable[LiveObject]) -> frozenset[int]:
-    """Return the ports that no new object of *kind* may take: those in use and those that the cluster reserves.
-
-    Of one that is not among *objects*, the ones that the plan knows, the port does not count: it came up since, and if
-    somebody else has just made what the plan is to make, the server must refuse us its port.
-    """
-    known = {one.uid for one in objects}
-    cluster = client.get("/v1/cluster", shape=dict).body
-    ports = {port for item in _listed(cluster, "reserved_ports") for port in _port_range(item)}
-    ports.update(port for item in _listed(cluster, "system_reserved_ports") for port in _port_range(item))
-    for wire in client.get(f"{kind.rest.path}?fields=endpoints,port,{kind.rest.id}", shape=list).body:
-        if not isinstance(wire, dict):
-            raise ReadIncomplete(f"GET {kind.rest.path}: an element of the list is not an object")
-        if wire.get(kind.rest.id) not in known:
-            continue
-        ends = [wire, *(end for end in _listed(wire, "endpoints") if isinstance(end, dict))]
-        ports.update(port for end in ends if isinstance(port := end.get("port"), int))
-    return frozenset(ports - {0})
+def _ports_of(wire: Mapping[str, Any]) -> Iterator[int]:
+    """Yield the ports of one live object."""
+    ends = [wire, *(end for end in _listed(wire, "endpoints") if isinstance(end, dict))]
+    return (port for end in ends if isinstance(port := end.get("port"), int))
 
 
-def with_ports(client: Reader, kinds: Iterable[Kind], state: LiveState) -> LiveState:
-    """Return *state* with the ports that no new object of *kinds* may take."""
-    taken = (read_ports(client, kind, state.objects[kind.name]) for kind in kinds)
-    return replace(state, taken_ports=state.taken_ports.union(*taken))
+def _reserved_ports(cluster: Mapping[str, Any]) -> Iterator[int]:
+    """Yield the ports that a cluster reserves, by its settings."""
+    for name in ("reserved_ports", "system_reserved_ports"):
+        for item in _listed(cluster, name):
+            yield from _port_range(item)
 
 
-def measured(
-    client: Getter, kinds: Mapping[str, Kind], state: LiveState, wanted: Mapping[str, frozenset[str]]
-) -> LiveState:
-    """Return *state* with the figures that are *wanted*, by kind, as they are measured now.
+def _measured(
+    client: Reader, kinds: Mapping[str, Kind], metrics: Metrics
+) -> dict[tuple[str, int | str], dict[str, float]]:
+    """Return the figures *metrics*, as they are measured now, by kind and uid.
 
     Without permission or an answer there is no figure: nobody may rely on having one.
     """
     found: dict[tuple[str, int | str], dict[str, float]] = {}
-    for kind, name in ((kind, name) for kind, names in wanted.items() for name in sorted(names)):
-        path = f"{hook_of(kinds[kind]).figures[name]}?metrics={name}"
+    for kind, name in ((kind, name) for kind, names in metrics.items() for name in sorted(names)):
+        path = f"{hook_of(kinds[kind]).metrics[name]}?metrics={name}"
         try:
             body = client.get(path, missing_ok=True).body
         except (Forbidden, Rejected, ReadIncomplete, Unreachable):
@@ -228,51 +206,30 @@ def measured(
             figure = figures.get(name) if isinstance(figures, dict) else None
             if isinstance(figure, int | float) and type(figure) is not bool:
                 found.setdefault((kind, int(uid) if uid.isdecimal() else uid), {})[name] = figure
-    return replace(state, measured=found) if found else state
+    return found
 
 
-def _in_parallel(
-    client: Reader, queries: list[tuple[Kind, frozenset[str] | None]], around: Surroundings
-) -> list[list[Any]]:
+class _Query(NamedTuple):
+    """One list to be read."""
+
+    kind: Kind
+    fields: frozenset[str] | None = None
+    ports: bool = False  # also the ports that its objects use
+
+
+def _in_parallel(client: ClusterReader, queries: list[_Query], connections: Connections) -> list[list[Any]]:
     if not queries:
         return []
     with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(queries)), thread_name_prefix="read") as pool:
-        return list(pool.map(lambda query: _list(client, query[0], query[1], around), queries))
+        return list(pool.map(lambda query: _list(client, query, connections), queries))
 
 
-def _list(client: Reader, kind: Kind, fields: frozenset[str] | None, around: Surroundings) -> list[Any]:
-    objects = drive(client, listing(kind, fields), around)
+def _list(client: ClusterReader, query: _Query, connections: Connections) -> list[Any]:
+    kind = query.kind
+    objects = drive(listing(kind, query.fields, PORTS if query.ports else ()), client, connections=connections)
     if not all(isinstance(item, dict) and _usable_uid(item.get(kind.rest.id)) for item in objects):
         raise ReadIncomplete(f"GET {kind.rest.path}: an element of the list is not an object with a {kind.rest.id}")
     return objects
-
-
-def drive(client: Getter, flow: Flow[T], around: Surroundings = ALONE) -> T:
-    """Do what a flow that only reads asks for, and return what it ends with."""
-    try:
-        step = next(flow)
-        while True:
-            if isinstance(step, Around | Here):
-                step = flow.send(around.neighbours if isinstance(step, Around) else client.home())
-                continue
-            if not isinstance(step, Call) or step.method != "GET":
-                raise TypeError("a flow that reads yields GETs and nothing else")
-            try:
-                answer = _asked(around.clients[step.cluster] if step.cluster else client, step)
-            except ReconcilerError as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(answer)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
-def _asked(client: Getter, call: Call) -> Answer:
-    if not call.node:
-        return client.get(call.path, missing_ok=call.missing_ok, shape=call.shape, tolerant=call.tolerant)
-    with closing(client.at(call.node)) as node:
-        return node.get(call.path, missing_ok=call.missing_ok, shape=call.shape, tolerant=call.tolerant)
 
 
 def _usable_uid(uid: Any) -> bool:
@@ -304,14 +261,14 @@ def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
 
 def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None) -> LiveObject:
     """Return the decoded object; one that cannot be read stands there as somebody else's, so that nobody touches it."""
-    from reconciler.client import Unsound
+    from reconciler.client import MalformedObject
 
     kind = reading.kind
     try:
-        if not isinstance(wire, Unsound):
+        if not isinstance(wire, MalformedObject):
             whole = wire if kept is None else {name: wire[name] for name in kept if name in wire}
             found = decode(kind, whole, reading.names)
-            if reading.user in (wire.get(name) for name in hook_of(kind).logs_in_by):
+            if reading.user in (wire.get(name) for name in hook_of(kind).login_fields):
                 return replace(found, owner="people alone, since this tool logs in as it", ourselves=True)
             return found
         reason = "it holds a number or a text that JSON cannot carry"
@@ -333,15 +290,15 @@ def _nameless(cluster: str, kind: Kind, wires: Iterable[Mapping[str, Any]]) -> I
     """Yield a note where an object has no name at all: it might be any of those that seem to be missing."""
     for wire in wires:
         if not any(isinstance(wire.get(name), str) for name in kind.rest.key) and not _name(kind, wire):
-            text = f"{kind.rest.id} {wire[kind.rest.id]} has no {' or '.join(kind.rest.key)} that can be read"
-            yield Note("held", Address(cluster, kind.name, ""), f"{text}; nothing new of this kind is made meanwhile")
+            details = (f"{kind.rest.id} {wire[kind.rest.id]}", " or ".join(kind.rest.key))
+            yield Note(Level.HELD, Address(cluster, kind.name, ""), Reason.NAMELESS, details)
 
 
 def _names(kind: Kind, wires: Iterable[Mapping[str, Any]]) -> dict[int | str, str]:
     return {wire[kind.rest.id]: name for wire in wires if (name := _name(kind, wire))}
 
 
-def _with_referenced(kinds: Mapping[str, Kind], wanted: Wanted) -> dict[str, frozenset[str] | None]:
+def _with_referenced(kinds: Mapping[str, Kind], wanted: Fields) -> dict[str, frozenset[str] | None]:
     """Return *wanted* with each kind that a wanted field refers to, by name order: same input, same requests."""
     complete: dict[str, frozenset[str] | None] = dict(wanted)
     for name, fields in wanted.items():

@@ -1,12 +1,14 @@
-"""Value types that the whole program shares: what a resource is called, and what a cluster holds.
+"""Value types that the whole program shares: addresses, what a cluster holds, and why something is as it is.
 
-Values only. `live` makes `LiveState`, the planner compares it, the ledger keeps `Owned`.
+Values only. `live` makes `LiveState`, the planner compares it, the ledger stores `Owned`.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from reconciler.kinds.server_schema import ServerSchema
@@ -42,13 +44,102 @@ class LiveObject:
     unset: frozenset[str] = frozenset()  # secrets that read back as empty, where a set one reads back as a mask
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something the reader of a plan must know; *level* is "held" (never touched, with the reason) or "warning"."""
+class Reason(enum.Enum):
+    """Why a change is planned, an object is held, or a person is warned. The text of each is in `render.reasons`.
 
-    level: str
+    The values are written to plan files and JSON output, and do not change. A comment names the details that go with
+    a reason.
+    """
+
+    # of a change
+    NONE = ""  # the fields say it all
+    ABSENT = "declared-absent"
+    ABSENT_GONE = "declared-absent-already-gone"
+    ABSENT_UNSET = "declared-absent-not-set"
+    CANNOT_DELETE = "cannot-delete"  # kind
+    ESSENTIAL = "essential"
+    MOVED = "moved"  # new address
+    NAME_REUSED = "name-reused"
+    ALREADY_GONE = "already-gone"
+    UNDECLARED = "no-longer-declared"
+    UNDECLARED_BUILTIN = "no-longer-declared-builtin"
+    UNDECLARED_MANAGED = "no-longer-declared-managed-elsewhere"  # owner
+    UNDECLARED_SETTINGS = "no-longer-declared-settings-kept"
+    UNDECLARED_CANNOT_DELETE = "no-longer-declared-cannot-delete"  # kind
+    UNDECLARED_ESSENTIAL = "no-longer-declared-essential"
+    IMMUTABLE = "immutable-field"  # fields
+    REFERENCE_REPLACED = "reference-replaced"  # what is replaced
+    SECOND_STEP = "second-step"  # what it refers to
+    LEAVES_CLUSTER = "leaves-cluster"  # clusters; "forced" or ""
+
+    # of an object that is held
+    DUPLICATE = "declared-more-than-once"  # count
+    CLUSTER_NOT_READ = "cluster-not-read"
+    KIND_UNREADABLE = "kind-unreadable"
+    SUSPENDED = "suspended"
+    AMBIGUOUS_NAME = "ambiguous-name"  # count, uids
+    BUILTIN = "builtin"
+    MANAGED = "managed-elsewhere"  # owner
+    FAILED = "failed-state"  # status
+    ADOPT_ONLY = "adopt-only"  # kind
+    READ_ONLY_KIND = "kind-cannot-be-updated"  # kind
+    CANNOT_REPLACE = "cannot-be-replaced"  # fields, kind
+    NO_FREE_PORT = "no-free-port"  # first, last
+    NEEDS_ABSENT_CLUSTER = "needs-absent-cluster"  # reference, clusters, why
+    SPANS_ABSENT_CLUSTER = "spans-absent-cluster"  # clusters, why
+    AMBIGUOUS_REFERENCE = "ambiguous-reference"  # count, reference
+    NEEDS_MISSING = "needs-missing"  # reference
+    NEEDS_HELD = "needs-held"  # reference
+    STILL_REFERENCED = "still-referenced"  # who refers to it
+    REFERENCED_UNMANAGED = "referenced-by-unmanaged"  # who refers to it
+    NAMELESS = "nameless"  # id, key fields
+
+    # of a warning
+    RENAME_SOURCE_EXISTS = "rename-source-exists"  # old name
+    ABSENT_CANNOT_DELETE = "declared-absent-cannot-delete"  # kind
+    ABSENT_ESSENTIAL = "declared-absent-essential"
+    WOULD_PRUNE = "would-prune"  # delete or forget
+    IMMUTABLE_UNKNOWN = "immutable-field-unknown"  # field
+    SECRET_UNKNOWN = "secret-not-comparable"  # path, address  # noqa: S105
+    SECRET_MISSING = "secret-not-available"  # path  # noqa: S105
+    WRITE_ONLY_UNKNOWN = "write-only-not-comparable"  # path, address
+    UNUSUALLY_SMALL = "unusually-small"  # field, value with its unit, usual minimum
+    DEPRECATED = "deprecated"  # path, what the version table says
+    UNDOCUMENTED = "undocumented"  # path, what the version table says
+    SCHEMA_DISAGREES = "server-schema-disagrees"  # path, what it says
+    DATA_GIVEN_UP = "data-given-up"  # cluster, request
+    WAITS_FOR_CLUSTER = "waits-for-cluster"  # count
+    PREVIOUS_AMBIGUOUS = "previous-ambiguous-name"  # count, uids
+    PREVIOUS_BUILTIN = "previous-builtin"
+    PREVIOUS_MANAGED = "previous-managed-elsewhere"  # owner
+    REJECTED = "rejected-by-dry-run"  # the server's words
+
+    # of drift
+    NOT_APPLIED = "not-applied"
+    REMOVED_OUTSIDE = "removed-outside"
+    NEVER_APPLIED = "never-applied"
+    DECLARED_NEW = "declared-since-last-apply"
+    DECLARED_CHANGED = "declared-value-changed"
+    CHANGED_BOTH = "changed-on-both-sides"
+    CHANGED_OUTSIDE = "changed-outside"
+    SENT_ALONG = "sent-along"
+
+
+class Level(enum.Enum):
+    """How much a note matters."""
+
+    HELD = "held"  # the object is not changed in this run
+    WARNING = "warning"
+    OBJECTION = "objection"  # a cluster would reject the change
+
+
+class Note(NamedTuple):
+    """Something that the reader of a plan must know of one object."""
+
+    level: Level
     address: Address
-    message: str
+    reason: Reason
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +150,7 @@ class LiveState:
     objects: Mapping[str, tuple[LiveObject, ...]]  # by kind name, ordered by uid
     taken_ports: frozenset[int] = frozenset()  # only where ports had to be read: used and reserved ones
     state_id: int = 0  # highest cluster-state-id seen
-    unborn: bool = False  # its machines are idle: there is no cluster yet, and nothing in it can be read
+    bootstrapped: bool = True  # False: its machines are idle, there is no cluster yet that could be read
     notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
     version: ServerVersion | None = None  # what it runs; None where it does not say
     schemas: Mapping[str, ServerSchema] = field(default_factory=dict)  # by kind: what it says of such objects itself
@@ -76,3 +167,15 @@ class Owned(NamedTuple):
     uid: int | str
     created: str  # the server's created_time, "" where it gives none
     fields: Mapping[str, Any]  # last applied spec, canonical, without secrets
+
+
+class Observed(NamedTuple):
+    """What was found out for one plan: the clusters, the ledger, and whether secrets are as last sent."""
+
+    live: Mapping[str, LiveState]  # by cluster
+    owned: Mapping[Address, Owned] = MappingProxyType({})
+    secrets: Mapping[tuple[Address, str], str] = MappingProxyType(
+        {}
+    )  # by path: "same", "changed", "unknown", "missing", "gone"
+    started_ports: Mapping[Address, int] = MappingProxyType({})  # of creates whose outcome is still unknown
+    absent: Mapping[str, str] = MappingProxyType({})  # by cluster of the project that is not part of this run: why

@@ -1,175 +1,169 @@
-"""The use case: the order of the steps of a plan, an apply, a drift report and an export, and nothing inside them.
+"""The pipeline of a run, resolve → observe → decide → execute, and the use cases that are built from it.
 
-The commands call it with settings and what the user chose. It prints nothing and decides nothing that plan
-or apply decide.
+The commands and the agent call it with a session and what the user chose. It prints nothing; what is decided is decided
+in `plan`, and what is written is written by `apply`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from reconciler.errors import ClusterError, InputError, LedgerError, PlanStale, Problem, ReconcilerError, Refused
-from reconciler.kinds import MISSING, load_kinds
-from reconciler.model import Address, LiveState, Note, Owned
-from reconciler.plan import Options, Plan, digest, drift, make_plan, moved, worsened
-from reconciler.plan.adoption import adopted, with_inherited
-from reconciler.plan.read_set import (
-    Wanted,
-    figures_behind,
-    needing_figures,
-    needing_ports,
-    wanted_elsewhere,
-    wanted_for,
+from reconciler.errors import (
+    ClusterError,
+    DestroyProtected,
+    ImpactRefused,
+    InFreezeWindow,
+    InputError,
+    LedgerError,
+    PlanStale,
+    PlanTooLarge,
+    Problem,
+    ReconcilerError,
+    Refused,
 )
+from reconciler.kinds import MISSING, load_kinds
+from reconciler.model import LiveState, Observed
+from reconciler.plan import Options, Plan, decide, digest, frozen_changes, increased_impacts, stale_fields
+from reconciler.plan import drift as drifting
+from reconciler.plan.adoption import adopted, with_inherited
+from reconciler.plan.limits import missing_consents, over_limits
+from reconciler.plan.read_set import ReadSet, read_sets, read_sets_of
 
 if TYPE_CHECKING:
-    from reconciler.apply.dry_run import Rehearsal
+    from reconciler.apply.dry_run import DryRunResult
     from reconciler.apply.report import Report
     from reconciler.export.outputs import Output
-    from reconciler.manifests import Manifests, Resource
+    from reconciler.manifests import Manifests
+    from reconciler.manifests.resolve import Desired
     from reconciler.session import Session
     from reconciler.settings import Target
 
-Knock = Callable[[str, Callable[[], ReconcilerError | None]], ReconcilerError | None]
+T = TypeVar("T")
+Probe = Callable[[str, Callable[[], ReconcilerError | None]], ReconcilerError | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A plan and what it was made from."""
+class Planned(NamedTuple):
+    """A plan, and what it was made from."""
 
     plan: Plan
-    live: Mapping[str, LiveState]
-    owned: Mapping[Address, Owned]
-    secrets: Mapping[tuple[Address, str], str]  # by address and path: "same", "changed", "unknown", "missing", "gone"
+    observed: Observed
     partial: bool = False  # --target or --exclude left something out
 
 
-def read(session: Session, wanted: Mapping[str, Wanted], *, schemas: bool = False) -> dict[str, LiveState]:
-    """Read what is *wanted* of each cluster, all of them at once; *schemas*: also what it says of its own objects."""
+# --- the pipeline ----------------------------------------------------------------------------------------------------
+
+
+def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
+    """Compare *manifests* with the clusters; reads, and writes nothing."""
+    from reconciler.manifests.resolve import resolve
+
+    desired = resolve(session.kinds, manifests, session.text, session.now)
+    observed = observe(session, desired, options)
+    made = decide(session.kinds, desired, observed, options)
+    return Planned(made, observed, partial=bool(options.targets or options.excludes))
+
+
+def observe(session: Session, desired: Desired, options: Options) -> Observed:
+    """Read from the clusters and the ledger everything that decides what has to be done for *desired*."""
+    from reconciler.ledger.secret_status import secret_statuses
+    from reconciler.plan.addresses import with_addresses
+
+    kinds, owned = session.kinds, session.owned()
+    declared = {resource.address for resource in desired.resources}
+    previous = options.previous - declared - owned.keys() if options.prune else frozenset()
+    leaving = [*owned, *previous] if options.prune else []
+    clusters = [target.name for target in (*session.targets, *session.neighbours)]
+    live = read(session, read_sets(kinds, desired.resources, leaving, clusters))
+    resources = with_addresses(kinds, desired.resources, live)
+    secrets = secret_statuses(kinds, resources, session.reveal, session.known_ledger())
+    observed = Observed(live, owned, secrets, session.begun_ports(), session.absent)
+    return with_inherited(kinds, previous, observed)
+
+
+def execute(session: Session, approved: Plan, observed: Observed, *, parallelism: int, revision: str = "") -> Report:
+    """Do what *approved* says; the caller holds the locks and has made sure that the plan still holds."""
+    from reconciler import apply
+    from reconciler.live import project_clusters
+
+    context = apply.ExecutionContext(
+        session.kinds,
+        session.clients(),
+        session.ledger(),
+        session.reveal,
+        runtime=session.runtime,
+        live=observed.live,
+        project_clusters=project_clusters(session.settings.targets, session.clients()),
+        read_file=session.load,
+    )
+    report = apply.execute(approved, context, parallelism=parallelism, revision=revision)
+    with contextlib.suppress(LedgerError):  # what was done is reported, whatever becomes of this
+        for name, client in session.clients().items():
+            session.ledger().saw_state_id(name, client.state_id)
+    return report
+
+
+def read(session: Session, sets: Mapping[str, ReadSet]) -> dict[str, LiveState]:
+    """Read a set of each cluster, all clusters at once."""
     from reconciler import live
+    from reconciler.api.driver import Connections
 
     clients, ledger = session.clients(), session.known_ledger()
-    around = live.Surroundings(clients, live.neighbours(session.settings.targets, clients))
+    connections = Connections(clients, live.project_clusters(session.settings.targets, clients))
 
     def one(name: str) -> LiveState:
-        return live.read(clients[name], session.kinds, wanted[name], name, around, schemas=schemas)
+        return live.read(clients[name], session.kinds, sets[name], name, connections)
 
-    if len(wanted) == 1:
-        states = [one(name) for name in wanted]
-    else:
-        with ThreadPoolExecutor(max_workers=min(8, len(wanted)) or 1) as pool:
-            states = list(pool.map(one, wanted))
+    states = _at_once(one, list(sets))
     if ledger:
         for state in states:
             ledger.saw_state_id(state.cluster, state.state_id)
     return {state.cluster: state for state in states}
 
 
-def meet(
-    session: Session, knock: Callable[[str, Callable[[], ReconcilerError | None]], ReconcilerError | None]
-) -> None:
-    """Ask every neighbour whether it is there and lets us in; whoever is not takes no part in this session.
-
-    *knock* gets the name of each, and what asks it: somebody else may know already.
-    """
-    from reconciler.live import probe
-
-    def met(target: Target) -> ReconcilerError | None:
-        try:
-            probe(session.client_of(target), target.name)
-        except (ClusterError, InputError, Refused) as error:  # no secret or CA file; an upgrade is under way
-            return error
-        return None
-
-    neighbours = session.neighbours
-    if len(neighbours) == 1:
-        errors = [knock(neighbours[0].name, lambda: met(neighbours[0]))]
-    else:
-        with ThreadPoolExecutor(max_workers=min(8, len(neighbours)) or 1) as pool:
-            errors = list(pool.map(lambda target: knock(target.name, lambda: met(target)), neighbours))
-    for target, error in zip(neighbours, errors, strict=True):
-        if error is not None:
-            session.leave_out(target.name, error)
+def _at_once(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
+    """Return what *work* gives for each of *items*, with up to 8 threads; in this one where there is only one item."""
+    if len(items) == 1:
+        return [work(items[0])]
+    with ThreadPoolExecutor(max_workers=min(8, len(items)) or 1) as pool:
+        return list(pool.map(work, items))
 
 
-def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
-    """Compare *manifests* with the clusters; reads, and writes nothing."""
-    from reconciler.ledger.secret_status import secret_statuses
-    from reconciler.live import measured, with_ports
-    from reconciler.manifests.resolve import with_addresses, with_file_texts, with_pending_retirements
-
-    owned = session.owned()
-    resources = with_pending_retirements(session.kinds, manifests.resources, session.outside.now())
-    resources = with_file_texts(session.kinds, resources, session.text)
-    options = replace(
-        options,
-        pinned_ports={**session.begun_ports(), **options.pinned_ports},
-        elsewhere=manifests.elsewhere,
-        absent=session.absent,
-    )
-    left = options.previous - {resource.address for resource in resources} - owned.keys() if options.prune else ()
-    by_cluster: dict[str, list[Resource]] = {target.name: [] for target in session.targets}
-    for resource in resources:
-        by_cluster[resource.address.cluster].append(resource)
-    elsewhere = wanted_elsewhere(session.kinds, resources)
-    wanted = {
-        name: wanted_for(session.kinds, mine, [a for a in (*owned, *left) if a.cluster == name and options.prune])
-        for name, mine in by_cluster.items()
-    }
-    wanted |= {target.name: {} for target in session.neighbours}
-    states = read(
-        session,
-        {name: {**dict.fromkeys(elsewhere.get(name, ()), frozenset()), **mine} for name, mine in wanted.items()},
-        schemas=True,
-    )
-    resources = _of_this_stage(resources, states)
-    for name, mine in by_cluster.items():
-        client, state = session.clients()[name], states[name]
-        if not state.unborn:
-            state = with_ports(client, needing_ports(session.kinds, mine, state), state)
-            states[name] = measured(client, session.kinds, state, needing_figures(session.kinds, mine, state))
-    states, owned = with_inherited(session.kinds, left, states, owned)
-    resources = with_addresses(session.kinds, resources, states)
-    statuses = secret_statuses(session.kinds, resources, session.reveal, session.known_ledger())
-    made = make_plan(session.kinds, resources, states, owned, options, statuses)
-    return Planned(made, states, owned, statuses, partial=bool(options.targets or options.excludes))
+# --- before a plan is executed ---------------------------------------------------------------------------------------
 
 
-def _of_this_stage(resources: list[Resource], states: dict[str, LiveState]) -> list[Resource]:
-    """Put aside what is declared for clusters that do not exist yet, and say so: it is planned once they do."""
-    now: list[Resource] = []
-    later: Counter[str] = Counter()
-    for resource in resources:
-        state = states[resource.address.cluster]
-        if state.unborn and resource.address.kind not in state.objects:
-            later[state.cluster] += 1
-        else:
-            now.append(resource)
-    for name, count in sorted(later.items()):
-        where = next(one.address for one in now if one.address.cluster == name)
-        text = f"{count} more declared object{'s wait' if count > 1 else ' waits'} until the cluster exists"
-        states[name] = replace(states[name], notes=(*states[name].notes, Note("warning", where, text)))
-    return now
+def check(plan: Plan, options: Options) -> None:
+    """Raise DestroyProtected, ImpactRefused or PlanTooLarge where *plan* does more than *options* allow."""
+    from reconciler.render.refusals import consent_text, limit_text
+
+    missing = missing_consents(plan, options)
+    if missing:
+        kind: type[Refused] = DestroyProtected if not missing[0].impact else ImpactRefused
+        raise kind("\n".join(map(consent_text, missing)))
+    for over in over_limits(plan, options):
+        raise PlanTooLarge(limit_text(over))
 
 
-def rehearse(session: Session, planned: Planned) -> Rehearsal:
-    """Ask the clusters what they would say to a plan; stores nothing there."""
-    from reconciler.apply.dry_run import rehearse
+def check_freeze(plan: Plan, options: Options, now: float) -> None:
+    """Raise InFreezeWindow where *plan* changes what its manifest forbids to change at *now*, without consent."""
+    from reconciler.render.refusals import freeze_text
 
-    return rehearse(planned.plan, session.kinds, session.clients(), planned.live, session.reveal)
+    frozen = frozen_changes(plan, now, options)
+    if frozen:
+        raise InFreezeWindow(
+            "\n".join(freeze_text(c.address, frozen[c.address]) for c in plan.changes if c.address in frozen)
+        )
 
 
 def still_true(before: Planned, now: Planned) -> None:
     """Raise PlanStale unless the plan made *now* is the one made *before*, to the byte."""
     if digest(before.plan) == digest(now.plan):
         return
-    refuse_if_moved(before.plan, now.live)
-    raise PlanStale("the manifests or the ledger changed since the plan was shown; nothing was written; run it again")
+    refuse_if_stale(before.plan, now.observed.live)
+    raise PlanStale("the manifests or the ledger changed since the plan was shown; nothing was changed; run it again")
 
 
 def same_ports(options: Options, approved: Plan) -> Options:
@@ -178,90 +172,85 @@ def same_ports(options: Options, approved: Plan) -> Options:
     return replace(options, pinned_ports={**options.pinned_ports, **ports})
 
 
-def refuse_if_moved(approved: Plan, live: Mapping[str, LiveState]) -> None:
+def refuse_if_stale(approved: Plan, live: Mapping[str, LiveState]) -> None:
     """Raise PlanStale, naming each value, where the live state is not what *approved* was decided from."""
-    if differences := [*moved(approved, live), *worsened(approved, live, load_kinds())]:
-        lines = [f"  {where} {field}: was {_shown(was)}, is {_shown(now)}" for where, field, was, now in differences]
-        raise PlanStale("\n".join(["the cluster moved since this plan was made; nothing was written", *lines]))
+    if found := [*stale_fields(approved, live), *increased_impacts(approved, live, load_kinds())]:
+        lines = [f"  {one.address} {one.field}: was {_shown(one.planned)}, is {_shown(one.now)}" for one in found]
+        raise PlanStale("\n".join(["the cluster changed since this plan was made; nothing was written", *lines]))
 
 
-def reread(session: Session, approved: Plan) -> dict[str, LiveState]:
-    """Read again what *approved* was decided from; raises InputError where it is about what we do not know."""
-    from reconciler.live import measured
-
+def reread(session: Session, approved: Plan) -> Observed:
+    """Read again what *approved* was decided from; raises InputError where it has fields that are not known here."""
     for change in approved.changes:
         kind = session.kinds.get(change.address.kind)
         strange = sorted(change.body.keys() - kind.fields.keys()) if kind else [f"the kind {change.address.kind}"]
         if strange:
             text = f"{change.address}: this version does not know {', '.join(strange)}"
             raise InputError([Problem("the plan file", 0, 0, "", text, "plan again with this version")])
-    wanted: dict[str, dict[str, frozenset[str] | None]] = {target.name: {} for target in session.targets}
-    for change in approved.changes:
-        mine = wanted[change.address.cluster]
-        known = mine.get(change.address.kind) or frozenset()
-        mine[change.address.kind] = known.union(change.rests_on or (), change.body)
-    states, clients = read(session, wanted, schemas=True), session.clients()
-    found = figures_behind(session.kinds, approved)
-    return {name: measured(clients[name], session.kinds, one, found.get(name, {})) for name, one in states.items()}
+    clusters = [target.name for target in session.targets]
+    return Observed(read(session, read_sets_of(session.kinds, approved, clusters)))
 
 
-def settle(session: Session) -> None:
+def probe(session: Session, ask: Probe) -> None:
+    """Find out which neighbours can be reached and accept the login; the others are not part of this session.
+
+    *ask* gets the name of each, and the function that finds it out: somebody else may know already.
+    """
+    from reconciler.live import probe as probe_cluster
+
+    def reached(target: Target) -> ReconcilerError | None:
+        try:
+            probe_cluster(session.client_of(target), target.name)
+        except (ClusterError, InputError, Refused) as error:  # no secret or CA file; an upgrade is in progress
+            return error
+        return None
+
+    neighbours = session.neighbours
+    errors = _at_once(lambda target: ask(target.name, lambda: reached(target)), neighbours)
+    for target, error in zip(neighbours, errors, strict=True):
+        if error is not None:
+            session.leave_out(target.name, error)
+
+
+def recover(session: Session) -> None:
     """Close in the ledger what an earlier run left open and the clusters show by now."""
     from reconciler.apply import recover
 
     ledger = session.known_ledger()
-    begun = {target.name: ledger.open_intents(target.name) for target in session.targets} if ledger else {}
-    for name, intents in begun.items():
+    open_intents = {target.name: ledger.open_intents(target.name) for target in session.targets} if ledger else {}
+    for name, intents in open_intents.items():
         fields: dict[str, set[str]] = {}
         for intent in intents:
             fields.setdefault(intent.address.kind, set()).update(intent.body)
         if ledger and fields:
             with session.locked([name]):
-                wanted: Wanted = {kind: frozenset(names) for kind, names in fields.items() if kind in session.kinds}
-                recover(ledger, session.kinds, read(session, {name: wanted}, schemas=True)[name])
+                wanted = {kind: frozenset(names) for kind, names in fields.items() if kind in session.kinds}
+                recover(ledger, session.kinds, read(session, {name: ReadSet(wanted, schemas=True)})[name])
 
 
-def execute(
-    session: Session,
-    approved: Plan,
-    live: Mapping[str, LiveState],
-    *,
-    parallelism: int,
-    revision: str = "",
-) -> Report:
-    """Do what *approved* says; the caller holds the locks and has made sure that it still holds on *live*."""
-    from reconciler.apply import apply
-    from reconciler.live import neighbours
+# --- other use cases -------------------------------------------------------------------------------------------------
 
-    report = apply(
-        approved,
-        session.kinds,
-        session.clients(),
-        session.ledger(),
-        session.reveal,
-        live=live,
-        parallelism=parallelism,
-        revision=revision,
-        observe=session.observe,
-        stop=session.stop,
-        **session.outside.means,
-        neighbours=neighbours(session.settings.targets, session.clients()),
-        load=session.load,
-    )
-    with contextlib.suppress(LedgerError):  # what was done must be told, whatever becomes of this
-        for name, client in session.clients().items():
-            session.ledger().saw_state_id(name, client.state_id)
-    return report
+
+def dry_run(session: Session, planned: Planned) -> DryRunResult:
+    """Ask the clusters what they would reject of a plan; stores nothing there."""
+    from reconciler.apply.dry_run import dry_run
+
+    return dry_run(planned.plan, session.kinds, session.clients(), planned.observed.live, session.reveal)
 
 
 def adopt(session: Session, manifests: Manifests, planned: Planned) -> int:
-    """Own what is declared and already right; return how many objects became ours. The caller holds the locks."""
+    """Own what is as declared already; return how many objects were adopted. The caller holds the locks."""
     from reconciler.ledger import Record
 
-    found = [*adopted(session.kinds, manifests.resources, planned.plan, planned.live, planned.owned)]
+    found = [*adopted(session.kinds, manifests.resources, planned.plan, planned.observed)]
     if found:
         session.ledger().record_all(Record(*one) for one in found)
-    return sum(one.address not in planned.owned for one in found)
+    return sum(one.address not in planned.observed.owned for one in found)
+
+
+def find_drift(session: Session, planned: Planned) -> tuple[drifting.Drift, ...]:
+    """Return each difference in *planned* with the side that changed."""
+    return drifting.find(session.kinds, planned.plan, planned.observed)
 
 
 def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
@@ -270,19 +259,22 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
 
     names = dict.fromkeys(kinds or session.kinds)
     unknown = [
-        Problem("KIND", 0, 0, "", f"there is no kind {name}", f"there are {', '.join(session.kinds)}")
+        Problem("KIND", 0, 0, "", f"unknown kind {name}", f"the kinds are {', '.join(session.kinds)}")
         for name in names
         if name not in session.kinds
     ]
     if unknown:
         raise InputError(unknown)
-    pages, told = [], exporting.Told()
-    for cluster, state in read(session, {target.name: dict(names) for target in session.targets}).items():
+    several = len(session.targets) > 1
+    pages, exported = [], exporting.Exported()
+    sets = {target.name: ReadSet(dict.fromkeys(names)) for target in session.targets}
+    for cluster, state in read(session, sets).items():
         for kind in (session.kinds[name] for name in names):
-            mine = cluster if len(session.targets) > 1 or kind.traits.multi_cluster else ""
-            if text := exporting.manifests_of(kind, told.new(kind, state.objects.get(kind.name, ())), cluster=mine):
+            mine = cluster if several or kind.traits.multi_cluster else ""
+            objects = exported.new(kind, state.objects.get(kind.name, ()))
+            if text := exporting.manifests_of(kind, objects, cluster=mine):
                 file = f"{kind.name.lower()}.yaml"
-                pages.append((f"{cluster}/{file}" if len(session.targets) > 1 else file, text))
+                pages.append((f"{cluster}/{file}" if several else file, text))
     return pages
 
 
@@ -291,20 +283,15 @@ def outputs(session: Session, *, passwords: bool) -> tuple[Output, ...]:
     from reconciler.export import outputs as presenting
 
     kind = session.kinds["Database"]
-    wanted: Wanted = {kind.name: frozenset({"roles_permissions", "tls_mode", "ssl"})}
+    read_set = ReadSet({kind.name: frozenset({"roles_permissions", "tls_mode", "ssl"})})
     fields = [kind.rest.id, "name", "endpoints", *(["authentication_redis_pass"] if passwords else [])]
     found: list[Output] = []
-    for cluster, state in read(session, {target.name: wanted for target in session.targets}).items():
+    for cluster, state in read(session, {target.name: read_set for target in session.targets}).items():
         raw = session.clients()[cluster].get(f"{kind.rest.path}?fields={','.join(fields)}", shape=list).body
         endpoints = {one[kind.rest.id]: one.get("endpoints") or () for one in raw}
         known = {one["name"]: one["authentication_redis_pass"] for one in raw if one.get("authentication_redis_pass")}
         found += presenting.rows(cluster, state.objects[kind.name], endpoints, known)
     return tuple(found)
-
-
-def find_drift(session: Session, planned: Planned) -> tuple[drift.Drift, ...]:
-    """Say for each difference in *planned* who is ahead."""
-    return drift.find(session.kinds, planned.plan, planned.live, planned.owned, planned.secrets)
 
 
 def _shown(value: Any) -> str:

@@ -1,36 +1,51 @@
-"""What a session works with beside settings: its ledger, its way to clusters, time. The agent and tests exchange it.
+"""Time, randomness, identifiers, the request to stop, and the observer: what code takes from its process.
 
-`session.Session` takes it; commands leave it as it is.
+One `Runtime` is passed down from the command or the agent to whatever needs it; tests pass one with a virtual clock. It
+must not know what it is used for.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from random import Random
+from typing import Any
 
-if TYPE_CHECKING:
-    from reconciler.client import Client
-    from reconciler.ledger import Ledger
-    from reconciler.settings import Target
+from reconciler import telemetry
 
 
-def utc_now() -> str:
-    """Return the time of day, as 2026-01-31T00:00:00Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def utc_text(seconds: float) -> str:
+    """Return seconds since the epoch as 2026-01-31T00:00:00Z."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Outside(NamedTuple):
-    """The world of one session."""
-
-    ledger: Ledger | None = None  # shared with others, and left open; None: the session opens its own
-    connect: Callable[..., Client] | None = None  # makes a client as its class does
-    means: Mapping[str, Any] = {}  # time and chance for the engine, as `apply` takes them
-    now: Callable[[], str] = utc_now
-    neighbours: tuple[Target, ...] = ()  # clusters that something on a target refers to or stands in as well
-    at: Callable[[], float] = time.time  # seconds since the epoch, as `now` says in words
-    absent: Mapping[str, str] = {}  # by such cluster that is left out from the start: why
+def random_id() -> str:
+    """Return 32 random hexadecimal digits."""
+    return os.urandom(16).hex()
 
 
-USUAL = Outside()
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a run takes from its process. Each has its own request to stop; `dataclasses.replace` changes the rest."""
+
+    clock: Callable[[], float] = time.monotonic  # seconds, for durations
+    now: Callable[[], float] = time.time  # seconds since the epoch; `utc_text` formats them
+    sleep: Callable[[float], object] = time.sleep
+    random: Random = field(default_factory=Random)
+    new_id: Callable[[], str] = random_id
+    stop: threading.Event = field(default_factory=threading.Event)  # set: finish what is in flight, start nothing
+    observe: telemetry.Observer = telemetry.ignore
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def emit(self, name: str, attributes: Mapping[str, Any]) -> None:
+        """Report an event to the observer, one at a time whatever the number of threads.
+
+        An observer that fails, for example on a closed terminal, must not leave changes half done.
+        """
+        with self._lock, contextlib.suppress(Exception):
+            self.observe(telemetry.Event(name, attributes))

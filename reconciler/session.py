@@ -7,17 +7,15 @@ take one; it knows nothing of plans.
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler import telemetry
 from reconciler.errors import InputError, Problem, ReconcilerError
 from reconciler.kinds import load_kinds
 from reconciler.model import Address
-from reconciler.runtime import USUAL, Outside
+from reconciler.runtime import Runtime, utc_text
 from reconciler.secrets import Redactor, Secret, resolve
 
 if TYPE_CHECKING:
@@ -25,6 +23,16 @@ if TYPE_CHECKING:
     from reconciler.ledger import Ledger
     from reconciler.model import Owned
     from reconciler.settings import Settings, Target
+    from reconciler.telemetry import Observer
+
+
+class SessionOverrides(NamedTuple):
+    """What the agent and tests give a session beside settings."""
+
+    ledger: Ledger | None = None  # shared, and left open; None: the session opens its own
+    connect: Callable[..., Client] | None = None  # creates a client, with the arguments of its class
+    neighbours: tuple[Target, ...] = ()  # further clusters that the resources refer to or are members of
+    absent: Mapping[str, str] = MappingProxyType({})  # by such a cluster that is not part of this run: why
 
 
 class Session:
@@ -35,20 +43,20 @@ class Session:
         settings: Settings,
         targets: Sequence[Target],
         *,
-        observe: telemetry.Observer = telemetry.ignore,
-        outside: Outside = USUAL,
+        runtime: Runtime | None = None,
+        overrides: SessionOverrides | None = None,
     ) -> None:
+        overrides = overrides or SessionOverrides()
         self.settings = settings
-        self.outside = outside
+        self.runtime = runtime or Runtime()
         self.targets = tuple(targets)
-        self.observe = observe  # may be exchanged while the session lasts
-        self.stop = threading.Event()
         self.kinds = load_kinds()
-        self.neighbours = outside.neighbours
-        self.absent: dict[str, str] = dict(outside.absent)  # by cluster that takes no part: why
+        self.neighbours = overrides.neighbours
+        self.absent: dict[str, str] = dict(overrides.absent)  # by cluster that is not part of this run: why
         self.missed: dict[str, ReconcilerError] = {}  # neighbours that could not be met
         self._clients: dict[str, Client] = {}
-        self._ledger = outside.ledger
+        self._ledger = overrides.ledger
+        self._connect = overrides.connect
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Session:
@@ -56,6 +64,15 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._open.close()
+
+    @property
+    def now(self) -> str:
+        """The current time, as 2026-01-31T00:00:00Z."""
+        return utc_text(self.runtime.now())
+
+    def observe(self, observer: Observer) -> None:
+        """Report events to *observer* from now on."""
+        self.runtime = replace(self.runtime, observe=observer)
 
     def only(self, names: Iterable[str]) -> None:
         """Work on these clusters alone; raises InputError where one is not configured."""
@@ -91,17 +108,16 @@ class Session:
 
     def client_of(self, target: Target) -> Client:
         """Return the client for one cluster."""
-        from reconciler.client import Client
+        from reconciler.client import Client, ClientOptions
 
         if target.name not in self._clients:
             ledger = self.known_ledger()
-            client = (self.outside.connect or Client)(
+            state_id = ledger.state_id(target.name) if ledger else 0
+            client = (self._connect or Client)(
                 target,
                 self.settings.credentials(target),
-                sleep=self.stop.wait,
-                observe=lambda event: self.observe(event),
-                redact=self.settings.redactor.redact,
-                state_id=ledger.state_id(target.name) if ledger else 0,
+                replace(self.runtime, sleep=self.runtime.stop.wait, observe=lambda event: self.runtime.observe(event)),
+                ClientOptions(redact=self.settings.redactor.redact, state_id=state_id),
             )
             self._open.callback(client.close)
             self._clients[target.name] = client

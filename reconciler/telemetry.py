@@ -1,7 +1,7 @@
-"""What the engine tells about itself while it works: one function, called with one value.
+"""Events that code reports while it works: one function, called with one value.
 
-Whoever wants to show or count something (progress display, log, metrics) listens; the engine never asks who.
-Attributes hold addresses, counts and server words: never a secret.
+Whoever shows or counts something (progress display, log, metrics) is such a function; the code that reports does not
+know which. Attributes hold addresses, counts and messages of the server: never a secret.
 """
 
 from __future__ import annotations
@@ -21,4 +21,4 @@ Observer = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Listen to nothing."""
+    """Discard *event*."""

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "reconciler"
 
 # Lowest first; modules of one row may use each other, as long as there is no circle.
 LAYERS = (
-    ("__init__", "errors", "telemetry"),
+    ("__init__", "errors", "telemetry", "runtime"),
     ("yaml12",),
     ("kinds",),
     ("model",),
@@ -27,7 +27,6 @@ LAYERS = (
     ("apply",),
     ("render",),
     ("export", "source"),
-    ("runtime",),
     ("session",),
     ("reconcile",),
     ("agent",),

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Applies the very plan that was approved: apply.sh APPROVED_PLAN. Plans again first and goes on only if that gives the
-# same plan, byte for byte. So a plan that is stale is refused (exit code 5), and a plan file that somebody else put in
-# the place of the approved one can do nothing that was not approved. The environment is that of plan.sh.
+# Applies exactly the approved plan: apply.sh APPROVED_PLAN. Plans again first and continues only if the result is
+# byte-identical. So a stale plan is refused (exit code 5), and a plan file that replaced the approved one cannot do
+# anything that was not approved. The environment is that of plan.sh.
 set -eu
 
 approved=${1:?name the file of the approved plan}
@@ -10,7 +10,7 @@ command=${RECONCILER:-reconciler}
 now=$out/now.json
 
 if [ ! -f "$approved" ]; then
-  echo "apply: $approved is missing: there is no approved plan (plan again, and have that approved)" >&2
+  echo "apply: $approved is missing: there is no approved plan (plan again, and approve the new plan)" >&2
   exit 5
 fi
 mkdir -p "$out"
@@ -20,8 +20,8 @@ rm -f "$now"
 $command plan ${RECONCILER_FLAGS:-} --out "$now" -o markdown >"$out/now.md"
 if ! cmp -s "$approved" "$now"; then
   cat "$out/now.md"
-  echo "apply: stale: the plan that would be made now, above, is not the one that was approved; nothing was written" >&2
-  echo "       (manifests, cluster or flags moved in between: plan again, and have that approved)" >&2
+  echo "apply: stale: planning again gave a different plan, shown above; nothing was written" >&2
+  echo "       (manifests, cluster or flags changed meanwhile: plan again, and approve the new plan)" >&2
   exit 5
 fi
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Looks for drift, for a schedule: leaves drift.md in $RECONCILER_OUT, and ends with the exit code of `reconciler drift`:
-# 0 without and 2 with drift, anything else where that could not be found out. The environment is that of plan.sh, but
+# Checks for drift, on a schedule: writes drift.md to $RECONCILER_OUT, and exits with the code of `reconciler drift`:
+# 0 without drift, 2 with drift, any other code if the check failed. The environment is that of plan.sh, but
 # RECONCILER_FLAGS are flags of `drift`.
 set -eu
 
@@ -17,7 +17,7 @@ $command drift ${RECONCILER_FLAGS:-} >"$out/drift.txt" 2>"$out/drift.log" || cod
   case $code in
     0) printf '## No drift in %s\n' "$name" ;;
     2) printf '## Drift in %s\n\n' "$name" ;;
-    *) printf '## Drift in %s is not known (exit code %s)\n\n' "$name" "$code" ;;
+    *) printf '## Drift check of %s failed (exit code %s)\n\n' "$name" "$code" ;;
   esac
   if [ "$code" -ne 0 ]; then
     cat "$out/drift.txt" "$out/drift.log" | head -c 50000 | sed 's/^/    /'

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""What CI jobs ask of a forge: GitHub, Gitea or GitLab. Called by the workflows beside it; standard library only.
+"""Requests of CI jobs to a forge: GitHub, Gitea or GitLab. Called by the workflows; standard library only.
 
-    forge.py comment NAME FILE         write FILE as comment on the pull request, over the one of the run before
-    forge.py issue NAME FILE           write FILE as issue, over the open one of the run before
+    forge.py comment NAME FILE         create or update the comment on the pull request with FILE
+    forge.py issue NAME FILE           create or update the open issue with FILE
     forge.py close NAME                close that issue, if there is one
     forge.py fetch NAME FILE           write to FILE the plan.json of the pull request that was merged as this commit
 
-Our comment or issue is found by a mark in it, and only among what our own account wrote: text of others is never
-overwritten, nor taken for ours. The token is never an argument, and goes to the forge's own host only.
+The comment or issue is found by a marker in it, and only among those of the account of the token: text of other
+accounts is never overwritten. The token is never an argument, and is sent to the forge's own host only.
 
 Environment: FORGE (github, gitea, gitlab), FORGE_API, FORGE_PROJECT (OWNER/NAME, or GitLab's number), FORGE_PULL (the
-number), FORGE_COMMIT, FORGE_TOKEN, FORGE_ACCOUNT (who the token is, where the forge does not tell). In GitHub Actions
-and GitLab CI all but the token are known.
+number), FORGE_COMMIT, FORGE_TOKEN, FORGE_ACCOUNT (account of the token, where the forge cannot tell). GitHub Actions
+and GitLab CI set all of them except the token.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-LIMIT = 32 * 1024 * 1024  # bytes of an answer
-ROOM = 60_000  # characters of a text; GitHub takes 65,536
+LIMIT = 32 * 1024 * 1024  # bytes of a response
+ROOM = 60_000  # characters of a text; GitHub accepts 65,536
 PAGES = 50
 SECONDS = 30.0
 
 
 class Failed(Exception):
-    """The forge cannot be asked, or does not have what is looked for."""
+    """A request to the forge failed, or it does not have the requested object."""
 
 
 class Refused(Failed):
-    """There is no plan that was approved for this commit."""
+    """There is no approved plan for this commit."""
 
 
 class Forge:
@@ -65,14 +65,14 @@ class Forge:
             self.base = f"/repos/{quote(self.project)}"
 
     def me(self) -> str:
-        """Return the name of the account whose token this is."""
+        """Return the name of the account of the token."""
         if not self.account:
             who = self.json("GET", "/user")
             self.account = str(who.get("username" if self.kind == "gitlab" else "login"))
         return self.account
 
     def wrote(self, item: Mapping[str, Any]) -> bool:
-        """Say whether our own account wrote *item*."""
+        """Say whether *item* was written by the account of the token."""
         if self.kind == "gitlab":
             return bool(item["author"]["username"] == self.me())
         return bool(item["user"]["login"] == self.me())
@@ -95,7 +95,7 @@ class Forge:
             new = [item for item in items if item.get("id") not in seen]
             yield from new
             seen |= {item.get("id") for item in new}
-            if len(items) < 20 or not new:  # Gitea may give fewer than asked for, or the same again
+            if len(items) < 20 or not new:  # Gitea may return fewer than requested, or the same again
                 return
 
     def json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -103,7 +103,7 @@ class Forge:
         return json.loads(self.call(method, self.api + path, body))
 
     def call(self, method: str, url: str, body: Mapping[str, Any] | None = None, *, trusted: bool = True) -> bytes:
-        """Ask, and return what the answer holds; a download may lead on once, to where the token is not sent."""
+        """Send a request and return the body; a download may redirect once, to a host that gets no token."""
         headers = {"Accept": "application/json", "User-Agent": "reconciler-ci"}
         if trusted and self.kind == "gitlab":
             headers["PRIVATE-TOKEN"] = self.token
@@ -138,7 +138,7 @@ def _exchange(method: str, url: str, data: bytes | None, headers: Mapping[str, s
     elif host in ("127.0.0.1", "localhost", "::1"):
         connection = http.client.HTTPConnection(host, parts.port, timeout=SECONDS)
     else:
-        raise Failed(f"{parts.scheme}://{host}: only https is spoken")
+        raise Failed(f"{parts.scheme}://{host}: only https is supported")
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     try:
         connection.request(method, target, data, dict(headers))
@@ -150,30 +150,30 @@ def _exchange(method: str, url: str, data: bytes | None, headers: Mapping[str, s
     finally:
         connection.close()
     if len(content) > LIMIT:
-        raise Failed(f"{method} {host}: the answer is larger than {LIMIT} bytes")
+        raise Failed(f"{method} {host}: the response is larger than {LIMIT} bytes")
     return answer.status, content, location
 
 
 def mark(what: str, name: str) -> str:
-    """Return the line, invisible to people, by which our text is found again."""
+    """Return the marker, an invisible line by which the text is found again."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", name):
-        raise Failed(f"{name!r}: a name is made of letters, digits, dot, dash and underscore")
+        raise Failed(f"{name!r}: a name may have letters, digits, dot, dash and underscore")
     return f"<!-- reconciler {what} {name} -->"
 
 
 def text_of(path: Path, line: str) -> str:
-    """Return the text of *path* below its mark, cut to what a forge takes; a fence that is cut open is closed again."""
+    """Return the marker and the text of *path*, cut to the limit of a forge; an open code fence is closed."""
     text = path.read_text(encoding="utf-8", errors="replace")
     if len(text) > ROOM:
         text = text[:ROOM].rpartition("\n")[0]
         fences = re.findall(r"^(`{3,})", text, re.MULTILINE)
         closed = f"\n{fences[-1]}" if len(fences) % 2 else ""
-        text = f"{text}{closed}\n\n**Cut here:** the whole text is in the log and the artifacts of the job.\n"
+        text = f"{text}{closed}\n\n**Truncated:** the full text is in the log and the artifacts of the job.\n"
     return f"{line}\n{text}"
 
 
 def comment(forge: Forge, name: str, path: Path) -> str:
-    """Create or overwrite our comment on the pull request."""
+    """Create or update the comment on the pull request."""
     line = mark("plan", name)
     body = {"body": text_of(path, line)}
     number = forge.pull()
@@ -202,7 +202,7 @@ def _issue(forge: Forge, line: str) -> tuple[int, str] | None:
 
 
 def issue(forge: Forge, name: str, path: Path) -> str:
-    """Open an issue, or overwrite the open one."""
+    """Create the issue, or update the open one."""
     line = mark("drift", name)
     gitlab = forge.kind == "gitlab"
     body = {"description" if gitlab else "body": text_of(path, line)}
@@ -217,7 +217,7 @@ def issue(forge: Forge, name: str, path: Path) -> str:
 
 
 def close(forge: Forge, name: str) -> str:
-    """Close the issue that is open, if there is one."""
+    """Close the open issue, if there is one."""
     found = _issue(forge, mark("drift", name))
     if found is None:
         return "no issue is open"
@@ -229,7 +229,7 @@ def close(forge: Forge, name: str) -> str:
 
 
 def fetch(forge: Forge, name: str, path: Path) -> str:
-    """Write the plan that was made for the pull request whose merge this commit is."""
+    """Write the plan of the pull request that was merged as this commit."""
     mark("plan", name)
     environ = forge.environ
     commit = _first(environ, "FORGE_COMMIT", "CI_COMMIT_SHA" if forge.kind == "gitlab" else "GITHUB_SHA")
@@ -238,7 +238,7 @@ def fetch(forge: Forge, name: str, path: Path) -> str:
     elif forge.kind == "github":
         content, whence = _from_github(forge, name, commit)
     else:
-        raise Failed("fetch: this forge keeps no artifacts that can be found by commit; plan and apply in one pipeline")
+        raise Failed("fetch: this forge has no artifacts by commit; plan and apply in one pipeline")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return f"{path} is the plan of {whence}"
@@ -247,20 +247,20 @@ def fetch(forge: Forge, name: str, path: Path) -> str:
 def _from_github(forge: Forge, name: str, commit: str) -> tuple[bytes, str]:
     pulls = [pull for pull in forge.pages(f"{forge.base}/commits/{commit}/pulls") if pull.get("merged_at")]
     if len(pulls) != 1:
-        raise Refused(f"commit {commit} comes from {len(pulls)} pull requests: nothing was approved for it alone")
+        raise Refused(f"commit {commit} comes from {len(pulls)} pull requests: no plan was approved for this commit")
     head = pulls[0]["head"]["sha"]
     artifact = f"reconciler-plan-{name}-{head}"
     ours = [
         item
         for item in forge.pages(f"{forge.base}/actions/artifacts?name={artifact}")
-        # A fork can make artifacts of any name, too.
+        # A fork can create artifacts with any name, too.
         if item["name"] == artifact
         and not item["expired"]
         and item["workflow_run"]["head_sha"] == head
         and item["workflow_run"]["head_repository_id"] == item["workflow_run"]["repository_id"]
     ]
     if not ours:
-        raise Refused(f"pull request {pulls[0]['number']} has no artifact {artifact}, or no longer: plan again")
+        raise Refused(f"pull request {pulls[0]['number']} has no artifact {artifact}, or it expired: plan again")
     newest = max(ours, key=lambda item: int(item["id"]))
     archive = forge.call("GET", f"{forge.api}{forge.base}/actions/artifacts/{newest['id']}/zip")
     try:
@@ -281,7 +281,7 @@ def _from_gitlab(forge: Forge, name: str, commit: str) -> tuple[bytes, str]:
     ]
     if len(merged) != 1:
         raise Refused(
-            f"commit {commit} is the merge of {len(merged)} merge requests: nothing was approved for it alone"
+            f"commit {commit} is the merge of {len(merged)} merge requests: no plan was approved for this commit"
         )
     request = merged[0]
     pipelines = [item["id"] for item in forge.pages(f"{forge.base}/merge_requests/{request['iid']}/pipelines")]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs this checkout, and exactly what its lock files name, into a new environment: install.sh FOLDER.
-# Leaves FOLDER/bin/reconciler. Needs Python 3.11 or newer with venv, and a package index that pip reaches.
+# Installs this checkout, with the packages in its lock files, into a new environment: install.sh FOLDER.
+# Creates FOLDER/bin/reconciler. Needs Python 3.11 or newer with venv, and a package index that pip reaches.
 set -eu
 
 folder=${1:?name a folder}

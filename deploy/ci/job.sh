@@ -1,9 +1,9 @@
 #!/bin/sh
-# One CI job on any forge: job.sh plan|apply|drift. Runs the script of that name beside it and tells the forge:
-#   plan   comments on the pull request, over the comment of the run before (RECONCILER_COMMENT=no: tells nobody)
-#   apply  fetches the plan that was approved with the pull request merged as this commit, and applies that very plan
-#   drift  opens, overwrites or closes an issue (RECONCILER_ISSUE=no: tells nobody)
-# Ends with the exit code of the command. The environment is that of plan.sh and of forge.py.
+# One CI job on any forge: job.sh plan|apply|drift. Runs the script of that name and reports to the forge:
+#   plan   updates its comment on the pull request (RECONCILER_COMMENT=no: no comment)
+#   apply  fetches the plan that was approved with the pull request merged as this commit, and applies exactly that plan
+#   drift  opens, updates or closes an issue (RECONCILER_ISSUE=no: no issue)
+# Exits with the exit code of the command. The environment is that of plan.sh and of forge.py.
 set -eu
 
 job=${1:?plan, apply or drift}
@@ -12,7 +12,7 @@ name=${RECONCILER_NAME:-default}
 out=${RECONCILER_OUT:-reconciler-$job}
 code=0
 
-# The forge's token is none of the reconciler's business.
+# The reconciler does not need the token of the forge.
 alone() { (
   unset FORGE_TOKEN
   RECONCILER_OUT=$out
@@ -44,7 +44,7 @@ case $job in
     fi
     ;;
   *)
-    echo "job: $job: plan, apply or drift" >&2
+    echo "job: unknown job $job; use plan, apply or drift" >&2
     exit 3
     ;;
 esac

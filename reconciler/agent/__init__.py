@@ -1,17 +1,24 @@
-"""The loop that keeps clusters equal to git. `commands.run` starts it; `web` shows what `status` holds.
+"""The agent: the loop that keeps clusters in sync with git. `commands.run` starts it; `web` shows its status.
 
-loop      turns: who is due, fetch, reload, stop
-passes    one pass over one cluster
-orders    what a pass is given, and what it gives back (values)
-holding   what it leaves alone unasked (pure)
-company   what it owes to other clusters, where something stands in several
-follow    the source: accept or reject a revision as a whole
-backoff   when the next try is due (pure)
-lanes     who is next, so that sick clusters hold up nobody (pure)
-history   since when something differs, and who keeps undoing it (pure)
-witness   what a cluster's own log says of a change
-logins    refused logins, remembered over restarts
-status    what others may see
-log       lines for people and machines
-tracing   spans for OpenTelemetry, where it is installed
+loop            ticks: starts fetches and reconciliations when they are due; reload, stop
+fetching        when the source is fetched
+source_watch    fetches the source; accepts or rejects a revision as a whole
+cluster_states  the clusters and their schedules
+slots           which clusters are reconciled next (pure)
+backoff         when the next attempt is due (pure)
+periodic        approvals, replaced secrets, size of the ledger
+results         records the result of each reconciliation
+context         what a reconciliation is given and what it returns
+reconciliation  the reconciliation of one cluster
+assessment      what it finds: plan, drift, holds
+held            what is held without consent, or because it is contested (pure)
+crosscluster    objects with members on several clusters
+applier         applies the plan under locks
+approvals       plans that wait for an approval
+drift_history   since when something differs, and who keeps reverting it (pure)
+audit           the audit log of a cluster
+logins          refused logins, remembered over restarts
+status          the status of the agent and of each cluster
+log             events as log lines
+tracing         events as OpenTelemetry spans
 """

@@ -1,7 +1,7 @@
-"""When the next pass over a cluster, or the next fetch of the source, is due: a state machine, pure.
+"""When the next reconciliation of a cluster, or the next fetch of the source, is due: a pure state machine.
 
-The loop tells it what happened and asks for the time. Times are seconds on any clock that only goes forward, and chance
-is a number from 0 to 1: both are arguments. Freezing is not in here, since it forbids writes and never a look.
+The loop reports results to it and asks it for the time. Times are seconds of any clock that only moves forward, and
+jitter is a number from 0 to 1: both are arguments. Freeze windows are not its concern: they forbid writes, not reads.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from reconciler.errors import (
     Unauthorized,
 )
 
-CREDENTIAL: Final = 1200.0  # five refused logins in 15 minutes lock an account; two agents then make at most two
+LOGIN_RETRY_DELAY: Final = 1200.0  # five refused logins in 15 minutes lock an account; two agents then make at most two
 
 
-class Fault(enum.Enum):
-    """Kinds of failure, by what is to be done about them."""
+class FailureKind(enum.Enum):
+    """Kinds of failure, by how they are retried."""
 
-    FAILED = "failed"  # unreachable, refused by the cluster …: ever longer pauses
-    UNAUTHORIZED = "unauthorized"  # one try in 20 minutes, unless the secret or the settings changed
-    STALE = "stale"  # somebody moved in between: look again soon
-    LOCKED = "locked"  # somebody else is at it: ask again at a steady pace
-    INPUT = "input"  # only a change of the manifests, or of what they rest on, can mend it
+    FAILED = "failed"  # unreachable, rejected by the cluster …: exponential back-off
+    UNAUTHORIZED = "unauthorized"  # one attempt in 20 minutes, unless the secret or the settings changed
+    STALE = "stale"  # something changed in between: retry soon
+    LOCKED = "locked"  # another process is writing: retry at a steady rate
+    INPUT = "input"  # only a change of the manifests, or of what they depend on, can fix it
 
 
-_FAULTS: Final[tuple[tuple[type[ReconcilerError], Fault], ...]] = (
-    (Unauthorized, Fault.UNAUTHORIZED),
-    (PlanStale, Fault.STALE),
-    (ChangedUnderneath, Fault.STALE),
-    (Busy, Fault.STALE),
-    (Interrupted, Fault.STALE),
-    (Locked, Fault.LOCKED),
-    (InputError, Fault.INPUT),
-    (Refused, Fault.FAILED),
-    (AppliedInPart, Fault.FAILED),
+_KINDS: Final[tuple[tuple[type[ReconcilerError], FailureKind], ...]] = (
+    (Unauthorized, FailureKind.UNAUTHORIZED),
+    (PlanStale, FailureKind.STALE),
+    (ChangedUnderneath, FailureKind.STALE),
+    (Busy, FailureKind.STALE),
+    (Interrupted, FailureKind.STALE),
+    (Locked, FailureKind.LOCKED),
+    (InputError, FailureKind.INPUT),
+    (Refused, FailureKind.FAILED),
+    (AppliedInPart, FailureKind.FAILED),
 )
 
 
-def fault_of(error: BaseException) -> Fault:
+def failure_kind(error: BaseException) -> FailureKind:
     """Return the kind of failure that *error* is."""
-    return next((fault for kind, fault in _FAULTS if isinstance(error, kind)), Fault.FAILED)
+    return next((kind for error_class, kind in _KINDS if isinstance(error, error_class)), FailureKind.FAILED)
 
 
-class Pace(NamedTuple):
-    """How often to look, in seconds."""
+class BackoffPolicy(NamedTuple):
+    """How often to reconcile, in seconds."""
 
     interval: float
     base: float
@@ -63,65 +63,68 @@ class Pace(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Where one cluster stands."""
+class BackoffState:
+    """The schedule of one cluster, or of the source."""
 
     due: float = 0.0
-    failures: int = 0  # in a row
-    fault: Fault | None = None  # of the last pass
-    barred: float = 0.0  # until then the login is not tried, whatever else happens
+    failures: int = 0  # consecutive
+    kind: FailureKind | None = None  # of the last failure
+    login_blocked_until: float = 0.0  # no login is attempted before, whatever else happens
     suspended: bool = False
 
     @property
     def next(self) -> float | None:
-        """When the next pass may begin; None while suspended."""
-        return None if self.suspended else max(self.due, self.barred)
+        """When the next reconciliation may start; None while suspended."""
+        return None if self.suspended else max(self.due, self.login_blocked_until)
 
 
-def succeeded(state: State, now: float, pace: Pace, chance: float) -> State:
-    """A pass went well: look again after the interval, a little sooner or later so that clusters spread out."""
-    return replace(state, due=now + pace.interval * (0.9 + 0.2 * chance), failures=0, fault=None, barred=0.0)
+def after_success(state: BackoffState, now: float, policy: BackoffPolicy, jitter: float) -> BackoffState:
+    """Return the state after a success: due after the interval ± 10 %, so that clusters spread out."""
+    due = now + policy.interval * (0.9 + 0.2 * jitter)
+    return replace(state, due=due, failures=0, kind=None, login_blocked_until=0.0)
 
 
-def failed(state: State, now: float, fault: Fault, pace: Pace, chance: float) -> State:
-    """A pass failed: try again after a pause that the kind of failure and their number give."""
+def after_failure(
+    state: BackoffState, now: float, kind: FailureKind, policy: BackoffPolicy, jitter: float
+) -> BackoffState:
+    """Return the state after a failure: due after a delay that depends on its kind and the number of failures."""
     failures = state.failures + 1
-    pause = pause_after(fault, failures, pace, chance)
-    state = barred(state, now, chance) if fault is Fault.UNAUTHORIZED else state
-    return replace(state, due=now + pause, failures=failures, fault=fault)
+    delay = delay_after(kind, failures, policy, jitter)
+    state = block_login(state, now, jitter) if kind is FailureKind.UNAUTHORIZED else state
+    return replace(state, due=now + delay, failures=failures, kind=kind)
 
 
-def barred(state: State, now: float, chance: float) -> State:
-    """Somebody else's pass had its login refused: it is not tried for as long as after one of its own."""
-    return replace(state, barred=now + CREDENTIAL * (1.0 + 0.1 * chance))
+def block_login(state: BackoffState, now: float, jitter: float) -> BackoffState:
+    """Return the state after a refused login, also one that the reconciliation of another cluster attempted."""
+    return replace(state, login_blocked_until=now + LOGIN_RETRY_DELAY * (1.0 + 0.1 * jitter))
 
 
-def pause_after(fault: Fault, failures: int, pace: Pace, chance: float) -> float:
-    """Return the pause after so many *failures* in a row, at least half of what it would be without chance."""
-    if fault is Fault.UNAUTHORIZED:
-        return CREDENTIAL
-    if fault is Fault.INPUT:  # a secret may appear, or what a manifest refers to: reading is harmless, but no haste
-        full = pace.longest
-    elif fault is Fault.LOCKED:
-        full = min(pace.base, pace.longest)
+def delay_after(kind: FailureKind, failures: int, policy: BackoffPolicy, jitter: float) -> float:
+    """Return the delay after *failures* consecutive failures, at least half of what it would be without jitter."""
+    if kind is FailureKind.UNAUTHORIZED:
+        return LOGIN_RETRY_DELAY
+    if kind is FailureKind.INPUT:  # a secret or a referenced object may appear: reading is harmless, but not urgent
+        full = policy.longest
+    elif kind is FailureKind.LOCKED:
+        full = min(policy.base, policy.longest)
     else:
-        first = min(pace.base, 2.0) if fault is Fault.STALE else pace.base
-        full = min(pace.longest, first * 2.0 ** min(failures - 1, 32))
-    return full * (0.5 + 0.5 * chance)
+        first = min(policy.base, 2.0) if kind is FailureKind.STALE else policy.base
+        full = min(policy.longest, first * 2.0 ** min(failures - 1, 32))
+    return full * (0.5 + 0.5 * jitter)
 
 
-def woken(state: State, now: float) -> State:
-    """There is news (a revision, an approval, somebody asks): look at once, but never try a refused login sooner."""
+def due_now(state: BackoffState, now: float) -> BackoffState:
+    """Return the state after a trigger (a revision, an approval, a request): due now, unless the login is blocked."""
     return replace(state, due=min(state.due, now))
 
 
-def trusted_again(state: State, now: float) -> State:
-    """The secret or the settings changed: what was refused may be tried once more, at once."""
-    return replace(state, due=min(state.due, now), barred=0.0)
+def unblock_login(state: BackoffState, now: float) -> BackoffState:
+    """Return the state after the secret or the settings changed: due now, and the login may be attempted again."""
+    return replace(state, due=min(state.due, now), login_blocked_until=0.0)
 
 
-def suspended(state: State, now: float, is_suspended: bool) -> State:
-    """Somebody suspended the cluster, or resumed it: then it is looked at soon."""
-    if is_suspended == state.suspended:
+def set_suspended(state: BackoffState, now: float, suspended: bool) -> BackoffState:
+    """Return the state after the cluster was suspended or resumed; a resumed one is due now."""
+    if suspended == state.suspended:
         return state
-    return replace(state if is_suspended else woken(state, now), suspended=is_suspended)
+    return replace(state if suspended else due_now(state, now), suspended=suspended)

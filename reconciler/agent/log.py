@@ -1,6 +1,7 @@
-"""What the agent tells of itself, one line an event: for people as text, for machines as JSON. Never a secret.
+"""The log: one line per event, as text or as JSON. Never a secret.
 
-`commands.run` makes it an observer of the loop and of the engine. Calls and steps of a plan are told only on request.
+`commands.run` makes it an observer of the loop and of the engine. Calls and single steps are logged only with
+`--verbose`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from typing import Any, Final
 
 from reconciler.telemetry import Event
 
-# Too many to be told unasked, or told by the end of a pass as well.
-_SELDOM: Final = frozenset(
-    {"call.done", "change.waiting", *(f"{step}.started" for step in ("fetch", "pass", "plan", "apply", "change"))}
+# Too frequent, or covered by the event at the end of the reconciliation.
+_VERBOSE_ONLY: Final = frozenset(
+    {"call.done", "change.waiting"}
+    | {f"{step}.started" for step in ("fetch", "reconciliation", "plan", "apply", "change")}
     | {f"{step}.{end}" for step in ("fetch", "plan", "apply") for end in ("done", "failed")}
 )
-_TROUBLE: Final = ("failed", "abandoned", "untrimmed", "refused", "rejected", "unusable", "opened", "unverified")
+# The last words of the names of events that are warnings.
+_WARNINGS: Final = frozenset(
+    {"failed", "shutdown_timeout", "trim_failed", "rejected", "unavailable", "unusable", "opened", "unverified"}
+)
 
 
 class Log:
@@ -38,17 +43,17 @@ class Log:
         self._verbose = verbose
         self._redact = redact
         self._now = now
-        self._gate = threading.Lock()
+        self._lock = threading.Lock()
 
     def observe(self, event: Event) -> None:
-        """Tell *event*, if it is one to tell."""
-        if not self._verbose and event.name in _SELDOM:
+        """Log *event*, unless it is for `--verbose` only."""
+        if not self._verbose and event.name in _VERBOSE_ONLY:
             return
         moment = self._now()
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment * 1000) % 1000:03}Z"
-        level = "warning" if event.name.rpartition(".")[2] in _TROUBLE else "info"
+        level = "warning" if event.name.rpartition(".")[2] in _WARNINGS else "info"
         line = self._json(when, level, event) if self._form == "json" else self._text(when, level, event)
-        with self._gate:
+        with self._lock:
             self._write(self._redact(line))
 
     def _json(self, when: str, level: str, event: Event) -> str:

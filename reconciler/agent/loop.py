@@ -1,380 +1,269 @@
-"""The loop: fetches the source, gives each cluster its passes when they are due, and puts on the board what came of it.
+"""The loop: fetches the source and starts the reconciliation of each cluster when it is due.
 
-`commands.run` starts it. One thread turns it and decides; passes and fetches happen in others, so that nothing that is
-slow holds up anything else. It knows when, in `backoff` and `lanes`, and who, and nothing of what a pass does.
+`commands.run` starts it. One thread ticks and decides; fetches and reconciliations run in other threads, so that
+nothing slow delays anything else. It decides when, with `backoff` and `slots`; it knows nothing of what a
+reconciliation does.
 """
 
 from __future__ import annotations
 
 import queue
-import random as random_module
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from reconciler import telemetry
-from reconciler.agent import backoff, lanes
-from reconciler.agent.follow import Followed, Follower
-from reconciler.agent.logins import Logins
-from reconciler.agent.orders import Ended, Job, Office
-from reconciler.agent.passes import make_pass
-from reconciler.agent.roster import Cluster, Roster, refused_by
-from reconciler.agent.status import ClusterStatus, Failure, Phase
-from reconciler.agent.topics import APPROVED
-from reconciler.errors import InputError, Interrupted, LedgerError, ReconcilerError, Unauthorized
+from reconciler.agent import backoff, slots
+from reconciler.agent.cluster_states import ClusterState, ClusterStates
+from reconciler.agent.context import AgentContext, ReconcileRequest, ReconcileResult
+from reconciler.agent.fetching import FetchSchedule
+from reconciler.agent.logins import RefusedLogins
+from reconciler.agent.periodic import POLL_INTERVAL, PeriodicWork
+from reconciler.agent.reconciliation import reconcile_cluster
+from reconciler.agent.results import ResultRecorder
+from reconciler.agent.source_watch import SourceUpdate, SourceWatch
+from reconciler.agent.status import ClusterStatus, Phase
+from reconciler.errors import Interrupted, ReconcilerError, Unauthorized
 from reconciler.kinds import load_kinds
 
 if TYPE_CHECKING:
     from reconciler.settings import Settings
 
-GLANCE: Final = 5.0  # seconds between two looks at approvals and secrets
-GRACE: Final = 30.0  # seconds that calls in flight get to end
-_TRIM: Final = 3600.0
+GRACE_PERIOD: Final = 30.0  # seconds that calls in flight get to complete
 
 Submit = Callable[[Callable[[], None]], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """The outside of the loop, all of it replaceable."""
-
-    submit: Submit  # runs something in another thread
-    submit_fetch: Submit
-    clock: Callable[[], float] = time.monotonic
-    wait: Callable[[threading.Event, float], object] = lambda event, seconds: event.wait(seconds)
-    chance: Callable[[], float] = random_module.random
-    make_pass: Callable[[Office, Job], Ended] = make_pass
-    glance: float = GLANCE
-    reload: Callable[[], Settings | None] = lambda: None  # None: they are bad, and that was told
+def _wait(event: threading.Event, seconds: float) -> object:
+    return event.wait(seconds)
 
 
-class _Fetched(NamedTuple):
-    followed: Followed
+class Workers(NamedTuple):
+    """What runs work in other threads, and waits for its results."""
+
+    reconciliations: Submit
+    fetches: Submit
+    wait: Callable[[threading.Event, float], object] = _wait
 
 
-class _Passed(NamedTuple):
+class _Reconciled(NamedTuple):
+    """The result of a reconciliation, from its thread to the loop's."""
+
     name: str
-    ended: Ended
+    result: ReconcileResult
     revision: str
 
 
+def _settings_unchanged() -> Settings | None:
+    return None
+
+
 class Loop:
-    """The agent. `run` returns when it is told to stop, or after one pass over all."""
+    """The agent. `run` returns when it is stopped, or after one reconciliation of each cluster."""
 
-    def __init__(self, office: Office, follower: Follower, means: Means) -> None:
-        self.office = office
-        self.follower = follower
-        self.means = means
-        self.logins = Logins(office.ledger, office.now)
-        self.news: queue.SimpleQueue[_Fetched | _Passed] = queue.SimpleQueue()
+    def __init__(
+        self,
+        context: AgentContext,
+        source_watch: SourceWatch,
+        workers: Workers,
+        *,
+        reload: Callable[[], Settings | None] = _settings_unchanged,  # None: they are invalid, and that was reported
+        reconcile: Callable[[AgentContext, ReconcileRequest], ReconcileResult] = reconcile_cluster,
+        poll_interval: float = POLL_INTERVAL,
+    ) -> None:
+        self.context = context
+        self.clock = context.runtime.clock
+        self.source_watch = source_watch
+        self.workers = workers
         self.wake = threading.Event()
-        self.roster = Roster(load_kinds())
+        self.cluster_states = ClusterStates(load_kinds())
         self.revision = ""
-        self.abandoned = False  # calls were still under way when we had to leave
-        self._codes: set[int] = set()  # of failures
-        self.last_turn = means.clock()
-        self._fetch = backoff.State(due=self.last_turn)
-        self._fetching = False
-        self._wanted_reload = False
-        self._once = False  # only one pass over each
-        self._glanced = self._trimmed = self.last_turn
-        self._take(office.settings)
+        self.abandoned = False  # calls were still in flight when the grace period ended
+        self.last_tick = self.clock()
+        self._reload, self._reconcile = reload, reconcile
+        self._logins = RefusedLogins(context.ledger, context.runtime.now)
+        self._recorder = ResultRecorder(context, self.cluster_states, self._logins)
+        self._results: queue.SimpleQueue[SourceUpdate | _Reconciled] = queue.SimpleQueue()
+        self._fetching = FetchSchedule(source_watch, context.runtime)
+        self._reload_requested = False
+        self._once = False  # reconcile each cluster only once
+        self._periodic = PeriodicWork(context, self.cluster_states, self._logins, poll_interval)
+        self._configure(context.settings)
 
-    # --- what others may call, from any thread ------------------------------------------------------------------------
+    # --- may be called from any thread --------------------------------------------------------------------------------
 
     def fetch_now(self) -> None:
-        """Look at the source as soon as can be."""
-        self._fetch = backoff.woken(self._fetch, self.means.clock())
+        """Fetch the source as soon as possible."""
+        self._fetching.request()
         self.wake.set()
 
     def reload(self) -> None:
         """Read the settings again; safe in a signal handler."""
-        self._wanted_reload = True
+        self._reload_requested = True
         self.wake.set()
 
     def stop(self) -> None:
-        """Begin nothing more; safe in a signal handler."""
-        self.office.stop.set()
+        """Start no new operations; safe in a signal handler."""
+        self.context.runtime.stop.set()
         self.wake.set()
 
-    def since_turn(self) -> float:
-        """Return for how long the loop has not turned, in seconds."""
-        return self.means.clock() - self.last_turn
+    def since_tick(self) -> float:
+        """Return the seconds since the last tick."""
+        return self.clock() - self.last_tick
 
     @property
     def code(self) -> int:
-        """The exit code of a round: 130 if it was stopped, else the worst that happened, else 0."""
-        if self.office.stop.is_set():
+        """The exit code of `--once`: 130 if it was stopped, else the highest of all failures, else 0."""
+        if self.context.runtime.stop.is_set():
             return Interrupted.exit_code
-        source = self.follower.failure
-        codes = self._codes | ({source.exit_code} if source is not None else set())
-        codes |= {Unauthorized.exit_code for _, one in self.roster if one.state.barred > self.means.clock()}
+        source = self.source_watch.failure
+        codes = self._recorder.exit_codes | ({source.exit_code} if source is not None else set())
+        if any(self.cluster_states.login_blocked(one, self.clock()) for _, one in self.cluster_states):
+            codes |= {Unauthorized.exit_code}
         return max(codes, default=0)
 
-    # --- the loop ---------------------------------------------------------------------------------------
+    # --- the loop -----------------------------------------------------------------------------------------------------
 
     def run(self, *, once: bool = False) -> None:
-        """Turn until told to stop; with *once* until each cluster had a pass. Raises what the source raised then."""
-        stop, self._once = self.office.stop, once
-        self.resume()
+        """Tick until stopped; with *once* until each cluster was reconciled."""
+        stop, self._once = self.context.runtime.stop, once
+        self.restore()
         while not stop.is_set():
-            self.turn()
+            self.tick()
             if once and self._all_done():
                 break
-            self.means.wait(self.wake, self.pause())
-        self._leave()
+            self.workers.wait(self.wake, self.pause())
+        self._shut_down()
 
-    def turn(self) -> None:
-        """Do what is to be done now."""
+    def restore(self) -> None:
+        """Continue where a previous agent stopped: no refused login is attempted sooner than it would have been."""
+        now = self.clock()
+        for name, one in self.cluster_states:
+            left = self._logins.blocked_for(self.context.settings, one.target)
+            if left > 0:
+                one.schedule = replace(
+                    one.schedule,
+                    login_blocked_until=now + left,
+                    kind=backoff.FailureKind.UNAUTHORIZED,
+                    failures=1,
+                )
+                one.unreachable = True
+                self._recorder.show_login_blocked(name, left)
+
+    def tick(self) -> None:
+        """Do what is due now."""
         self.wake.clear()
-        self.last_turn = self.means.clock()
+        self.last_tick = self.clock()
         self._collect()
-        if self._wanted_reload:
-            self._wanted_reload = False
-            settings = self.means.reload()
+        if self._reload_requested:
+            self._reload_requested = False
+            settings = self._reload()
             if settings is not None:
-                self._take(settings)
-        self._glance()
+                self._configure(settings)
+        self._periodic.poll()
         self._start_fetch()
-        self._start_passes()
-        self._trim()
-
-    def _all_done(self) -> bool:
-        if self.follower.failure and not self.revision and not self._fetching:
-            return True
-        return bool(self.revision) and self.roster.all_seen(self.means.clock())
+        self._start_reconciliations()
+        self._periodic.trim()
 
     def pause(self) -> float:
-        """Return how long nothing is to be done."""
-        now = self.means.clock()
-        times = [self._glanced + self.means.glance]
-        if not self._fetching and self._fetch.next is not None:
-            times.append(self._fetch.next)
+        """Return the seconds until something is due."""
+        now = self.clock()
+        times = [self._periodic.next_poll, *self._fetching.wake_times()]
         if self.revision:
-            times += self.roster.times(now)
+            times += self.cluster_states.wake_times()
         later = [at for at in times if at > now]
-        return max(0.0, min(later, default=now + self.means.glance) - now)
+        return max(0.0, min(later, default=now + self._periodic.poll_interval) - now)
 
-    # --- settings ---------------------------------------------------------------------------------------
+    def _all_done(self) -> bool:
+        if self.source_watch.failure and not self.revision and not self._fetching.running:
+            return True
+        return bool(self.revision) and self.cluster_states.all_reconciled(self.clock())
 
-    def _take(self, settings: Settings) -> None:
-        """Work with *settings* from here on: clusters come, go, or are treated in another way."""
-        first = not self.roster.clusters
-        self.office = replace(self.office, settings=settings)
-        self.roster.take(settings.selected, self.means.clock())
-        board = self.office.board
-        before, shown = board.status.clusters, {}
-        for name, one in self.roster:
+    def _configure(self, settings: Settings) -> None:
+        """Use *settings* from now on: clusters are added, removed, or treated differently."""
+        first = not self.cluster_states.clusters
+        self.context = self._recorder.context = self._periodic.context = replace(self.context, settings=settings)
+        self.cluster_states.configure(settings.selected, self.clock())
+        status_store = self.context.status_store
+        before, clusters = status_store.status.clusters, {}
+        for name, one in self.cluster_states:
             mode = one.target.agent_policy.mode
-            shown[name] = replace(before.get(name) or ClusterStatus(name, mode), mode=mode)
-            if one.state.suspended:
-                shown[name] = replace(shown[name], phase=Phase.SUSPENDED, next_pass=None)
-        board.update(clusters=MappingProxyType(shown))
-        self.follower.take(settings)
+            clusters[name] = replace(before.get(name) or ClusterStatus(name, mode), mode=mode)
+            if one.schedule.suspended:
+                clusters[name] = replace(clusters[name], phase=Phase.SUSPENDED, next_reconciliation=None)
+        status_store.update(clusters=MappingProxyType(clusters))
+        self.source_watch.configure(settings)
         if not first:
             self.fetch_now()
 
-    def resume(self) -> None:
-        """Go on where an agent before us was: nobody's login is tried sooner than it would have."""
-        now = self.means.clock()
-        for name, one in self.roster:
-            left = self.logins.barred(self.office.settings, one.target)
-            if left > 0:
-                one.state = replace(one.state, barred=now + left, fault=backoff.Fault.UNAUTHORIZED, failures=1)
-                one.away = True
-                self._show_barred(name, left)
-
-    def _show_barred(self, name: str, left: float) -> None:
-        text = f"the login was refused; it is not tried again for {left:.0f} s, or until it is another one"
-        failure = Failure("Unauthorized", text, self.office.now())
-        self.office.board.update_cluster(name, phase=Phase.FAILING, failure=failure)
-
-    # --- the source ---------------------------------------------------------------------------------------
+    # --- work in other threads ----------------------------------------------------------------------------------------
 
     def _start_fetch(self) -> None:
-        due = self._fetch.next
-        if self._fetching or due is None or due > self.means.clock():
+        if not self._fetching.start():
             return
-        self._fetching = True
 
         def work() -> None:
-            self.tell("fetch.started")
-            followed = self.follower.follow(self.office.stop)
-            error = type(followed.failure).__name__ if followed.failure else ""
-            self.tell("fetch.failed" if error else "fetch.done", revision=followed.revision, failure=error)
-            self.news.put(_Fetched(followed))
+            self.context.emit("fetch.started")
+            update = self.source_watch.check(self.context.runtime.stop)
+            error = type(update.failure).__name__ if update.failure else ""
+            self.context.emit("fetch.failed" if error else "fetch.done", revision=update.revision, failure=error)
+            self._results.put(update)
             self.wake.set()
 
-        self.means.submit_fetch(work)
+        self.workers.fetches(work)
 
-    def _fetched(self, followed: Followed) -> None:
-        self._fetching = False
-        now, pace = self.means.clock(), backoff.Pace(self.follower.interval, 30.0, 600.0)
-        if followed.failure is None or isinstance(followed.failure, InputError):  # it could be fetched
-            self._fetch = backoff.succeeded(self._fetch, now, pace, self.means.chance())
-        else:
-            fault = backoff.fault_of(followed.failure)
-            fault = backoff.Fault.FAILED if fault is backoff.Fault.UNAUTHORIZED else fault
-            self._fetch = backoff.failed(self._fetch, now, fault, pace, self.means.chance())
-        if followed.manifests is None:
-            return
-        self.revision = followed.revision
-        self.roster.assign(followed.manifests.resources, now)
-
-    # --- passes ---------------------------------------------------------------------------------------
-
-    def _start_passes(self) -> None:
+    def _start_reconciliations(self) -> None:
         if not self.revision:
             return
-        now, agent = self.means.clock(), self.office.settings.agent
-        room = lanes.Room(agent.parallelism, agent.max_failing)
-        for name in self.roster.chosen(room, now, once=self._once):
-            self._start(name, self.roster.clusters[name], now)
+        now, agent = self.clock(), self.context.settings.agent
+        capacity = slots.Capacity(agent.parallelism, agent.max_failing)
+        for name in self.cluster_states.select(capacity, now, once=self._once):
+            self._start(name, self.cluster_states.clusters[name], now)
 
-    def _start(self, name: str, one: Cluster, now: float) -> None:
-        one.running = lanes.Running(now, one.state.failures > 0)
-        one.again = False
-        self.office.doors.open(name)
-        office, job, make = self.office, self.roster.job(name, self.revision, now), self.means.make_pass
+    def _start(self, name: str, one: ClusterState, now: float) -> None:
+        one.running = slots.Running(now, one.schedule.failures > 0)
+        one.rerun = False
+        self.context.coordination.probes.forget(name)
+        context, request = self.context, self.cluster_states.request(name, self.revision, now)
 
         def work() -> None:
-            ended = Ended(ReconcilerError("the pass ended without a result; please report it"))
+            result = ReconcileResult(ReconcilerError("the reconciliation ended without a result; please report it"))
             try:
-                ended = make(office, job)
+                result = self._reconcile(context, request)
             finally:
-                self.news.put(_Passed(name, ended, job.revision))
+                self._results.put(_Reconciled(name, result, request.revision))
                 self.wake.set()
 
-        self.means.submit(work)
+        self.workers.reconciliations(work)
 
     def _collect(self) -> None:
-        """Take in what other threads have to say."""
+        """Process the results of other threads."""
         while True:
             try:
-                news = self.news.get_nowait()
+                found = self._results.get_nowait()
             except queue.Empty:
                 return
-            if isinstance(news, _Fetched):
-                self._fetched(news.followed)
+            if isinstance(found, SourceUpdate):
+                self._fetching.finished(found)
+                if found.manifests is not None:
+                    self.revision = found.revision
+                    self.cluster_states.assign(found.manifests.resources, self.clock())
             else:
-                self._passed(news)
+                self._recorder.record(found.name, found.result, found.revision)
 
-    def _passed(self, news: _Passed) -> None:
-        one = self.roster.get(news.name)
-        if one is None:  # it left the settings meanwhile
-            return
-        ended = news.ended
-        left = ended.again_at - self.office.now() if ended.again_at is not None else None
-        self.roster.ended(news.name, ended, self.means.clock(), left=left, chance=self.means.chance())
-        if ended.failure is None:
-            self.logins.accepted(one.target)
-        else:
-            self._codes.add(ended.failure.exit_code)
-        for name in sorted(refused_by(news.name, ended)):
-            other = self.roster.get(name)
-            if other is not None:
-                self.logins.refused(self.office.settings, other.target)
-                if other is not one:
-                    self._show_barred(name, backoff.CREDENTIAL)
-        self._show(one, news)
-
-    def _show(self, one: Cluster, news: _Passed) -> None:
-        """Put on the board how a pass ended, and tell who listens."""
-        board, failure, name = self.office.board, news.ended.failure, news.name
-        before = board.status.clusters[name]
-        due = one.state.next
-        at = self.office.now() + max(0.0, due - self.means.clock()) if due is not None else None
-        now = self.office.now()
-        changes: dict[str, object] = {
-            "next_pass": at,
-            "last_pass": now,
-            "seconds": news.ended.seconds,
-            "progress": None,
-        }
-        if failure is None:
-            changes.update(failure=None, last_success=now, revision=news.revision)
-        else:
-            count = before.failure.count + 1 if before.failure else 1
-            told = Failure(type(failure).__name__, self._clean(str(failure)), now, count)
-            changes.update(failure=told, phase=Phase.FAILING)
-        if one.state.suspended:
-            changes["phase"] = Phase.SUSPENDED
-        board.update_cluster(name, **changes)
-        after = board.status.clusters[name]
-        about = {
-            "cluster": name,
-            "mode": after.mode,
-            "revision": news.revision,
-            "phase": after.phase.value,
-            "changes": news.ended.changes,
-            "differences": news.ended.differences,
-            "plan": after.plan_digest if after.phase is Phase.APPROVAL else "",
-            "seconds": round(after.seconds, 3),
-        }
-        if failure is not None:
-            about |= {"failure": type(failure).__name__, "why": self._clean(str(failure))}
-        self.tell("pass.failed" if failure is not None else "pass.done", **about)
-
-    def _clean(self, text: str) -> str:
-        return self.office.settings.redactor.redact(text)
-
-    def tell(self, name: str, **attributes: object) -> None:
-        """Tell who listens."""
-        self.office.observe(telemetry.Event(name, attributes))
-
-    # --- now and then ---------------------------------------------------------------------------------------
-
-    def _glance(self) -> None:
-        """See whether somebody approved a plan, or exchanged a secret that was refused."""
-        now = self.means.clock()
-        if now - self._glanced < self.means.glance:
-            return
-        self._glanced = now
-        try:
-            for cluster in self._approved():
-                one = self.roster.get(cluster)
-                if one is not None:
-                    one.state = backoff.woken(one.state, now)
-            for _, one in self.roster:
-                if one.state.barred > now and self.logins.changed(self.office.settings, one.target):
-                    one.state = backoff.trusted_again(one.state, now)
-        except LedgerError as error:  # a full disk must not end the agent: it looks again
-            self.tell("ledger.unusable", why=str(error))
-
-    def _approved(self) -> Iterable[str]:
-        """Return the clusters with an approved plan that was not looked at since."""
-        facts: Mapping[tuple[str, str], float] = {
-            place: fact.at for place, fact in self.office.ledger.memory.everywhere(APPROVED).items()
-        }
-        for (cluster, _), at in facts.items():
-            status = self.office.board.status.clusters.get(cluster)
-            if status is not None and (status.last_pass is None or status.last_pass <= at):
-                yield cluster
-
-    def _trim(self) -> None:
-        """Keep the ledger's files flat."""
-        now, agent = self.means.clock(), self.office.settings.agent
-        if now - self._trimmed >= _TRIM:
-            self._trimmed = now
-            try:
-                self.office.ledger.trim(keep_runs=agent.keep_runs, keep_seconds=agent.keep_days * 86_400.0)
-            except ReconcilerError as error:
-                self.tell("ledger.untrimmed", why=str(error))
-
-    def _leave(self) -> None:
-        """Wait for what is under way, for as long as is granted."""
-        self.office.board.update(stopping=True)
-        deadline = self.means.clock() + GRACE
-        while self.roster.busy or self._fetching:
-            left = deadline - self.means.clock()
+    def _shut_down(self) -> None:
+        """Wait for operations in flight, no longer than the grace period."""
+        self.context.status_store.update(stopping=True)
+        deadline = self.clock() + GRACE_PERIOD
+        while self.cluster_states.busy or self._fetching.running:
+            left = deadline - self.clock()
             if left <= 0:
                 self.abandoned = True
-                self.tell("agent.abandoned", why="calls in flight did not end in time; the next start looks at them")
+                why = "calls in flight did not complete in time; the next start recovers them"
+                self.context.emit("agent.shutdown_timeout", why=why)
                 return
             self.wake.clear()
             self._collect()
-            if self.roster.busy or self._fetching:
-                self.means.wait(self.wake, min(left, 1.0))
+            if self.cluster_states.busy or self._fetching.running:
+                self.workers.wait(self.wake, min(left, 1.0))

@@ -1,7 +1,7 @@
-"""What the agent knows of itself and of each cluster, as values on one board.
+"""The status of the agent and of each cluster, as immutable values in one store.
 
-The loop writes, and the page, the metrics, the health checks and the notifications read. Nothing here decides, and
-nothing here is secret: errors are the cleaned texts that people see.
+The loop writes it; the page, the metrics, the health checks and the notifications read it. Nothing here decides, and
+nothing here is secret: errors are redacted texts.
 """
 
 from __future__ import annotations
@@ -18,84 +18,84 @@ from reconciler.plan.drift import Drift
 
 
 class Phase(enum.Enum):
-    """What is going on with one cluster."""
+    """The phase of one cluster."""
 
-    WAITING = "waiting"  # between two passes
-    READING = "reading"
+    IDLE = "idle"  # between two reconciliations
+    PLANNING = "planning"
     APPLYING = "applying"
-    APPROVAL = "approval"  # mode plan: a plan waits for the approval of its digest
+    AWAITING_APPROVAL = "awaiting_approval"  # mode plan: the digest of a plan has to be approved
     FROZEN = "frozen"  # in a freeze window: reported, not changed
     SUSPENDED = "suspended"
-    FAILING = "failing"  # the last pass failed; the next comes after a back-off
+    FAILING = "failing"  # the last reconciliation failed; the next one is due after a back-off
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why the last pass of a cluster, or the last fetch of the source, did not succeed."""
+    """Why the last reconciliation of a cluster, or the last fetch of the source, failed."""
 
     kind: str  # name of the error class: "Unreachable", "InputError"
-    text: str  # for people, cleaned
+    text: str  # redacted
     at: float  # seconds since the epoch
-    count: int = 1  # in a row
+    count: int = 1  # consecutive
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a running apply is."""
+class ApplyProgress:
+    """The progress of a running apply."""
 
     done: int
     total: int
-    address: str = ""  # what is worked on
+    address: str = ""  # of the current change
 
 
 @dataclass(frozen=True, slots=True)
-class DriftSince:
-    """One difference between a cluster and git, and since when it is known."""
+class DriftEntry:
+    """One difference between a cluster and git, and since when it exists."""
 
     drift: Drift
     since: float  # seconds since the epoch
-    who: str = ""  # who changed it, where the cluster's log says so
+    who: str = ""  # who changed it, where the audit log of the cluster says so
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """One cluster as the last pass left it."""
+    """The status of one cluster after its last reconciliation."""
 
     name: str
     mode: str  # observe, plan, apply
-    phase: Phase = Phase.WAITING
-    revision: str = ""  # that the last successful pass was about
-    last_pass: float | None = None  # when it ended, seconds since the epoch
+    phase: Phase = Phase.IDLE
+    revision: str = ""  # of the last successful reconciliation
+    last_reconciliation: float | None = None  # when it ended, seconds since the epoch
     last_success: float | None = None
-    next_pass: float | None = None
-    seconds: float = 0.0  # how long the last pass took
+    next_reconciliation: float | None = None
+    duration: float = 0.0  # of the last reconciliation, in seconds
     failure: Failure | None = None
     plan: Plan | None = None
     plan_digest: str = ""
-    drift: tuple[DriftSince, ...] = ()
-    declared: int = 0  # objects in the manifests
-    progress: Progress | None = None
+    drift: tuple[DriftEntry, ...] = ()
+    declared: int = 0  # resources in the manifests
+    progress: ApplyProgress | None = None
     last_run: str = ""  # id in the ledger of the last apply
-    held: tuple[str, ...] = ()  # what is left alone, and why: "Database/a: protected …"
-    frozen: str = ""  # why nothing is written now
-    why: str = ""  # of the phase, for people: what is waited for
+    held: tuple[str, ...] = ()  # what is not changed, and why: "Database/a: protected …"
+    frozen: str = ""  # the freeze window that forbids writes now
+    why: str = ""  # explains the phase: what is waited for
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """Where manifests come from, and how fresh they are."""
+    """Where manifests come from, and how recent they are."""
 
     kind: str = ""  # git, folder
-    place: str = ""  # URL without a login, or path
-    revision: str = ""  # that is enforced
-    fetched: float | None = None  # last successful look, seconds since the epoch
+    location: str = ""  # URL without a login, or path
+    revision: str = ""  # in force
+    fetched: float | None = None  # last successful fetch, seconds since the epoch
     failure: Failure | None = None
-    rejected: str = ""  # a newer revision that is refused as a whole, with failure saying why
+    rejected: str = ""  # a newer revision that is rejected as a whole; failure says why
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """The whole agent at one moment."""
+class AgentStatus:
+    """The status of the whole agent."""
 
     started: float
     version: str
@@ -105,32 +105,32 @@ class Status:
     stopping: bool = False
 
 
-class Board:
-    """Holds the present `Status`; safe to use from several threads."""
+class StatusStore:
+    """Holds the current `AgentStatus`; safe to use from several threads."""
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: AgentStatus) -> None:
         self._status = status
         self._lock = threading.Lock()
-        self._listeners: list[Callable[[Status, Status], None]] = []
+        self._listeners: list[Callable[[AgentStatus, AgentStatus], None]] = []
 
     @property
-    def status(self) -> Status:
-        """The present state, a value that never changes."""
+    def status(self) -> AgentStatus:
+        """The current status, an immutable value."""
         return self._status
 
-    def listen(self, listener: Callable[[Status, Status], None]) -> None:
-        """Call *listener* with the state before and after each change, in the thread that made it."""
+    def listen(self, listener: Callable[[AgentStatus, AgentStatus], None]) -> None:
+        """Call *listener* with the status before and after each change, in the thread that made it."""
         self._listeners.append(listener)
 
     def update(self, **changes: Any) -> None:
-        """Change what is said of the agent as a whole."""
+        """Change fields of the agent's status."""
         with self._lock:
             before, self._status = self._status, replace(self._status, **changes)
             after = self._status
-        self._tell(before, after)
+        self._notify(before, after)
 
     def update_cluster(self, name: str, **changes: Any) -> None:
-        """Change what is said of one cluster; nothing, where it is not known (any more)."""
+        """Change fields of one cluster's status; does nothing where it is not configured (any more)."""
         with self._lock:
             before = self._status
             if name not in before.clusters:
@@ -138,8 +138,8 @@ class Board:
             one = replace(before.clusters[name], **changes)
             clusters = MappingProxyType({**before.clusters, name: one})
             after = self._status = replace(before, clusters=clusters)
-        self._tell(before, after)
+        self._notify(before, after)
 
-    def _tell(self, before: Status, after: Status) -> None:
+    def _notify(self, before: AgentStatus, after: AgentStatus) -> None:
         for listener in self._listeners:
             listener(before, after)

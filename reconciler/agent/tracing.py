@@ -1,7 +1,7 @@
-"""Spans for OpenTelemetry, made from the events that the loop and the engine tell anyway. Home of opentelemetry.
+"""Events of the loop and the engine as OpenTelemetry spans. Home of opentelemetry.
 
-`commands.run` opens it where the environment names an endpoint; without the packages that is said and nothing more.
-Spans are called fetch, pass, plan, apply and change; attributes hold addresses and counts, never values.
+`commands.run` opens it where the environment names an endpoint; without the packages it only warns. Spans are named
+fetch, reconciliation, plan, apply and change; attributes hold addresses and counts, never values.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
-_PARENTS: Final[Mapping[str, str]] = {"plan": "pass", "apply": "pass", "change": "apply"}
+_PARENTS: Final[Mapping[str, str]] = {
+    "plan": "reconciliation",
+    "apply": "reconciliation",
+    "change": "apply",
+}
 _ENDS: Final = ("done", "failed", "skipped")
-_SHOWN: Final = (
+_ATTRIBUTES: Final = (
     "cluster",
     "address",
     "action",
@@ -26,37 +30,37 @@ _SHOWN: Final = (
     "mode",
     "phase",
     "changes",
-    "differences",
+    "drift",
     "failure",
     "run",
 )
 
-Key = tuple[str, str, int]  # what, cluster, number of the change
+Key = tuple[str, str, int]  # span, cluster, number of the change
 
 
 class Tracing:
-    """Makes spans of events; safe to use from several threads."""
+    """Turns events into spans; safe to use from several threads."""
 
     def __init__(self, tracer: Tracer, close: Callable[[], object] = lambda: None) -> None:
         self._tracer = tracer
         self._open: dict[Key, Span] = {}
-        self._gate = threading.Lock()
+        self._lock = threading.Lock()
         self.close = close
 
     def observe(self, event: Event) -> None:
-        """Begin or end a span, where *event* says so."""
+        """Start or end a span, where *event* marks one."""
         what, _, step = event.name.rpartition(".")
-        if what not in ("fetch", "pass", *_PARENTS):
+        if what not in ("fetch", "reconciliation", *_PARENTS):
             return
         about = event.attributes
         key = (what, str(about.get("cluster", "")), int(about.get("number", 0)))
-        with self._gate:
+        with self._lock:
             if step == "started":
-                self._open[key] = self._begin(key, about)
+                self._open[key] = self._start(key, about)
             elif step in _ENDS and key in self._open:
                 self._end(self._open.pop(key), about, failed=step == "failed")
 
-    def _begin(self, key: Key, about: Mapping[str, Any]) -> Span:
+    def _start(self, key: Key, about: Mapping[str, Any]) -> Span:
         from opentelemetry.trace import set_span_in_context
 
         above = self._open.get((_PARENTS[key[0]], key[1], 0)) if key[0] in _PARENTS else None
@@ -73,11 +77,11 @@ class Tracing:
 
 
 def _attributes(about: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"reconciler.{name}": about[name] for name in _SHOWN if about.get(name) not in (None, "")}
+    return {f"reconciler.{name}": about[name] for name in _ATTRIBUTES if about.get(name) not in (None, "")}
 
 
 def open_tracing(environ: Mapping[str, str], version: str, warn: Callable[[str], object]) -> Tracing | None:
-    """Return what sends spans to the endpoint that the environment names; None where it names none."""
+    """Return the exporter to the endpoint that the environment names; None where it names none."""
     if not environ.get(ENDPOINT):
         return None
     try:
@@ -86,7 +90,7 @@ def open_tracing(environ: Mapping[str, str], version: str, warn: Callable[[str],
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        warn(f"{ENDPOINT} is set, and traces need more libraries: pip install 'redis-reconciler[otel]'")
+        warn(f"{ENDPOINT} is set, but tracing needs more libraries: pip install 'redis-reconciler[otel]'")
         return None
     resource = Resource.create({"service.name": "reconciler", "service.version": version})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)

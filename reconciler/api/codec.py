@@ -1,7 +1,6 @@
-"""Specs to request bodies, live JSON to specs. Pure.
+"""Encodes specs as request bodies, decodes live JSON to specs. Pure.
 
-`live` and the engine call it. It knows how a kind looks on the wire and nothing of sockets, time or order: what is
-sent when is `flows`.
+`live` and the flows call it. It knows the wire form of a kind, and nothing of sockets, time or order.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.api.hooks import Marks, hook_of
+from reconciler.api.hooks import LiveMetadata, hook_of
 from reconciler.api.protocol import Body
 from reconciler.diff.forms import is_unread
 from reconciler.diff.normalize import canonical_live
@@ -29,12 +28,11 @@ Ids = Callable[[str, str], Uid]  # (kind, name) → uid
 Names = Mapping[str, Mapping[Uid, str]]  # kind → uid → name
 Reveal = Callable[[Mapping[str, Any]], "Secret"]  # what `valueFrom` holds → its value
 
-_UID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 _UNNAMED = re.compile(r"#(\w+)")
 
 
 def unnamed(uid: Uid) -> str:
-    """Return what stands for a referenced object whose name is not known, so that nothing is lost."""
+    """Return the placeholder for a referenced object whose name is not known: it keeps the uid."""
     return f"#{uid}"
 
 
@@ -44,57 +42,13 @@ def uid_of_unnamed(name: str) -> Uid | None:
     return (int(found[1]) if found[1].isdigit() else found[1]) if found else None
 
 
-# --- where ---------------------------------------------------------------------------------------------------------
-
-
-def endpoint(kind: Kind, verb: str, uid: Uid | None = None) -> tuple[str, str]:
-    """Return method and path of a *verb* of *kind* ("read", "create", "update", "delete"); *uid* of an existing object.
-
-    Raises ReadIncomplete for a uid that cannot stand in a path.
-    """
-    method, _, path = kind.rest.verbs.get(verb, "GET").partition(" ")
-    if uid is not None and not _UID.fullmatch(str(uid)):
-        raise ReadIncomplete(f"a {kind.name} has an unusable {kind.rest.id}: {uid!r:.80}")
-    if path:
-        return method, path.replace("{id}", str(uid))
-    return method, kind.rest.path if kind.singleton or uid is None else f"{kind.rest.path}/{uid}"
-
-
-def list_path(kind: Kind, fields: frozenset[str] | None) -> str:
-    """Return the path and query that list *kind* with *fields* (None: all)."""
-    query, hook = [], hook_of(kind)
-    if hook.narrows and fields is not None:
-        query.append("fields=" + ",".join(sorted(wire_names(kind, fields))))
-    extended = hook.extended & kind.fields.keys()
-    if extended if fields is None else extended & fields:
-        query.append("extended=true")
-    return kind.rest.path + ("?" + "&".join(query) if query else "")
-
-
-def wire_names(kind: Kind, fields: frozenset[str]) -> frozenset[str]:
-    """Return what is needed of each object of *kind* where *fields* are wanted, by the names of the API."""
-    hook = hook_of(kind)
-    names = {kind.rest.id, *kind.rest.key, "created_time", *hook.needs}
-    names.update(
-        field.wire
-        for name, field in kind.fields.items()
-        if name in fields and not (is_unread(field) or field.access.secret or name in hook.doors)
-    )
-    names.update(wire for wire, name in _masked(kind) if name in fields)
-    names.update(wire for name, door in hook.doors.items() if name in fields for wire in door.shows)
-    names.update(key for rule in kind.policy.builtin for key in rule)
-    if kind.traits.readiness is not None:
-        names.add(kind.traits.readiness.field)
-    return frozenset(names)
-
-
 # --- spec → wire ---------------------------------------------------------------------------------------------------
 
 
 def encode(kind: Kind, body: Mapping[str, Any], ids: Ids, reveal: Reveal) -> Body:
-    """Return *body*, in spec form, as the API takes it: uids for names, values for `valueFrom`.
+    """Return *body*, in the form of a spec, in the form of the API: uids for names, values for `valueFrom`.
 
-    The result holds secrets in the clear: it goes into one request and nowhere else.
+    The result holds secrets in the clear: use it in one request and nowhere else.
     """
     return Body(_encode_object(kind.fields, body, ids, reveal))
 
@@ -141,28 +95,28 @@ _Convert = Callable[[Any, Names], Any]
 
 
 class _Decoder(NamedTuple):
-    """What decoding one kind needs, worked out once."""
+    """What decoding one kind needs, computed once."""
 
     fields: Mapping[str, tuple[str, _Convert | None]]  # wire name → spec name, and what to do with the value
     status: str | None
     builtin: tuple[tuple[tuple[str, Any], ...], ...]
-    hook: Callable[[dict[str, Any], Mapping[str, Any]], Marks]
+    hook: Callable[[dict[str, Any], Mapping[str, Any]], LiveMetadata]
     masked: tuple[tuple[str, str], ...]  # wire name and spec name of secrets that read back as a mask, or empty
 
 
 def decode(kind: Kind, wire: Mapping[str, Any], names: Names) -> LiveObject:
-    """Return what the API says about one object, in the form of a manifest's spec.
+    """Return one object of the API in the form of a manifest's spec.
 
     Only the keys that *wire* has; secrets and read-only fields are dropped; a uid without a known name becomes
-    `unnamed`. Raises ReadIncomplete for an object that makes no sense.
+    `unnamed`. Raises ReadIncomplete for an object that cannot be decoded.
     """
-    decoder = _decoder(kind.name, _Same(kind))
+    decoder = _decoder(kind.name, _Identity(kind))
     try:
         return _decode(decoder, kind, wire, names)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         uid = wire.get(kind.rest.id) if isinstance(wire, Mapping) else None
         raise ReadIncomplete(
-            f"{kind.name} with {kind.rest.id} {uid!r:.80} cannot be understood: {error!s:.200}"
+            f"{kind.name} with {kind.rest.id} {uid!r:.80} cannot be decoded: {error!s:.200}"
         ) from error
 
 
@@ -174,7 +128,7 @@ def _decode(decoder: _Decoder, kind: Kind, wire: Mapping[str, Any], names: Names
             continue
         name, convert = entry
         spec[name] = value if convert is None or value is None else convert(value, names)
-    marks = decoder.hook(spec, wire)
+    metadata = decoder.hook(spec, wire)
     uid = wire[kind.rest.id]
     if not isinstance(uid, int | str) or isinstance(uid, bool):
         raise TypeError(f"{kind.rest.id} is neither a number nor a string")
@@ -185,16 +139,16 @@ def _decode(decoder: _Decoder, kind: Kind, wire: Mapping[str, Any], names: Names
         spec=canonical_live(kind, spec),
         status=str(wire.get(decoder.status, "")) if decoder.status else "",
         builtin=any(all(wire.get(key, MISSING) == value for key, value in rule) for rule in decoder.builtin),
-        owner=marks.owner,
-        operation=marks.operation,
-        addresses=marks.addresses,
+        owner=metadata.owner,
+        operation=metadata.operation,
+        addresses=metadata.addresses,
         unset=frozenset(name for key, name in decoder.masked if wire.get(key) == ""),
         created=str(wire.get("created_time", "")),
     )
 
 
 def natural_key(kind: Kind, wire: Mapping[str, Any]) -> str:
-    """Return the name that pairs a live object with a manifest: the first of the kind's key fields that is set."""
+    """Return the name that matches a live object with a manifest: the first of the kind's key fields that is set."""
     name = next((value for field in kind.rest.key if (value := wire.get(field))), None)
     if type(name) is int and kind.rest.key == (kind.rest.id,):
         return str(name)
@@ -204,8 +158,8 @@ def natural_key(kind: Kind, wire: Mapping[str, Any]) -> str:
     return name
 
 
-class _Same:
-    """Holds a kind where a cache key is wanted: equal when it is the same object, and never compared field by field."""
+class _Identity:
+    """A kind as a cache key: equal when it is the same object, and never compared field by field."""
 
     __slots__ = ("kind",)
 
@@ -216,35 +170,35 @@ class _Same:
         return id(self.kind)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.kind is self.kind
+        return isinstance(other, _Identity) and other.kind is self.kind
 
 
 @functools.lru_cache(maxsize=256)
-def _decoder(name: str, same: _Same) -> _Decoder:
-    kind = same.kind
+def _decoder(name: str, identity: _Identity) -> _Decoder:
+    kind = identity.kind
     return _Decoder(
         fields=_wire_fields(kind.fields),
         status=kind.traits.readiness.field if kind.traits.readiness else None,
         builtin=tuple(tuple(rule.items()) for rule in kind.policy.builtin),
         hook=hook_of(kind).decode,
-        masked=tuple(_masked(kind)),
+        masked=tuple(masked_secrets(kind)),
     )
 
 
-def _masked(kind: Kind) -> Iterator[tuple[str, str]]:
+def masked_secrets(kind: Kind) -> Iterator[tuple[str, str]]:
     """Yield (wire name, spec name) of secrets that a read shows as a mask, or as empty where none is set."""
-    if kind.singleton:  # of databases and users a read shows nothing either way
+    if kind.singleton:  # a read of databases and users returns neither
         yield from ((field.wire, field.name) for field in kind.fields.values() if field.access.secret)
 
 
 def _wire_fields(fields: Mapping[str, Field]) -> dict[str, tuple[str, _Convert | None]]:
-    """Return what to keep of an object: wire name → spec name and conversion."""
+    """Return the fields of an object that are kept: wire name → spec name and conversion."""
     kept = (field for field in fields.values() if not (is_unread(field) or field.access.secret))
     return {field.wire: (field.name, _converter(field)) for field in kept}
 
 
 def _converter(field: Field) -> _Convert | None:
-    """Return what makes a wire value a spec value; None where no reference is in it."""
+    """Return the conversion of a wire value to a spec value; None where it contains no reference."""
     if field.items is not None:
         each = _converter(field.items)
         return _list_converter(each) if each is not None else None

@@ -1,8 +1,7 @@
-"""The words of flows: calls and pauses that are yielded, and the answers that come back. Pure.
+"""The effects that a flow yields, and the responses that it is sent. Pure.
 
-A flow is a generator without I/O: it yields a `Call` or a `Wait` and is sent an `Answer` or a `Passed`; it may also ask
-what is `Around`. `hooks` and `flows` are written in these words; `live` and the engine drive them; the client sends
-what they ask for.
+A flow is a generator without I/O. `hooks` and the other modules of `api` are flows; `driver` carries out what they
+yield; `client` sends the calls. An error of a call is raised at the `yield`.
 """
 
 from __future__ import annotations
@@ -13,44 +12,44 @@ from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-SOON = 0.02  # seconds; between the first two looks at what was just written: a fast server is not waited for
-FIRST_LOOK = 0.05
-SLOWEST = 15.0
+FIRST_POLL = 0.02  # seconds; between the first two reads of what was just written: a fast server is not waited for
+SHORTEST_WAIT = 0.05
+LONGEST_WAIT = 15.0
 
 
-class Account(NamedTuple):
-    """Who asks, where it is not the account of this run: a call as somebody else only tries whether that works."""
+class Login(NamedTuple):
+    """Another account than that of this run: a call with it only tries whether the login works."""
 
     user: str
     password: str
 
     def __repr__(self) -> str:
-        return "Account(…)"
+        return "Login(…)"
 
 
 class Call(NamedTuple):
-    """One request, before anything is sent."""
+    """One request; answered with `Response`."""
 
     method: str
     path: str  # with its query
     body: Any = None
-    cluster: str = ""  # another cluster than the one that the flow is about
-    node: str = ""  # URL of the one node that is meant; "" = any
-    missing_ok: bool = True  # of a GET: 404 is an answer too
-    shape: type | None = None  # of a GET: an answer that is none counts as broken
-    login: Account | None = None  # of a GET: answered with 200 or 401, and nothing else is done about either
-    tolerant: bool = False  # of a GET: an element that makes no sense does not spoil the rest
+    cluster: str = ""  # another cluster than that of the flow
+    node: str = ""  # URL of one node; "" = any
+    missing_ok: bool = True  # of a GET: 404 is a response too
+    shape: type | None = None  # of a GET: a body of another type is an error
+    login: Login | None = None  # of a GET: answered with 200 or 401, and neither has other consequences
+    tolerant: bool = False  # of a GET: a malformed element does not invalidate the list
 
 
 class Body(dict[str, Any]):
-    """A request body: it may hold secrets in the clear, so it shows nothing of itself."""
+    """A request body; its `repr` is empty, since it may hold secrets in the clear."""
 
     def __repr__(self) -> str:
         return f"{{{len(self)} fields}}"
 
 
-class Answer(NamedTuple):
-    """A clean 2xx answer (404 too, where the caller asked for it)."""
+class Response(NamedTuple):
+    """A complete 2xx response (404 too, where the caller allows it)."""
 
     status: int
     body: Any  # parsed JSON; None where there was none
@@ -58,44 +57,48 @@ class Answer(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """A pause of *least* to *most* seconds; it is answered with `Passed`."""
+    """A wait of *least* to *most* seconds; answered with `Elapsed`."""
 
     least: float
     most: float
-    why: str = ""  # for people who watch: "active-change-pending, 40 %"
+    why: str = ""  # for display: "active-change-pending, 40 %"
 
 
-class Passed(NamedTuple):
-    """What time it is after a pause, and how long that was."""
+class Elapsed(NamedTuple):
+    """The time after a wait, and how long the wait was."""
 
     now: float
     slept: float
 
 
-class Neighbour(NamedTuple):
-    """One cluster of the project, as another one sees it."""
+class ProjectCluster(NamedTuple):
+    """One cluster of the project."""
 
     urls: tuple[str, ...]  # of its nodes
-    joins: bool  # it takes part in this run, so a `Call` may go to it
+    joins: bool  # it is part of this run, so a `Call` may go to it
 
 
-class Home(NamedTuple):
-    """Our own cluster, as the project file has it: where its machines are, and the account that we log in with."""
+class ProjectClusters(NamedTuple):
+    """Asks for the clusters of the project; answered with a `ProjectCluster` for each, by name."""
+
+
+class OwnClusterInfo(NamedTuple):
+    """The flow's own cluster in the project file: its nodes, and the account of this run."""
 
     urls: tuple[str, ...]
     user: str
     password: str  # "" while a plan is made
 
     def __repr__(self) -> str:
-        return f"Home({len(self.urls)} urls)"
+        return f"OwnClusterInfo({len(self.urls)} urls)"
 
 
-class Here(NamedTuple):
-    """A question, what our own cluster is; it is answered with `Home`."""
+class OwnCluster(NamedTuple):
+    """Asks for the flow's own cluster; answered with `OwnClusterInfo`."""
 
 
-class Load(NamedTuple):
-    """A file to be read, beside the project file; it is answered with its bytes."""
+class ReadFile(NamedTuple):
+    """Reads a file of the project; answered with its bytes."""
 
     path: str
 
@@ -111,51 +114,47 @@ class Upload(NamedTuple):
         return f"Upload({self.name!r}, {len(self.data)} bytes)"
 
 
-class Around(NamedTuple):
-    """A question, which clusters the project has; it is answered with a `Neighbour` for each, by name."""
-
-
 class Reconnect(NamedTuple):
-    """Come in anew, over new connections, after a write that may have shut us out; answered with nothing."""
+    """Re-establishes the connections, after a write that may have locked out the management account; no answer."""
 
-    port: int = 0  # where the API is from now on; 0 = where it was
+    port: int = 0  # the new port of the API; 0 = unchanged
 
 
-Step = Call | Wait | Reconnect | Around | Here | Load
-Flow = Generator[Step, Any, T]
+Effect = Call | Wait | Reconnect | ProjectClusters | OwnCluster | ReadFile
+Flow = Generator[Effect, Any, T]
 
 
 @dataclass(slots=True)
-class Pace:
-    """Pauses between looks: short at first, then spread and longer."""
+class Backoff:
+    """The waits between reads: short at first, then longer and randomised."""
 
-    previous: float = FIRST_LOOK
+    previous: float = SHORTEST_WAIT
     first: bool = True
 
     def next(self, why: str) -> Wait:
-        """Return the next pause."""
+        """Return the next wait."""
         if self.first:
             self.first = False
             return Wait(self.previous, self.previous, why)
-        return Wait(min(0.5, self.previous), min(SLOWEST, 3.0 * self.previous), why)
+        return Wait(min(0.5, self.previous), min(LONGEST_WAIT, 3.0 * self.previous), why)
 
 
-def ask(
+def request(
     method: str, path: str, body: Mapping[str, Any] | None = None, *, cluster: str = "", node: str = ""
-) -> Flow[Answer]:
-    """Send one request; a GET of what is not there is answered with 404."""
-    answer: Answer = yield Call(method, path, None if body is None else Body(body), cluster, node)
-    return answer
+) -> Flow[Response]:
+    """Send one request; a GET of something that does not exist is answered with 404."""
+    response: Response = yield Call(method, path, None if body is None else Body(body), cluster, node)
+    return response
 
 
 def clock_time() -> Flow[float]:
-    """Return what time it is."""
-    passed: Passed = yield Wait(0.0, 0.0)
-    return passed.now
+    """Return the current time."""
+    elapsed: Elapsed = yield Wait(0.0, 0.0)
+    return elapsed.now
 
 
-def pause(pace: Pace, why: str) -> Flow[float]:
-    """Let some time pass; return what time it is then."""
-    passed: Passed = yield pace.next(why)
-    pace.previous = max(passed.slept, FIRST_LOOK)
-    return passed.now
+def wait(backoff: Backoff, why: str) -> Flow[float]:
+    """Wait a little; return the time afterwards."""
+    elapsed: Elapsed = yield backoff.next(why)
+    backoff.previous = max(elapsed.slept, SHORTEST_WAIT)
+    return elapsed.now

@@ -1,7 +1,7 @@
-"""A change that may cut us off: the way to the cluster is proven anew after each of its writes.
+"""A change that may lock out the management account: reconnect after each of its writes, and verify access.
 
-The engine wraps the flow of such a change, whatever kind it is about. A lost answer is then no failure by itself: the
-port, the certificate or the services behind it may just have changed.
+`apply` wraps the flow of such a change, whatever its kind. A lost response is then no failure by itself: the port, the
+certificate or the services behind it may just have changed.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.api.protocol import Call, Flow, Reconnect, Step
-from reconciler.api.task import Ended, Task
+from reconciler.api.protocol import Call, Effect, Flow, Reconnect
+from reconciler.api.task import FlowResult, Task
 from reconciler.errors import (
     Ambiguous,
     ControlLost,
@@ -22,69 +22,69 @@ from reconciler.errors import (
     Untrusted,
 )
 
-_NO_ANSWER = (Unreachable, Untrusted, ReadIncomplete)
-_SHUT_OUT = (Unauthorized, Forbidden, *_NO_ANSWER)
+_NO_RESPONSE = (Unreachable, Untrusted, ReadIncomplete)
+_LOCKED_OUT = (Unauthorized, Forbidden, *_NO_RESPONSE)
 _ADVICE: Mapping[type[ReconcilerError], str] = {
-    Unauthorized: "as another administrator, look at the account that this tool has, and give it a login that works",
+    Unauthorized: "as another administrator, check this tool's account, and give it a login that works",
     Forbidden: "let another administrator give this tool's account its permissions back",
-    Untrusted: "compare the certificate that it shows with what was declared, and set caCert or pin to match",
+    Untrusted: "compare the certificate that it presents with the declared one, and set caCert or pin to match",
 }
-_LOOK = "see whether its nodes are up, and whether urls name the port that its API has now"
+_CHECK_NODES = "check whether its nodes are up, and whether urls have the current port of its API"
 
 
-def regaining(task: Task, flow: Flow[Ended]) -> Flow[Ended]:
-    """Pass on what *flow* asks for, and connect anew after each write that may have taken effect.
+def with_access_check(task: Task, flow: Flow[FlowResult]) -> Flow[FlowResult]:
+    """Yield what *flow* yields, and reconnect after each write that may have taken effect.
 
-    Raises ControlLost where the cluster does not let us in after one.
+    Raises ControlLost where access is denied after one.
     """
     reconnect = Reconnect(_port(task))
-    sent, answer, error = False, None, None
+    sent, response, error = False, None, None
     try:
         while True:
             try:
-                step = flow.throw(error) if error is not None else flow.send(answer)
+                effect = flow.throw(error) if error is not None else flow.send(response)
             except StopIteration as end:
-                ended: Ended = end.value
-                return ended
-            except _SHUT_OUT as lost:
+                result: FlowResult = end.value
+                return result
+            except _LOCKED_OUT as lost:
                 if not sent:
                     raise
-                raise _lost(lost) from lost
-            answer, error = yield from _tried(step)
-            writes = isinstance(step, Call) and step.method != "GET" and not step.cluster
+                raise _control_lost(lost) from lost
+            response, error = yield from _try(effect)
+            writes = isinstance(effect, Call) and effect.method != "GET" and not effect.cluster
             if writes and (error is None or isinstance(error, Ambiguous)):
-                sent = task.unclear = True
-                yield from _connected(reconnect)
-            elif sent and isinstance(error, _NO_ANSWER):  # services may restart some time after the answer
-                yield from _connected(reconnect)
-                answer, error = yield from _tried(step)
+                sent = task.outcome_unknown = True
+                yield from _reconnect(reconnect)
+            elif sent and isinstance(error, _NO_RESPONSE):  # services may restart some time after the response
+                yield from _reconnect(reconnect)
+                response, error = yield from _try(effect)
     finally:
         flow.close()
 
 
-def _tried(step: Step) -> Flow[tuple[Any, ReconcilerError | None]]:
+def _try(effect: Effect) -> Flow[tuple[Any, ReconcilerError | None]]:
     try:
-        return (yield step), None
+        return (yield effect), None
     except ReconcilerError as refusal:
         return None, refusal
 
 
-def _connected(reconnect: Reconnect) -> Flow[None]:
+def _reconnect(reconnect: Reconnect) -> Flow[None]:
     try:
         yield reconnect
-    except _SHUT_OUT as lost:
-        raise _lost(lost) from lost
+    except _LOCKED_OUT as lost:
+        raise _control_lost(lost) from lost
 
 
-def _lost(error: ReconcilerError) -> ControlLost:
-    advice = _ADVICE.get(type(error), _LOOK)
+def _control_lost(error: ReconcilerError) -> ControlLost:
+    advice = _ADVICE.get(type(error), _CHECK_NODES)
     return ControlLost(
-        "control of the cluster may be lost: this change was sent, and since then the cluster does not let this tool "
-        f"in; {advice}; then run it again ({error})"
+        "control of the cluster may be lost: this change was sent, and since then the cluster denies this tool access; "
+        f"{advice}; then run it again ({error})"
     )
 
 
 def _port(task: Task) -> int:
-    """Return the port that the change gives to the API, 0 where it does not move."""
-    port = task.body.get(task.hook.api_port) if task.hook.api_port else None
+    """Return the new port of the API, 0 where the change does not move it."""
+    port = task.body.get(task.hook.api_port_field) if task.hook.api_port_field else None
     return port if isinstance(port, int) else 0

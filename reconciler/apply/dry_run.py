@@ -1,8 +1,8 @@
-"""Asks clusters what they would say to a plan: its creates and updates, sent with `dry_run`, which stores nothing.
+"""Asks the clusters whether they accept a plan: sends its creates and updates with `dry_run`, which stores nothing.
 
-The use case calls this after planning. What a cluster objects to, an apply would fail on, so it becomes a note of that
-change. Nothing else does: an answer that does not come, a login that may only read, an object that is busy say nothing
-about the plan and are counted. It must not know how a change is carried out beyond its one request.
+`reconcile` calls this after planning. What a cluster rejects would fail in an apply, so it becomes a note of that
+change. Nothing else does: no response, a login that may only read, or a busy object say nothing about the plan and are
+counted. It must not know how a change is executed beyond its one request.
 """
 
 from __future__ import annotations
@@ -16,74 +16,105 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from reconciler.api.codec import Reveal, Uid, encode, endpoint, uid_of_unnamed
-from reconciler.api.create import post
+from reconciler.api.codec import Reveal, Uid, encode, uid_of_unnamed
+from reconciler.api.create import send_create
+from reconciler.api.driver import Connections, NodeConnection, NotSent, Policy, drive
+from reconciler.api.endpoints import endpoint
 from reconciler.api.hooks import hook_of
-from reconciler.api.protocol import Answer, Call, Flow
+from reconciler.api.protocol import Call, Flow, OwnClusterInfo, Response
 from reconciler.api.task import Task, is_busy, look
-from reconciler.api.write import put
+from reconciler.api.update import send_update
 from reconciler.errors import Busy, ClusterError, Conflict, Forbidden, Rejected, SecretMissing, Unauthorized
 from reconciler.kinds import Kind, versions
-from reconciler.model import Address, LiveState, Note
+from reconciler.model import Address, Level, LiveState, Note, Reason
 from reconciler.plan import Action, Change, Plan
 from reconciler.plan.references import references
 
-OBJECTION = "objection"  # level of the notes
-LATER = "they refer to what this plan makes first"
-REPLACES = "they replace what is there"
-SECRET = "a secret that they send is not to be had here"  # noqa: S105 - no secret
+MISSING_REFERENCE = "they refer to objects that this plan creates first"
+REPLACES = "they replace an existing object"
+MISSING_SECRET = "a secret that they send is not available here"  # noqa: S105 - no secret
 FORBIDDEN = "this login may not make such changes, or the licence has lapsed"
 BUSY = "the cluster is busy with the objects"
-OTHERWISE = "they take other requests first"
-SILENT = "the cluster gave no answer that can be used"
+OTHER_REQUEST = "they need other requests first"
+NO_RESPONSE = "the cluster sent no usable response"
 
 _PARALLEL = 4
 _LOGIN = re.compile(r"//[^/@\s]*@")
 
 
-class Listener(Protocol):
-    """What a rehearsal needs of `client.Client`."""
+class DryRunClient(Protocol):
+    """What a dry run needs of `client.Client`."""
 
-    def get(self, path: str, *, missing_ok: bool = False, brief: bool = False) -> Answer: ...
+    def get(
+        self,
+        path: str,
+        *,
+        missing_ok: bool = False,
+        shape: type | None = None,
+        tolerant: bool = False,
+        fail_fast: bool = False,
+    ) -> Response: ...
 
-    def send(self, call: Call, *, brief: bool = False) -> Answer: ...
+    def send(self, call: Call, *, fail_fast: bool = False) -> Response: ...
+
+    def at(self, url: str) -> NodeConnection: ...
+
+    def home(self, *, reveal: bool = False) -> OwnClusterInfo: ...
 
 
-class Rehearsal(NamedTuple):
-    """What clusters say to a plan."""
+class DryRunResult(NamedTuple):
+    """What the clusters respond to a plan."""
 
     objections: tuple[Note, ...]  # in the order of the plan
-    asked: int  # how many changes were answered for
-    unasked: Mapping[str, int]  # why others were not, and how many
+    asked: int  # how many changes were answered
+    unasked: Mapping[str, int]  # reason → how many others were not
+
+
+class _FailFastReader:
+    """A client whose reads do not retry for long: a dry run is advice."""
+
+    def __init__(self, client: DryRunClient) -> None:
+        self._client = client
+
+    def get(
+        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
+    ) -> Response:
+        return self._client.get(path, missing_ok=missing_ok, shape=shape, tolerant=tolerant, fail_fast=True)
+
+    def at(self, url: str) -> NodeConnection:
+        return self._client.at(url)
+
+    def home(self, *, reveal: bool = False) -> OwnClusterInfo:
+        return self._client.home(reveal=reveal)
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
-    """All clusters during a rehearsal, and one that is asked."""
+class _ClusterView:
+    """One cluster in a dry run, and what the changes on it can refer to on all clusters."""
 
     name: str
-    clients: Mapping[str, Listener]
+    clients: Mapping[str, DryRunClient]
     live: Mapping[str, LiveState]
-    uids: Mapping[Address, list[Uid]]  # of all that is there, on all of them
+    uids: Mapping[Address, list[Uid]]  # of every live object on all clusters
     kinds: Mapping[str, Kind]
     reveal: Reveal
-    silent: threading.Event = field(default_factory=threading.Event)
+    no_response: threading.Event = field(default_factory=threading.Event)
 
     def uid_of(self, address: Address) -> Uid:
-        """Return the uid of what a change refers to; raises Conflict where it is not there yet."""
+        """Return the uid of an object that a change refers to; raises Conflict where it does not exist yet."""
         found = self.uids.get(address, ())
         unnamed = uid_of_unnamed(address.name)
         if len(found) == 1:
             return found[0]
         if found or unnamed is None:
-            raise Conflict(f"{address} is not there yet")
+            raise Conflict(f"{address} does not exist yet")
         return unnamed
 
     def uid(self, kind: str, name: str) -> Uid:
         return self.uid_of(Address(self.name, kind, name))
 
     def has(self, address: Address) -> bool:
-        """Tell whether what is referred to is there already."""
+        """Tell whether an object that is referred to exists already."""
         try:
             self.uid_of(address)
         except Conflict:
@@ -91,17 +122,17 @@ class _Stage:
         return True
 
 
-def rehearse(
+def dry_run(
     plan: Plan,
     kinds: Mapping[str, Kind],
-    clients: Mapping[str, Listener],
+    clients: Mapping[str, DryRunClient],
     live: Mapping[str, LiveState],
     reveal: Reveal,
-) -> Rehearsal:
-    """Send what *plan* would send, with dry_run, and return what the clusters object to.
+) -> DryRunResult:
+    """Send what *plan* would send, with dry_run, and return what the clusters reject.
 
-    Only to endpoints that take dry_run in the version that the cluster runs: any other would do it for real. Raises
-    Unauthorized.
+    Only to endpoints that support dry_run in the version that the cluster runs: any other would execute the request.
+    Raises Unauthorized.
     """
     uids: dict[Address, list[Uid]] = {}
     for state in live.values():
@@ -110,79 +141,95 @@ def rehearse(
     notes: list[Note] = []
     unasked: Counter[str] = Counter()
     asked = 0
-    for cluster in sorted({change.address.cluster for change in plan.changes}):
-        stage = _Stage(cluster, clients, live, uids, kinds, reveal)
-        mine = [change for change in plan.changes if change.address.cluster == cluster and _takes(stage, change)]
+    for name in sorted({change.address.cluster for change in plan.changes}):
+        cluster = _ClusterView(name, clients, live, uids, kinds, reveal)
+        mine = [change for change in plan.changes if change.address.cluster == name and _is_supported(cluster, change)]
         if not mine:
             continue
-        with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(mine)), thread_name_prefix="rehearse") as pool:
-            said = list(pool.map(functools.partial(_ask, stage), mine))
-        for change, (why_not, objection) in zip(mine, said, strict=True):
-            if why_not:
-                unasked[why_not] += 1
+        with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(mine)), thread_name_prefix="dry-run") as pool:
+            results = list(pool.map(functools.partial(_ask, cluster), mine))
+        for change, (reason, rejection) in zip(mine, results, strict=True):
+            if reason:
+                unasked[reason] += 1
                 continue
             asked += 1
-            if objection:
-                notes.append(Note(OBJECTION, change.address, f"the cluster would refuse this: {objection}"))
-    return Rehearsal(tuple(notes), asked, dict(sorted(unasked.items())))
+            if rejection:
+                notes.append(Note(Level.OBJECTION, change.address, Reason.REJECTED, (rejection,)))
+    return DryRunResult(tuple(notes), asked, dict(sorted(unasked.items())))
 
 
-def _takes(stage: _Stage, change: Change) -> bool:
-    """Tell whether the cluster knows dry_run for what *change* sends."""
-    kind, version = stage.kinds[change.address.kind], stage.live[stage.name].version
+def _is_supported(cluster: _ClusterView, change: Change) -> bool:
+    """Tell whether the cluster supports dry_run for the request of *change*."""
+    kind, version = cluster.kinds[change.address.kind], cluster.live[cluster.name].version
     if not kind.rest.dry_run or change.action in (Action.DELETE, Action.FORGET):
         return False
     if kind.rest.dry_run_since and (version is None or not versions.reached(version, kind.rest.dry_run_since)):
         return False
-    apart = hook_of(kind).doors.keys() | {name for name, it in kind.fields.items() if it.access.option_of is not None}
-    return bool(change.body.keys() - apart or change.renamed_from or change.action is not Action.UPDATE)
+    options = {name for name, it in kind.fields.items() if it.access.option_of is not None}
+    own = change.body.keys() - hook_of(kind).sub_resources.keys() - options
+    return bool(own or change.renamed_from or change.action is not Action.UPDATE)
 
 
-def _ask(stage: _Stage, change: Change) -> tuple[str, str]:
-    """Return why *change* could not be asked about, and what the cluster objects to; "" for nothing."""
+def _ask(cluster: _ClusterView, change: Change) -> tuple[str, str]:
+    """Return why *change* could not be sent, and why the cluster rejects it; "" for neither."""
     if change.action is Action.REPLACE:
         return REPLACES, ""
-    kind = stage.kinds[change.address.kind]
-    body = _speakable(stage, kind, change)
+    kind = cluster.kinds[change.address.kind]
+    body = _known_body(cluster, kind, change)
     if body is None:
-        return LATER, ""
-    if stage.silent.is_set():
-        return SILENT, ""
-    verb = "create" if change.action is Action.CREATE else "update"
+        return MISSING_REFERENCE, ""
+    if cluster.no_response.is_set():
+        return NO_RESPONSE, ""
     try:
-        call = _first_write(stage, _flow(stage, kind, change, body))
-        if call is None or (call.method, call.path) != endpoint(kind, verb, change.uid) or call.cluster:
-            return OTHERWISE, ""
-        stage.clients[stage.name].send(call._replace(path=f"{call.path}?dry_run=true"), brief=True)
+        return _send(cluster, kind, change, body), ""
     except Unauthorized:
         raise
     except SecretMissing:
-        return SECRET, ""
+        return MISSING_SECRET, ""
     except Conflict:
-        return LATER, ""
-    except Forbidden:
+        return MISSING_REFERENCE, ""
+    except ClusterError as error:
+        return _meaning(cluster, kind, error)
+
+
+def _send(cluster: _ClusterView, kind: Kind, change: Change, body: Mapping[str, Any]) -> str:
+    """Send the request of *change* with dry_run; return why it could not be sent, "" where it was accepted."""
+    verb = "create" if change.action is Action.CREATE else "update"
+    client = cluster.clients[cluster.name]
+    others = Connections({name: _FailFastReader(one) for name, one in cluster.clients.items()})
+    try:
+        drive(_flow(cluster, kind, change, body), _FailFastReader(client), Policy.DRY_RUN, connections=others)
+    except NotSent as reached:
+        call = reached.call
+    else:
+        call = None
+    if call is None or (call.method, call.path) != endpoint(kind, verb, change.uid) or call.cluster:
+        return OTHER_REQUEST
+    client.send(call._replace(path=f"{call.path}?dry_run=true"), fail_fast=True)
+    return ""
+
+
+def _meaning(cluster: _ClusterView, kind: Kind, error: ClusterError) -> tuple[str, str]:
+    """Return what an error means: why nothing is known, and why the cluster rejects the change; "" for neither."""
+    if isinstance(error, Forbidden):
         return FORBIDDEN, ""
-    except Busy:
+    if isinstance(error, Busy) or (isinstance(error, Rejected) and is_busy(kind, error)):
         return BUSY, ""
-    except Rejected as error:
-        if is_busy(kind, error):
-            return BUSY, ""
-        return "", "" if error.error_code in hook_of(kind).secret_is_so else _words(error)
-    except ClusterError:
-        stage.silent.set()
-        return SILENT, ""
-    return "", ""
+    if isinstance(error, Rejected):
+        return "", "" if error.error_code in hook_of(kind).same_secret_codes else _message(error)
+    cluster.no_response.set()
+    return NO_RESPONSE, ""
 
 
-def _speakable(stage: _Stage, kind: Kind, change: Change) -> Mapping[str, Any] | None:
-    """Return the body of *change* as far as what it refers to is there by now; None where that is too little.
+def _known_body(cluster: _ClusterView, kind: Kind, change: Change) -> Mapping[str, Any] | None:
+    """Return the body of *change* without references to objects that do not exist yet; None where too little is left.
 
-    A database can be asked about before its roles are there: the fields that may be set in a second step are left out.
+    A database can be sent before its roles exist: fields that may be set in a second step are left out.
     """
     if change.action is Action.UPDATE and change.uid is None:
-        return None  # it waits for the object itself
+        return None  # the object itself does not exist yet
     home = change.address.cluster
-    missing = {ref for ref in references(kind, change.body) if not stage.has(ref.at(home))}
+    missing = {ref for ref in references(kind, change.body) if not cluster.has(ref.at(home))}
     required = {rule["field"] for rule in kind.required_on_create}
     if any(not ref.defer or ref.field in required for ref in missing):
         return None
@@ -191,36 +238,23 @@ def _speakable(stage: _Stage, kind: Kind, change: Change) -> Mapping[str, Any] |
     return body if body or change.action is Action.CREATE or change.renamed_from else None
 
 
-def _flow(stage: _Stage, kind: Kind, change: Change, body: Mapping[str, Any]) -> Flow[Any]:
-    """Do what an apply would do for *change*, as far as its request to the object itself."""
-    wire = encode(kind, body, stage.uid, stage.reveal)
+def _flow(cluster: _ClusterView, kind: Kind, change: Change, body: Mapping[str, Any]) -> Flow[Any]:
+    """Do what an apply would do for *change*, up to its request to the object itself."""
+    wire = encode(kind, body, cluster.uid, cluster.reveal)
     if change.renamed_from:
         wire[kind.rest.key[0]] = change.address.name
     elif change.action is Action.CREATE and not kind.singleton:
         wire.setdefault(kind.rest.key[0], change.address.name)
-    task = Task(kind, change.address, body, wire, {}, {}, asked=frozenset(body), uid_of=stage.uid_of)
+    task = Task(kind, change.address, body, wire, {}, {}, read_fields=frozenset(body), uid_of=cluster.uid_of)
     if change.action is Action.CREATE or change.uid is None:
-        return (yield from post(task))
+        return (yield from send_create(task))
     found = yield from look(task, change.uid)
     if found is None:
-        raise Conflict(f"{change.address} is gone")
-    return (yield from put(task, change.uid, task.plain(), found))
+        raise Conflict(f"{change.address} no longer exists")
+    return (yield from send_update(task, change.uid, task.object_body(), found))
 
 
-def _first_write(stage: _Stage, flow: Flow[Any]) -> Call | None:
-    """Read what *flow* wants to read, and return the first request that would change something; None for none."""
-    try:
-        step = next(flow)
-        while isinstance(step, Call) and step.method == "GET":
-            client = stage.clients[step.cluster or stage.name]
-            step = flow.send(client.get(step.path, missing_ok=True, brief=True))
-    except StopIteration:
-        return None
-    flow.close()
-    return step if isinstance(step, Call) else None
-
-
-def _words(error: Rejected) -> str:
-    """Return what the server said, without logins in addresses: some were looked up for this request alone."""
-    said = ": ".join(part for part in (error.error_code, error.description) if part)
-    return _LOGIN.sub("//(secret)@", f"{error.status} {said}".strip())
+def _message(error: Rejected) -> str:
+    """Return the message of the server, without logins in addresses: some were looked up for this request alone."""
+    text = ": ".join(part for part in (error.error_code, error.description) if part)
+    return _LOGIN.sub("//(secret)@", f"{error.status} {text}".strip())

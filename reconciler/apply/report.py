@@ -1,4 +1,4 @@
-"""What an apply did: one outcome a change, as a value. The engine makes it; renderers and the command line read it."""
+"""The result of an execution: one outcome for each change, as a value. Renderers and commands read it."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from reconciler.errors import ReconcilerError
 from reconciler.plan import Action, Change
 
 
-class Status(enum.Enum):
+class ChangeStatus(enum.Enum):
     """How one change ended."""
 
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"  # something that it needs failed
-    NOT_ATTEMPTED = "not attempted"  # the run ended, or its cluster was given up, before its turn
+    NOT_ATTEMPTED = "not attempted"  # the run ended, or work on its cluster stopped, before it
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one change ended, and why where it did not end well."""
+    """How one change ended, and why where it did not succeed."""
 
     change: Change
-    status: Status
-    why: str = ""  # for people: no secret, cut and cleaned
+    status: ChangeStatus
+    why: str = ""  # for display: no secret, cleaned and truncated
     error: ReconcilerError | None = None
-    because: tuple[int, ...] = ()  # numbers of the failed changes that made this one be skipped
+    because: tuple[int, ...] = ()  # numbers of the failed changes for which this one was skipped
     uid: int | str | None = None  # of the object afterwards, where it is known
-    operation: str = ""  # op id in the ledger, "" where nothing was to be sent
+    operation: str = ""  # id in the ledger, "" where nothing had to be sent
     seconds: float = 0.0
 
 
@@ -41,27 +41,27 @@ class Report:
     outcomes: tuple[Outcome, ...]
     run: str = ""  # its id in the ledger
     interrupted: bool = False  # stopped on request
-    stopped: Mapping[str, str] = field(default_factory=dict)  # cluster → why it was given up
+    stopped: Mapping[str, str] = field(default_factory=dict)  # cluster → why work on it stopped
 
-    def with_status(self, status: Status) -> tuple[Outcome, ...]:
+    def with_status(self, status: ChangeStatus) -> tuple[Outcome, ...]:
         """Return the outcomes of one status, in the order of the plan."""
         return tuple(outcome for outcome in self.outcomes if outcome.status is status)
 
     @property
     def done(self) -> tuple[Outcome, ...]:
-        return self.with_status(Status.DONE)
+        return self.with_status(ChangeStatus.DONE)
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
-        return self.with_status(Status.FAILED)
+        return self.with_status(ChangeStatus.FAILED)
 
     @property
     def skipped(self) -> tuple[Outcome, ...]:
-        return self.with_status(Status.SKIPPED)
+        return self.with_status(ChangeStatus.SKIPPED)
 
     @property
     def not_attempted(self) -> tuple[Outcome, ...]:
-        return self.with_status(Status.NOT_ATTEMPTED)
+        return self.with_status(ChangeStatus.NOT_ATTEMPTED)
 
     @property
     def complete(self) -> bool:
@@ -75,7 +75,7 @@ class Report:
     @property
     def counts(self) -> Mapping[str, int]:
         """Return how many changes ended how, as {"done": 3, "failed": 1, …}."""
-        return {status.value: len(self.with_status(status)) for status in Status}
+        return {status.value: len(self.with_status(status)) for status in ChangeStatus}
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the outcomes as plain values, for the ledger and for `-o json`."""

@@ -1,4 +1,4 @@
-"""Which name has which uid on one cluster, while an apply creates and deletes objects there."""
+"""Which name has which uid on one cluster, while an execution creates and deletes objects there."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from reconciler.api.codec import Uid, natural_key, uid_of_unnamed
+from reconciler.api.driver import Reader, drive
 from reconciler.api.read import listing
 from reconciler.errors import Conflict
 from reconciler.kinds import Kind
-from reconciler.live import Getter, drive
 from reconciler.model import Address, LiveState
 
 
-class Directory:
-    """Names and uids of one cluster; lists a kind once, if nobody has read it yet. Safe to use from several threads."""
+class UidIndex:
+    """Names and uids of one cluster; lists a kind once, unless the plan has read it. Thread-safe."""
 
-    def __init__(self, kinds: Mapping[str, Kind], client: Getter, live: LiveState | None) -> None:
+    def __init__(self, kinds: Mapping[str, Kind], client: Reader, live: LiveState | None) -> None:
         self._kinds = kinds
         self._client = client
         self._lock = threading.RLock()
         self._names: dict[str, dict[Uid, str]] = {}
         self._uids: dict[str, dict[str, set[Uid]]] = {}
-        self._before: dict[str, dict[Uid, str]] = {}  # what was renamed or deleted meanwhile, by its first name
+        self._before: dict[str, dict[Uid, str]] = {}  # renamed or deleted by this run, with the first name
         for kind, objects in (live.objects if live else {}).items():
             self._fill(kind, ((one.uid, one.name) for one in objects))
 
     @property
     def names(self) -> Mapping[str, Mapping[Uid, str]]:
         """By kind: uid → name; kinds are listed when they are first asked for."""
-        return _Listing(self, self.of)
+        return _NamesView(self, self.of)
 
     @property
     def names_before(self) -> Mapping[str, Mapping[Uid, str]]:
-        """The same with the names from before this run renamed anything: a plan speaks in those."""
-        return _Listing(self, self._of_before)
+        """The same with the names from before this run renamed anything: a plan uses those."""
+        return _NamesView(self, self._of_before)
 
     @property
     def kinds(self) -> Mapping[str, Kind]:
@@ -91,25 +91,25 @@ class Directory:
 
     def _list(self, name: str) -> Iterator[tuple[Uid, str]]:
         kind = self._kinds[name]
-        for wire in drive(self._client, listing(kind)):
+        for wire in drive(listing(kind), self._client):
             try:
                 yield wire[kind.rest.id], natural_key(kind, wire)
             except (AttributeError, KeyError, TypeError, ValueError):
                 continue  # an object without a name cannot be referred to by name
 
 
-class _Listing(Mapping[str, Mapping[Uid, str]]):
-    """A view of a directory as decoding wants it."""
+class _NamesView(Mapping[str, Mapping[Uid, str]]):
+    """A view of an index in the form that decoding takes."""
 
-    def __init__(self, directory: Directory, of: Callable[[str], Mapping[Uid, str]]) -> None:
-        self._directory = directory
+    def __init__(self, index: UidIndex, of: Callable[[str], Mapping[Uid, str]]) -> None:
+        self._index = index
         self._of = of
 
     def __getitem__(self, kind: str) -> Mapping[Uid, str]:
         return self._of(kind)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._directory.kinds)
+        return iter(self._index.kinds)
 
     def __len__(self) -> int:
-        return len(self._directory.kinds)
+        return len(self._index.kinds)

@@ -1,19 +1,21 @@
-"""The only socket to a cluster: nodes, TLS, login, deadlines, retries. Home of httpx.
+"""The only socket to a cluster: nodes, TLS, credentials, timeouts, retries. Home of httpx.
 
-    calls      Client: one call and all its attempts; what others use
-    exchange   one attempt: a request to one node, its answer understood
-    nodes      which node is asked next
-    retry      what may be sent again, when and how often: pure
-    transport  HTTP over TLS, held to the deadline of an attempt
-    trust      certificates: authorities, pins, and what to say of them
-    safejson   parses whatever a cluster may send
-    words      what is raised, and its text
+    client       Client: the interface for everything else
+    retry_loop   one call and all its attempts
+    retry        the retry policy: pure
+    node_pool    node selection, circuit breakers, retry budget
+    attempt      one request to one node, and its result
+    transport    HTTP over TLS within the deadline of an attempt
+    tls          certificates: CAs, pins, and the texts of failures
+    json_parser  parses untrusted JSON
+    messages     the exceptions and their texts
+    webhook      delivery of notifications
 
-Importing this costs tens of milliseconds (httpx): callers do so where they need it. Must not know kinds or plans.
+Importing this costs tens of milliseconds (httpx): callers import it where they need it. Must not know kinds or plans.
 """
 
-from reconciler.client.calls import PROBE, Client
-from reconciler.client.retry import Policy
-from reconciler.client.safejson import Unsound, collector_paused, parse_json
+from reconciler.client.client import Client, ClientOptions
+from reconciler.client.json_parser import MalformedObject, gc_paused, parse_json
+from reconciler.client.retry import RetryPolicy
 
-__all__ = ["PROBE", "Client", "Policy", "Unsound", "collector_paused", "parse_json"]
+__all__ = ["Client", "ClientOptions", "MalformedObject", "RetryPolicy", "gc_paused", "parse_json"]

@@ -1,153 +1,157 @@
-"""What may be sent again, when, and how often: the whole retry policy, as pure code and small counters.
+"""The retry policy: what may be retried, when, and how often. Pure.
 
-`client` asks; nobody else retries, since layers of retries multiply. No clock, no socket, no HTTP library in here:
-times are arguments, so that tests run the policy in virtual time.
+Used by `retry_loop` and `node_pool`; nothing else retries, since layers of retries multiply. No clock, socket or HTTP
+library: times are arguments, so that tests run the policy in virtual time.
 """
 
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """The numbers, in seconds where they are times."""
+class RetryPolicy:
+    """Timeouts and limits; all times are in seconds."""
 
-    connect: float = 5.0
-    read: float = 15.0  # for the first byte of an answer; a POST may think until its total is up
-    total: float = 30.0  # of one attempt
-    total_post: float = 60.0
-    operation: float = 120.0  # of one call with all its attempts
-    brief: float = 15.0  # of a call that is not worth waiting for
-    busy: float = 600.0  # as long as a 409 is waited for
-    attempts: int = 4
-    base: float = 0.5
-    cap: float = 20.0
-    retry_after: float = 300.0
-    not_member: float = 300.0  # out of rotation after "not a member of the cluster"
-    breaker: float = 30.0  # open for about so long
-    regain: float = 180.0  # for a way back in after a change to it
-    credential: float = 1200.0  # between two logins with a password that was refused
-    stale_reads: int = 3
+    connect_timeout: float = 5.0
+    read_timeout: float = 15.0  # to the first byte of a response; a POST has all of its attempt for that
+    attempt_timeout: float = 30.0  # one attempt
+    post_timeout: float = 60.0  # one attempt of a POST
+    call_timeout: float = 120.0  # one call with all its attempts
+    fail_fast_timeout: float = 15.0  # one call with `fail_fast`
+    busy_timeout: float = 600.0  # how long a 409 is retried
+    max_attempts: int = 4
+    backoff_base: float = 0.5
+    backoff_max: float = 20.0
+    retry_after_max: float = 300.0  # a longer Retry-After is cut to this
+    not_member_seconds: float = 300.0  # out of rotation after "not a member of the cluster"
+    breaker_seconds: float = 30.0  # how long a circuit breaker stays open, plus jitter
+    reconnect_timeout: float = 180.0  # until access is re-established after a change to it
+    credential_cooldown: float = 1200.0  # between two requests with rejected credentials
+    max_stale_reads: int = 3
 
     def attempt(self, method: str) -> float:
-        """Return how long one attempt may take in all."""
-        return self.total_post if method == "POST" else self.total
+        """Return the timeout of one attempt, in seconds."""
+        return self.post_timeout if method == "POST" else self.attempt_timeout
 
     def backoff(self, attempt: int, random: Random) -> float:
-        """Return the pause after failed *attempt* (0, 1, …): full jitter, so that clients do not come back at once."""
-        return random.uniform(0.0, min(self.cap, self.base * 2.0**attempt))
+        """Return the seconds to wait after failed *attempt* (0, 1, …): exponential, with full jitter."""
+        return random.uniform(0.0, min(self.backoff_max, self.backoff_base * 2.0**attempt))
 
     def busy_pause(self, previous: float, random: Random) -> float:
-        """Return the next pause between questions to a busy object: decorrelated jitter."""
-        return min(15.0, random.uniform(self.base, max(self.base, 3.0 * previous)))
+        """Return the seconds to wait for a busy object after *previous* seconds: decorrelated jitter."""
+        return min(15.0, random.uniform(self.backoff_base, max(self.backoff_base, 3.0 * previous)))
 
 
-class Outcome(enum.Enum):
-    """What one attempt came to."""
+class RequestOutcome(enum.Enum):
+    """How one attempt ended; the value is what events report."""
 
-    DONE = "done"
-    NOT_SENT = "not sent"  # refused, no route, no such name, no free connection: the node never saw it
+    SUCCESS = "success"
+    NOT_SENT = "not sent"  # connection refused, no route, unknown host, no free connection: the node never saw it
     UNTRUSTED = "untrusted"  # the certificate; nothing was sent either
-    LOST = "no answer"  # timeout or reset after something may have been sent
-    GARBLED = "bad answer"  # 2xx, but truncated, too large, not JSON or of the wrong shape
-    STALE = "stale"  # read from a node that lags behind what we have already seen
+    NO_RESPONSE = "no response"  # timeout or reset after something may have been sent
+    MALFORMED = "malformed response"  # 2xx, but truncated, too large, not JSON or of the wrong shape
+    STALE = "stale"  # read from a node that lags behind a cluster-state-id seen earlier
     REDIRECTED = "redirected"  # 307, 308
-    MOVED = "moved"  # 301, 302, 303: nobody can say what the server did
+    MOVED = "moved"  # 301, 302, 303: whether the server applied the request is unknown
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
-    MISSING = "missing"
+    NOT_FOUND = "not found"
     REJECTED = "rejected"
     BUSY = "busy"
     THROTTLED = "throttled"
     NOT_MEMBER = "not a member"
-    FAILED = "server error"  # 500, 502, 503, 504
-    VERSION = "version"
+    SERVER_ERROR = "server error"  # 500, 502, 503, 504
+    VERSION_UNSUPPORTED = "version unsupported"
 
 
-class Verdict(enum.Enum):
+class RetryDecision(enum.Enum):
     """What to do after an attempt."""
 
     RETURN = "return"
-    ELSEWHERE = "elsewhere"  # another node at once: this one cannot, and did nothing
-    AGAIN = "again"  # after a pause
-    WAIT = "wait"  # until the object is free
-    AMBIGUOUS = "ambiguous"  # never send again: it may have taken effect
+    FAILOVER = "failover"  # another node at once: this one did nothing
+    RETRY = "retry"  # after a backoff
+    WAIT = "wait"  # until the object is no longer busy
+    AMBIGUOUS = "ambiguous"  # never retry: it may have taken effect
     FAIL = "fail"
 
 
 _SAFE: Final = {  # nothing took effect, whatever the method
-    Outcome.DONE: Verdict.RETURN,
-    Outcome.NOT_SENT: Verdict.ELSEWHERE,
-    Outcome.UNTRUSTED: Verdict.ELSEWHERE,
-    Outcome.REDIRECTED: Verdict.ELSEWHERE,
-    Outcome.NOT_MEMBER: Verdict.ELSEWHERE,
-    Outcome.THROTTLED: Verdict.AGAIN,
-    Outcome.BUSY: Verdict.WAIT,
-    Outcome.UNAUTHORIZED: Verdict.FAIL,
-    Outcome.FORBIDDEN: Verdict.FAIL,
-    Outcome.MISSING: Verdict.FAIL,
-    Outcome.REJECTED: Verdict.FAIL,
-    Outcome.VERSION: Verdict.FAIL,
+    RequestOutcome.SUCCESS: RetryDecision.RETURN,
+    RequestOutcome.NOT_SENT: RetryDecision.FAILOVER,
+    RequestOutcome.UNTRUSTED: RetryDecision.FAILOVER,
+    RequestOutcome.REDIRECTED: RetryDecision.FAILOVER,
+    RequestOutcome.NOT_MEMBER: RetryDecision.FAILOVER,
+    RequestOutcome.THROTTLED: RetryDecision.RETRY,
+    RequestOutcome.BUSY: RetryDecision.WAIT,
+    RequestOutcome.UNAUTHORIZED: RetryDecision.FAIL,
+    RequestOutcome.FORBIDDEN: RetryDecision.FAIL,
+    RequestOutcome.NOT_FOUND: RetryDecision.FAIL,
+    RequestOutcome.REJECTED: RetryDecision.FAIL,
+    RequestOutcome.VERSION_UNSUPPORTED: RetryDecision.FAIL,
 }
-_UNCLEAR: Final = (Outcome.LOST, Outcome.GARBLED, Outcome.FAILED, Outcome.MOVED)
-READS: Final[Mapping[Outcome, Verdict]] = {
+_UNCLEAR: Final = (
+    RequestOutcome.NO_RESPONSE,
+    RequestOutcome.MALFORMED,
+    RequestOutcome.SERVER_ERROR,
+    RequestOutcome.MOVED,
+)
+READS: Final[Mapping[RequestOutcome, RetryDecision]] = {
     **_SAFE,
-    **dict.fromkeys(_UNCLEAR, Verdict.AGAIN),
-    Outcome.STALE: Verdict.ELSEWHERE,
-    Outcome.MOVED: Verdict.ELSEWHERE,
+    **dict.fromkeys(_UNCLEAR, RetryDecision.RETRY),
+    RequestOutcome.STALE: RetryDecision.FAILOVER,
+    RequestOutcome.MOVED: RetryDecision.FAILOVER,
 }
-WRITES: Final[Mapping[Outcome, Verdict]] = {**_SAFE, **dict.fromkeys(_UNCLEAR, Verdict.AMBIGUOUS)}
+WRITES: Final[Mapping[RequestOutcome, RetryDecision]] = {**_SAFE, **dict.fromkeys(_UNCLEAR, RetryDecision.AMBIGUOUS)}
 
 BUSY_CODES: Final = frozenset({"busy", "db_busy", "config_edit_conflict"})
 _BY_STATUS: Final = {
-    301: Outcome.MOVED,
-    302: Outcome.MOVED,
-    303: Outcome.MOVED,
-    307: Outcome.REDIRECTED,
-    308: Outcome.REDIRECTED,
-    401: Outcome.UNAUTHORIZED,
-    403: Outcome.FORBIDDEN,
-    404: Outcome.MISSING,
-    429: Outcome.THROTTLED,
-    500: Outcome.FAILED,
-    502: Outcome.FAILED,
-    504: Outcome.FAILED,
-    505: Outcome.VERSION,
+    301: RequestOutcome.MOVED,
+    302: RequestOutcome.MOVED,
+    303: RequestOutcome.MOVED,
+    307: RequestOutcome.REDIRECTED,
+    308: RequestOutcome.REDIRECTED,
+    401: RequestOutcome.UNAUTHORIZED,
+    403: RequestOutcome.FORBIDDEN,
+    404: RequestOutcome.NOT_FOUND,
+    429: RequestOutcome.THROTTLED,
+    500: RequestOutcome.SERVER_ERROR,
+    502: RequestOutcome.SERVER_ERROR,
+    504: RequestOutcome.SERVER_ERROR,
+    505: RequestOutcome.VERSION_UNSUPPORTED,
 }
 
 
-def verdict(method: str, outcome: Outcome) -> Verdict:
+def retry_decision(method: str, outcome: RequestOutcome) -> RetryDecision:
     """Return what to do after *outcome* of a request with *method*."""
     return (READS if method == "GET" else WRITES)[outcome]
 
 
-def outcome_of(status: int, error_code: str = "", text: str = "") -> Outcome:
-    """Classify an answer by its status and, where the status alone does not say, by the server's words."""
+def outcome_of(status: int, error_code: str = "", text: str = "") -> RequestOutcome:
+    """Classify a response by its status and, where the status alone is ambiguous, by the error code and the text."""
     if 200 <= status < 300:
-        return Outcome.DONE
+        return RequestOutcome.SUCCESS
     if status == 503:
         member = error_code != "no_cluster" and "not a member" not in text.lower()
-        return Outcome.FAILED if member else Outcome.NOT_MEMBER
+        return RequestOutcome.SERVER_ERROR if member else RequestOutcome.NOT_MEMBER
     if status == 409:
-        return Outcome.BUSY if error_code in BUSY_CODES else Outcome.REJECTED
+        return RequestOutcome.BUSY if error_code in BUSY_CODES else RequestOutcome.REJECTED
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if 400 <= status < 500 or status == 501:
-        return Outcome.REJECTED
-    return Outcome.FAILED if status >= 500 else Outcome.GARBLED
+        return RequestOutcome.REJECTED
+    return RequestOutcome.SERVER_ERROR if status >= 500 else RequestOutcome.MALFORMED
 
 
 def retry_after(headers: Mapping[str, str], limit: float) -> float:
-    """Return the seconds that `Retry-After` asks for, within 0 and *limit*; 0 when it asks nothing that can be read.
+    """Return the seconds that `Retry-After` asks for, from 0 to *limit*; 0 when it is absent or invalid.
 
-    A date is compared with the answer's own `Date`, so that our clock does not matter.
+    A date is compared with the `Date` of the response, so that the local clock does not matter.
     """
     asked = headers.get("retry-after", "").strip()
     if asked.isdecimal() and asked.isascii():
@@ -160,90 +164,13 @@ def retry_after(headers: Mapping[str, str], limit: float) -> float:
 
 
 @dataclass(slots=True)
-class Budget:
-    """Tokens that retries cost, so that a sick cluster is not loaded with them: empty means fail at once."""
+class CredentialState:
+    """Whether the credentials work: by default, five failed logins in 15 minutes lock the account."""
 
-    capacity: float = 50.0
-    tokens: float = 50.0
-
-    def spend(self, outcome: Outcome) -> bool:
-        """Take the price of a retry after *outcome*; False when there is not enough."""
-        price = 10.0 if outcome is Outcome.LOST else 5.0
-        if self.tokens < price:
-            return False
-        self.tokens -= price
-        return True
-
-    def earn(self) -> None:
-        """Count a success."""
-        self.tokens = min(self.capacity, self.tokens + 1.0)
-
-
-_NODE_FAILURES: Final = frozenset({Outcome.NOT_SENT, Outcome.LOST, Outcome.GARBLED, Outcome.FAILED})
-
-
-@dataclass(slots=True)
-class Breaker:
-    """Whether one node is worth asking. Opens after 5 failures in a row, or 10 of the last 20."""
-
-    last: deque[bool] = field(default_factory=lambda: deque(maxlen=20))
-    row: int = 0
-    open_until: float = 0.0  # 0 = closed
-    trial: bool = False  # one request is out to find whether the node is back
-
-    def record(self, outcome: Outcome, now: float, pause: float) -> bool:
-        """Count *outcome* at *now*; True when this opened the breaker, for *pause* seconds."""
-        failed = outcome in _NODE_FAILURES
-        self.last.append(failed)
-        self.row = self.row + 1 if failed else 0
-        if not failed:
-            if self.open_until:
-                self.last.clear()
-            self.open_until, self.trial = 0.0, False
-            return False
-        broken = self.trial or self.row >= 5 or (len(self.last) == 20 and sum(self.last) >= 10)
-        opened = broken and (self.trial or not self.open_until)
-        if broken:
-            self.open_until, self.trial = now + pause, False
-        return opened
-
-    def state(self, now: float) -> str:
-        """Return "closed", "open", or "half-open": the time is up and one GET may find out."""
-        if not self.open_until:
-            return "closed"
-        return "open" if now < self.open_until or self.trial else "half-open"
-
-
-@dataclass(slots=True)
-class Login:
-    """What is known of the credential: five refused logins in 15 minutes lock the account by default."""
-
-    proven: bool = False
-    refused_at: float | None = None
+    verified: bool = False
+    rejected_at: float | None = None  # clock time, in seconds
     reason: str = ""
 
     def may_try(self, now: float, pause: float) -> bool:
-        """Tell whether a request may carry the credential at *now*."""
-        return self.refused_at is None or now - self.refused_at >= pause
-
-
-class Told(NamedTuple):
-    """The server's words in an error answer, cleaned for a terminal and cut."""
-
-    error_code: str
-    text: str
-
-
-def told(body: Any) -> Told:
-    """Return what an error *body* says: `description` or `message`, and `error_code`; expects neither."""
-    if not isinstance(body, Mapping):
-        return Told("", "")
-    words = body.get("description") or body.get("message") or ""
-    code = body.get("error_code")
-    return Told(clean(code, 80) if isinstance(code, str) else "", clean(words, 300) if isinstance(words, str) else "")
-
-
-def clean(text: str, limit: int) -> str:
-    """Return *text* on one line, without control or direction characters, at most *limit* long."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+        """Return whether a request may carry the credentials at *now*; *pause* is the cool-down in seconds."""
+        return self.rejected_at is None or now - self.rejected_at >= pause

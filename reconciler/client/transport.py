@@ -1,9 +1,9 @@
-"""The way of a request to one node: an HTTP/1.1 transport for httpx over our own sockets.
+"""An HTTP/1.1 transport for httpx: one deadline for all socket operations of an attempt, and certificate pinning.
 
-Used by `exchange` alone. httpx limits each single read, so an answer that drips in can last for ever; here every
-connect, write and read of an attempt is held to one deadline. The peer's certificate is looked at right after the
-handshake, before a byte of the request (and its password) is sent. The standard library reads the answers, which takes
-half of the time that httpcore and h11 do. Knows nothing of retries, proxies or the environment.
+Used by `client` and `webhook`. httpx limits each single read, so that a response in tiny pieces can last forever; here
+all connects, writes and reads of an attempt share one deadline. A pin is checked right after the handshake, before any
+byte of the request (and the password in it) is sent. Responses are parsed by the standard library, which takes half of
+the time of httpcore and h11. Must not know retries, proxies or environment variables.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import IO, Any, Final
 
-from reconciler.client.trust import HTTPS, PinMismatch, Trust, fingerprint, httpx, normal_pin, ssl_context
+from reconciler.client.tls import HTTPS, PinMismatch, Trust, fingerprint, httpx, normal_pin, ssl_context
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 _SEND: Final = 64 * 1024
 _RECEIVE: Final = 256 * 1024
-# Shorter than what servers use, so that they hardly ever close a connection that a write has just taken.
+# Shorter than the usual keep-alive of servers, which then rarely close a connection that a write is about to use.
 _IDLE: Final = 4.0
 
 
 @contextlib.contextmanager
 def attempt_deadline(seconds: float) -> Iterator[None]:
-    """Hold every socket operation of this thread, taken together, to *seconds* from now."""
+    """Limit all socket operations of this thread together to *seconds* from now."""
     token = _deadline.set(time.monotonic() + seconds)
     try:
         yield
@@ -41,60 +41,62 @@ def attempt_deadline(seconds: float) -> Iterator[None]:
 
 
 def _left(timeout: float | None, expired: type[httpx.TimeoutException]) -> float:
-    """Return the seconds that an operation may take; raises *expired* when there are none."""
+    """Return the seconds that are left for an operation; raises *expired* when there are none."""
     end = _deadline.get()
     limits = [value for value in (timeout, None if end is None else end - time.monotonic()) if value is not None]
     left = min(limits, default=60.0)
     if left <= 0:
-        raise expired("the deadline of the attempt has passed")
+        raise expired("the deadline of the attempt was exceeded")
     return left
 
 
 class Transport(httpx.BaseTransport):
-    """Connections to the nodes of one cluster, kept for the next request; each serves one request at a time."""
+    """A connection pool for the nodes of one cluster; each connection serves one request at a time."""
 
     def __init__(self, trust: Trust) -> None:
-        """Raises OSError for a CA file that cannot be used and ValueError for such a pin."""
+        """Raises OSError for an unusable CA file and ValueError for an invalid pin."""
         self._context = ssl_context(trust)
         self._pin = normal_pin(trust.pin) if trust.pin else None
         self._idle: dict[tuple[str, int], list[tuple[float, _Connection]]] = {}
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send *request* and return the answer with its body still to be read."""
+        """Send *request* and return the response; its body is not read yet."""
         timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
         node = (request.url.host, request.url.port or HTTPS)
-        connection = self._waiting(node) or self._opened(node, timeouts.get("connect"))
-        connection.patience = timeouts.get("read")
+        connection = self._idle_connection(node) or self._connect(node, timeouts.get("connect"))
+        connection.read_timeout = timeouts.get("read")
         try:
-            connection.send(_serialised(request), timeouts.get("write"))
-            answer = http.client.HTTPResponse(connection, method=request.method)  # type: ignore[arg-type]
-            answer.begin()
+            connection.send(_serialize(request), timeouts.get("write"))
+            response = http.client.HTTPResponse(connection, method=request.method)  # type: ignore[arg-type]
+            response.begin()
         except BaseException as error:
             connection.close()
             if isinstance(error, http.client.HTTPException):
-                raise httpx.RemoteProtocolError("the answer is not HTTP") from error
+                raise httpx.RemoteProtocolError("the response is not HTTP") from error
             raise
-        headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.getheaders()]
-        extensions = {"reason_phrase": answer.reason.encode("latin-1", "replace")}
-        body = _Body(self, node, connection, answer)
-        return httpx.Response(answer.status, headers=headers, stream=body, extensions=extensions)
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.getheaders()
+        ]
+        extensions = {"reason_phrase": response.reason.encode("latin-1", "replace")}
+        body = _Body(self, node, connection, response)
+        return httpx.Response(response.status, headers=headers, stream=body, extensions=extensions)
 
     def keep(self, node: tuple[str, int], connection: _Connection) -> None:
-        """Take back a connection that is ready for another request."""
+        """Return a connection to the pool for the next request."""
         with self._lock:
             self._idle.setdefault(node, []).append((time.monotonic(), connection))
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close idle connections."""
         with self._lock:
             idle, self._idle = self._idle, {}
         for kept in idle.values():
             for _, connection in kept:
                 connection.close()
 
-    def _waiting(self, node: tuple[str, int]) -> _Connection | None:
-        """Return an idle connection that the peer has not closed; drops those that it has, or that are old."""
+    def _idle_connection(self, node: tuple[str, int]) -> _Connection | None:
+        """Return an idle connection that the peer has not closed; closes those that it has, or that are too old."""
         while True:
             with self._lock:
                 kept = self._idle.get(node)
@@ -105,13 +107,13 @@ class Transport(httpx.BaseTransport):
                 return connection
             connection.close()
 
-    def _opened(self, node: tuple[str, int], timeout: float | None) -> _Connection:
-        sock = _connected(node, timeout)
+    def _connect(self, node: tuple[str, int], timeout: float | None) -> _Connection:
+        sock = _open_socket(node, timeout)
         try:
             sock.settimeout(_left(timeout, httpx.ConnectTimeout))
             secured = self._context.wrap_socket(sock, server_hostname=node[0])
         except TimeoutError as error:
-            raise httpx.ConnectTimeout("no answer to the TLS handshake") from error
+            raise httpx.ConnectTimeout("the TLS handshake timed out") from error
         except (OSError, ValueError) as error:
             raise httpx.ConnectError("the TLS handshake failed") from error
         finally:
@@ -125,9 +127,9 @@ class Transport(httpx.BaseTransport):
 
 
 class _Connection(io.RawIOBase):
-    """A TLS connection that never outlives the attempt's deadline; looks like a socket to `http.client`."""
+    """A TLS connection that observes the deadline of the attempt; has the interface of a socket for `http.client`."""
 
-    patience: float | None = None  # of the single read
+    read_timeout: float | None = None  # of a single read
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
         super().__init__()
@@ -135,20 +137,20 @@ class _Connection(io.RawIOBase):
         self._reader: io.BufferedReader[Any] = io.BufferedReader(self, _RECEIVE)
 
     def makefile(self, mode: str) -> IO[bytes]:
-        """Give `HTTPResponse` what it reads from; it closes that at the end of a body, which must not close us."""
-        return _Lent(self._reader)  # type: ignore[return-value]
+        """Return the reader for `HTTPResponse`, which closes it after the body; that must not close the connection."""
+        return _UnownedReader(self._reader)  # type: ignore[return-value]
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         try:
-            self._sock.settimeout(_left(self.patience, httpx.ReadTimeout))
+            self._sock.settimeout(_left(self.read_timeout, httpx.ReadTimeout))
             return self._sock.recv_into(buffer)
         except TimeoutError as error:
-            raise httpx.ReadTimeout("no answer in time") from error
+            raise httpx.ReadTimeout("no response in time") from error
         except OSError as error:
-            raise httpx.ReadError("the connection broke") from error
+            raise httpx.ReadError("the connection was lost") from error
 
     def send(self, data: bytes, timeout: float | None) -> None:
         """Send all of *data*."""
@@ -158,12 +160,12 @@ class _Connection(io.RawIOBase):
                 self._sock.settimeout(_left(timeout, httpx.WriteTimeout))
                 rest = rest[self._sock.send(rest[:_SEND]) :]
         except TimeoutError as error:
-            raise httpx.WriteTimeout("the node takes nothing") from error
+            raise httpx.WriteTimeout("the request could not be sent in time") from error
         except OSError as error:
-            raise httpx.WriteError("the connection broke") from error
+            raise httpx.WriteError("the connection was lost") from error
 
     def is_quiet(self) -> bool:
-        """Tell whether nothing has come: what comes unasked is the end of the connection, or nothing good."""
+        """Return whether nothing was received: unexpected data means a closed connection or an error."""
         poll = select.poll()
         poll.register(self._sock.fileno(), select.POLLIN | select.POLLERR | select.POLLHUP)
         return not poll.poll(0)
@@ -175,8 +177,8 @@ class _Connection(io.RawIOBase):
         super().close()
 
 
-class _Lent:
-    """A reader whose `close` leaves the real one open."""
+class _UnownedReader:
+    """A reader whose `close` does not close the underlying one."""
 
     __slots__ = ("read", "readinto", "readline")
 
@@ -193,50 +195,50 @@ class _Lent:
 
 
 class _Body(httpx.SyncByteStream):
-    """The body of an answer; gives the connection back when it was read to its end."""
+    """The body of a response; returns the connection to the pool once it was read completely."""
 
     def __init__(
-        self, transport: Transport, node: tuple[str, int], connection: _Connection, answer: http.client.HTTPResponse
+        self, transport: Transport, node: tuple[str, int], connection: _Connection, response: http.client.HTTPResponse
     ) -> None:
-        self._transport, self._node, self._connection, self._answer = transport, node, connection, answer
+        self._transport, self._node, self._connection, self._response = transport, node, connection, response
         self._complete = False
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            while data := self._answer.read(_RECEIVE):
+            while data := self._response.read(_RECEIVE):
                 yield data
         except http.client.HTTPException as error:
-            raise httpx.RemoteProtocolError("the answer broke off") from error
-        if self._answer.length:
-            raise httpx.RemoteProtocolError("the answer broke off")
+            raise httpx.RemoteProtocolError("the response was cut off") from error
+        if self._response.length:
+            raise httpx.RemoteProtocolError("the response was cut off")
         self._complete = True
 
     def close(self) -> None:
-        if self._complete and not self._answer.will_close:
+        if self._complete and not self._response.will_close:
             self._transport.keep(self._node, self._connection)
         else:
             self._connection.close()
 
 
-def _serialised(request: httpx.Request) -> bytes:
-    """Return the bytes of *request*."""
+def _serialize(request: httpx.Request) -> bytes:
+    """Return *request* as sent."""
     lines = [f"{request.method} ".encode("ascii") + request.url.raw_path + b" HTTP/1.1"]
     lines += [name + b": " + value for name, value in request.headers.raw]
     if any(b"\r" in line or b"\n" in line for line in lines):
-        raise httpx.LocalProtocolError("a line break where none may be")
+        raise httpx.LocalProtocolError("the request contains an invalid line break")
     return b"\r\n".join([*lines, b"", request.read()])
 
 
-def _connected(node: tuple[str, int], timeout: float | None) -> socket.socket:
-    """Connect to the first of the host's addresses that answers; *timeout* holds for all of them together."""
+def _open_socket(node: tuple[str, int], timeout: float | None) -> socket.socket:
+    """Connect to the first reachable address of the host; *timeout* covers all of them together."""
     end = time.monotonic() + _left(timeout, httpx.ConnectTimeout)
     failure: OSError | None = None
     try:
-        # The resolver has limits of its own and cannot be interrupted.
-        found = socket.getaddrinfo(*node, type=socket.SOCK_STREAM)
+        # The resolver has its own timeouts and cannot be interrupted.
+        addresses = socket.getaddrinfo(*node, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise httpx.ConnectError("the name cannot be resolved") from error
-    for family, kind, protocol, _, address in found:
+        raise httpx.ConnectError("the host name cannot be resolved") from error
+    for family, kind, protocol, _, address in addresses:
         left = end - time.monotonic()
         if left <= 0:
             break
@@ -251,5 +253,5 @@ def _connected(node: tuple[str, int], timeout: float | None) -> socket.socket:
         else:
             return sock
     if failure is None or isinstance(failure, TimeoutError):
-        raise httpx.ConnectTimeout("no answer to the connection attempt") from failure
+        raise httpx.ConnectTimeout("the connection timed out") from failure
     raise httpx.ConnectError("the connection failed") from failure

@@ -36,7 +36,7 @@ def command(addresses: tuple[str, ...], write: bool, files: tuple[str, ...], **f
         planned = reconcile.plan(session, manifests, Options(limits=session.settings.limits))
         found = reconcile.find_drift(session, planned)
         try:
-            wanted = edits(session.kinds, meant(found, addresses), planned.live)
+            wanted = edits(session.kinds, meant(found, addresses), planned.observed.live)
         except NotAcceptable as error:
             raise InputError([Problem("accept", 0, 0, "", str(error))]) from None
         texts = _edited(session.kinds, manifests, wanted)

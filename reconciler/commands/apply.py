@@ -33,7 +33,7 @@ from reconciler.errors import AppliedInPart, Interrupted, Refused
 if TYPE_CHECKING:
     from reconciler.apply.report import Report
     from reconciler.manifests import Manifests
-    from reconciler.model import LiveState
+    from reconciler.model import Observed
     from reconciler.plan import Options, Plan
     from reconciler.session import Session
 
@@ -83,7 +83,7 @@ class _Apply:
     def manifests(self, files: tuple[str, ...], flags: Mapping[str, Any]) -> Report | None:
         """Plan what the manifests say, and do it; None where there was nothing to do."""
         session = self.session
-        reconcile.settle(session)
+        reconcile.recover(session)
         manifests = declared(session.settings, files, self.screen)
         wishes = choice(flags, session.settings, files)
         if self.yes:  # nobody is asked, so nothing can move in the meantime: one look, under the lock, is enough
@@ -105,7 +105,11 @@ class _Apply:
         self, planned: reconcile.Planned, report: Report | None, files: tuple[str, ...], flags: Mapping[str, Any]
     ) -> Report | None:
         """Go on with what is declared for clusters that exist only now."""
-        born = report is not None and report.complete and any(state.unborn for state in planned.live.values())
+        born = (
+            report is not None
+            and report.complete
+            and not all(state.bootstrapped for state in planned.observed.live.values())
+        )
         if not born:
             return report
         self.screen.note("The cluster exists now; on with what is declared for it.")
@@ -117,7 +121,7 @@ class _Apply:
             count = reconcile.adopt(self.session, manifests, planned)
             if count:
                 self.screen.note(f"{count} that {'was' if count == 1 else 'were'} there and right: ours from now on")
-        return self.execute(planned.plan, planned.live) if go else None
+        return self.execute(planned.plan, planned.observed) if go else None
 
     def saved(self, path: Path, flags: Mapping[str, Any]) -> Report | None:
         """Do what a saved plan says, if it still holds."""
@@ -126,24 +130,24 @@ class _Apply:
         plan = from_json(savedplan.read(path))
         self.session.only(plan.clusters)
         if not self.yes:
-            reconcile.refuse_if_moved(plan, reconcile.reread(self.session, plan))
+            reconcile.refuse_if_stale(plan, reconcile.reread(self.session, plan).live)
         if not self.approved(plan, choice(flags, self.session.settings), known=True):
             return None
         with self.session.locked(plan.clusters):
-            live = reconcile.reread(self.session, plan)
-            reconcile.refuse_if_moved(plan, live)
-            return self.execute(plan, live)
+            observed = reconcile.reread(self.session, plan)
+            reconcile.refuse_if_stale(plan, observed.live)
+            return self.execute(plan, observed)
 
     def approved(self, plan: Plan, wishes: Options, *, known: bool = False) -> bool:
         """Show *plan*, only its summary if it is *known*; return whether to do it. Raises Refused where it must not."""
         from reconciler.apply.report import Report
-        from reconciler.plan import check, check_windows, with_consent
+        from reconciler.plan import with_consent
 
         self.held = plan.held
         if self.output == "text":
             show_plan(with_consent(plan, wishes), "summary" if known else "text", self.screen)
-        check(plan, wishes)
-        check_windows(plan, wishes, self.session.outside.at())
+        reconcile.check(plan, wishes)
+        reconcile.check_freeze(plan, wishes, self.session.runtime.now())
         if not plan.changes:
             if self.output == "json":
                 show_report(Report(()), "json", self.screen, brief=False)
@@ -161,7 +165,7 @@ class _Apply:
         if sys.stdin.readline().strip() != "yes":
             raise Refused("not approved; nothing was written")
 
-    def execute(self, plan: Plan, live: Mapping[str, LiveState]) -> Report:
+    def execute(self, plan: Plan, observed: Observed) -> Report:
         """Do *plan* while its progress is shown, and print the report."""
         from reconciler.render.progress import Progress
 
@@ -169,12 +173,12 @@ class _Apply:
         drawn = sys.stderr.isatty()
         gc.freeze()  # the plan stays; from here on there may be hours, with garbage of their own
         gc.enable()
-        stopping(self.session.stop)
+        stopping(self.session.runtime.stop)
         with Progress(sys.stderr, live=drawn) as progress:
             progress.expect(plan)
             if shown:
-                self.session.observe = progress
-            report = reconcile.execute(self.session, plan, live, parallelism=self.parallelism)
+                self.session.observe(progress)
+            report = reconcile.execute(self.session, plan, observed, parallelism=self.parallelism)
         show_report(report, self.output, self.screen, brief=shown and not drawn)
         return report
 

@@ -1,4 +1,4 @@
-"""`reconciler approve`: lets the agent apply the plan that it keeps for a cluster. Writes to the ledger alone."""
+"""`reconciler approve`: approves the plan that the agent offers for a cluster. Writes only to the ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from reconciler.commands.common import WHERE, console, load_settings, options
 from reconciler.errors import Refused
 
-_SHORTEST = 12  # characters of a digest that are taken for all of it
+_MIN_PREFIX = 12  # characters of a digest that are accepted for all of it
 
 
 @click.command("approve")
@@ -17,31 +17,32 @@ _SHORTEST = 12  # characters of a digest that are taken for all of it
 @click.option("--cluster", "clusters", multiple=True, metavar="NAME", help="Only on this cluster (repeatable).")
 @options(*WHERE)
 def command(digest: str, clusters: tuple[str, ...], **flags: Any) -> int:
-    """Let the agent apply the plan with this DIGEST, which its log, its page and its notifications show."""
-    from reconciler.agent.topics import APPROVED, PLANNED
+    """Approve the plan with this DIGEST, as shown by the agent's log, page and notifications."""
+    from reconciler.agent.approvals import Approvals
     from reconciler.ledger import Ledger
 
     screen = console(flags)
     settings = load_settings({**flags, "clusters": clusters}, screen)
-    chosen = {target.name for target in settings.selected}
+    selected = {target.name for target in settings.selected}
     if not settings.state_dir.is_dir():
-        raise Refused(f"there is no agent that keeps a plan: {settings.state_dir} does not exist; check --state-dir")
+        raise Refused(f"no agent has a plan here: {settings.state_dir} does not exist; check --state-dir")
     with Ledger.open(settings.state_dir) as ledger:
-        kept = {place: fact for place, fact in ledger.memory.everywhere(PLANNED).items() if place[0] in chosen}
-        meant = [place for place in kept if place[1] == digest or _begins(place[1], digest)]
-        if not meant:
-            current = ", ".join(f"{cluster or 'default'} {name}" for cluster, name in sorted(kept))
+        approvals = Approvals(ledger.memory)
+        pending = {place: fact for place, fact in approvals.pending().items() if place[0] in selected}
+        matching = [place for place in pending if place[1] == digest or _is_prefix(digest, place[1])]
+        if not matching:
+            current = ", ".join(f"{cluster or 'default'} {name}" for cluster, name in sorted(pending))
             raise Refused(
-                f"no plan with the digest {digest} waits: it may be stale, since clusters and manifests move on; "
-                f"waiting: {current or 'none'}"
+                f"no plan with the digest {digest} is awaiting approval; it may be stale, since clusters and manifests "
+                f"change; awaiting approval: {current or 'none'}"
             )
-        for cluster, name in meant:
-            ledger.memory.remember(cluster, APPROVED, name)
-            about = kept[cluster, name].content
+        for cluster, name in matching:
+            approvals.approve(cluster, name)
+            about = pending[cluster, name].content
             where = f"cluster {cluster or 'default'}"
             screen.out(f"Approved: {about['changes']} changes on {where}, revision {about['revision']}.")
     return 0
 
 
-def _begins(whole: str, start: str) -> bool:
-    return len(start) >= _SHORTEST and whole.startswith(start)
+def _is_prefix(start: str, digest: str) -> bool:
+    return len(start) >= _MIN_PREFIX and digest.startswith(start)

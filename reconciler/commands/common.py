@@ -226,10 +226,11 @@ def _warn_of_unused_projects(settings: Settings, files: Sequence[str], screen: C
 def opening(flags: Mapping[str, Any], screen: Console) -> Iterator[Session]:
     """Open a session on the chosen clusters; raises InputError where there is none."""
     from reconciler.commands.signals import leaving
+    from reconciler.runtime import Runtime
     from reconciler.session import Session
 
     loaded = load_settings(flags, screen)
-    with leaving(), Session(loaded, loaded.reachable(), observe=screen.observe) as session:
+    with leaving(), Session(loaded, loaded.reachable(), runtime=Runtime(observe=screen.observe)) as session:
         if flags["restored"]:
             session.believe()
         yield session
@@ -272,7 +273,7 @@ def _declared_before(settings: Settings, files: Sequence[str], revision: str) ->
     paths = list(map(Path, files)) or [folder for target in settings.targets for folder in target.manifests]
     if "-" in files or not paths:
         raise click.UsageError("--previous looks into git, so the manifests have to be files: name them with -f")
-    found = previous.at(revision, paths, settings.limits, settings.sources.environ.get("PATH", os.defpath))
+    found = previous.manifests_at(revision, paths, settings.limits, settings.sources.environ.get("PATH", os.defpath))
     targets = [
         replace(target, manifests=tuple(found.names[folder] for folder in target.manifests) if not files else ())
         for target in settings.targets

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import reconcile
-from reconciler.agent.status import DriftSince
+from reconciler.agent.status import DriftEntry
 from reconciler.commands.common import FILES, REACH, WHERE, console, declared, format_option, opening, options
 from reconciler.diff import SECRET
 from reconciler.kinds import MISSING
@@ -43,34 +43,36 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> int:
     return 2 if found else 0
 
 
-def _history(session: Session, planned: reconcile.Planned, found: tuple[Drift, ...]) -> tuple[DriftSince, ...]:
+def _history(session: Session, planned: reconcile.Planned, found: tuple[Drift, ...]) -> tuple[DriftEntry, ...]:
     """Return *found* with since when and by whom: as an agent remembers it, else as the clusters' own logs tell it."""
-    from reconciler.agent import topics, witness
-    from reconciler.agent.history import place
+    from reconciler.agent import audit
+    from reconciler.agent.drift_history import DRIFT, field_key
 
     ledger = session.known_ledger()
     uids = {change.address: change.uid for change in planned.plan.changes if change.uid is not None}
     known: dict[tuple[str, str], tuple[float, str]] = {}
     for cluster in planned.plan.clusters:
-        facts = ledger.memory.facts(cluster, topics.DRIFT) if ledger else {}
+        facts = ledger.memory.facts(cluster, DRIFT) if ledger else {}
         known |= {(cluster, name): (fact.at, fact.content.get("who", "")) for name, fact in facts.items()}
         mine = [one for one in found if one.address.cluster == cluster and one.ahead is not Ahead.OURS]
-        new = [one for one in mine if place(one.address, one.path) not in facts]
+        new = [one for one in mine if field_key(one.address, one.path) not in facts]
         if new:
-            seen = witness.ask(session.clients()[cluster], new, uids, None)
-            known |= {(cluster, name): (one.at, one.who) for name, one in seen.items()}
+            records = audit.read_log(session.clients()[cluster], new, uids, None)
+            known |= {(cluster, name): (one.at, one.who) for name, one in records.items()}
     return tuple(
-        DriftSince(one, *known.get((one.address.cluster, place(one.address, one.path)), (0.0, ""))) for one in found
+        DriftEntry(one, *known.get((one.address.cluster, field_key(one.address, one.path)), (0.0, ""))) for one in found
     )
 
 
-def _plain(one: DriftSince) -> dict[str, Any]:
+def _plain(one: DriftEntry) -> dict[str, Any]:
+    from reconciler.render.reasons import why
+
     drift = one.drift
     return {
         "address": str(drift.address),
         "path": drift.path,
         "ahead": drift.ahead.value,
-        "why": drift.why,
+        "why": why(drift),
         "live": _value(drift.live),
         "declared": _value(drift.declared),
         "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.since)) if one.since else None,

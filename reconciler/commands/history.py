@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @format_option("text", "json")
 @options(*WHERE)
 def command(limit: int, output: str, **flags: Any) -> int:
-    """List the runs in the ledger: when, how long, what came of them."""
+    """List the runs in the ledger: start, duration and outcome."""
     screen = console(flags)
     settings = load_settings(flags, screen)
     runs: tuple[Run, ...] = ()
@@ -38,22 +38,22 @@ def command(limit: int, output: str, **flags: Any) -> int:
 def _plain(run: Run) -> dict[str, Any]:
     return {
         "run": run.id,
-        "started": _when(run.started),
-        "finished": _when(run.finished) if run.finished is not None else None,
+        "started": _timestamp(run.started),
+        "finished": _timestamp(run.finished) if run.finished is not None else None,
         "plan": run.digest,
         "counts": dict(run.counts),
         "outcomes": list(run.outcomes),
     }
 
 
-def _when(seconds: float) -> str:
+def _timestamp(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _line(run: Run) -> str:
     if run.finished is None:
-        came = "did not finish: the next apply goes on from there"
+        outcome = "interrupted: the next apply continues it"
     else:
         counts = ", ".join(f"{number} {word}" for word, number in sorted(run.counts.items()) if number)
-        came = f"{run.finished - run.started:.1f} s   {counts or 'nothing to do'}"
-    return f"{_when(run.started)}   {run.id}   {came}"
+        outcome = f"{run.finished - run.started:.1f} s   {counts or 'nothing to do'}"
+    return f"{_timestamp(run.started)}   {run.id}   {outcome}"

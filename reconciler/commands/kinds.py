@@ -1,4 +1,4 @@
-"""`reconciler kinds`: what can be declared, from the schemas alone; `explain` tells more of one field."""
+"""`reconciler kinds`: the kinds and their fields, from the schemas alone; `explain` has the details of one field."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import click
 
 from reconciler.api.hooks import hook_of
 from reconciler.commands.common import WHERE, console, format_option, options
-from reconciler.commands.explain import facts
-from reconciler.commands.knowledge import below, find, kind_about, kind_called, shape_of
+from reconciler.commands.kind_docs import find, kind_about, kind_called, shape_of
+from reconciler.commands.schema_paths import below
 from reconciler.kinds import Kind, kind_source, load_kinds
+from reconciler.kinds.describe import facts
 
 _COLUMNS = ("kind", "shape", "key", "verbs", "path")
 

@@ -51,7 +51,8 @@ def command(
     It sends GETs. With --server-dry-run it also sends each create and update with dry_run=true, values of secrets
     included: the cluster checks such a request and does not carry it out.
     """
-    from reconciler.plan import check, cold, to_json, with_consent
+    from reconciler.plan import frozen_changes, with_consent
+    from reconciler.render.plan_json import plan_json
 
     screen = console(flags)
     with opening(flags, screen) as session:
@@ -61,13 +62,13 @@ def command(
         plan, refused = planned.plan, False
         if session.settings.ci if dry_run is None else dry_run:
             plan, refused = _rehearsed(session, planned, screen)
-        now = session.outside.at()
+        now = session.runtime.now()
     show_plan(with_consent(plan, wishes) if output != "json" else plan, output, screen)
-    for address, frozen in cold(plan, now).items():
+    for address, frozen in frozen_changes(plan, now).items():
         screen.warn(f"{address} is not changed now: {frozen}")
-    check(plan, wishes)
+    reconcile.check(plan, wishes)
     if out is not None:
-        savedplan.write(Path(out), to_json(plan))
+        savedplan.write(Path(out), plan_json(plan))
         if plan.changes:
             screen.note(f"The plan is saved; to do exactly this: reconciler apply {out}")
     if refused:
@@ -77,7 +78,7 @@ def command(
 
 def _rehearsed(session: Session, planned: reconcile.Planned, screen: Console) -> tuple[Plan, bool]:
     """Return the plan with what the clusters object to among its notes, and whether they do; tell of the rest."""
-    said = reconcile.rehearse(session, planned)
+    said = reconcile.dry_run(session, planned)
     count = said.asked + sum(said.unasked.values())
     for why, number in said.unasked.items():
         screen.note(f"dry run: {number} of {count} could not be asked, because {why}")

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def show_plan(plan: Plan, output: str, screen: Console) -> None:
     """Print *plan*."""
     if output == "json":
-        from reconciler.plan import to_json
+        from reconciler.render.plan_json import plan_json
 
-        screen.out(to_json(plan).decode())
+        screen.out(plan_json(plan).decode())
     elif output == "markdown":
         from reconciler.render.markdown import plan_markdown
 

@@ -29,14 +29,14 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _NICE_UNITS = {"bytes": ("TiB", "GiB", "MiB", "KiB"), "seconds": ("d", "h", "m")}
 
 
-class Told:
-    """What was told of already: what spans clusters shows on each of them."""
+class Exported:
+    """Which objects were exported already: an object that spans clusters is listed by each of them."""
 
     def __init__(self) -> None:
         self._uids: set[tuple[str, int | str]] = set()
 
     def new(self, kind: Kind, objects: Iterable[LiveObject]) -> list[LiveObject]:
-        """Return those of *objects* that no cluster before has shown."""
+        """Return those of *objects* that no cluster before has listed."""
         found = [one for one in objects if (kind.name, one.uid) not in self._uids]
         self._uids.update((kind.name, one.uid) for one in found if kind.traits.multi_cluster)
         return found

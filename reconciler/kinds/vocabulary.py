@@ -160,14 +160,18 @@ _METADATA: Mapping[str, Any] = {
             "items": {
                 "type": "object",
                 "properties": {
-                    "name": {"type": "string", "minLength": 1, "maxLength": 255},
+                    "name": {**_NAME, "description": "The name shown in plans."},
                     "cron": {
                         "type": "string",
                         "minLength": 9,
                         "maxLength": 255,
                         "description": "Start of the window: minute hour day month weekday.",
                     },
-                    "duration": {"type": "string", "pattern": "^[0-9]{1,9}(s|m|h|d)$"},
+                    "duration": {
+                        "type": "string",
+                        "pattern": "^[0-9]{1,9}(s|m|h|d)$",
+                        "description": "How long it lasts.",
+                    },
                     "timeZone": {
                         "type": "string",
                         "pattern": "^[A-Za-z0-9+_/-]{1,64}$",

@@ -1,7 +1,15 @@
-"""What is owned, what was started, what was done: the durable record of every run. Home of sqlite3."""
+"""The ledger: owned resources, intents and runs, durable across restarts. Home of sqlite3.
 
+ledger         Ledger: the interface for everything else
+records        the values in it
+agent_state    what the agent keeps across restarts
+secret_status  whether declared secrets are the ones that were applied
+database       the SQLite file
+state_dir      the private folder around it: checks, key, locks
+"""
+
+from reconciler.ledger.agent_state import AgentState, Fact
 from reconciler.ledger.ledger import Ledger
-from reconciler.ledger.memory import Fact, Memory
 from reconciler.ledger.records import Intent, Record, Run
 
-__all__ = ["Fact", "Intent", "Ledger", "Memory", "Record", "Run"]
+__all__ = ["AgentState", "Fact", "Intent", "Ledger", "Record", "Run"]

@@ -1,7 +1,7 @@
-"""What we own, what we are about to do, what we did: the local record.
+"""The ledger: owned resources, intents, runs and the highest cluster-state-ids.
 
-The engine writes an intent here, durable, before each write to a cluster, and closes it afterwards; the plan asks what
-is owned. It holds no secret, only keyed digests. Calls from several threads that meet share one commit.
+`apply` records a durable intent before each write to a cluster and closes it afterwards; the planner reads what is
+owned. It contains no secrets, only keyed digests. Concurrent writes of several threads share one commit.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import LedgerError
-from reconciler.ledger import folder as private
-from reconciler.ledger.database import Database, Row, Statement
-from reconciler.ledger.memory import Memory
+from reconciler.ledger import state_dir
+from reconciler.ledger.agent_state import AgentState
 from reconciler.ledger.records import Intent, Record, Run, to_json
+from reconciler.ledger.sqlite import Database, Row, Statement
 from reconciler.model import Address, Owned
 
 if TYPE_CHECKING:
@@ -37,30 +37,30 @@ _RUNS = "SELECT runs.*, authors.who FROM runs LEFT JOIN authors ON authors.run =
 
 
 class Ledger:
-    """The record in one folder; safe to use from several threads."""
+    """The ledger in one state folder; safe to use from several threads. Writes raise LedgerUnwritable."""
 
     def __init__(self, folder: Path, database: Database, key: bytes, now: Callable[[], float]) -> None:
         self._folder = folder
         self._database = database
         self._key = key
         self._now = now
-        self.memory = Memory(database, now)
+        self.memory = AgentState(database, now)
 
     @classmethod
     def open(
         cls, folder: Path, *, now: Callable[[], float] = time.time, random_bytes: Callable[[int], bytes] = os.urandom
     ) -> Ledger:
-        """Open the record in *folder*, making it where there is none. *now* is only ever shown to people.
+        """Open the ledger in *folder*, or create it. *now*: seconds since the epoch, for display only.
 
-        In a folder that cannot be written it can be read, and all that writes raises LedgerUnwritable.
+        In a folder that is not writable it can be read, and writes raise LedgerUnwritable. Raises LedgerError.
         """
-        read_only = private.is_read_only(folder)
-        private.prepare(folder, read_only=read_only)
-        key = private.key(folder, random_bytes, read_only=read_only)
+        read_only = state_dir.is_read_only(folder)
+        state_dir.prepare(folder, read_only=read_only)
+        key = state_dir.key(folder, random_bytes, read_only=read_only)
         return cls(folder, Database(folder, read_only=read_only), key, now)
 
     def disconnect(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._database.close()
 
     def __enter__(self) -> Ledger:
@@ -72,7 +72,7 @@ class Ledger:
     # --- intents ---------------------------------------------------------------------------------------------------
 
     def intend(self, intent: Intent) -> None:
-        """Make *intent* durable. Raises LedgerUnwritable; then its write must not be sent."""
+        """Record *intent* durably. Raises LedgerUnwritable; its write must then not be sent."""
         content = {
             "action": intent.action,
             "body": intent.body,
@@ -89,9 +89,10 @@ class Ledger:
         self._database.write((statement, {**values, **intent.address._asdict()}))
 
     def close(self, op_id: str, outcome: str, *, record: Record | None = None, forget: Address | None = None) -> None:
-        """Write how an intent ended, and what follows for what we own, in one step. Closing twice changes nothing.
+        """Record the outcome of an intent and the resulting ownership, atomically. Closing twice has no effect.
 
-        With both, *forget* is the former name of what *record* is about: its digests of secrets go along.
+        *record*: what is owned now. *forget*: what is no longer owned; with both, the former address of *record*,
+        whose digests of secrets are kept.
         """
         statements: list[Statement] = []
         if forget is not None and record is not None:
@@ -105,19 +106,19 @@ class Ledger:
         self._database.write(*statements)
 
     def open_intents(self, cluster: str) -> tuple[Intent, ...]:
-        """Return what was begun on *cluster* and never closed, oldest first."""
+        """Return the intents on *cluster* that were never closed, oldest first."""
         query = "SELECT * FROM intents WHERE cluster = ? AND outcome IS NULL ORDER BY at, op_id"
         return tuple(_intent(row) for row in self._database.read(query, cluster))
 
     def events(self) -> tuple[tuple[Intent, str], ...]:
-        """Return every intent that was closed, with its outcome, oldest first."""
+        """Return the closed intents with their outcomes, oldest first."""
         query = "SELECT * FROM intents WHERE outcome IS NOT NULL ORDER BY closed, op_id"
         return tuple((_intent(row), row["outcome"]) for row in self._database.read(query))
 
-    # --- what we own -----------------------------------------------------------------------------------------------
+    # --- ownership -------------------------------------------------------------------------------------------------
 
     def owned(self, cluster: str) -> Mapping[Address, Owned]:
-        """Return what we created or adopted on *cluster*."""
+        """Return the resources that were created or adopted on *cluster*."""
         rows = self._database.read("SELECT * FROM owned WHERE cluster = ? ORDER BY kind, name", cluster)
         return {
             Address(row["cluster"], row["kind"], row["name"]): Owned(
@@ -134,15 +135,15 @@ class Ledger:
         fields: Mapping[str, Any],
         secret_digests: Mapping[str, str],
     ) -> None:
-        """Own one object; digests of paths that are not named stay."""
+        """Record one owned resource; digests of other paths are kept."""
         self.record_all([Record(address, uid, created, fields, secret_digests)])
 
     def record_all(self, records: Iterable[Record]) -> None:
-        """Own many objects, in one step."""
+        """Record owned resources, atomically."""
         self._database.write(*map(_record, records))
 
     def forget(self, address: Address) -> None:
-        """Own this no longer."""
+        """Remove the ownership of a resource."""
         self._database.write(_forget(address))
 
     def _secrets(self, address: Address) -> dict[str, str]:
@@ -152,18 +153,18 @@ class Ledger:
         return known
 
     def _secrets_to_move(self, address: Address) -> dict[str, str]:
-        """Return the digests known of *address*, each with the name that it was made under: it is part of them."""
+        """Return the digests of *address*, each with the name that was part of it when it was made."""
         return {
             path: text if " " in text else f"{text} {address.name}" for path, text in self._secrets(address).items()
         }
 
     def digest(self, address: Address, path: str, secret: Secret) -> str:
-        """Return a keyed digest of a secret at its place: it says same or not, and only on this machine."""
+        """Return the keyed digest of a secret at its address and path; comparable only with this ledger's key."""
         place = json.dumps([*address, path, secret.reveal()]).encode()
         return hmac.new(self._key, place, hashlib.sha256).hexdigest()
 
     def secret_status(self, address: Address, path: str, secret: Secret) -> str:
-        """Return "same", "changed", or "unknown" for a secret that we never applied there."""
+        """Return "same", "changed", or "unknown" for a secret that was never applied there."""
         known, _, first_name = self._secrets(address).get(path, "").partition(" ")
         if not known:
             return "unknown"
@@ -171,38 +172,38 @@ class Ledger:
         return "same" if hmac.compare_digest(known, digest) else "changed"
 
     def knows_set(self, address: Address, name: str) -> bool:
-        """Say whether the secrets of a set, such as `passwords`, were ever applied there."""
+        """Return whether the secrets of a set, such as `passwords`, were ever applied there."""
         return f"{name}[]" in self._secrets(address)
 
     def set_digest(self, address: Address, name: str, secrets: Iterable[Secret]) -> str:
-        """Return what `set_statuses` compares with: the digests of a set of secrets."""
+        """Return the digests of a set of secrets, sorted and joined by commas, for `set_statuses`."""
         return ",".join(sorted({self.digest(address, f"{name}[]", secret) for secret in secrets}))
 
     def set_statuses(self, address: Address, name: str, secrets: Mapping[str, Secret]) -> dict[str, str]:
-        """Return "same", "changed" or "unknown" for each path of a set of secrets; "gone" at `name[]` if one left."""
+        """Return "same", "changed" or "unknown" for each path of a set; "gone" at `name[]` if a secret was removed."""
         text = self._secrets(address).get(f"{name}[]")
         if text is None and name.removesuffix("s") not in self._secrets(address):
             return dict.fromkeys(secrets, "unknown")
-        if text is None:  # it was one secret until now
+        if text is None:  # it was a single secret before
             one = {path: self.secret_status(address, name.removesuffix("s"), s) for path, s in secrets.items()}
             return one if "same" in one.values() else {**one, f"{name}[]": "gone"}
         known, _, first_name = text.partition(" ")
         place = address._replace(name=first_name or address.name)
         digests = {path: self.digest(place, f"{name}[]", secret) for path, secret in secrets.items()}
-        had = set(filter(None, known.split(",")))
-        found = {path: "same" if digest in had else "changed" for path, digest in digests.items()}
-        return {**found, f"{name}[]": "gone"} if had - set(digests.values()) else found
+        applied = set(filter(None, known.split(",")))
+        found = {path: "same" if digest in applied else "changed" for path, digest in digests.items()}
+        return {**found, f"{name}[]": "gone"} if applied - set(digests.values()) else found
 
     # --- clusters and runs -----------------------------------------------------------------------------------------
 
     def state_id(self, cluster: str) -> int:
-        """Return the highest cluster-state-id that was ever seen: an answer below it is stale."""
+        """Return the highest cluster-state-id seen, 0 for none: a response with a lower one is stale."""
         rows = self._database.read("SELECT state_id FROM clusters WHERE name = ?", cluster)
         return int(rows[0]["state_id"]) if rows else 0
 
     def saw_state_id(self, cluster: str, state_id: int) -> None:
-        """Remember a cluster-state-id, where anything can be; a lower one than known changes nothing."""
-        if self._database.read_only:  # who only reads loses no more than the memory of this one look
+        """Record a cluster-state-id; a lower one has no effect, and so has a read-only ledger."""
+        if self._database.read_only:  # a read-only run loses only this observation
             return
         statement = (
             "INSERT INTO clusters VALUES (:name, :state_id) "
@@ -211,19 +212,19 @@ class Ledger:
         self._database.write((statement, {"name": cluster, "state_id": state_id}))
 
     def forget_state_id(self, cluster: str) -> None:
-        """Remember no cluster-state-id: the cluster was restored or rebuilt, and counts anew."""
+        """Forget the cluster-state-id: the cluster was restored or rebuilt, and counts from the start."""
         self._database.write(("DELETE FROM clusters WHERE name = :name", {"name": cluster}))
 
     def start_run(self, run: str, *, revision: str = "", digest: str = "", who: str = "") -> None:
-        """Write that a run begins; *who* is this account on this machine unless said otherwise."""
+        """Record the start of a run; *who* defaults to the user and host of this process."""
         statement = "INSERT INTO runs VALUES (:id, :now, NULL, :revision, :digest, '{}', '[]')"
         self._database.write(
             (statement, {"id": run, "now": self._now(), "revision": revision, "digest": digest}),
-            ("INSERT INTO authors VALUES (:run, :who)", {"run": run, "who": who or private.whoami()}),
+            ("INSERT INTO authors VALUES (:run, :who)", {"run": run, "who": who or state_dir.whoami()}),
         )
 
     def finish_run(self, run: str, counts: Mapping[str, int], outcomes: Iterable[Mapping[str, Any]]) -> None:
-        """Write how a run ended."""
+        """Record the end of a run."""
         statement = "UPDATE runs SET finished = :now, counts = :counts, outcomes = :outcomes WHERE id = :id"
         values = {"id": run, "now": self._now(), "counts": to_json(counts), "outcomes": to_json(list(outcomes))}
         self._database.write((statement, values))
@@ -233,14 +234,15 @@ class Ledger:
         return tuple(map(_run, self._database.read(f"{_RUNS} ORDER BY started DESC, id LIMIT ?", limit)))
 
     def run(self, run: str) -> Run | None:
-        """Return one run."""
+        """Return the run with this id; None where there is none."""
         rows = self._database.read(f"{_RUNS} WHERE id = ?", run)
         return _run(rows[0]) if rows else None
 
     def trim(self, *, keep_runs: int, keep_seconds: float) -> None:
-        """Remove what nobody will ask for: runs beyond *keep_runs* or the time, and intents closed before that.
+        """Delete old runs and closed intents: runs beyond the newest *keep_runs* or older than *keep_seconds*, closed
+        intents older than that or of a deleted run.
 
-        What is open stays, and so does a run that did not finish as long as it is young enough.
+        Open intents are kept, and so are unfinished runs within these limits.
         """
         before = self._now() - keep_seconds
         old_runs = (
@@ -257,7 +259,7 @@ class Ledger:
         )
 
     def writable(self) -> bool:
-        """Say whether a record could be made durable now, by making one that says nothing."""
+        """Return whether writes work now, by committing an empty one."""
         try:
             self._database.probe()
         except LedgerError:
@@ -265,12 +267,14 @@ class Ledger:
         return True
 
     def lock(self, cluster: str, *, wait: float = 0.0) -> contextlib.AbstractContextManager[None]:
-        """Hold *cluster* for this process; raises Locked after *wait* seconds."""
-        return private.lock(self._folder, cluster, wait=wait)
+        """Lock *cluster* for this process; raises Locked after *wait* seconds."""
+        return state_dir.lock(self._folder, cluster, wait=wait)
 
     def lease(self) -> contextlib.AbstractContextManager[None]:
-        """Be the one agent of this folder; raises Locked where another one is."""
-        return private.lock(self._folder, " agent", busy="the clusters of this state folder are kept by")  # no cluster
+        """Lock the state folder for the one agent that may use it; raises Locked."""
+        return state_dir.lock(
+            self._folder, " agent", busy="this state folder is in use by another agent,"
+        )  # not a cluster name
 
 
 def _record(record: Record) -> Statement:

@@ -1,4 +1,4 @@
-"""The values that go into the ledger and come out of it."""
+"""The values in the ledger. Used by `ledger` and by everything that reads or writes it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from reconciler.model import Address
 
 
 def to_json(value: Any) -> str:
-    """Return *value* as text that is the same for equal values."""
+    """Return *value* as canonical JSON: the same text for equal values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{type(value).__name__} is not a plain value")
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 class Intent(NamedTuple):
-    """A write that is about to be sent; *body* is in spec form and so has no secret."""
+    """A write that is about to be sent; *body* is in spec form and so contains no secret."""
 
     op_id: str
     action: str  # "create", "update", "delete"
@@ -30,7 +30,7 @@ class Intent(NamedTuple):
     body: Mapping[str, Any]
     uid: int | str | None = None
     secrets: Mapping[str, str] = {}  # path → digest of what is sent there
-    state_id: int = 0  # highest cluster-state-id seen before
+    state_id: int = 0  # highest cluster-state-id seen before the write
     run: str = ""
 
     @property
@@ -39,23 +39,23 @@ class Intent(NamedTuple):
 
 
 class Record(NamedTuple):
-    """An object that we own from now on: what was last applied to it."""
+    """An owned resource: what was last applied to it."""
 
     address: Address
     uid: int | str
     created: str
     fields: Mapping[str, Any]
-    secrets: Mapping[str, str] = {}  # path → digest; paths that are not named keep theirs
+    secrets: Mapping[str, str] = {}  # path → digest; other paths keep theirs
 
 
 class Run(NamedTuple):
-    """One apply, as the record has it."""
+    """One recorded run of apply; times are in seconds since the epoch."""
 
     id: str
     started: float
-    finished: float | None  # None: it was killed, or is under way
+    finished: float | None  # None: it was killed, or is in progress
     revision: str
     digest: str  # of the plan
     counts: Mapping[str, int]
     outcomes: tuple[Mapping[str, Any], ...]
-    who: str = ""  # the account and the machine that began it
+    who: str = ""  # user@host that started it

@@ -1,4 +1,7 @@
-"""What no read shows: whether each declared secret is what was last sent, by the digests of the ledger."""
+"""Whether each declared secret is the one that was last applied, by the digests in the ledger.
+
+Used by `reconcile` before it plans, because the API never returns secrets.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,10 @@ if TYPE_CHECKING:
 def secret_statuses(
     kinds: Mapping[str, Kind], resources: Iterable[Resource], reveal: Reveal, ledger: Ledger | None
 ) -> dict[tuple[Address, str], str]:
-    """Compare each declared secret with the ledger's digest of what was last sent.
+    """Return the status of each declared secret, by address and path, compared with the digest in the ledger.
 
-    "same", "changed", "unknown" or "missing"; of a set of secrets "gone" at `name[]` where one is declared no more.
+    "same", "changed", "unknown" (never applied) or "missing" (no value); for a set of secrets also "gone" at `name[]`
+    where one is no longer declared.
     """
     statuses = {}
     for resource in resources:

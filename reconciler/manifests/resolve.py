@@ -1,4 +1,4 @@
-"""Resolves declared resources: texts from files, passwords to be retired later, addresses of other objects.
+"""Resolves manifests to the desired state: texts from files, passwords that are not to be retired yet.
 
 Pure except for the file reader that is passed in. Public texts (certificates, licences) are read before planning, so
 that they compare with the live state; secrets stay references.
@@ -6,21 +6,37 @@ that they compare with the live state; secrets stay references.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.diff.normalize import canonical
 from reconciler.errors import InputError, Problem
-from reconciler.kinds import Field, Kind, reference_fields
+from reconciler.kinds import Kind
 from reconciler.kinds.vocabulary import is_value_from
-from reconciler.model import Address, LiveState
+from reconciler.model import Address
 
 if TYPE_CHECKING:
-    from reconciler.manifests import Resource
+    from reconciler.manifests import Manifests, Resource
 
 
 Read = Callable[[Mapping[str, Any]], str]  # what `valueFrom` holds → its text; raises InputError
+
+
+class Desired(NamedTuple):
+    """What is declared for the clusters of one run."""
+
+    resources: Sequence[Resource]
+    elsewhere: frozenset[Address] = frozenset()  # declared, and coordinated by clusters outside this run
+
+
+def resolve(kinds: Mapping[str, Kind], manifests: Manifests, read: Read, now: str) -> Desired:
+    """Return the desired state that *manifests* declare at *now*, as 2026-01-31T00:00:00Z.
+
+    Raises InputError with everything that cannot be read, or is not valid for its field.
+    """
+    resources = with_pending_retirements(kinds, manifests.resources, now)
+    return Desired(with_file_texts(kinds, resources, read), manifests.elsewhere)
 
 
 def with_file_texts(kinds: Mapping[str, Kind], resources: Iterable[Resource], read: Read) -> list[Resource]:
@@ -51,52 +67,6 @@ def _with_file_texts(kind: Kind, resource: Resource, read: Read, problems: list[
         problems += [Problem(*place, f"spec.{name}", f"the text of the file: {one.message}", one.hint) for one in wrong]
         texts[name] = text
     return replace(resource, spec={**resource.spec, **canonical(kind, texts)}) if texts else resource
-
-
-def with_addresses(
-    kinds: Mapping[str, Kind], resources: Iterable[Resource], live: Mapping[str, LiveState]
-) -> list[Resource]:
-    """Return *resources* with the address of each referenced object where the field takes it (`x-ref.addressInto`)."""
-    return [_with_addresses(kinds[resource.address.kind], resource, live) for resource in resources]
-
-
-def _with_addresses(kind: Kind, resource: Resource, live: Mapping[str, LiveState]) -> Resource:
-    spec = {
-        name: _with_address(field, resource.spec[name], resource.address.cluster, live)
-        for name, field in reference_fields.of(kind).items()
-        if name in resource.spec and _takes_address(field)
-    }
-    return replace(resource, spec={**resource.spec, **spec}) if spec else resource
-
-
-def _takes_address(field: Field) -> bool:
-    below = (*field.properties.values(), *((field.items,) if field.items else ()))
-    return bool(field.reference and field.reference.address_into) or any(map(_takes_address, below))
-
-
-def _with_address(field: Field, value: Any, home: str, live: Mapping[str, LiveState]) -> Any:
-    if isinstance(value, list) and field.items is not None:
-        return [_with_address(field.items, item, home, live) for item in value]
-    if not isinstance(value, dict) or is_value_from(value):
-        return value
-    below_it = field.properties
-    filled = {
-        name: _with_address(below_it[name], v, home, live) if name in below_it else v for name, v in value.items()
-    }
-    for name, below in below_it.items():
-        reference = below.reference
-        if reference is not None and reference.address_into and name in value:
-            where = Address(value.get(reference.cluster_from) or home, reference.kind, value[name])
-            addresses = _addresses(where, live)
-            if len(addresses) == 1 and addresses[0]:
-                filled.setdefault(reference.address_into, addresses[0][0])
-    return filled
-
-
-def _addresses(where: Address, live: Mapping[str, LiveState]) -> list[tuple[str, ...]]:
-    state = live.get(where.cluster)
-    objects = state.objects.get(where.kind, ()) if state is not None else ()
-    return [one.addresses for one in objects if one.name == where.name]
 
 
 FIELD, OPTION = "passwords", "retire"

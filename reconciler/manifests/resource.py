@@ -33,6 +33,7 @@ class Resource:
     suspended: bool = False  # not changed for now
     allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
     freeze: tuple[Window, ...] = ()  # when it must not be changed
+    source: tuple[str, int] = ("", 0)  # file and line on which it begins
 
 
 class Manifests(NamedTuple):
@@ -62,6 +63,7 @@ def resource_of(cluster: str, key: ResourceKey, manifest: Manifest, spec: Mappin
         tuple(metadata.get("ignore", ())),
         metadata.get("labels", {}),
         manifest.locate,
+        source=(manifest.documents[0].file, manifest.documents[0].line),
         suspended=metadata.get("suspend", False),
         allow=tuple(sorted(metadata.get("allow", ()))),
         freeze=tuple(window_of(one, lambda word, message: None) for one in metadata.get("freeze", ())),

@@ -1,13 +1,13 @@
-"""Tells people and forges what changed for the better or worse, once and never in a storm.
+"""Notifies people and forges when the state of a cluster or the source gets worse or better; once, and rate-limited.
 
-    decide    what to tell, given what was told before and how things are (pure)
-    words     messages as bytes for each kind of recipient (pure)
-    herald    looks at the board now and then, decides, sends; a thread of its own
+    transitions  which notifications are due, given the status and what was sent before (pure)
+    payloads     notifications as bytes for each kind of recipient (pure)
+    notifier     polls the status, decides, sends; threads of its own
 
-`commands.run` enters `telling` around the loop. Must not know how passes are made, and never waits for a recipient
-in the thread of one.
+`commands.run` enters `notifying` around the loop. It knows nothing of how clusters are reconciled, and no recipient
+ever delays a reconciliation.
 """
 
-from reconciler.notify.herald import telling
+from reconciler.notify.notifier import notifying
 
-__all__ = ["telling"]
+__all__ = ["notifying"]

@@ -1,41 +1,28 @@
-"""Desired against observed state: a `Plan` is a value, made by pure code; the same input gives the same bytes."""
+"""Desired against observed state: a `Plan` is a value, made by pure code; the same input gives the same bytes.
 
-from reconciler.plan.changes import (
-    Action,
-    Change,
-    Consent,
-    Limits,
-    Options,
-    Plan,
-    UsualLimits,
-)
-from reconciler.plan.impacts import (
-    Impacted,
-    missing_consent,
-    undecided,
-)
-from reconciler.plan.limits import (
-    check,
-    check_windows,
-    cold,
-    quoted,
-    with_consent,
-)
-from reconciler.plan.multicluster import (
-    places,
-    touched,
-)
-from reconciler.plan.plan_file import (
-    FORMAT,
-    digest,
-    from_json,
-    moved,
-    to_json,
-    worsened,
-)
-from reconciler.plan.planner import (
-    make_plan,
-)
+planner        decide: everything declared and read, to a plan
+decide         what happens to one resource: Change, Held, Unchanged or Invalid
+update         what happens to an object that exists
+view           the input of a plan, read-only
+plan           the values that a plan consists of
+dependencies   references to what is missing, held, deleted or replaced
+order          which change comes first
+read_set       what has to be read
+impacts        effects of a change beyond its values
+limits         consent and limits
+staleness      whether a plan still holds
+plan_file      a plan as bytes
+drift, accept  which side changed, and taking over the live value
+adoption       objects that become owned without a change
+"""
+
+from reconciler.plan.impacts import Impacted, missing_consent, undecided
+from reconciler.plan.limits import frozen_changes, with_consent
+from reconciler.plan.multicluster import places, touched
+from reconciler.plan.plan import Action, Change, Consent, Limits, Options, Plan, Source, UsualLimits
+from reconciler.plan.plan_file import FORMAT, digest, from_json, to_json
+from reconciler.plan.planner import decide
+from reconciler.plan.staleness import increased_impacts, stale_fields
 
 __all__ = [
     "FORMAT",
@@ -46,20 +33,18 @@ __all__ = [
     "Limits",
     "Options",
     "Plan",
+    "Source",
     "UsualLimits",
-    "check",
-    "check_windows",
-    "cold",
+    "decide",
     "digest",
     "from_json",
-    "make_plan",
+    "frozen_changes",
+    "increased_impacts",
     "missing_consent",
-    "moved",
     "places",
-    "quoted",
+    "stale_fields",
     "to_json",
     "touched",
     "undecided",
     "with_consent",
-    "worsened",
 ]

@@ -1,8 +1,8 @@
-"""Which objects become ours although nothing has to be done to them, and which were ours by an earlier revision.
+"""Which objects become owned although nothing has to be done to them, and which an earlier revision declared. Pure.
 
-The use case asks after an apply over all that is declared, and before a plan that knows an earlier revision. To own an
-object is to know what it looked like when it was last right: drift then has a direction, and `--prune` may take the
-object once its manifest is gone.
+`reconcile` asks after an apply, over everything that is declared, and before a plan that knows an earlier revision. To
+own an object is to know what it was last applied as: drift then has a direction, and `--prune` may delete the object
+once its manifest is gone.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.diff.normalize import comparable
 from reconciler.kinds import Kind
-from reconciler.model import Address, LiveState, Note, Owned
-from reconciler.plan.changes import Plan
+from reconciler.model import Address, Level, LiveState, Note, Observed, Owned, Reason
+from reconciler.plan.plan import Plan
+from reconciler.plan.view import warning
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
-
-_BEFORE = "declared at the earlier revision and no longer"
 
 
 class Adopted(NamedTuple):
@@ -32,72 +31,58 @@ class Adopted(NamedTuple):
 
 
 def adopted(
-    kinds: Mapping[str, Kind],
-    resources: Iterable[Resource],
-    plan: Plan,
-    live: Mapping[str, LiveState],
-    owned: Mapping[Address, Owned],
+    kinds: Mapping[str, Kind], resources: Iterable[Resource], plan: Plan, observed: Observed
 ) -> Iterator[Adopted]:
-    """Yield each object that *plan* leaves as it is because it is right, where the ledger does not say so yet.
+    """Yield each object that *plan* does not change because it is as declared, where the ledger does not say so yet.
 
-    What cannot be read back is not claimed to be right: secrets and write-only fields stay out.
+    What cannot be read back is not claimed to be as declared: secrets and write-only fields are left out.
     """
-    others = {change.address for change in plan.changes} | {n.address for n in plan.notes if n.level == "held"}
+    others = {change.address for change in plan.changes} | {n.address for n in plan.notes if n.level is Level.HELD}
     found = {
         Address(state.cluster, kind, one.name): one
-        for state in live.values()
+        for state in observed.live.values()
         for kind, objects in state.objects.items()
         for one in objects
     }
     for resource in resources:
         address = resource.address
-        there = found.get(address)
-        if there is None or resource.absent or address in others:
+        live = found.get(address)
+        if live is None or resource.absent or address in others:
             continue
         kind = kinds[address.kind]
         right = {name: v for name, v in comparable(kind, resource.spec).items() if name not in resource.ignore}
-        mine = owned.get(address)
-        known = mine.fields if mine is not None and mine.uid == there.uid else None
+        mine = observed.owned.get(address)
+        known = mine.fields if mine is not None and mine.uid == live.uid else None
         if known is None or any(name not in known or known[name] != value for name, value in right.items()):
-            yield Adopted(address, there.uid, there.created, {**(known or {}), **right})
+            yield Adopted(address, live.uid, live.created, {**(known or {}), **right})
 
 
-def inherited(
-    kinds: Mapping[str, Kind], previous: Iterable[Address], live: Mapping[str, LiveState]
-) -> tuple[dict[Address, Owned], tuple[Note, ...]]:
-    """Return what is ours because an earlier revision declared it, and what cannot be said to be, with the reason.
+def with_inherited(kinds: Mapping[str, Kind], previous: Iterable[Address], observed: Observed) -> Observed:
+    """Return *observed* with the objects of *previous*, which an earlier revision declared, among the owned ones.
 
-    A name is all that git knows of an object: it has to lead to exactly one, and to one that nobody else manages.
+    A name is all that git knows of an object: it has to lead to exactly one, and to one that nothing else manages.
+    Otherwise there is a note with the reason.
     """
-    mine: dict[Address, Owned] = {}
-    notes: list[Note] = []
+    owned = dict(observed.owned)
+    live = dict(observed.live)
     for address in sorted(previous):
         state, kind = live.get(address.cluster), kinds.get(address.kind)
-        if state is None or kind is None or "delete" not in kind.rest.verbs:
-            continue
-        found = [one for one in state.objects.get(address.kind, ()) if one.name == address.name]
-        if len(found) > 1:
-            uids = ", ".join(str(one.uid) for one in found)
-            text = f"{_BEFORE}, but {len(found)} live objects have this name (uid {uids}); none is deleted"
-            notes.append(Note("warning", address, text))
-        elif found and (found[0].builtin or found[0].owner):
-            whose = f"managed by {found[0].owner}" if found[0].owner else "built into the cluster"
-            notes.append(Note("warning", address, f"{_BEFORE}, but it is {whose}; never touched"))
-        elif found:
-            mine[address] = Owned(found[0].uid, found[0].created, {})
-    return mine, tuple(notes)
+        if state is not None and kind is not None and "delete" in kind.rest.verbs:
+            found = _inherited(state, address)
+            if isinstance(found, Note):
+                live[address.cluster] = replace(state, notes=(*state.notes, found))
+            elif found is not None:
+                owned[address] = found
+    return observed._replace(live=live, owned=owned)
 
 
-def with_inherited(
-    kinds: Mapping[str, Kind],
-    previous: Iterable[Address],
-    live: Mapping[str, LiveState],
-    owned: Mapping[Address, Owned],
-) -> tuple[dict[str, LiveState], Mapping[Address, Owned]]:
-    """Add what is ours by an earlier revision to what the ledger knows, and what is doubtful to the notes."""
-    mine, notes = inherited(kinds, previous, live)
-    noted = {
-        name: replace(state, notes=(*state.notes, *(note for note in notes if note.address.cluster == name)))
-        for name, state in live.items()
-    }
-    return noted, {**owned, **mine}
+def _inherited(state: LiveState, address: Address) -> Owned | Note | None:
+    found = [one for one in state.objects.get(address.kind, ()) if one.name == address.name]
+    if len(found) > 1:
+        uids = ", ".join(str(one.uid) for one in found)
+        return warning(address, Reason.PREVIOUS_AMBIGUOUS, str(len(found)), uids)
+    for one in found:
+        if one.owner:
+            return warning(address, Reason.PREVIOUS_MANAGED, one.owner)
+        return warning(address, Reason.PREVIOUS_BUILTIN) if one.builtin else Owned(one.uid, one.created, {})
+    return None

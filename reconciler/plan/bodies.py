@@ -177,13 +177,12 @@ def secrets_sent(kind: Kind, body: Spec, shown: set[str]) -> Iterator[FieldChang
             yield FieldChange(path, SECRET, SECRET)
 
 
-def warnings_of(kind: Kind, body: Spec) -> Iterator[str]:
-    """Yield what is allowed and plainly unusual about the values of *body*."""
+def warnings_of(kind: Kind, body: Spec) -> Iterator[tuple[str, str, str]]:
+    """Yield (field, value with its unit, usual minimum) of each value of *body* that is unusually small."""
     for name in sorted(body):
         field, value = kind.fields.get(name), body[name]
         if field is None:
             continue
         if field.usual.minimum is not None and type(value) in (int, float) and 0 < value < field.usual.minimum:
             unit = f" {field.form.unit}" if field.form.unit else ""
-            usual = int(field.usual.minimum)
-            yield f"{name} is only {value}{unit}: less than {usual} is plainly unusual, is the unit right?"
+            yield name, f"{value}{unit}", str(int(field.usual.minimum))

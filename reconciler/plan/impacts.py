@@ -73,10 +73,10 @@ def undecided(kind: Kind, fields: Iterable[FieldChange]) -> frozenset[str]:
     )
 
 
-def worse(
+def increased(
     kind: Kind, name: str, fields: Iterable[FieldChange], known: Iterable[Impacted], figures: Figures
 ) -> list[Impacted]:
-    """Return what an update of *name* does by *figures* of now and did not when it was planned: *known*."""
+    """Return the impacts of an update of *name* by the *figures* of now that were not *known* when it was planned."""
     now = impacts_of(kind, name, [one for one in fields if undecided(kind, (one,))], {}, figures)
     return [one for one in now if one not in set(known)]
 

@@ -1,29 +1,45 @@
-"""How much and what a plan may change before we decline it. Pure: the commands call `check` before an apply.
+"""How much and what a plan may change before it is refused. Pure; `reconcile.check` raises what is found here.
 
 A plan over a limit is still a plan: it can be shown, so that the user sees what was refused.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
-from reconciler.errors import DestroyProtected, ImpactRefused, InFreezeWindow, PlanTooLarge, Refused
 from reconciler.kinds.freeze import Frozen, frozen
 from reconciler.model import Address
-from reconciler.plan.changes import Action, Change, Consent, Options, Plan
 from reconciler.plan.impacts import missing_consent
+from reconciler.plan.plan import Action, Change, Consent, Options, Plan
 
 
-def check(plan: Plan, options: Options) -> None:
-    """Raise DestroyProtected, ImpactRefused or PlanTooLarge where *plan* does more than *options* allow."""
-    destroys = [text for change in plan.changes if (text := _needs_consent(plan, change, options))]
-    harms = [text for change in plan.changes for text in _harms(plan, change, options)]
-    if destroys or harms:
-        kind: type[Refused] = DestroyProtected if destroys else ImpactRefused
-        raise kind("\n".join([*destroys, *harms]))
+class MissingConsent(NamedTuple):
+    """A change that destroys something, or has an impact, without the consent that it needs."""
+
+    change: Change
+    impact: str = ""  # the class that is not consented to; "" = destroying the object itself
+
+
+class OverLimit(NamedTuple):
+    """A cluster on which the plan changes more than it may."""
+
+    cluster: str
+    changed: int  # objects
+    present: int  # declared objects that exist there
+    percent: int  # the limit
+
+
+def missing_consents(plan: Plan, options: Options) -> list[MissingConsent]:
+    """Return what of *plan* needs consent by name and has none: what destroys objects first."""
+    destroys = [MissingConsent(change) for change in plan.changes if _is_destroyed(plan, change, options)]
+    return [*destroys, *(one for change in plan.changes for one in _missing_impacts(plan, change, options))]
+
+
+def over_limits(plan: Plan, options: Options) -> Iterator[OverLimit]:
+    """Yield each cluster on which *plan* updates or replaces a larger share than `options.limits` allow."""
     limits = options.limits
     changed = Counter(
         change.address.cluster
@@ -33,70 +49,22 @@ def check(plan: Plan, options: Options) -> None:
     for cluster, count in sorted(changed.items()):
         present = plan.present.get(cluster, 0)
         if present >= limits.update_floor and count * 100 > limits.update_percent * present:
-            where = f" on {cluster}" if cluster else ""
-            raise PlanTooLarge(
-                f"the plan changes {count} of {present} declared objects{where}: over the limit of "
-                f"{limits.update_percent} %; apply it in parts with --target, or allow more with --max-update-percent"
-            )
+            yield OverLimit(cluster, count, present, limits.update_percent)
 
 
-def cold(plan: Plan, now: float) -> dict[Address, Frozen]:
-    """Return the changes that their manifests forbid at *now*, in seconds since the epoch."""
+def frozen_changes(plan: Plan, now: float, options: Options | None = None) -> dict[Address, Frozen]:
+    """Return what the manifests forbid to change at *now* (seconds since the epoch) and *options* do not override."""
+    ignored = options.ignore_freeze if options is not None else frozenset[str]()
     found = {change.address: frozen(change.freeze, now) for change in plan.changes if change.freeze}
-    return {address: one for address, one in found.items() if one is not None}
-
-
-def check_windows(plan: Plan, options: Options, now: float) -> None:
-    """Raise InFreezeWindow where *plan* changes at *now* what its manifest forbids, and nobody agreed to that."""
-    waiting = cold(plan, now)
-    lines = [
-        f"{change.address} is not changed now: {waiting[change.address]}; wait, leave it out with "
-        f"--exclude {shlex.quote(str(change.address))}, or use --ignore-freeze {shlex.quote(str(change.address))}"
-        for change in plan.changes
-        if change.address in waiting and not _names(plan, change) & options.ignore_freeze
-    ]
-    if lines:
-        raise InFreezeWindow("\n".join(lines))
-
-
-def _needs_consent(plan: Plan, change: Change, options: Options) -> str:
-    if change.consent is Consent.NOTHING:
-        return ""
-    if change.consent is Consent.CONTRADICTION:
-        return f"{change.address} is declared absent and protected at once; take one of the two out of its manifest"
-    if _names(plan, change) & options.allow_destroy:
-        return ""
-    verb = change.action.name.lower()
-    reason = f" ({change.why})" if change.why else ""
-    way = f"--allow-destroy {change.address}"
-    if change.action is Action.DELETE:
-        way += " or a manifest with state: absent"
-    return f"the plan would {verb} {change.address}{reason}, which is protected; to agree, use {way}"
-
-
-def _harms(plan: Plan, change: Change, options: Options) -> Iterator[str]:
-    """Yield what a change does that somebody must agree to by name, and how."""
-    names = _names(plan, change)
-    given = {impact for name, impact in options.allow_impact if name in names}
-    fields = [one for one in change.impacts if one.field]
-    for impact in missing_consent(fields, given.union(change.allowed)):
-        what = "; ".join(str(one) for one in fields if one.impact == impact)
-        yield (
-            f"the plan would {change.action.name.lower()} {change.address}, which {what}; to agree, use "
-            f"--allow-impact {quoted(change.address, impact)}, or metadata.allow: [{impact}] in its manifest"
-        )
-
-
-def quoted(address: Address, impact: str) -> str:
-    """Return the consent to *impact* of *address* as one word of a shell."""
-    return shlex.quote(f"{address}={impact}")
+    overridden = {change.address for change in plan.changes if names_of(plan, change) & ignored}
+    return {address: one for address, one in found.items() if one is not None and address not in overridden}
 
 
 def with_consent(plan: Plan, options: Options) -> Plan:
-    """Return *plan* as it is to be shown to who gave the consents of *options*; it is not the plan to be saved."""
+    """Return *plan* as it is shown to the person who gave the consents of *options*; it is not the plan to be saved."""
     changes = []
     for change in plan.changes:
-        names = _names(plan, change)
+        names = names_of(plan, change)
         given = {impact for name, impact in options.allow_impact if name in names}
         agreed = change.consent is Consent.ALLOW_DESTROY and names & options.allow_destroy
         consent = Consent.NOTHING if agreed else change.consent
@@ -104,7 +72,21 @@ def with_consent(plan: Plan, options: Options) -> Plan:
     return replace(plan, changes=tuple(changes))
 
 
-def _names(plan: Plan, change: Change) -> set[str]:
-    """Return how people may name what *change* is about; without its cluster where there is one only."""
+def names_of(plan: Plan, change: Change) -> set[str]:
+    """Return how people may name what *change* is about; without its cluster where the plan has only one."""
     names = {str(change.address)}
     return names | {str(change.address._replace(cluster=""))} if len(plan.clusters) <= 1 else names
+
+
+def _is_destroyed(plan: Plan, change: Change, options: Options) -> bool:
+    if change.consent is Consent.ALLOW_DESTROY:
+        return not names_of(plan, change) & options.allow_destroy
+    return change.consent is Consent.CONTRADICTION
+
+
+def _missing_impacts(plan: Plan, change: Change, options: Options) -> Iterator[MissingConsent]:
+    names = names_of(plan, change)
+    given = {impact for name, impact in options.allow_impact if name in names}
+    fields = [one for one in change.impacts if one.field]
+    for impact in missing_consent(fields, given.union(change.allowed)):
+        yield MissingConsent(change, impact)

@@ -1,100 +1,103 @@
-"""Objects that stand in several clusters: what holds them, and what of them needs a yes. The planner calls this.
+"""Objects that span several clusters: when they are held, and what of them needs consent. The planner calls this.
 
-Such an object is planned on one of its clusters and done by the server on all of them. It is left alone unless every
-cluster that is concerned takes part in the run: only then are their locks held.
+Such an object is planned on one of its clusters, and the server changes it on all of them. It is held unless every
+cluster that it concerns is part of the run: only then are their locks taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler.errors import Problem
 from reconciler.kinds import Kind
-from reconciler.model import Address, LiveObject, LiveState
-from reconciler.plan.changes import Action, Change, Consent, Options
-from reconciler.plan.context import Desk
-from reconciler.plan.order import Draft
+from reconciler.model import Address, LiveObject, LiveState, Note, Reason
+from reconciler.plan.plan import Action, Change, Consent
+from reconciler.plan.view import Held, View, problem, warning
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
 
 
 def places(kind: Kind, spec: Mapping[str, Any]) -> list[str]:
-    """Return the clusters that *spec* stands in, as far as it says."""
+    """Return the clusters that *spec* names as members."""
     items = spec.get(kind.traits.multi_cluster.field) if kind.traits.multi_cluster else None
     return [str(item.get("cluster", "")) for item in items or () if isinstance(item, Mapping)]
 
 
-def hold_absent(desk: Desk, drafts: list[Draft]) -> list[Draft]:
-    """Hold every draft that concerns a cluster which takes no part in this run."""
-    kept = []
-    for draft in drafts:
-        missing = sorted(set(_concerned(draft)) - desk.live.keys()) if draft.kind.traits.multi_cluster else []
-        if missing and draft.action is not Action.FORGET:
-            desk.hold(draft.address, f"it stands in several clusters, and {absence(missing, desk.options)}")
-        else:
-            kept.append(draft)
-    return kept
+def absent_members(view: View, changes: Iterable[Change]) -> Iterator[Held]:
+    """Yield what is held because it concerns a cluster that is not part of this run."""
+    for change in changes:
+        kind = view.kind(change.address)
+        if kind.traits.multi_cluster and change.action is not Action.FORGET:
+            missing = sorted(set(_concerned(view, kind, change)) - view.observed.live.keys())
+            if missing:
+                yield Held(change.address, Reason.SPANS_ABSENT_CLUSTER, absence(view, missing))
 
 
-def absence(missing: Sequence[str], options: Options) -> str:
-    """Say that the *missing* clusters take no part in this run, and why or what to do about it."""
-    those = f"{', '.join(missing)} {'takes' if len(missing) == 1 else 'take'} no part in this run"
-    why = [options.absent[name] for name in missing if name in options.absent]
-    if why:
-        return f"{those}: {'; '.join(why)}"
-    way = "leave out --cluster" if all(not name.startswith("#") for name in missing) else "see the project file"
-    return f"{those}; {way}"
+def absence(view: View, missing: Sequence[str]) -> tuple[str, str]:
+    """Return the details of a reason about *missing* clusters: their names, and why they are not part of the run."""
+    absent = view.observed.absent
+    return ", ".join(missing), "; ".join(absent[name] for name in missing if name in absent)
 
 
-def _concerned(draft: Draft) -> Iterator[str]:
-    """Yield the clusters that must take part; not those that the manifest gives up for lost."""
-    spans, spec = draft.kind.traits.multi_cluster, draft.resource.spec if draft.resource is not None else {}
+def _concerned(view: View, kind: Kind, change: Change) -> Iterator[str]:
+    """Yield the clusters that must be part of the run; not those that the manifest declares as lost."""
+    resource, live = view.resources.get(change.address), view.object_of(change)
+    spans, spec = kind.traits.multi_cluster, resource.spec if resource is not None else {}
     lost = spec.get(spans.lost, ()) if spans else ()
-    yield from places(draft.kind, spec)
-    for name in places(draft.kind, draft.live.spec) if draft.live is not None else ():
-        # A cluster that the project does not have can be left, and told of changes, without its lock.
-        if name not in lost and not (name.startswith("#") and draft.action is Action.UPDATE):
+    yield from places(kind, spec)
+    for name in places(kind, live.spec) if live is not None else ():
+        # A cluster that the project does not have can be left, and learns of changes, without its lock.
+        if name not in lost and not (name.startswith("#") and change.action is Action.UPDATE):
             yield name
 
 
-def check_new(desk: Desk, resource: Resource, live: LiveObject | None = None) -> None:
-    """Note a problem where something new would stand in one cluster only, or a cluster joins without what it needs."""
-    kind = desk.kinds[resource.address.kind]
+def check_instances(view: View, resource: Resource, live: LiveObject | None = None) -> Iterator[Problem]:
+    """Yield a problem where a new object would exist on one cluster only, or a new instance lacks what it needs."""
+    kind = view.kind(resource.address)
     if not kind.traits.multi_cluster:
         return
-    spec, field = desk.spec(resource), kind.traits.multi_cluster.field
+    spec, field = view.spec(resource), kind.traits.multi_cluster.field
     if live is None and len(places(kind, spec)) == 1:
-        desk.problem(resource, ("spec", field), f"a new {kind.name} needs at least two clusters", "add another one")
+        yield problem(resource, ("spec", field), f"a new {kind.name} needs at least two clusters", "add another one")
     there = places(kind, live.spec) if live is not None else ()
     for index, item in enumerate(spec.get(field, ())):
         if item.get("cluster") not in there and not any(name in item for name in kind.traits.multi_cluster.needs):
             text = (
                 f"the instance on {item.get('cluster')} is new and needs {' or '.join(kind.traits.multi_cluster.needs)}"
             )
-            desk.problem(resource, ("spec", field, index), text)
+            yield problem(resource, ("spec", field, index), text)
 
 
-def consent_to_leave(desk: Desk, resource: Resource, live: LiveObject, fields: list[str]) -> tuple[Consent, str]:
-    """Return what an update of *fields* needs for what leaves a cluster by it, and in words what that is."""
-    kind = desk.kinds[live.kind]
-    spec = desk.spec(resource)
+class Departure(NamedTuple):
+    """What an update removes from clusters that its object spans."""
+
+    clusters: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()  # of `Reason.LEAVES_CLUSTER`
+    consent: Consent = Consent.NOTHING
+    warnings: tuple[Note, ...] = ()
+
+
+def departure(view: View, resource: Resource, live: LiveObject, fields: list[str]) -> Departure:
+    """Return which clusters the object leaves by an update of *fields*, and what that needs."""
+    kind = view.kinds[live.kind]
+    spec = view.spec(resource)
     if not kind.traits.multi_cluster or kind.traits.multi_cluster.field not in fields or not places(kind, spec):
-        return Consent.NOTHING, ""
+        return Departure()
     gone = sorted(set(places(kind, live.spec)) - set(places(kind, spec)))
     forced = [name for name in gone if name in spec.get(kind.traits.multi_cluster.lost, ())]
-    for name in forced:
-        way = f"when that cluster is back, purge it there: PUT {kind.rest.path}/{live.uid}/purge"
-        desk.warn(resource.address, f"what it holds on {name} is given up without asking there and stays; {way}")
-    protected = resource.protect if resource.protect is not None else kind.policy.protect
+    request = f"PUT {kind.rest.path}/{live.uid}/purge"
+    warnings = tuple(warning(resource.address, Reason.DATA_GIVEN_UP, name, request) for name in forced)
     if not gone:
-        return Consent.NOTHING, ""
-    why = f"it leaves {', '.join(gone)}" + (", by force" if forced else "") + ", with the data there"
-    return Consent.ALLOW_DESTROY if protected else Consent.NOTHING, why
+        return Departure(warnings=warnings)
+    protected = resource.protect if resource.protect is not None else kind.policy.protect
+    consent = Consent.ALLOW_DESTROY if protected else Consent.NOTHING
+    return Departure(tuple(gone), (", ".join(gone), "forced" if forced else ""), consent, warnings)
 
 
-def moved_home(address: Address, kind: Kind | None, declared: Iterable[Address]) -> Address | None:
-    """Return under which of the *declared* addresses something that spans clusters stands now, if not as *address*."""
+def moved_to(address: Address, kind: Kind | None, declared: Iterable[Address]) -> Address | None:
+    """Return under which of the *declared* addresses a multi-cluster object is declared now, if not as *address*."""
     if kind is None or not kind.traits.multi_cluster:
         return None
     same = [one for one in declared if one.kind == address.kind and one.name == address.name]
@@ -103,11 +106,11 @@ def moved_home(address: Address, kind: Kind | None, declared: Iterable[Address])
 
 def moves(kinds: Mapping[str, Kind], address: Address, declared: Iterable[Address]) -> bool:
     """Tell whether another cluster coordinates now what is owned as *address*."""
-    return moved_home(address, kinds.get(address.kind), declared) is not None
+    return moved_to(address, kinds.get(address.kind), declared) is not None
 
 
 def touched(kinds: Mapping[str, Kind], change: Change, live: Mapping[str, LiveState]) -> frozenset[str]:
-    """Return the clusters among *live* that *change* writes to: all that its object stands in, or will."""
+    """Return the clusters among *live* that *change* writes to: all that its object spans, or will span."""
     home, kind = change.address.cluster, kinds[change.address.kind]
     names = {home, *places(kind, change.body)}
     state = live.get(home)

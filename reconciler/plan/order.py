@@ -1,67 +1,22 @@
-"""Which change comes before which: from references between objects. The planner calls this with its drafts.
+"""Which change comes before which: from references between objects. The planner calls this with its changes.
 
 Creates and updates come after what they refer to; deletes after everything that refers to what they delete. Where
-objects refer to each other in a ring, a field that is marked for it is set in a second step.
+objects refer to each other in a cycle, a field that is marked for it is set in a second step. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-from reconciler.diff import FieldChange
-from reconciler.kinds import Field, Kind
-from reconciler.model import Address, LiveObject
-from reconciler.plan.changes import Action, Consent
-from reconciler.plan.impacts import CUTS_OFF, Impacted
-from reconciler.plan.references import live_references, references
-from reconciler.plan.topology import Edges, rings, sort
+from reconciler.kinds import Kind
+from reconciler.model import Address, LiveObject, Reason
+from reconciler.plan.plan import Action, Change
+from reconciler.plan.references import kind_references, live_references, references
+from reconciler.plan.topology import Edges, cycles, sort
 
-if TYPE_CHECKING:
-    from reconciler.manifests import Resource
-
-MAKES = frozenset({Action.CREATE, Action.REPLACE})
-WRITES = MAKES | {Action.UPDATE}
-
-
-@dataclass(eq=False, slots=True)
-class Draft:
-    """A change that has no number yet."""
-
-    action: Action
-    address: Address
-    kind: Kind
-    fields: tuple[FieldChange, ...] = ()
-    body: dict[str, Any] = field(default_factory=dict)
-    live: LiveObject | None = None
-    resource: Resource | None = None
-    rests_on: Mapping[str, Any] | None = None
-    why: str = ""
-    renamed_from: str = ""
-    consent: Consent = Consent.NOTHING
-    impacts: tuple[Impacted, ...] = ()
-    first: Draft | None = None  # where this is the second step of another draft
-
-    @property
-    def identity(self) -> tuple[str, str, int | str | None]:
-        """What tells the live object apart from all others; its name does not."""
-        return self.address.cluster, self.address.kind, self.live.uid if self.live is not None else None
-
-    @property
-    def live_address(self) -> Address:
-        """By what name others refer to it now."""
-        return self.address._replace(name=self.live.name) if self.live is not None else self.address
-
-    @property
-    def makes(self) -> bool:
-        """Whether the name of *address* leads to a new object, or to any at all, only once this is done."""
-        return self.action in MAKES or bool(self.renamed_from)
-
-    @property
-    def cuts_off(self) -> bool:
-        """Whether this tool may lose its own access by it."""
-        return any(one.impact == CUTS_OFF for one in self.impacts)
+Kinds = Mapping[str, Kind]
 
 
 def kind_ranks(kinds: Mapping[str, Kind]) -> dict[str, int]:
@@ -75,102 +30,93 @@ def kind_ranks(kinds: Mapping[str, Kind]) -> dict[str, int]:
     late: Edges = {place: set() for place in range(len(names))}
     for place, name in enumerate(names):
         edges[place].update(names.index(base) for base in kinds[name].policy.after if base in kinds)
-        for reference in _kind_references(kinds[name].fields.values()):
+        for reference in kind_references(kinds[name].fields.values()):
             if reference.kind in kinds and reference.kind != name:
                 other = names.index(reference.kind)
                 edges[place].add(other)
                 if reference.defer:
                     late[place].add(other)
     for kept in (late, {}):
-        for ring in rings(edges):
-            for place in ring:
-                edges[place] -= set(ring) - kept.get(place, set())
+        for cycle in cycles(edges):
+            for place in cycle:
+                edges[place] -= set(cycle) - kept.get(place, set())
     return {names[place]: rank for rank, place in enumerate(sort(edges, names))}
 
 
-def _kind_references(fields: Iterable[Field]) -> Iterator[Any]:
-    for field_ in fields:
-        if field_.reference is not None:
-            yield field_.reference
-        yield from _kind_references(field_.properties.values())
-        if field_.items is not None:
-            yield from _kind_references((field_.items,))
+def break_cycles(changes: Sequence[Change], kinds: Kinds) -> tuple[list[Change], list[list[Change]]]:
+    """Split creates into two steps where that opens a cycle; return all changes, and the cycles that remain."""
+    whole = list(changes)
+    seconds: list[Change] = []
+    for cycle in cycles(_hard_edges(whole, kinds)):
+        inside = {whole[place].address for place in cycle}
+        for place in sorted(cycle, key=lambda place: whole[place].address):
+            first, second = _split(whole[place], inside, kinds)
+            whole[place] = first
+            seconds += [second] if second is not None else []
+    whole += seconds
+    return whole, [[whole[place] for place in cycle] for cycle in cycles(_hard_edges(whole, kinds))]
 
 
-def refers_to(field_: Field, kind: str) -> bool:
-    """Tell whether *field_* may refer to objects of *kind*, at any depth."""
-    return any(reference.kind == kind for reference in _kind_references((field_,)))
-
-
-def break_rings(drafts: list[Draft]) -> list[list[Draft]]:
-    """Add a second step where that opens a ring of creates; return the rings that stay."""
-    splits: list[Draft] = []
-    for ring in rings(_hard_edges(drafts)):
-        inside = {drafts[place].address for place in ring}
-        for place in sorted(ring, key=lambda place: drafts[place].address):
-            second = _split(drafts[place], inside)
-            if second is not None:
-                splits.append(second)
-    drafts.extend(splits)
-    return [[drafts[place] for place in ring] for ring in rings(_hard_edges(drafts))]
-
-
-def _split(draft: Draft, inside: set[Address]) -> Draft | None:
-    """Take the deferrable fields that close a ring out of *draft*; return the step that sets them."""
-    cluster = draft.address.cluster
-    loops = [ref for ref in references(draft.kind, draft.body) if ref.at(cluster) in inside]
+def _split(change: Change, inside: set[Address], kinds: Kinds) -> tuple[Change, Change | None]:
+    """Take the deferrable fields that close a cycle out of *change*; return it, and the step that sets them."""
+    cluster, kind = change.address.cluster, kinds[change.address.kind]
+    loops = [ref for ref in references(kind, change.body) if ref.at(cluster) in inside]
     names = {ref.field for ref in loops if ref.defer}
-    required = {rule["field"] for rule in draft.kind.required_on_create}
-    if draft.action not in MAKES or not names or names & required:
-        return None
-    later = {name: draft.body.pop(name) for name in sorted(names)}
-    shown = tuple(change for change in draft.fields if change.path.partition("[")[0].partition(".")[0] in names)
-    draft.fields = tuple(change for change in draft.fields if change not in shown)
+    required = {rule["field"] for rule in kind.required_on_create}
+    if not change.creates or not names or names & required:
+        return change, None
+    shown = tuple(one for one in change.fields if one.path.partition("[")[0].partition(".")[0] in names)
     others = ", ".join(sorted({f"{ref.kind}/{ref.name}" for ref in loops if ref.defer}))
-    return Draft(
-        Action.UPDATE,
-        draft.address,
-        draft.kind,
-        fields=shown,
-        body=later,
-        resource=draft.resource,
-        why=f"second step: it and {others} refer to each other",
-        first=draft,
+    first = replace(
+        change,
+        fields=tuple(one for one in change.fields if one not in shown),
+        body={name: value for name, value in change.body.items() if name not in names},
     )
+    second = Change(
+        Action.UPDATE,
+        change.address,
+        fields=shown,
+        body={name: change.body[name] for name in sorted(names)},
+        freeze=change.freeze,
+        reason=Reason.SECOND_STEP,
+        details=(others,),
+        source=change.source,
+    )
+    return first, second
 
 
 def order(
-    drafts: Sequence[Draft], live: Iterable[tuple[str, LiveObject]], kinds: Mapping[str, Kind]
-) -> list[tuple[Draft, set[int]]]:
-    """Return *drafts* in the order of execution, each with the places (from 0) of those that must be done before.
+    changes: Sequence[Change], live: Iterable[tuple[str, LiveObject]], kinds: Kinds
+) -> list[tuple[Change, set[int]]]:
+    """Return *changes* in the order of execution, each with the places (from 0) of those that must be done before.
 
     *live* gives (cluster, object) of everything that may refer to what is deleted. What may cut this tool off from a
     cluster comes last, since nothing may be possible after it; and with it only what cannot be done before.
     """
-    hard = _hard_edges(drafts)
-    live = tuple(live) if any(draft.action is Action.DELETE for draft in drafts) else ()
-    _add(hard, _delete_edges(drafts, live, kinds, defer=False))
-    soft = _soft_edges(drafts)
-    _add(soft, _kind_edges(drafts))
-    _add(soft, _delete_edges(drafts, live, kinds, defer=True))
-    last = _with_followers(hard, {place for place, draft in enumerate(drafts) if draft.cuts_off})
+    hard = _hard_edges(changes, kinds)
+    live = tuple(live) if any(change.action is Action.DELETE for change in changes) else ()
+    _add(hard, _delete_edges(changes, live, kinds, defer=False))
+    soft = _soft_edges(changes, kinds)
+    _add(soft, _kind_edges(changes, kinds))
+    _add(soft, _delete_edges(changes, live, kinds, defer=True))
+    last = _with_followers(hard, {place for place, change in enumerate(changes) if change.cuts_off})
     for place in soft.keys() - last:
         soft[place] -= last
     both = {place: hard[place] | soft.get(place, set()) for place in hard}
-    for ring in rings(both):
-        for place in ring:
-            both[place] = hard[place] | (both[place] - set(ring))
+    for cycle in cycles(both):
+        for place in cycle:
+            both[place] = hard[place] | (both[place] - set(cycle))
     ranks = kind_ranks(kinds)
-    keys = [(place in last, *_rank(draft, ranks)) for place, draft in enumerate(drafts)]
+    keys = [(place in last, *_rank(change, ranks)) for place, change in enumerate(changes)]
     places = sort(both, keys)
     new = {place: number for number, place in enumerate(places)}
-    return [(drafts[place], {new[before] for before in both[place]}) for place in places]
+    return [(changes[place], {new[before] for before in both[place]}) for place in places]
 
 
-def _rank(draft: Draft, ranks: Mapping[str, int]) -> tuple[Any, ...]:
-    goes = draft.action in (Action.DELETE, Action.FORGET)
-    rank = ranks.get(draft.address.kind, 0)
-    return goes, draft.address.cluster, -rank if goes else rank, draft.address.name, draft.first is not None
+def _rank(change: Change, ranks: Mapping[str, int]) -> tuple[Any, ...]:
+    goes = change.action in (Action.DELETE, Action.FORGET)
+    rank = ranks.get(change.address.kind, 0)
+    return goes, change.address.cluster, -rank if goes else rank, change.address.name, change.is_second_step
 
 
 def _with_followers(edges: Edges, places: set[int]) -> set[int]:
@@ -187,65 +133,69 @@ def _add(edges: Edges, more: Edges) -> None:
         edges.setdefault(place, set()).update(before)
 
 
-def _hard_edges(drafts: Sequence[Draft]) -> Edges:
-    makers = {draft.address: place for place, draft in enumerate(drafts) if draft.makes}
+def _hard_edges(changes: Sequence[Change], kinds: Kinds) -> Edges:
+    makers = {change.address: place for place, change in enumerate(changes) if change.introduces}
     edges: Edges = {}
-    for place, draft in enumerate(drafts):
+    for place, change in enumerate(changes):
         before = edges[place] = set()
-        if draft.first is not None:
-            before.add(makers[draft.first.address])
-        if draft.action in WRITES:
-            for address in _referred(draft):
-                if address in makers and not (draft.first is not None and address == draft.address):
+        if change.is_second_step:
+            before.add(makers[change.address])
+        if change.writes:
+            for address in _referred(change, kinds):
+                if address in makers and not (change.is_second_step and address == change.address):
                     before.add(makers[address])
     return edges
 
 
-def _soft_edges(drafts: Sequence[Draft]) -> Edges:
-    """Updates after the updates that they refer to: good manners, dropped where it would make a ring."""
-    updates = {d.address: place for place, d in enumerate(drafts) if d.action is Action.UPDATE and d.first is None}
+def _soft_edges(changes: Sequence[Change], kinds: Kinds) -> Edges:
+    """Updates after the updates that they refer to: preferred, and dropped where it would close a cycle."""
+    updates = {
+        d.address: place for place, d in enumerate(changes) if d.action is Action.UPDATE and not d.is_second_step
+    }
     return {
         place: {
-            updates[address] for address in _referred(draft, deferred=False) if updates.get(address, place) != place
+            updates[address]
+            for address in _referred(change, kinds, deferred=False)
+            if updates.get(address, place) != place
         }
-        for place, draft in enumerate(drafts)
-        if draft.action in WRITES
+        for place, change in enumerate(changes)
+        if change.writes
     }
 
 
-def _kind_edges(drafts: Sequence[Draft]) -> Edges:
+def _kind_edges(changes: Sequence[Change], kinds: Kinds) -> Edges:
     """What builds on a kind as a whole comes after its writes and before its deletes, on the same cluster."""
     places: dict[tuple[str, str], list[int]] = {}
-    for place, draft in enumerate(drafts):
-        places.setdefault((draft.address.cluster, draft.address.kind), []).append(place)
+    for place, change in enumerate(changes):
+        places.setdefault((change.address.cluster, change.address.kind), []).append(place)
     edges: Edges = {}
     for (cluster, _), mine in places.items():
-        for base in drafts[mine[0]].kind.policy.after:
+        for base in kinds[changes[mine[0]].address.kind].policy.after:
             for other in places.get((cluster, base), ()):
                 for place in mine:
-                    if drafts[other].action is Action.DELETE:
+                    if changes[other].action is Action.DELETE:
                         edges.setdefault(other, set()).add(place)
-                    elif drafts[other].action in WRITES and drafts[place].action in WRITES:
+                    elif changes[other].writes and changes[place].writes:
                         edges.setdefault(place, set()).add(other)
     return edges
 
 
-def _referred(draft: Draft, *, deferred: bool = True) -> Iterator[Address]:
-    for ref in references(draft.kind, draft.body):
+def _referred(change: Change, kinds: Kinds, *, deferred: bool = True) -> Iterator[Address]:
+    for ref in references(kinds[change.address.kind], change.body):
         if deferred or not ref.defer:
-            yield ref.at(draft.address.cluster)
+            yield ref.at(change.address.cluster)
 
 
 def _delete_edges(
-    drafts: Sequence[Draft], live: Iterable[tuple[str, LiveObject]], kinds: Mapping[str, Kind], *, defer: bool
+    changes: Sequence[Change], live: Iterable[tuple[str, LiveObject]], kinds: Kinds, *, defer: bool
 ) -> Edges:
-    gone = {draft.address: place for place, draft in enumerate(drafts) if draft.action is Action.DELETE}
+    gone = {change.address: place for place, change in enumerate(changes) if change.action is Action.DELETE}
     if not gone:
         return {}
     by_uid = {
-        (draft.address.cluster, draft.address.kind, draft.live.uid): place
-        for place, draft in enumerate(drafts)
-        if draft.live is not None and draft.action is not Action.FORGET
+        change.identity: place
+        for place, change in enumerate(changes)
+        if change.uid is not None and change.action is not Action.FORGET
     }
     edges: Edges = {}
     for cluster, ref, referrer in live_references(live, kinds):
@@ -253,7 +203,7 @@ def _delete_edges(
         before = by_uid.get((cluster, referrer.kind, referrer.uid))
         if place is None or before is None or before == place:
             continue
-        soft = ref.defer and drafts[before].action is Action.DELETE
+        soft = ref.defer and changes[before].action is Action.DELETE
         if soft == defer:
             edges.setdefault(place, set()).add(before)
     return edges

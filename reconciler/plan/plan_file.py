@@ -1,24 +1,26 @@
-"""A plan as stable bytes, and back; its digest; and whether the live state still is what it was made from.
+"""A plan as stable bytes, and back; its digest. Pure.
 
-Secrets are no part of a plan: bodies hold `{valueFrom: …}`, field changes hold a marker. Pure.
+Secrets are not part of a plan: bodies hold `{valueFrom: …}`, field changes hold a marker. Reasons are stored as codes;
+`render.plan_json` adds their texts for readers, which are neither part of the digest nor read back.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from reconciler.diff import SECRET, FieldChange
 from reconciler.errors import InputError, Problem
-from reconciler.kinds import MISSING, Kind
+from reconciler.kinds import MISSING
 from reconciler.kinds.freeze import Window, is_usable
-from reconciler.model import Address, LiveObject, LiveState, Note
-from reconciler.plan.changes import Action, Change, Consent, Plan
-from reconciler.plan.impacts import RANK, Impacted, worse
+from reconciler.model import Address, Level, Note, Reason
+from reconciler.plan.impacts import RANK, Impacted
+from reconciler.plan.plan import Action, Change, Consent, Plan, Source
 
-FORMAT = "reconciler-plan/2"
+FORMAT = "reconciler-plan/3"
+_TEXTS = frozenset({"why", "message", "calls"})  # added for readers, and not read back
 _SECRET_MARK = {"$secret": True}  # no spec can hold it: no schema has a field of that name
 
 
@@ -27,10 +29,20 @@ def digest(plan: Plan) -> str:
     return _digest(_plain(plan))
 
 
+def document(plan: Plan) -> dict[str, Any]:
+    """Return *plan* as plain values, with its digest."""
+    plain = _plain(plan)
+    return {**plain, "digest": _digest(plain)}
+
+
 def to_json(plan: Plan) -> bytes:
-    """Return *plan* as JSON in UTF-8 (plain ASCII), with its digest; the same plan gives the same bytes."""
-    document = _plain(plan)
-    return (json.dumps({**document, "digest": _digest(document)}, indent=1, sort_keys=True) + "\n").encode("ascii")
+    """Return *plan* as JSON (plain ASCII), with its digest; the same plan gives the same bytes."""
+    return dumped(document(plan))
+
+
+def dumped(plain: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a plan's document."""
+    return (json.dumps(plain, indent=1, sort_keys=True) + "\n").encode("ascii")
 
 
 def from_json(data: bytes) -> Plan:
@@ -38,7 +50,7 @@ def from_json(data: bytes) -> Plan:
     try:
         document = json.loads(data)
         if not isinstance(document, dict) or "format" not in document:
-            raise _broken("this is no plan file", "make one with: reconciler plan --out FILE")
+            raise _broken("this is not a plan file", "create one with: reconciler plan --out FILE")
         if document["format"] != FORMAT:
             raise _broken(
                 f"its format is {str(document['format'])[:40]!r}, this version reads {FORMAT!r}", "plan again"
@@ -51,78 +63,12 @@ def from_json(data: bytes) -> Plan:
         raise _broken("it cannot be read as a plan", "plan again") from error
 
 
-def fingerprint(live: LiveObject, rests_on: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what a change was decided from: the object's identity and the values that mattered."""
-    return _hash({"uid": live.uid, "created": live.created, "rests_on": rests_on})
-
-
-def moved(plan: Plan, live: Mapping[str, LiveState]) -> list[tuple[Address, str, Any, Any]]:
-    """Return (address, field, planned, now) of everything that *plan* rests on and that *live* no longer shows.
-
-    Reads of other fields than those do not matter. An empty list means that the plan still holds.
-    """
-    by_uid = {
-        (state.cluster, kind, found.uid): found
-        for state in live.values()
-        for kind, objects in state.objects.items()
-        for found in objects
-    }
-    by_name = {(cluster, kind, found.name): found for (cluster, kind, _), found in by_uid.items()}
-    differences: list[tuple[Address, str, Any, Any]] = []
-    for change in plan.changes:
-        cluster, kind, name = change.address
-        if change.action is Action.CREATE:
-            found = by_name.get((cluster, kind, name))
-            if found is not None:
-                differences.append((change.address, "", "absent", f"uid {found.uid}"))
-            state = live.get(cluster)
-            port = change.body.get("port")
-            if state is not None and port in state.taken_ports:
-                differences.append((change.address, "port", f"{port} free", "taken"))
-        elif change.uid is not None and change.action is not Action.FORGET:
-            differences += _moved(change, by_uid.get((cluster, kind, change.uid)))
-    return differences
-
-
-def worsened(
-    plan: Plan, live: Mapping[str, LiveState], kinds: Mapping[str, Kind]
-) -> Iterator[tuple[Address, str, Any, Any]]:
-    """Yield (address, field, planned, now) where by what is measured now a change does more than was planned."""
-    for change in plan.changes:
-        state = live.get(change.address.cluster)
-        if change.action is Action.UPDATE and change.uid is not None and state is not None:
-            figures = state.figures(change.address.kind, change.uid)
-            kind = kinds[change.address.kind]
-            for one in worse(kind, change.address.name, change.fields, change.impacts, figures):
-                yield change.address, one.field, "harmless", one.impact
-
-
-def _moved(change: Change, found: LiveObject | None) -> Iterator[tuple[Address, str, Any, Any]]:
-    address = change.address
-    if found is None:
-        yield address, "", f"uid {change.uid}", "gone"
-        return
-    if found.created != change.created:
-        yield address, "created_time", change.created, found.created
-    planned_name = change.renamed_from or address.name
-    if found.name != planned_name:
-        yield address, "name", planned_name, found.name
-    for name, planned in sorted((change.rests_on or {}).items()):
-        now = found.spec.get(name, MISSING)
-        if now != planned:
-            yield address, name, planned, now
-    if change.action is Action.UPDATE:
-        for name in sorted({*change.body} - {*(change.rests_on or {})}):
-            if found.spec.get(name):  # empty is what a server says of a field that nobody set
-                yield address, name, MISSING, found.spec[name]
-
-
 def _plain(plan: Plan) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "clusters": list(plan.clusters),
         "changes": [_plain_change(change) for change in plan.changes],
-        "notes": [{"level": n.level, "address": _plain_address(n.address), "message": n.message} for n in plan.notes],
+        "notes": [_plain_note(note) for note in plan.notes],
         "unchanged": plan.unchanged,
         "present": dict(plan.present),
         "impact": plan.impact,
@@ -141,12 +87,23 @@ def _plain_change(change: Change) -> dict[str, Any]:
         "created": change.created,
         "rests_on": change.rests_on,
         "fingerprint": change.fingerprint,
-        "why": change.why,
+        "reason": change.reason.value,
+        "details": list(change.details),
         "renamed_from": change.renamed_from,
         "consent": change.consent.value,
         "impacts": [one._asdict() for one in change.impacts],
         "allowed": list(change.allowed),
         **({"freeze": [window._asdict() for window in change.freeze]} if change.freeze else {}),
+        **({"source": change.source._asdict()} if change.source else {}),
+    }
+
+
+def _plain_note(note: Note) -> dict[str, Any]:
+    return {
+        "level": note.level.value,
+        "address": _plain_address(note.address),
+        "reason": note.reason.value,
+        "details": list(note.details),
     }
 
 
@@ -183,41 +140,50 @@ def _unmarked(value: Any) -> Any:
     return value
 
 
-def _plan(document: Mapping[str, Any]) -> Plan:
+def _plan(plain: Mapping[str, Any]) -> Plan:
     plan = Plan(
-        changes=tuple(_change(plain) for plain in document["changes"]),
-        notes=tuple(Note(n["level"], Address(**n["address"]), n["message"]) for n in document["notes"]),
-        unchanged=document["unchanged"],
-        clusters=tuple(document["clusters"]),
-        present=document["present"],
+        changes=tuple(_change(change) for change in plain["changes"]),
+        notes=tuple(_note(note) for note in plain["notes"]),
+        unchanged=plain["unchanged"],
+        clusters=tuple(plain["clusters"]),
+        present=plain["present"],
     )
     for number, change in enumerate(plan.changes, 1):
         earlier = all(type(other) is int and 0 < other < number for other in change.after)
         if change.number != number or not earlier or change.address.cluster not in plan.clusters:
-            raise ValueError(f"change {number} does not fit the others")
+            raise ValueError(f"change {number} does not match the others")
         if not isinstance(change.body, dict) or not isinstance(change.rests_on, dict | None):
-            raise ValueError(f"change {number} has no fields where some should be")
+            raise ValueError(f"change {number} has no object where one is expected")
         if not all(map(is_usable, change.freeze)):
-            raise ValueError(f"change {number} has a freeze window that makes no sense")
+            raise ValueError(f"change {number} has an invalid freeze window")
         if any(one.impact not in RANK for one in change.impacts):
-            raise ValueError(f"change {number} does what nobody knows")
+            raise ValueError(f"change {number}: unknown impact")
     return plan
 
 
 def _change(plain: Mapping[str, Any]) -> Change:
+    known = {name: value for name, value in plain.items() if name not in _TEXTS}
     return Change(
         **{
-            **plain,
+            **known,
             "action": Action[plain["action"].upper()],
             "address": Address(**plain["address"]),
             "fields": tuple(_field(field) for field in plain["fields"]),
             "after": tuple(plain["after"]),
+            "reason": Reason(plain["reason"]),
+            "details": tuple(map(str, plain["details"])),
             "consent": Consent(plain["consent"]),
             "impacts": tuple(Impacted(**one) for one in plain["impacts"]),
             "allowed": tuple(plain["allowed"]),
             "freeze": tuple(Window(**one) for one in plain.get("freeze", ())),
+            "source": Source(**plain["source"]) if "source" in plain else None,
         }
     )
+
+
+def _note(plain: Mapping[str, Any]) -> Note:
+    details = tuple(map(str, plain["details"]))
+    return Note(Level(plain["level"]), Address(**plain["address"]), Reason(plain["reason"]), details)
 
 
 def _field(plain: Mapping[str, Any]) -> FieldChange:
@@ -226,8 +192,17 @@ def _field(plain: Mapping[str, Any]) -> FieldChange:
 
 
 def _digest(document: Mapping[str, Any]) -> str:
-    """Return the digest of a plan; what a cluster said when it was asked is no part of what is to be done."""
-    return _hash({**document, "notes": [note for note in document["notes"] if note["level"] != "objection"]})
+    """Return the digest of a plan: of what is to be done.
+
+    Texts and source lines are left out, and so is what a cluster answered to a dry run.
+    """
+    changes = [_without(change, {*_TEXTS, "source"}) for change in document["changes"]]
+    notes = [_without(note, _TEXTS) for note in document["notes"] if note["level"] != Level.OBJECTION.value]
+    return _hash({**document, "changes": changes, "notes": notes})
+
+
+def _without(plain: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in plain.items() if name not in names}
 
 
 def _hash(value: Any) -> str:

@@ -1,51 +1,130 @@
-"""What must be read of a cluster before its manifests can be planned. Pure; the use case asks."""
+"""What has to be read of each cluster, determined once, before anything is read. Pure.
+
+`reconcile.observe` asks for the read sets and hands each to `live.read`, which reads every list once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.diff import changes
 from reconciler.kinds import Field, Kind
-from reconciler.model import Address, LiveState
-from reconciler.plan import Plan, undecided
+from reconciler.model import Address, LiveObject
+from reconciler.plan.impacts import undecided
 from reconciler.plan.multicluster import places
-from reconciler.plan.references import references
+from reconciler.plan.plan import Plan
+from reconciler.plan.references import kind_references, references
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
 
-Wanted = Mapping[str, frozenset[str] | None]  # by kind: fields of its spec; None = all of them
+Fields = Mapping[str, frozenset[str] | None]  # by kind: fields of its spec; None = all of them
+Metrics = Mapping[str, frozenset[str]]  # by kind: names of figures, such as used_memory
 
 
-def wanted_for(kinds: Mapping[str, Kind], resources: Iterable[Resource], owned: Iterable[Address]) -> Wanted:
-    """Return what must be read to plan *resources*: what they declare, and who refers to what may go.
+class ReadSet(NamedTuple):
+    """What has to be read of one cluster."""
 
-    What declares a field that cannot be changed may have to be replaced, and goes then.
+    fields: Fields = MappingProxyType({})
+    ports: frozenset[Address] = frozenset()  # if one of these does not exist, the ports in use are needed
+    metrics: Metrics = MappingProxyType({})  # figures that are needed in any case
+    deciding: Mapping[Address, Mapping[str, Any]] = MappingProxyType({})  # declared; a figure decides their impact
+    schemas: bool = False  # the cluster's own schemas too
+
+    def kinds_needing_ports(self, objects: Mapping[str, Collection[LiveObject]]) -> list[str]:
+        """Return the kinds of which something is to be created that needs a port, given the live *objects*."""
+        names = {kind: {one.name for one in objects.get(kind, ())} for kind in {a.kind for a in self.ports}}
+        return sorted({address.kind for address in self.ports if address.name not in names[address.kind]})
+
+    def metrics_needed(self, kinds: Mapping[str, Kind], objects: Mapping[str, Collection[LiveObject]]) -> Metrics:
+        """Return the figures that decide what a plan may lose, given the live *objects*."""
+        found = dict(self.metrics)
+        live = {(kind, one.name): one for kind in {a.kind for a in self.deciding} for one in objects.get(kind, ())}
+        for address, spec in self.deciding.items():
+            one = live.get((address.kind, address.name))
+            names = undecided(kinds[address.kind], changes(kinds[address.kind], spec, one.spec)) if one else frozenset()
+            if names:
+                found[address.kind] = found.get(address.kind, frozenset()) | names
+        return dict(sorted(found.items()))
+
+
+def read_sets(
+    kinds: Mapping[str, Kind],
+    resources: Iterable[Resource],
+    leaving: Iterable[Address],
+    clusters: Iterable[str],
+) -> dict[str, ReadSet]:
+    """Return by cluster what must be read to plan *resources*, and to delete or forget what is *leaving*.
+
+    *clusters* are those of the run; what a resource refers to on another one cannot be read.
+    """
+    resources, leaving = list(resources), list(leaving)
+    elsewhere = other_clusters(kinds, resources)
+    by_cluster: dict[str, list[Resource]] = {name: [] for name in clusters}
+    for resource in resources:
+        by_cluster[resource.address.cluster].append(resource)
+    found = {}
+    for name, mine in by_cluster.items():
+        fields = fields_of(kinds, mine, [a for a in leaving if a.cluster == name])
+        named = dict.fromkeys(elsewhere.get(name, ()), frozenset[str]())
+        found[name] = ReadSet(
+            {**named, **fields},
+            frozenset(_needing_ports(kinds, mine)),
+            deciding=dict(_deciding(kinds, mine)),
+            schemas=True,
+        )
+    return found
+
+
+def read_sets_of(kinds: Mapping[str, Kind], plan: Plan, clusters: Iterable[str]) -> dict[str, ReadSet]:
+    """Return by cluster what a finished *plan* was decided from, to be read again."""
+    fields: dict[str, dict[str, frozenset[str]]] = {name: {} for name in clusters}
+    metrics: dict[str, dict[str, frozenset[str]]] = {name: {} for name in fields}
+    for change in plan.changes:
+        cluster, kind, _ = change.address
+        known = fields[cluster].get(kind, frozenset())
+        fields[cluster][kind] = known.union(change.rests_on or (), change.body)
+        names = undecided(kinds[kind], change.fields)
+        if names:
+            metrics[cluster][kind] = metrics[cluster].get(kind, frozenset()) | names
+    return {name: ReadSet(fields[name], metrics=metrics[name], schemas=True) for name in fields}
+
+
+def fields_of(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving: Iterable[Address]) -> Fields:
+    """Return the fields that *resources* declare, and those that refer to what may be deleted.
+
+    What declares an immutable field may have to be replaced, and is deleted then.
     """
     fields: dict[str, set[str]] = {}
-    leaving = {address.kind for address in owned}
+    deleted = {address.kind for address in leaving}
     for resource in resources:
         kind = kinds[resource.address.kind]
         asked = kind.fields if kind.singleton and resource.absent else resource.spec
-        fields.setdefault(resource.address.kind, set()).update(asked)
+        fields.setdefault(kind.name, set()).update(asked)
         if kind.traits.multi_cluster:
-            fields[resource.address.kind].add(kind.traits.multi_cluster.field)
+            fields[kind.name].add(kind.traits.multi_cluster.field)
         if resource.absent or any(kind.fields[name].change.immutable for name in resource.spec if name in kind.fields):
-            leaving.add(resource.address.kind)
-    for kind in kinds.values() if leaving else ():
-        referring = {name for name, field in kind.fields.items() if leaving.intersection(referred_kinds(field))}
-        if referring or kind.name in leaving:
+            deleted.add(kind.name)
+    for kind in kinds.values() if deleted else ():
+        referring = {name for name, field in kind.fields.items() if deleted.intersection(referred_kinds(field))}
+        if referring or kind.name in deleted:
             fields.setdefault(kind.name, set()).update(referring)
-        if kind.traits.multi_cluster and kind.name in leaving:
-            fields[kind.name].add(kind.traits.multi_cluster.field)  # where it goes away from
+        if kind.traits.multi_cluster and kind.name in deleted:
+            fields[kind.name].add(kind.traits.multi_cluster.field)  # the clusters that it leaves
     return {name: frozenset(names) for name, names in sorted(fields.items())}
 
 
-def wanted_elsewhere(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Mapping[str, frozenset[str]]:
-    """Return by cluster the kinds that something refers to there by its name: who is called what must be known.
+def referred_kinds(field: Field) -> Iterator[str]:
+    """Yield the kinds that *field* refers to on its own cluster, at any depth."""
+    return (reference.kind for reference in kind_references((field,)) if not reference.cluster_from)
 
-    A cluster that something stands in takes part too, whether or not anything there is referred to.
+
+def other_clusters(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Mapping[str, frozenset[str]]:
+    """Return by other cluster the kinds whose names have to be known there, for references across clusters.
+
+    A cluster that an object spans is part of the run too, whether or not anything there is referred to.
     """
     found: dict[str, set[str]] = {}
     for resource in resources:
@@ -59,59 +138,23 @@ def wanted_elsewhere(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -
     return {cluster: frozenset(names) for cluster, names in sorted(found.items())}
 
 
-def referred_kinds(field: Field) -> Iterator[str]:
-    """Yield the kinds that *field* refers to on its own cluster, at any depth."""
-    if field.reference and not field.reference.cluster_from:
-        yield field.reference.kind
-    for child in (*field.properties.values(), *((field.items,) if field.items else ())):
-        yield from referred_kinds(child)
-
-
-def needing_ports(kinds: Mapping[str, Kind], resources: Iterable[Resource], state: LiveState) -> list[Kind]:
-    """Return the kinds of which something is to be created whose guard is a port that nobody declared."""
-    names: dict[str, set[str]] = {kind: {item.name for item in items} for kind, items in state.objects.items()}
-    found = {
-        resource.address.kind
-        for resource in resources
-        if "port" in kinds[resource.address.kind].policy.guard
-        and not resource.absent
-        and not resource.spec.get("port")
-        and resource.address.name not in names.get(resource.address.kind, ())
-    }
-    return [kinds[name] for name in sorted(found)]
-
-
-def needing_figures(
-    kinds: Mapping[str, Kind], resources: Iterable[Resource], state: LiveState
-) -> Mapping[str, frozenset[str]]:
-    """Return by kind the figures that decide what a change of something declared may lose."""
-    found: dict[str, frozenset[str]] = {}
-    deciding = {name: fields for name in state.objects if (fields := _deciding(kinds[name]))}
-    live = {(name, one.name): one for name in deciding for one in state.objects[name]}
+def _needing_ports(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Iterator[Address]:
     for resource in resources:
-        kind = resource.address.kind
-        for name in {resource.address.name, resource.renamed_from}:
-            one = live.get((kind, name)) if name else None
-            if one is not None:
-                spec = {field: resource.spec[field] for field in deciding[kind] if field in resource.spec}
-                names = undecided(kinds[kind], changes(kinds[kind], spec, one.spec))
-                found[kind] = found.get(kind, frozenset()) | names
-    return {kind: names for kind, names in sorted(found.items()) if names}
+        kind = kinds[resource.address.kind]
+        if "port" in kind.policy.guard and not resource.absent and not resource.spec.get("port"):
+            yield resource.address
 
 
-def figures_behind(kinds: Mapping[str, Kind], plan: Plan) -> Mapping[str, Mapping[str, frozenset[str]]]:
-    """Return by cluster and kind the figures that decide what the changes of a finished *plan* may lose."""
-    found: dict[str, dict[str, frozenset[str]]] = {}
-    for change in plan.changes:
-        cluster, kind, _ = change.address
-        names = undecided(kinds[kind], change.fields)
-        if names:
-            mine = found.setdefault(cluster, {})
-            mine[kind] = mine.get(kind, frozenset()) | names
-    return found
+def _deciding(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Iterator[tuple[Address, Mapping[str, Any]]]:
+    """Yield the declared fields of each resource whose impact depends on a figure, also under its former name."""
+    fields = {name: frozenset(f.name for f in kind.fields.values() if _is_decided(f)) for name, kind in kinds.items()}
+    for resource in resources:
+        spec = {name: resource.spec[name] for name in fields[resource.address.kind] if name in resource.spec}
+        if spec:
+            yield resource.address, spec
+            if resource.renamed_from:
+                yield resource.address._replace(name=resource.renamed_from), spec
 
 
-def _deciding(kind: Kind) -> frozenset[str]:
-    return frozenset(
-        name for name, field in kind.fields.items() if any(impact.below for impact in field.change.impacts)
-    )
+def _is_decided(field: Field) -> bool:
+    return any(impact.below for impact in field.change.impacts)

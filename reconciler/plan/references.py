@@ -86,3 +86,18 @@ def live_references(
         if kind is not None:
             for ref in references(kind, found.spec):
                 yield cluster, ref, found
+
+
+def kind_references(fields: Iterable[Field]) -> Iterator[Reference]:
+    """Yield the references that *fields* may hold, at any depth."""
+    for field_ in fields:
+        if field_.reference is not None:
+            yield field_.reference
+        yield from kind_references(field_.properties.values())
+        if field_.items is not None:
+            yield from kind_references((field_.items,))
+
+
+def refers_to(field_: Field, kind: str) -> bool:
+    """Tell whether *field_* may refer to objects of *kind*, at any depth."""
+    return any(reference.kind == kind for reference in kind_references((field_,)))

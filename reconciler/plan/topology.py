@@ -1,4 +1,4 @@
-"""Topological order and rings of a graph of numbers. Knows nothing of changes."""
+"""Topological order and cycles of a graph of numbers. Knows nothing of changes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sort(edges: Edges, keys: Sequence[Any]) -> list[int]:
     return done
 
 
-def rings(edges: Edges) -> list[list[int]]:
+def cycles(edges: Edges) -> list[list[int]]:
     """Return the groups of places that wait for each other (strongly connected), each sorted.
 
     Works off what is free from both ends, then looks at the rest with Tarjan's algorithm.
@@ -81,12 +81,12 @@ class _Tarjan:
                     self._close(place)
 
     def _close(self, place: int) -> None:
-        ring = []
+        component = []
         while True:
             other = self.stack.pop()
             self.on_stack.discard(other)
-            ring.append(other)
+            component.append(other)
             if other == place:
                 break
-        if len(ring) > 1 or place in self.edges[place]:
-            self.found.append(sorted(ring))
+        if len(component) > 1 or place in self.edges[place]:
+            self.found.append(sorted(component))

@@ -12,6 +12,7 @@ from reconciler.kinds import MISSING
 from reconciler.model import Address
 from reconciler.plan.drift import Ahead, Drift
 from reconciler.render.escape import clean
+from reconciler.render.reasons import why
 from reconciler.render.text import paint
 from reconciler.render.values import field_at, quantity
 
@@ -36,14 +37,14 @@ def drift_text(
         lines.append(f"  {clean(_title(address, several))}")
         for drift in drifts:
             when = (since or {}).get((drift.address, drift.path))
-            why = paint(clean(f"{drift.why}{_since(*when) if when else ''}"), _STYLES[drift.ahead], color)
+            reason = paint(clean(f"{why(drift)}{_since(*when) if when else ''}"), _STYLES[drift.ahead], color)
             if drift.path:
                 lines.append(f"      {clean(drift.path)}")
                 lines.append(f"          cluster   {_value(drift, drift.live)}")
                 lines.append(f"          declared  {_value(drift, drift.declared)}")
-                lines.append(f"          {why}")
+                lines.append(f"          {reason}")
             else:
-                lines.append(f"      {why}")
+                lines.append(f"      {reason}")
     ahead = Counter(drift.ahead for drift in found)
     summary = ", ".join(f"{ahead[side]} {_WHERE[side]}" for side in (Ahead.THEIRS, Ahead.OURS, Ahead.BOTH))
     return "\n".join([*lines, "", paint(f"Drift: {summary}.", "bold", color)]) + "\n"

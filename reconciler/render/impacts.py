@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from reconciler.kinds.vocabulary import CONSENT
-from reconciler.plan import Change, Plan, missing_consent, quoted
+from reconciler.plan import Change, Plan, missing_consent
 from reconciler.render.escape import clean
+from reconciler.render.refusals import consent_flag
 
 _WORDS = {  # of one change, of several
     "new-connections": ("changes new connections", "change new connections"),
@@ -18,7 +19,7 @@ _WORDS = {  # of one change, of several
     "may-lose-data": ("may lose data", "may lose data"),
     "loses-data": ("loses data", "lose data"),
     "irreversible": ("cannot be undone", "cannot be undone"),
-    "may-cut-off": ("may cut this tool off", "may cut this tool off"),
+    "may-cut-off": ("may lock out the management account", "may lock out the management account"),
 }
 
 
@@ -43,6 +44,6 @@ def impact_lines(change: Change) -> Iterator[tuple[str, bool]]:
             yield text, impact in CONSENT
         if effects[-1].field and impact in CONSENT:
             if impact in change.unconsented:
-                yield f"needs --allow-impact {clean(quoted(change.address, impact))}", True
+                yield f"needs --allow-impact {clean(consent_flag(change.address, impact))}", True
             elif not missing_consent(effects[-1:], change.allowed):
-                yield f"agreed to: {impact}", False
+                yield f"consented to: {impact}", False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.plan import Action, Change, Consent, Plan, digest
 from reconciler.render.escape import clean, fence, markdown, shorten
 from reconciler.render.impacts import impact_lines
+from reconciler.render.reasons import note_text, why
 from reconciler.render.text import counts, field_lines, name_of, summary
 
 _LIMIT = 60_000  # a comment on the usual forges may have 65,536 characters
@@ -34,7 +35,7 @@ def plan_markdown(plan: Plan) -> str:
     if harms:
         parts.append(f"**Does lasting harm** and is refused without consent: {', '.join(map(markdown, harms))}")
     if plan.notes:
-        lines = [f"- {markdown(str(n.address))} ({n.level}): {markdown(n.message)}" for n in plan.notes]
+        lines = [f"- {markdown(str(n.address))} ({n.level.value}): {markdown(note_text(n))}" for n in plan.notes]
         shown = lines[:50]
         if len(lines) > len(shown):
             shown.append(f"- … and {len(lines) - len(shown)} more")
@@ -62,12 +63,12 @@ def _block(changes: list[Change], room: int) -> str:
 
 
 def _lines(change: Change) -> list[str]:
-    why = f"  # {change.why}" if change.why else ""
+    reason = f"  # {why(change)}" if why(change) else ""
     was = f" (was {change.renamed_from})" if change.renamed_from else ""
     color, mark = _MARKS[change.action], change.action.value
     head = f"{color} {name_of(change.address)}" if color == mark else f"{color} {mark} {name_of(change.address)}"
     return [
-        shorten(head + clean(was + why), 2 * _WIDTH),
+        shorten(head + clean(was + reason), 2 * _WIDTH),
         *(shorten(f"{'-' if harm else '!'}     ! {text}", 2 * _WIDTH) for text, harm in impact_lines(change)),
         *(_marked(line) for line in field_lines(change, _WIDTH, False)),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from reconciler.apply.report import Outcome, Report, Status
+from reconciler.apply.report import ChangeStatus, Outcome, Report
 from reconciler.plan import Action
 from reconciler.render.escape import clean
 from reconciler.render.text import counts, paint
@@ -58,12 +58,12 @@ def _outcome(outcome: Outcome, several: bool, width: int, color: bool) -> Iterat
     change = outcome.change
     address = change.address if several else change.address._replace(cluster="")
     mark = change.action.value
-    ok = outcome.status is Status.DONE
+    ok = outcome.status is ChangeStatus.DONE
     word = _DONE[change.action] if ok else outcome.status.value
     took = f" ({outcome.seconds:.1f} s)" if ok and outcome.seconds >= 0.05 else ""
     text = f"{mark:>3} {clean(str(address))}: {word}{took}"
     reason = clean(outcome.why)
-    if outcome.status is Status.SKIPPED and outcome.because and not reason:
+    if outcome.status is ChangeStatus.SKIPPED and outcome.because and not reason:
         reason = "it needs change " + ", ".join(map(str, outcome.because)) + ", which failed"
     if not reason:
         yield paint(text, mark if ok else "-", color)

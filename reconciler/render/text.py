@@ -8,10 +8,11 @@ from typing import Any
 
 from reconciler.diff import FieldChange, masked
 from reconciler.kinds import MISSING, load_kinds
-from reconciler.model import Address, Note
+from reconciler.model import Address, Level, Note
 from reconciler.plan import Action, Change, Consent, Plan
 from reconciler.render.escape import clean, shorten
 from reconciler.render.impacts import impact_line, impact_lines
+from reconciler.render.reasons import note_text, why
 from reconciler.render.values import change_text, shown
 
 COLORS = {"+": "32", "~": "33", "-/+": "35", "-": "31", ".": "2", "!": "33", "bold": "1", "dim": "2"}
@@ -92,7 +93,7 @@ def _change(change: Change, width: int, color: bool) -> Iterator[str]:
     head = f"{mark:>3} {name_of(change.address)}"
     if change.renamed_from:
         head += f" (was {clean(change.renamed_from)})"
-    reason = f"  # {clean(change.why)}" if change.why else ""
+    reason = f"  # {clean(why(change))}" if why(change) else ""
     if reason and len(head + reason) > width:
         yield paint(head, mark, color)
         yield from (paint(line, "dim", color) for line in _wrapped(reason.strip(), "      ", width))
@@ -151,8 +152,8 @@ def _long(field: FieldChange, text: str, width: int) -> Iterator[str]:
 
 
 def _note(note: Note, width: int, color: bool) -> Iterator[str]:
-    held = " (held)" if note.level == "held" else ""
-    lines = _wrapped(f"! {name_of(note.address)}{held}: {clean(note.message)}", "  ", width)
+    held = " (held)" if note.level is Level.HELD else ""
+    lines = _wrapped(f"! {name_of(note.address)}{held}: {clean(note_text(note))}", "  ", width)
     return (paint(line, "!", color) for line in lines)
 
 

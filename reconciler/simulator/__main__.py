@@ -1,4 +1,4 @@
-"""`python -m reconciler.simulator`: the embedded API server as a process of its own."""
+"""`python -m reconciler.simulator`: the embedded API server as a process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from .core import Core
-from .data import table
-from .server import Server
-from .settings import SWITCHES, Settings, Switch
-from .tls import HOSTS, files_in
-from .world import World
+from reconciler.simulator.core import Core
+from reconciler.simulator.data.tables import table
+from reconciler.simulator.http.server import Server
+from reconciler.simulator.http.tls import HOSTS, load_or_make
+from reconciler.simulator.settings import SWITCHES, SimulatorSettings, Switch
+from reconciler.simulator.state.model import World
 
 
 def _switch_lines(name: str, switch: Switch) -> Iterator[str]:
@@ -35,30 +35,30 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="simulate",
         description="Serve the Redis Enterprise REST API of a simulated cluster over TLS.",
-        epilog="switches, each with its default and the reason for it:\n" + "\n".join(lines),
+        epilog="switches, with default and reason:\n" + "\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on")
-    add("--port", type=int, default=9443, help="port of the first node, the others follow; 0 picks free ones")
+    add("--port", type=int, default=9443, help="port of the first node, the others follow; 0 picks free ports")
     add("--nodes", type=int, default=1, help="nodes of the cluster")
-    add("--older-nodes", type=int, default=0, help="how many of them still run the version before")
+    add("--older-nodes", type=int, default=0, help="how many of them run the previous version")
     add("--license", choices=("full", "trial", "none", "expired"), default="full")
     add("--clusters", metavar="NAME,NAME", help="names of the clusters to serve; they can reach each other")
-    add("--outside", type=int, default=0, help="further nodes that belong to no cluster and answer 503")
+    add("--outside", type=int, default=0, help="additional nodes that are not in a cluster and respond with 503")
     add("--username", default="admin@example.com")
-    add("--password", default=None, help="password of the account (or SIMULATOR_PASSWORD)")
+    add("--password", default=None, help="password of the account (default: SIMULATOR_PASSWORD)")
     add("--server-version", choices=sorted(table("versions")), default="8.2")
     add("--snapshot", type=Path, help='file of {"GET path": body} to start from')
-    add("--save", type=Path, help="file to write such a snapshot to at the end")
+    add("--save", type=Path, help="file to write a snapshot to at exit")
     add("--faults", type=Path, help="file with a list of fault rules")
-    add("--control", type=int, metavar="PORT", help="open the control endpoint on this port of loopback; 0 picks one")
-    add("--latency", type=float, default=0, metavar="MS", help="added to each answer")
-    add("--tls-dir", type=Path, help="where CA and certificate are kept; made if missing")
-    add("--time-scale", type=float, default=1, help="how much faster than a real cluster changes are made")
-    add("--seed", type=int, help="makes ports, passwords and ids repeat")
+    add("--control", type=int, metavar="PORT", help="port of the control endpoint on loopback; 0 picks a free one")
+    add("--latency", type=float, default=0, metavar="MS", help="added to each response")
+    add("--tls-dir", type=Path, help="directory of CA and certificate; generated if missing")
+    add("--time-scale", type=float, default=1, help="speed relative to a real cluster")
+    add("--seed", type=int, help="makes ports, passwords and ids reproducible")
     add("--switch", action="append", default=[], metavar="NAME=CHOICE", help="see below")
-    add("--quiet", action="store_true", help="log no calls")
+    add("--quiet", action="store_true", help="do not log calls")
     return parser
 
 
@@ -67,17 +67,17 @@ def _read(path: Path | None) -> Any:
 
 
 def _cores(options: argparse.Namespace) -> list[Core]:
-    """Return a core for each cluster; snapshot and faults are for the first."""
+    """Return a core for each cluster; the first gets the snapshot and the faults."""
     world = World(time.time)
     cores: list[Core] = []
-    for name in (options.clusters or Settings.cluster_name).split(","):
-        settings = Settings(
+    for name in (options.clusters or SimulatorSettings.cluster_name).split(","):
+        settings = SimulatorSettings(
             nodes=options.nodes,
             older_nodes=options.older_nodes,
             license=options.license,
             outside=options.outside,
             username=options.username,
-            password=options.password or os.environ.get("SIMULATOR_PASSWORD") or Settings.password,
+            password=options.password or os.environ.get("SIMULATOR_PASSWORD") or SimulatorSettings.password,
             server_version=options.server_version,
             cluster_name=name.strip(),
             time_scale=options.time_scale,
@@ -90,7 +90,7 @@ def _cores(options: argparse.Namespace) -> list[Core]:
 
 
 def _servers(options: argparse.Namespace, cores: Sequence[Core], tls: ssl.SSLContext) -> list[Server]:
-    """Return a server for each core, each with the ports after those of the one before."""
+    """Return a server for each core, with consecutive port ranges."""
     servers, port = [], options.port
     for core in cores:
         servers.append(Server(core, tls, host=options.host, port=port, latency=options.latency / 1000))
@@ -99,7 +99,7 @@ def _servers(options: argparse.Namespace, cores: Sequence[Core], tls: ssl.SSLCon
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM. Prints one JSON line once it answers, then logs to standard error."""
+    """Serve until SIGINT or SIGTERM. Print one JSON line when the servers accept connections; log to standard error."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING if options.quiet else logging.INFO, format="%(message)s"
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
-        files = files_in(options.tls_dir or Path(folder), (*dict.fromkeys((*HOSTS, options.host)),))
+        files = load_or_make(options.tls_dir or Path(folder), (*dict.fromkeys((*HOSTS, options.host)),))
         servers = _servers(options, cores, files.context())
         started: list[Server] = []
         try:

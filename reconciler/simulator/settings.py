@@ -1,6 +1,6 @@
-"""How one simulated cluster is set up: size, speed, and a named switch for everything that the facts leave open.
+"""Configuration of a simulated cluster: size, speed, and a switch for every unknown of the API.
 
-`SWITCHES` says of each switch what may be chosen, what is the default and why; `Settings` holds the choice.
+`SWITCHES` defines the choices of each switch, the default and the reason; `SimulatorSettings` has the chosen values.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Switch(NamedTuple):
-    """One open question about the real API: the readings, the one that is taken by default, and the reason."""
+    """One unknown of the real API: the possible behaviours, the default, and the reason."""
 
     choices: tuple[str, ...]
     default: str
@@ -19,10 +19,12 @@ class Switch(NamedTuple):
 
 
 SWITCHES: Mapping[str, Switch] = {
-    "duplicate_bdb_names": Switch(("allow", "refuse"), "allow", "no documented code forbids them; the harder reading"),
+    "duplicate_bdb_names": Switch(
+        ("allow", "refuse"), "allow", "no documented error code forbids them; the harder case for clients"
+    ),
     "unknown_fields": Switch(("refuse", "ignore"), "refuse", "schema rejection is likely for most kinds"),
     "read_only_fields": Switch(("ignore", "refuse"), "ignore", "clients send whole objects back"),
-    "content_type": Switch(("require", "lenient"), "require", "the header is documented as needed for PUT and POST"),
+    "content_type": Switch(("require", "lenient"), "require", "documented as required for PUT and POST"),
     "no_cluster_status": Switch(("503", "404", "400"), "503", "the generic status table says 503 for a non-member"),
     "redirect_reads": Switch(
         ("yes", "no"), "yes", "with handle_redirects off, reads at a secondary may redirect as well"
@@ -57,15 +59,15 @@ SWITCHES: Mapping[str, Switch] = {
     "license_failure": Switch(
         ("keep", "remove"), "keep", "one page says that a bad licence leaves the old one, another that none is left"
     ),
-    "jwt_scheme": Switch(("both", "bearer", "jwt"), "both", "pages differ on the scheme that announces a token"),
+    "jwt_scheme": Switch(("both", "bearer", "jwt"), "both", "pages differ on the scheme of a token"),
     "scoped_get": Switch(
         ("403", "404"),
         "403",
-        "what a call for a database outside of the resources of a role answers; lists leave it out",
+        "response for a database outside the resources of a role; lists omit it",
     ),
     "health_routes": Switch(("present", "absent"), "present", "/v4 health reports are in the OpenAPI file only"),
     "ldap_pairs": Switch(
-        ("replace", "explicit"), "replace", "whether one half of an exclusive LDAP pair pushes the other out"
+        ("replace", "explicit"), "replace", "whether setting one field of an exclusive LDAP pair clears the other"
     ),
     "users_password_routes": Switch(
         ("present", "absent"), "present", "documented, yet 8.x builds did not list /v1/users/password"
@@ -85,9 +87,9 @@ SWITCHES: Mapping[str, Switch] = {
         ("kept", "every-time"), "kept", "edits that reach a peer may need its credentials again"
     ),
     "crdb_credentials_read": Switch(("absent", "masked", "value"), "absent", "no sample shows them in a read"),
-    "quorum": Switch(("enforced", "ignored"), "enforced", "without a majority writes fail; the status is a guess"),
-    "removed_node": Switch(("reinstall", "rejoin"), "reinstall", "documented: install it anew"),
-    "upgrade_discards": Switch(("needs-leave", "allowed"), "needs-leave", "else may_discard_data means nothing"),
+    "quorum": Switch(("enforced", "ignored"), "enforced", "without a quorum writes fail; the status is a guess"),
+    "removed_node": Switch(("reinstall", "rejoin"), "reinstall", "documented: reinstall it"),
+    "upgrade_discards": Switch(("needs-leave", "allowed"), "needs-leave", "otherwise may_discard_data has no meaning"),
     "memcached_sasl": Switch(
         ("optional", "required"), "optional", "half of the SASL credentials is an error; none at all may be one"
     ),
@@ -100,18 +102,18 @@ def _defaults() -> dict[str, str]:
 
 
 @dataclass
-class Settings:
-    """One cluster's setup. Times are seconds of the real thing; they are divided by *time_scale*."""
+class SimulatorSettings:
+    """The configuration of one cluster. Times are seconds of a real cluster; they are divided by *time_scale*."""
 
     nodes: int = 3
-    older_nodes: int = 0  # how many of the nodes, the last ones, still run the version before
-    outside: int = 0  # further nodes that listen but belong to no cluster
+    older_nodes: int = 0  # how many of the nodes, the last ones, run the previous version
+    outside: int = 0  # additional nodes that are not in a cluster
     username: str = "admin@example.com"
     password: str = "simulator"
     server_version: str = "8.2"
     cluster_name: str = "cluster.local"
     rack_aware: bool = False
-    handle_redirects: bool = True  # a secondary passes calls on by itself; off: it answers 307
+    handle_redirects: bool = True  # a secondary proxies calls to the primary; off: it responds with 307
     node_memory: int = 1 << 46
     shards_limit: int = 1_000_000
     license: str = "full"  # or trial, none, expired
@@ -119,27 +121,27 @@ class Settings:
     create_seconds: float = 2.0
     change_seconds: float = 2.0
     delete_seconds: float = 2.0
-    access_delete_seconds: float = 1.0  # users, roles and ACLs linger this long after DELETE
+    access_delete_seconds: float = 1.0  # duration of deleting users, roles and ACLs
     bootstrap_seconds: float = 16.0  # creating, joining or recovering a cluster
-    action_seconds: float = 600.0  # how long a finished action can be asked for
+    action_seconds: float = 600.0  # how long the record of a finished action is kept
     time_scale: float = 1.0
     login_attempts: int = 5
     login_window: float = 900.0
     lockout_seconds: float = 1800.0
     log_limit: int = 200_000
-    strict: bool = False  # raise `documented.Undocumented` rather than answer what the facts do not list
+    strict: bool = False  # raise `UndocumentedResponse` instead of sending a response that is not documented
     switches: dict[str, str] = field(default_factory=_defaults)
 
     def __post_init__(self) -> None:
         for name, value in self.switches.items():
             if name not in SWITCHES or value not in SWITCHES[name].choices:
-                raise ValueError(f"no such switch or choice: {name}={value}")
+                raise ValueError(f"unknown switch or choice: {name}={value}")
         self.switches = {**_defaults(), **self.switches}
 
     def on(self, switch: str, choice: str) -> bool:
-        """Say whether *switch* stands at *choice*."""
+        """Return whether *switch* is set to *choice*."""
         return self.switches[switch] == choice
 
     def scaled(self, seconds: float) -> float:
-        """Return *seconds* of the real thing in seconds of this server."""
+        """Return *seconds* of a real cluster in seconds of this server."""
         return seconds / self.time_scale

@@ -1,7 +1,8 @@
-"""The folder source: a folder that something else keeps up to date, such as a mounted ConfigMap or a checkout.
+"""The folder source: a folder that something else updates, such as a mounted ConfigMap or a checkout.
 
-A ConfigMap changes by one swap of the link `..data`, so what is behind that link at one moment is one revision. Any
-other folder is looked at before and after it is read, and must not have changed. No link inside is followed.
+Opened by `sources`. A ConfigMap is updated by replacing the link `..data`, so the target of that link at one moment is
+one revision. Any other folder is compared before and after it is read, and must not have changed. No link inside is
+followed.
 """
 
 from __future__ import annotations
@@ -19,90 +20,92 @@ from reconciler.errors import Interrupted, SourceEmpty, SourceError, SourceStale
 from reconciler.manifests.file_tree import is_manifest
 from reconciler.manifests.files import ENDINGS
 from reconciler.settings import FolderSource, ProjectLimits
-from reconciler.source.mirror import key, make_private, write_private
+from reconciler.source.git_tree import display_name
+from reconciler.source.mirror import make_private, source_id, write_private
 from reconciler.source.revision import Rejection, Revision
-from reconciler.source.tree import shown
 
-_SWAPPED = "..data"
-_TRIES = 5
-_DEEPEST = 32
+_CONFIG_MAP_LINK = "..data"
+_ATTEMPTS = 5
+_MAX_DEPTH = 32
 
-Signature = tuple[tuple[str, int, int, int], ...]  # name, inode, size, time of change
+Fingerprint = tuple[tuple[str, int, int, int], ...]  # name, inode, size, mtime in ns
 
 
-class Folder:
-    """A `Source` whose revisions are digests of what the folder holds."""
+class ManifestFolder:
+    """A `Source` whose revisions are digests of the contents of the folder."""
 
     def __init__(self, source: FolderSource, state: Path, limits: ProjectLimits) -> None:
         self._folder, self._limits = source.folder, limits
-        self._record = state / "source" / key("folder", os.path.abspath(source.folder)) / "folder.json"
-        self._gate = threading.RLock()
-        self._last: tuple[str, Signature, Revision] | None = None
+        self._record = state / "source" / source_id("folder", os.path.abspath(source.folder)) / "folder.json"
+        self._lock = threading.RLock()
+        self._last: tuple[str, Fingerprint, Revision] | None = None
 
     # --- Source ----------------------------------------------------------------------------------------------------
 
     def fetch(self, stop: threading.Event | None = None) -> Revision:
-        """Return what the folder holds now; raises SourceError where that is nothing usable, Interrupted."""
-        with self._gate:
-            for _ in range(_TRIES):
+        """Return the current contents. Raises SourceError where they cannot be used, and Interrupted."""
+        with self._lock:
+            for _ in range(_ATTEMPTS):
                 if stop is not None and stop.is_set():
-                    raise Interrupted("stopped while reading the folder")
+                    raise Interrupted("interrupted while reading the folder")
                 try:
-                    found = self._look()
-                except FileNotFoundError:  # swapped under our hands
+                    found = self._read()
+                except FileNotFoundError:  # replaced while it was read
                     continue
                 except OSError as error:
                     raise SourceStale(f"the folder {self._folder} cannot be read: {error.strerror}") from error
                 if found is not None:
                     return found
         if not self._folder.exists():
-            raise SourceStale(f"the folder {self._folder} is not there")
-        raise SourceStale(f"the folder {self._folder} keeps changing; it is read once it has come to rest")
+            raise SourceStale(f"the folder {self._folder} does not exist")
+        raise SourceStale(f"the folder {self._folder} keeps changing; it is read once it is stable")
 
     def accepted(self) -> Revision | None:
-        """Return the last accepted revision, from our own record; None where none was."""
-        with self._gate:
-            told = self._read().get("accepted")
-            if not told:
+        """Return the last accepted revision, as recorded; None where there is none."""
+        with self._lock:
+            recorded = self._read_record().get("accepted")
+            if not recorded:
                 return None
-            files = {name: base64.b64decode(data) for name, data in told["files"].items()}
-            return Revision(told["id"], files, time=told["time"])
+            files = {name: base64.b64decode(data) for name, data in recorded["files"].items()}
+            return Revision(recorded["id"], files, time=recorded["time"])
 
     def rejected(self) -> Rejection | None:
-        """Return what was rejected after the last accepted revision."""
-        with self._gate:
-            told = self._read().get("rejected")
-            return Rejection(told["id"], told["why"]) if told else None
+        """Return the revision that was rejected after the last accepted one, with the reason."""
+        with self._lock:
+            recorded = self._read_record().get("rejected")
+            return Rejection(recorded["id"], recorded["why"]) if recorded else None
 
     def accept(self, revision: Revision) -> None:
-        """Make *revision* the last good one, durable, in one step."""
+        """Record *revision* as the last accepted one, durably and atomically."""
         files = {name: base64.b64encode(data).decode("ascii") for name, data in revision.files.items()}
-        with self._gate:
-            self._write({"accepted": {"id": revision.id, "time": revision.time, "files": files}})
+        with self._lock:
+            self._write_record({"accepted": {"id": revision.id, "time": revision.time, "files": files}})
 
     def reject(self, revision: Revision, why: str) -> None:
-        """Remember that *revision* cannot be used; the last accepted one stays."""
-        with self._gate:
-            self._write({**self._read(), "rejected": {"id": revision.id, "why": why}})
+        """Record that *revision* was rejected, and *why*; the last accepted one remains in use."""
+        with self._lock:
+            self._write_record({**self._read_record(), "rejected": {"id": revision.id, "why": why}})
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
-    def _look(self) -> Revision | None:
-        """Return what is there; None where it changed while it was read."""
+    def _read(self) -> Revision | None:
+        """Return the current contents; None where they changed during the read."""
         root = os.path.realpath(self._folder)
-        swapped = os.path.join(root, _SWAPPED)
-        if os.path.islink(swapped):
-            root = os.path.realpath(swapped)
+        link = os.path.join(root, _CONFIG_MAP_LINK)
+        if os.path.islink(link):
+            root = os.path.realpath(link)
             if os.path.dirname(root) != os.path.realpath(self._folder):
-                raise SourceUnsafe(f"{swapped} leads out of the folder; it is not followed")
-        before = _signature(root)
+                raise SourceUnsafe(f"{link} points outside the folder; it is not followed")
+        before = _fingerprint(root)
         if self._last is not None and self._last[:2] == (root, before):
             return self._last[2]
         files = self._files(root, before)
-        if _signature(root) != before or (os.path.islink(swapped) and os.path.realpath(swapped) != root):
+        if _fingerprint(root) != before or (os.path.islink(link) and os.path.realpath(link) != root):
             return None
         if not files:
-            raise SourceEmpty(f"{self._folder} holds no manifests; they are files that end in {' or '.join(ENDINGS)}")
+            raise SourceEmpty(
+                f"{self._folder} contains no manifests; they are files that end in {' or '.join(ENDINGS)}"
+            )
         digest = hashlib.sha256()
         for name, data in sorted(files.items()):
             digest.update(f"{len(name.encode())} {name} {len(data)}\n".encode() + data)
@@ -111,26 +114,26 @@ class Folder:
         self._last = root, before, found
         return found
 
-    def _files(self, root: str, signature: Signature) -> dict[str, bytes]:
+    def _files(self, root: str, fingerprint: Fingerprint) -> dict[str, bytes]:
         limits = self._limits
-        total = sum(size for _, _, size, _ in signature)
-        if len(signature) > limits.files or total > limits.total_size:
+        total = sum(size for _, _, size, _ in fingerprint)
+        if len(fingerprint) > limits.files or total > limits.total_size:
             raise SourceUnsafe(
-                f"{self._folder} holds {len(signature):,} manifests of {total:,} bytes; "
+                f"{self._folder} contains {len(fingerprint):,} manifests of {total:,} bytes; "
                 f"the limits are {limits.files:,} and {limits.total_size:,}"
             )
         files = {}
-        for name, _, size, _ in signature:
+        for name, _, size, _ in fingerprint:
             if size > limits.file_size:
-                raise SourceUnsafe(f"{shown(name)} is {size:,} bytes, over the limit of {limits.file_size:,}")
+                raise SourceUnsafe(f"{display_name(name)} is {size:,} bytes, over the limit of {limits.file_size:,}")
             handle = os.open(os.path.join(root, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(handle, "rb") as file:
                 files[name] = file.read(limits.file_size + 1)
         return files
 
-    # --- what was decided ------------------------------------------------------------------------------------------
+    # --- record of accepted and rejected revisions ------------------------------------------------------------------
 
-    def _read(self) -> dict[str, Any]:
+    def _read_record(self) -> dict[str, Any]:
         try:
             data = self._record.read_bytes()
         except FileNotFoundError:
@@ -138,32 +141,32 @@ class Folder:
         except OSError as error:
             raise SourceError(f"{self._record} cannot be read: {error.strerror}") from error
         try:
-            told: dict[str, Any] = json.loads(data)
+            recorded: dict[str, Any] = json.loads(data)
         except ValueError as error:
-            raise SourceError(f"{self._record} is damaged; remove it, and the folder counts as new") from error
-        return told
+            raise SourceError(f"{self._record} is corrupt; remove it, and the folder counts as new") from error
+        return recorded
 
-    def _write(self, told: dict[str, Any]) -> None:
+    def _write_record(self, recorded: dict[str, Any]) -> None:
         make_private(self._record.parent)
-        write_private(self._record, json.dumps(told, sort_keys=True).encode())
+        write_private(self._record, json.dumps(recorded, sort_keys=True).encode())
 
 
-def _signature(root: str) -> Signature:
-    """Return the manifests below *root*, in order, with what changes when one of them does."""
+def _fingerprint(root: str) -> Fingerprint:
+    """Return the manifests below *root*, sorted, with the metadata that changes with them."""
     return tuple(sorted(_walk(root, "", 0)))
 
 
 def _walk(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, int, int, int]]:
-    if depth > _DEEPEST:
-        raise SourceUnsafe(f"{shown(prefix)} lies more than {_DEEPEST} folders deep")
+    if depth > _MAX_DEPTH:
+        raise SourceUnsafe(f"{display_name(prefix)} is nested more than {_MAX_DEPTH} folders deep")
     with os.scandir(folder) as scan:
         entries = list(scan)
     for entry in entries:
         name = f"{prefix}{entry.name}"
         if entry.name.startswith("."):
             continue
-        if entry.is_symlink() and is_manifest(name):  # any other link is passed by, as the commands do in a folder
-            raise SourceUnsafe(f"{shown(name)} is a symbolic link, which is not followed; put the file itself there")
+        if entry.is_symlink() and is_manifest(name):  # other links are ignored, as the commands do in a folder
+            raise SourceUnsafe(f"{display_name(name)} is a symbolic link; links are not followed, use a regular file")
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, f"{name}/", depth + 1)
         elif is_manifest(name) and entry.is_file(follow_symlinks=False):

@@ -1,6 +1,7 @@
-"""git as we call it: nothing of the user's configuration, no hooks, no prompts, only the protocol that is meant.
+"""Runs git in isolation: without the user's configuration, hooks or prompts, and with one allowed protocol.
 
-Called by the mirror, the tree reader and the verifier. It turns what git says into our errors; it decides nothing.
+Used by the other modules of the git source and by `previous`. It translates failures of git to SourceError and decides
+nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from reconciler.errors import ReconcilerError, SourceStale, SourceUnsafe
 from reconciler.render.escape import clean, shorten
-from reconciler.source.process import USUAL, Answer, Bounds, Watch, run
+from reconciler.source.process import DEFAULT_LIMITS, Command, Deadline, ProcessLimits, ProcessResult, run
 
 _CONFIG = {
     "advice.graftFileDeprecated": "false",
@@ -28,7 +29,7 @@ _CONFIG = {
     "credential.helper": "",
     "credential.interactive": "never",
     "fetch.fsckObjects": "true",
-    "fetch.fsck.zeroPaddedFilemode": "ignore",  # trees of old tools; the modes themselves are looked at later
+    "fetch.fsck.zeroPaddedFilemode": "ignore",  # trees of old tools; the modes themselves are checked later
     "fetch.recurseSubmodules": "false",
     "fetch.unpackLimit": "1",
     "gc.auto": "0",
@@ -51,15 +52,21 @@ _CONFIG = {
 _HINTS = (
     (r"Host key verification failed|REMOTE HOST IDENTIFICATION", "compare the server's key with ssh.knownHosts"),
     (r"certificate|SSL|TLS", "check https.caCert and the host name; certificates are always verified"),
-    (r"Authentication failed|could not read (Username|Password)|Permission denied|error: 40[13]", "check the login"),
+    (
+        r"Authentication failed|could not read (Username|Password)|Permission denied|error: 40[13]",
+        "check the credentials",
+    ),
     (r"couldn't find remote ref", "check the name of the branch or tag"),
-    (r"redirect|error: 30[1278]", "redirects are not followed; write the url that it leads to"),
-    (r"not found|does not appear to be a git repository|does not exist", "check the url, and the login's rights"),
+    (r"redirect|error: 30[1278]", "redirects are not followed; set source.url to the target of the redirect"),
+    (
+        r"not found|does not appear to be a git repository|does not exist",
+        "check the URL and the permissions of the account",
+    ),
     (r"dubious ownership", "the repository belongs to another user; run as its owner"),
-    (r"transport '.*' not allowed", "only the protocol of source.url is spoken"),
+    (r"transport '.*' not allowed", "only the protocol of source.url is allowed"),
 )
-_CUT_OFF = re.compile(r"early EOF|RPC failed|unexpected disconnect|hung up|Connection (?:reset|closed|timed out)")
-_REFUSED = re.compile(
+_DISCONNECTED = re.compile(r"early EOF|RPC failed|unexpected disconnect|hung up|Connection (?:reset|closed|timed out)")
+_MALFORMED = re.compile(
     r"fsck error|error: object [0-9a-f]{40}:|did not send all necessary objects|File too large|[Oo]ut of memory|"
     r"unknown object type|inflate returned|unresolved delta|pack is corrupt|pack has (?:bad|junk)|died of signal|"
     r"is not a (?:commit|tree|blob)|unable to read tree|bad tree"
@@ -67,57 +74,51 @@ _REFUSED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Git:
-    """git on one repository."""
+class GitRunner:
+    """git on one repository; immutable, so that variants are made with `dataclasses.replace`."""
 
     directory: Path  # the bare repository
-    path: str  # where programs are looked for
-    protocol: str = "none"
+    path: str  # PATH
+    protocol: str = "none"  # the only one allowed
     config: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
-    fds: tuple[int, ...] = ()  # kept open in all that is started, such as the lock
+    pass_fds: tuple[int, ...] = ()  # stay open in every process, such as the lock
     redact: Callable[[str], str] = str
 
     def run(
         self,
-        *words: str,
-        watch: Watch,
+        *args: str,
+        deadline: Deadline,
         what: str,
         stdin: bytes = b"",
-        bounds: Bounds = USUAL,
-        config: Mapping[str, str] | None = None,
-        secret: bytes = b"",
-    ) -> Answer:
-        """Run git and return how it ended. *secret* answers git's question for a login, if it asks."""
-        settings = {**_CONFIG, **self.config, **(config or {})}
-        with _handed_over(secret) as (fds, helper):
-            pairs = [*settings.items(), *helper]
-            line = ["git", *(word for pair in pairs for word in ("-c", "=".join(pair)))]
-            line += [
+        limits: ProcessLimits = DEFAULT_LIMITS,
+        credentials: bytes = b"",
+    ) -> ProcessResult:
+        """Run `git *args*` and return its result. *credentials*: the output of a credential helper, if git asks for it.
+
+        *what* describes the command in messages. Raises as `process.run` does; the exit code is not checked.
+        """
+        with _credential_helper(credentials) as (fds, helper):
+            config = [*{**_CONFIG, **self.config}.items(), *helper]
+            argv = ["git", *(word for pair in config for word in ("-c", "=".join(pair)))]
+            argv += [
                 "--no-replace-objects",
                 "--no-optional-locks",
                 "--literal-pathspecs",
                 f"--git-dir={self.directory}",
             ]
-            return run(
-                [*line, *words],
-                self.environment(),
-                watch,
-                what=what,
-                stdin=stdin,
-                bounds=bounds,
-                fds=(*self.fds, *fds),
-            )
+            command = Command([*argv, *args], self.environment(), stdin, (*self.pass_fds, *fds))
+            return run(command, deadline, what=what, limits=limits)
 
-    def read(self, *words: str, watch: Watch, what: str, **more: object) -> bytes:
-        """Run git and return what it wrote; raises SourceError where it failed."""
-        answer = self.run(*words, watch=watch, what=what, **more)  # type: ignore[arg-type]
-        if answer.code:
-            raise self.failure(answer, what)
-        return answer.out
+    def read(self, *args: str, deadline: Deadline, what: str, **more: object) -> bytes:
+        """Run `git *args*` as `run` does and return its standard output; raises SourceError where it failed."""
+        result = self.run(*args, deadline=deadline, what=what, **more)  # type: ignore[arg-type]
+        if result.exit_code:
+            raise self.failure(result, what)
+        return result.stdout
 
     def environment(self) -> dict[str, str]:
-        """Return all that git may know of its surroundings."""
+        """Return the environment variables of git; nothing is inherited."""
         return {
             "PATH": self.path,
             "HOME": str(self.directory),
@@ -140,43 +141,46 @@ class Git:
             **self.env,
         }
 
-    def failure(self, answer: Answer, what: str) -> ReconcilerError:
-        """Return the error that git's own words mean."""
-        said = self.redact(_said(answer.err))
-        if answer.code < 0:
+    def failure(self, result: ProcessResult, what: str) -> ReconcilerError:
+        """Return the error for a failed *result*, from the messages of git."""
+        message = self.redact(_message(result.stderr))
+        if result.exit_code < 0:
             return SourceUnsafe(
-                f"{what}: git was ended by signal {-answer.code}; the repository is more than it can take"
+                f"{what}: git was terminated by signal {-result.exit_code}; the repository may exceed the limits"
             )
-        if _REFUSED.search(answer.err) and not _CUT_OFF.search(answer.err):
-            return SourceUnsafe(f"{what}: git refuses what the repository holds: {said}")
-        hint = next((hint for pattern, hint in _HINTS if re.search(pattern, answer.err)), "")
-        return SourceStale(f"{what}: {said}{f' ({hint})' if hint else ''}")
+        if _MALFORMED.search(result.stderr) and not _DISCONNECTED.search(result.stderr):
+            return SourceUnsafe(f"{what}: git rejects the contents of the repository: {message}")
+        hint = next((hint for pattern, hint in _HINTS if re.search(pattern, result.stderr)), "")
+        return SourceStale(f"{what}: {message}{f' ({hint})' if hint else ''}")
 
 
-def _said(text: str) -> str:
-    """Return what matters of git's messages, on one line."""
+def _message(text: str) -> str:
+    """Return the relevant lines of git's messages, as one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("hint:")]
-    telling = [line for line in lines if re.match(r"(fatal|error|ssh|remote|ERROR|Permission|Host)\b", line)] or lines
-    return shorten(clean("; ".join(dict.fromkeys(telling[-4:]))), 400) or "git failed and said nothing"
+    errors = [line for line in lines if re.match(r"(fatal|error|ssh|remote|ERROR|Permission|Host)\b", line)] or lines
+    return shorten(clean("; ".join(dict.fromkeys(errors[-4:]))), 400) or "git failed without a message"
 
 
 @contextmanager
-def _handed_over(secret: bytes) -> Iterator[tuple[Sequence[int], list[tuple[str, str]]]]:
-    """Give a login to git through a pipe: it is in no argument, no variable and no file, and can be read once."""
-    if not secret:
+def _credential_helper(credentials: bytes) -> Iterator[tuple[Sequence[int], list[tuple[str, str]]]]:
+    """Yield file descriptors and configuration that pass *credentials* to git through a pipe.
+
+    So they are in no argument, environment variable or file, and can be read only once.
+    """
+    if not credentials:
         yield (), []
         return
     reading, writing = os.pipe()
     try:
         with os.fdopen(writing, "wb") as pipe:
-            pipe.write(secret)
+            pipe.write(credentials)
         yield (reading,), [("credential.helper", f'!f() {{ test "$1" != get || cat /dev/fd/{reading}; }}; f')]
     finally:
         os.close(reading)
 
 
-def version_of(git: Git, watch: Watch) -> tuple[int, ...]:
-    """Return git's own version."""
-    said = git.read("version", watch=watch, what="asking git for its version").decode("ascii", "replace")
-    match = re.search(r"(\d+)\.(\d+)", said)
+def version_of(git: GitRunner, deadline: Deadline) -> tuple[int, ...]:
+    """Return the version of git: major and minor."""
+    output = git.read("version", deadline=deadline, what="reading the version of git").decode("ascii", "replace")
+    match = re.search(r"(\d+)\.(\d+)", output)
     return tuple(map(int, match.groups())) if match else (0, 0)

@@ -1,7 +1,7 @@
-"""Our copy of a repository, bare and without a work tree, and what it remembers: what was accepted, what was rejected.
+"""The local mirror of a repository: a bare clone without a work tree, and which commits were accepted and rejected.
 
-Called by the git source. Each step is one atomic update of one reference, so that a kill leaves either the state before
-or the state after. What was decided of a commit stands in a tag object of ours that points to it.
+Used by `git_repository`. Each step is one atomic update of one reference, so that a kill leaves either the state before
+or the state after. The status of a commit is stored in an annotated tag that points to it.
 """
 
 from __future__ import annotations
@@ -20,66 +20,67 @@ from typing import NamedTuple
 
 from reconciler.errors import SourceError
 from reconciler.render.escape import clean, shorten
-from reconciler.source.git import Git
-from reconciler.source.process import Watch
+from reconciler.source.git import GitRunner
+from reconciler.source.process import Deadline
 
 ACCEPTED, REJECTED, INCOMING = "refs/reconciler/accepted", "refs/reconciler/rejected", "refs/reconciler/incoming"
-MOST_PACKS = 40  # one comes with each fetch that brings something
+MAX_PACKS = 40  # each fetch with new objects adds one
 _LEFTOVERS = ("tmp_*", "incoming-*", "tmp_objdir-*", ".tmp-*", "bulk-fsync*")
 _POLL = 0.1
 
 
-class Mark(NamedTuple):
-    """What we once decided of a commit."""
+class CommitStatus(NamedTuple):
+    """The recorded status of a commit: accepted or rejected."""
 
     id: str
     name: str = ""  # the branch or tag that led to it
-    verified: str = ""  # how its signatures were checked: "ssh", "gpg" or not at all
-    why: str = ""
+    verified: str = ""  # how its signatures were verified: "ssh", "gpg" or "" for not at all
+    why: str = ""  # it was rejected
 
 
 class Mirror:
-    """The folder of one source: the bare repository, a lock, and what verification needs."""
+    """The folder of one source: the bare repository, a lock, and the files for verification."""
 
-    def __init__(self, folder: Path, git: Git) -> None:
+    def __init__(self, folder: Path, git: GitRunner) -> None:
         self.folder = folder
         self._git = replace(git, directory=folder / "mirror.git", env={**git.env, "TMPDIR": str(folder)})
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever fetched here."""
+        """Whether the mirror was created."""
         return (self.folder / "mirror.git" / "HEAD").is_file()
 
     @contextlib.contextmanager
-    def held(self, watch: Watch) -> Iterator[Git]:
-        """Hold the mirror alone and give a git that works on it; what a killed one left is removed first.
+    def locked(self, deadline: Deadline) -> Iterator[GitRunner]:
+        """Lock the mirror and yield a git runner for it; leftovers of a killed process are removed first.
 
-        The lock stays held until the last program started under it has ended, however we end.
+        Every process that is started inherits the lock: it is held until the last of them has ended, even if this one
+        is killed. Raises SourceStale where the lock is not free before *deadline*, Interrupted and SourceError.
         """
         make_private(self.folder)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         handle = os.open(self.folder / "lock", flags, 0o600)
         try:
-            _lock(handle, watch)
-            git = replace(self._git, fds=(handle,))
+            _wait_for_lock(handle, deadline)
+            git = replace(self._git, pass_fds=(handle,))
             if not self.exists:
-                self._make(git, watch)
-            self._tidy()
+                self._create(git, deadline)
+            self._remove_leftovers()
             yield git
         finally:
             os.close(handle)
 
-    def _make(self, git: Git, watch: Watch) -> None:
-        """Make an empty repository: whole, or not at all."""
-        making = self.folder / "new.git"
-        shutil.rmtree(making, ignore_errors=True)
+    def _create(self, git: GitRunner, deadline: Deadline) -> None:
+        """Create an empty repository, atomically."""
+        temporary = self.folder / "new.git"
+        shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(git.directory, ignore_errors=True)
-        words = ("init", "--quiet", "--bare", "--template=", "--shared=0600", "--initial-branch=none", str(making))
-        replace(git, directory=making).read(*words, watch=watch, what="making the mirror")
-        making.rename(git.directory)
+        args = ("init", "--quiet", "--bare", "--template=", "--shared=0600", "--initial-branch=none", str(temporary))
+        replace(git, directory=temporary).read(*args, deadline=deadline, what="creating the mirror")
+        temporary.rename(git.directory)
 
-    def _tidy(self) -> None:
-        """Remove locks and halves of packs: we hold the mirror, so nobody is writing them any more."""
+    def _remove_leftovers(self) -> None:
+        """Remove locks and partial packs: the mirror is locked, so no process is writing them."""
         directory = self._git.directory
         for place, _, names in os.walk(directory / "refs"):
             for name in names:
@@ -96,7 +97,7 @@ class Mirror:
                     path.unlink(missing_ok=True)
 
     def size(self) -> int:
-        """Return how many bytes the objects take on the disk."""
+        """Return the disk usage of the objects, in bytes."""
         total = 0
         for place, _, names in os.walk(self._git.directory / "objects"):
             for name in names:
@@ -104,59 +105,59 @@ class Mirror:
                     total += os.stat(os.path.join(place, name)).st_size
         return total
 
-    # --- what was decided ------------------------------------------------------------------------------------------
+    # --- status ----------------------------------------------------------------------------------------------------
 
-    def mark(self, git: Git, ref: str, watch: Watch) -> Mark | None:
-        """Return what the reference *ref* says; None where it is not there."""
-        what = "reading what was decided before"
-        answer = git.run("cat-file", "--batch", watch=watch, what=what, stdin=f"{ref}\n".encode())
-        head, _, content = answer.out.partition(b"\n")
+    def read_status(self, git: GitRunner, ref: str, deadline: Deadline) -> CommitStatus | None:
+        """Return the status that the reference *ref* records; None where it does not exist."""
+        what = "reading the recorded status"
+        result = git.run("cat-file", "--batch", deadline=deadline, what=what, stdin=f"{ref}\n".encode())
+        head, _, content = result.stdout.partition(b"\n")
         if head.endswith(b" missing"):
-            words = ("rev-parse", "--verify", "--quiet", "--end-of-options", ref)
-            if git.run(*words, watch=watch, what=what).code:
+            args = ("rev-parse", "--verify", "--quiet", "--end-of-options", ref)
+            if git.run(*args, deadline=deadline, what=what).exit_code:
                 return None
         fields, _, message = content.decode("utf-8", "replace").partition("\n\n")
         lines = dict(line.split(" ", 1) for line in fields.splitlines() if " " in line)
         try:
-            said = json.loads(message)
-            return Mark(lines["object"], said["name"], said["verified"], said["why"])
+            recorded = json.loads(message)
+            return CommitStatus(lines["object"], recorded["name"], recorded["verified"], recorded["why"])
         except (KeyError, ValueError, TypeError) as error:
             raise SourceError(
-                f"the mirror in {self.folder} is damaged; remove that folder, and it is fetched anew"
+                f"the mirror in {self.folder} is corrupt; remove that folder to fetch it again"
             ) from error
 
-    def decide(self, git: Git, ref: str, mark: Mark, now: float, watch: Watch) -> None:
-        """Make *ref* say *mark*: durable, in one step."""
-        what = "writing what was decided"
-        message = json.dumps({"name": mark.name, "verified": mark.verified, "why": shorten(clean(mark.why), 2000)})
+    def write_status(self, git: GitRunner, ref: str, status: CommitStatus, now: float, deadline: Deadline) -> None:
+        """Record *status* in *ref*, atomically; *now* is in seconds since the epoch."""
+        what = "recording the status"
+        message = json.dumps(
+            {"name": status.name, "verified": status.verified, "why": shorten(clean(status.why), 2000)}
+        )
         tagger = f"reconciler <reconciler@localhost> {int(now)} +0000"
-        text = f"object {mark.id}\ntype commit\ntag {ref.rpartition('/')[2]}\ntagger {tagger}\n\n{message}\n"
-        made = git.read("hash-object", "-t", "tag", "-w", "--stdin", watch=watch, what=what, stdin=text.encode())
-        git.read("update-ref", "--end-of-options", ref, made.decode("ascii").strip(), watch=watch, what=what)
+        text = f"object {status.id}\ntype commit\ntag {ref.rpartition('/')[2]}\ntagger {tagger}\n\n{message}\n"
+        made = git.read("hash-object", "-t", "tag", "-w", "--stdin", deadline=deadline, what=what, stdin=text.encode())
+        git.read("update-ref", "--end-of-options", ref, made.decode("ascii").strip(), deadline=deadline, what=what)
 
-    def forget(self, git: Git, ref: str, watch: Watch) -> None:
-        """Let *ref* say nothing any more."""
-        git.read("update-ref", "-d", "--end-of-options", ref, watch=watch, what="forgetting what was decided")
+    def clear_status(self, git: GitRunner, ref: str, deadline: Deadline) -> None:
+        """Remove the status in *ref*."""
+        git.read("update-ref", "-d", "--end-of-options", ref, deadline=deadline, what="removing the recorded status")
 
-    def compact(self, git: Git, watch: Watch) -> None:
-        """Pack the objects anew once there are many packs; keep what some reference of ours leads to."""
+    def compact(self, git: GitRunner, deadline: Deadline) -> None:
+        """Repack the objects once there are many packs; keeps what the references of the mirror reach."""
         packs = len(list((git.directory / "objects" / "pack").glob("*.pack")))
-        if packs > MOST_PACKS:
-            with contextlib.suppress(SourceError):  # it is tried again at the next turn, and nothing depends on it
-                git.read("gc", "--quiet", "--prune=now", watch=watch, what="packing the mirror")
+        if packs > MAX_PACKS:
+            with contextlib.suppress(SourceError):  # the next reconciliation tries again; nothing depends on it
+                git.read("gc", "--quiet", "--prune=now", deadline=deadline, what="compacting the mirror")
 
 
 def make_private(folder: Path) -> None:
-    """Make *folder* ours alone; raises SourceError where that cannot be had."""
+    """Create *folder*, accessible only to this user; raises SourceError where that fails."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             found = os.fstat(handle)
             if found.st_uid != os.geteuid():
-                raise SourceError(
-                    f"{folder} belongs to another user (uid {found.st_uid}); use a state folder of your own"
-                )
+                raise SourceError(f"{folder} belongs to another user (uid {found.st_uid}); use your own state folder")
             if stat.S_IMODE(found.st_mode) != 0o700:
                 os.fchmod(handle, 0o700)
         finally:
@@ -166,7 +167,7 @@ def make_private(folder: Path) -> None:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write *path* for our eyes only: whole, or not at all."""
+    """Write *path*, readable only by this user, atomically; raises SourceError."""
     temporary = path.with_name(f"{path.name}.new")
     temporary.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -180,17 +181,17 @@ def write_private(path: Path, data: bytes) -> None:
         raise SourceError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _lock(handle: int, watch: Watch) -> None:
+def _wait_for_lock(handle: int, deadline: Deadline) -> None:
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            watch.check("waiting for another process that fetches the same source")
-            watch.stop.wait(_POLL)
+            deadline.check("waiting for another process that fetches the same source")
+            deadline.stop.wait(_POLL)
         else:
             return
 
 
-def key(*words: str) -> str:
-    """Return a folder name for a source: another source has another one."""
-    return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
+def source_id(*parts: str) -> str:
+    """Return the folder name for a source: a digest of the *parts* that identify it."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""An earlier commit of the repository that a command works in: what was declared there, for `--previous REV`.
+"""The manifests at an earlier commit of the local repository, for `--previous REV`.
 
-Called by the commands that plan. It reads objects of the local repository and nothing else: no network, no index, no
-work tree, and nothing that the repository's own configuration could start.
+Used by the commands that plan. It reads only objects of the repository: no network, index or work tree, and nothing
+that the configuration of the repository could start.
 """
 
 from __future__ import annotations
@@ -16,92 +16,93 @@ from reconciler.errors import InputError, Problem, Refused
 from reconciler.manifests import FileTree
 from reconciler.manifests.file_tree import is_manifest
 from reconciler.settings import ProjectLimits
-from reconciler.source import tree
-from reconciler.source.git import Git
-from reconciler.source.process import Watch, run
+from reconciler.source import git_tree
+from reconciler.source.git import GitRunner
+from reconciler.source.process import Command, Deadline, run
 
 _OPTION = "--previous"
 _SECONDS = 60.0
 _DISCOVERY = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 
 
-class Previous(NamedTuple):
-    """Manifests of an earlier commit."""
+class PreviousManifests(NamedTuple):
+    """The manifests of an earlier commit."""
 
     tree: FileTree
-    names: Mapping[Path, Path]  # each path that was asked for, as the tree knows it
+    names: Mapping[Path, Path]  # each requested path, and its name in the tree
 
 
-def at(
+def manifests_at(
     revision: str, paths: Sequence[Path], limits: ProjectLimits, path: str, stop: threading.Event | None = None
-) -> Previous:
-    """Return the manifests that *paths* held at *revision*, which must lie before what is checked out.
+) -> PreviousManifests:
+    """Return the manifests that *paths* contained at *revision*, which must be an ancestor of HEAD.
 
-    *path* is where programs are looked for. Raises InputError where there is no such commit, Refused where it is not an
-    earlier one: the manifests would then be older than what they are compared with, and would delete what is newer.
+    *path* is PATH. Raises InputError where there is no such commit, and Refused where it is not an ancestor: the
+    current manifests would then be older than the previous ones, and newer resources would look removed.
     """
-    watch = Watch.of(_SECONDS, stop)
+    deadline = Deadline.after(_SECONDS, stop)
     real = {one: Path(os.path.realpath(one)) for one in paths}
-    git, top = _repository(list(real.values()), path, watch)
+    git, top = _repository(list(real.values()), path, deadline)
     names = {}
-    for one, there in real.items():
-        if not there.is_relative_to(top):
-            raise _wrong(f"{one} is not in the repository {top}", "all manifests must be in one repository")
-        names[one] = there.relative_to(top)
-    commit = _commit(git, revision, watch)
-    _must_be_earlier(git, commit, revision, watch)
-    files = _files(git, commit, [name.as_posix() for name in names.values()], limits, watch)
-    return Previous(FileTree(files, label=f"{revision}:", complete=False), names)
+    for one, resolved in real.items():
+        if not resolved.is_relative_to(top):
+            raise _input_error(f"{one} is not in the repository {top}", "all manifests must be in one repository")
+        names[one] = resolved.relative_to(top)
+    commit = _commit(git, revision, deadline)
+    _check_ancestor(git, commit, revision, deadline)
+    files = _files(git, commit, [name.as_posix() for name in names.values()], limits, deadline)
+    return PreviousManifests(FileTree(files, label=f"{revision}:", complete=False), names)
 
 
-def _wrong(message: str, hint: str = "") -> InputError:
+def _input_error(message: str, hint: str = "") -> InputError:
     return InputError([Problem(_OPTION, 0, 0, "", message, hint)])
 
 
-def _repository(paths: Sequence[Path], path: str, watch: Watch) -> tuple[Git, Path]:
-    """Return git on the repository that the first of *paths* is in, and its top folder."""
+def _repository(paths: Sequence[Path], path: str, deadline: Deadline) -> tuple[GitRunner, Path]:
+    """Return a git runner for the repository of the first of *paths*, and the top folder of the work tree."""
     start = next((folder for folder in (paths[0], *paths[0].parents) if folder.is_dir()), Path("/"))
-    git = Git(Path("/nonexistent"), path)
-    words = ["git", *_DISCOVERY, "-C", str(start), "rev-parse", "--show-toplevel", "--absolute-git-dir"]
-    answer = run(words, git.environment(), watch, what="looking for the repository")
-    lines = answer.out.decode("utf-8", "surrogateescape").splitlines()
-    if answer.code or len(lines) != 2:
-        raise _wrong(f"{start} is in no git repository", "run this in a checkout that has its history")
-    return Git(Path(lines[1]), path), Path(lines[0])
+    git = GitRunner(Path("/nonexistent"), path)
+    args = ["git", *_DISCOVERY, "-C", str(start), "rev-parse", "--show-toplevel", "--absolute-git-dir"]
+    result = run(Command(args, git.environment()), deadline, what="locating the repository")
+    lines = result.stdout.decode("utf-8", "surrogateescape").splitlines()
+    if result.exit_code or len(lines) != 2:
+        raise _input_error(f"{start} is not in a git repository", "run this in a git checkout with its history")
+    return GitRunner(Path(lines[1]), path), Path(lines[0])
 
 
-def _commit(git: Git, revision: str, watch: Watch) -> str:
-    """Return the commit that *revision* names."""
-    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    answer = git.run(*words, watch=watch, what="looking up the revision")
-    lines = answer.out.decode("ascii", "replace").split()
-    if answer.code or len(lines) != 1 or "\n" in revision:
+def _commit(git: GitRunner, revision: str, deadline: Deadline) -> str:
+    """Return the id of the commit *revision*."""
+    args = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    result = git.run(*args, deadline=deadline, what="resolving the revision")
+    lines = result.stdout.decode("ascii", "replace").split()
+    if result.exit_code or len(lines) != 1 or "\n" in revision:
         hint = "check the name; a shallow checkout lacks earlier commits (fetch-depth: 0 in many CI systems)"
-        raise _wrong(f"there is no commit {tree.shown(revision)} in this repository", hint)
+        raise _input_error(f"no commit {git_tree.display_name(revision)} in this repository", hint)
     return lines[0]
 
 
-def _must_be_earlier(git: Git, commit: str, revision: str, watch: Watch) -> None:
-    words = ("merge-base", "--is-ancestor", "--end-of-options", commit, "HEAD")
-    if git.run(*words, watch=watch, what="comparing histories").code:
+def _check_ancestor(git: GitRunner, commit: str, revision: str, deadline: Deadline) -> None:
+    args = ("merge-base", "--is-ancestor", "--end-of-options", commit, "HEAD")
+    if git.run(*args, deadline=deadline, what="comparing histories").exit_code:
         raise Refused(
-            f"{tree.shown(revision)} ({commit[:12]}) does not lie before what is checked out, so what it declares and "
-            "these manifests do not may be newer, not gone; nothing was planned (is this an old pipeline that runs "
-            "late, or a shallow checkout?)"
+            f"{git_tree.display_name(revision)} ({commit[:12]}) is not an ancestor of HEAD, so resources that only it "
+            "declares may be newer, not removed; nothing was planned (delayed pipeline, or shallow checkout?)"
         )
 
 
-def _files(git: Git, commit: str, names: Sequence[str], limits: ProjectLimits, watch: Watch) -> dict[str, bytes]:
-    """Return the manifests that *names*, files or folders, held at *commit*; what cannot be read was not declared."""
+def _files(
+    git: GitRunner, commit: str, names: Sequence[str], limits: ProjectLimits, deadline: Deadline
+) -> dict[str, bytes]:
+    """Return the manifests in *names* (files or folders) at *commit*; unreadable files count as not declared."""
     found = {
         entry.name.decode("utf-8"): entry.id
-        for entry in tree.entries(git, commit, "", watch)
-        if tree.is_readable(entry, limits)
+        for entry in git_tree.entries(git, commit, "", deadline)
+        if git_tree.is_readable(entry, limits)
     }
     chosen = {
         name: id_
         for name, id_ in found.items()
         if any(name == one or is_manifest(name, "" if one == "." else one) for one in names)
     }
-    blobs = tree.contents(git, sorted(set(chosen.values())), limits.total_size, watch)
+    blobs = git_tree.contents(git, sorted(set(chosen.values())), limits.total_size, deadline)
     return {name: blobs[id_] for name, id_ in chosen.items()}

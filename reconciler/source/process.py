@@ -1,7 +1,7 @@
-"""Runs one program to its end: bounded in time, output, memory and disk, and stoppable at any moment.
+"""Runs a program to completion: limited in time, output, memory and disk space, and cancellable at any moment.
 
-The only place that starts processes, for git and what git starts. It knows nothing of repositories. What is started
-gets a process group of its own, which is gone when this returns, whatever the program left behind.
+The only place that starts processes; used by `git`, `previous` and `signatures`. Must not know repositories. Each
+program gets its own process group, which no longer exists when this returns, including any background processes.
 """
 
 from __future__ import annotations
@@ -20,102 +20,104 @@ from typing import IO, NamedTuple
 from reconciler.errors import Interrupted, SourceError, SourceStale, SourceUnsafe
 
 _TICK = 0.05
-_GRACE = 1.0  # seconds between asking a program to end and ending it
+_GRACE = 1.0  # seconds between SIGTERM and SIGKILL
 _MEMORY = 2 * 1024**3
-_MOST_ERRORS = 64 * 1024
-_PIECE = 65536
+_MAX_STDERR = 64 * 1024
+_CHUNK = 65536
 
 
-class Answer(NamedTuple):
-    """How a program ended and what it wrote."""
+class ProcessResult(NamedTuple):
+    """The exit code and the output of a program."""
 
-    code: int  # negative: ended by this signal
-    out: bytes
-    err: str
+    exit_code: int  # negative: terminated by this signal
+    stdout: bytes
+    stderr: str
 
 
-class Watch(NamedTuple):
-    """When to give up: at a moment of the monotonic clock, or when somebody says stop."""
+class Command(NamedTuple):
+    """A program with its arguments, environment and input."""
 
-    deadline: float
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    stdin: bytes = b""
+    pass_fds: Sequence[int] = ()  # file descriptors that stay open in it
+
+
+class Deadline(NamedTuple):
+    """When to cancel: at a time of the monotonic clock, or once *stop* is set."""
+
+    at: float  # seconds of the monotonic clock
     stop: threading.Event
 
     @classmethod
-    def of(cls, seconds: float, stop: threading.Event | None = None) -> Watch:
-        """Return a watch that gives up *seconds* from now."""
+    def after(cls, seconds: float, stop: threading.Event | None = None) -> Deadline:
+        """Return the deadline *seconds* from now."""
         return cls(time.monotonic() + seconds, stop or threading.Event())
 
     def check(self, what: str) -> None:
-        """Raise Interrupted or SourceStale where *what* may go on no longer."""
+        """Raise Interrupted or SourceStale where *what* must not continue."""
         if self.stop.is_set():
-            raise Interrupted(f"stopped while {what}")
-        if time.monotonic() >= self.deadline:
-            raise SourceStale(f"{what} took too long and was given up; try again, or raise source.timeout")
+            raise Interrupted(f"interrupted while {what}")
+        if time.monotonic() >= self.at:
+            raise SourceStale(f"{what} timed out; try again, or increase source.timeout")
 
 
-class Bounds(NamedTuple):
-    """What one program may use."""
+class ProcessLimits(NamedTuple):
+    """The resource limits of one program."""
 
-    out: int = 1024 * 1024  # bytes on its standard output
-    disk: int = 0  # bytes in one file; 0 = any
-    size: Callable[[], int] | None = None  # what all of it takes on the disk by now
-
-
-USUAL = Bounds()
+    stdout: int = 1024 * 1024  # bytes
+    disk: int = 0  # bytes, per file and in total; 0 = unlimited
+    disk_usage: Callable[[], int] | None = None  # returns the bytes that its files use in total
 
 
-def run(
-    words: Sequence[str],
-    env: Mapping[str, str],
-    watch: Watch,
-    *,
-    what: str,
-    stdin: bytes = b"",
-    bounds: Bounds = USUAL,
-    fds: Sequence[int] = (),
-) -> Answer:
-    """Run *words* to the end. *what* says for people what it is doing; *fds* stay open in it.
+DEFAULT_LIMITS = ProcessLimits()
 
-    Raises Interrupted, SourceStale (time) and SourceUnsafe (more output or disk than allowed).
+
+def run(command: Command, deadline: Deadline, *, what: str, limits: ProcessLimits = DEFAULT_LIMITS) -> ProcessResult:
+    """Run *command* to completion. *what* describes it in messages, such as "listing the tags".
+
+    Raises Interrupted, SourceStale (timeout), SourceUnsafe (over a limit) and SourceError (it cannot be started).
     """
-    watch.check(what)
+    deadline.check(what)
     try:
-        process = subprocess.Popen(  # noqa: S603  # a list of words, no shell
-            words,
-            env=dict(env),
+        process = subprocess.Popen(  # noqa: S603  # a list of arguments, no shell
+            command.argv,
+            env=dict(command.env),
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            restore_signals=False,  # a file that grows too large is an error with words then, not a silent death
-            pass_fds=fds,
+            restore_signals=False,  # a file over the limit is then an error with a message instead of SIGXFSZ
+            pass_fds=command.pass_fds,
         )
     except OSError as error:
-        raise SourceError(f"{words[0]} cannot be started: {error.strerror}; install it, or mend PATH") from error
+        raise SourceError(
+            f"{command.argv[0]} cannot be started: {error.strerror}; install it, or correct PATH"
+        ) from error
     try:
-        _restrict(process.pid, bounds)
-        out, err = _talk(process, stdin, watch, what, bounds)
-        _await(process, watch, what)
+        _set_limits(process.pid, limits)
+        stdout, stderr = _communicate(process, command.stdin, deadline, what, limits)
+        _await(process, deadline, what)
     finally:
-        code = _end(process)
-    return Answer(code, out, err.decode("utf-8", "replace"))
+        exit_code = _end(process)
+    return ProcessResult(exit_code, stdout, stderr.decode("utf-8", "replace"))
 
 
-def _restrict(pid: int, bounds: Bounds) -> None:
-    """Bound memory and files of a program that has just begun; where the system cannot, the watch has to do."""
-    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_AS: _MEMORY}
-    if bounds.disk:
-        limits[resource.RLIMIT_FSIZE] = bounds.disk
-    for what, most in limits.items() if hasattr(resource, "prlimit") else ():
+def _set_limits(pid: int, limits: ProcessLimits) -> None:
+    """Limit memory and file size of a program that has just started, where the system supports it."""
+    values = {resource.RLIMIT_CORE: 0, resource.RLIMIT_AS: _MEMORY}
+    if limits.disk:
+        values[resource.RLIMIT_FSIZE] = limits.disk
+    for name, value in values.items() if hasattr(resource, "prlimit") else ():
         with contextlib.suppress(OSError, ValueError):  # it may have ended already
-            resource.prlimit(pid, what, (most, most))
+            resource.prlimit(pid, name, (value, value))
 
 
-def _talk(
-    process: subprocess.Popen[bytes], stdin: bytes, watch: Watch, what: str, bounds: Bounds
+def _communicate(
+    process: subprocess.Popen[bytes], stdin: bytes, deadline: Deadline, what: str, limits: ProcessLimits
 ) -> tuple[bytes, bytes]:
-    """Write *stdin* and read both outputs until they end."""
+    """Write *stdin* and read both outputs to their end; return stdout and stderr."""
     assert process.stdin is not None  # noqa: S101  # for the type checker
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
@@ -132,69 +134,69 @@ def _talk(
                     left = _write(pipe, left)
                     ended = not left
                 else:
-                    data = os.read(pipe.fileno(), _PIECE)
-                    if pipe is process.stdout or len(err) < _MOST_ERRORS:
+                    data = os.read(pipe.fileno(), _CHUNK)
+                    if pipe is process.stdout or len(err) < _MAX_STDERR:
                         pipes[pipe] += data
                     ended = not data
                 if ended:
                     selector.unregister(pipe)
                     pipe.close()
-            if len(out) > bounds.out:
-                raise SourceUnsafe(f"{what}: more than {bounds.out:,} bytes came out of it")
-            _check_size(bounds, what)
-            watch.check(what)
+            if len(out) > limits.stdout:
+                raise SourceUnsafe(f"{what}: more than {limits.stdout:,} bytes of output")
+            _check_disk_usage(limits, what)
+            deadline.check(what)
     return bytes(out), bytes(err)
 
 
 def _write(pipe: IO[bytes], left: memoryview) -> memoryview:
     try:
-        return left[os.write(pipe.fileno(), left[:_PIECE]) :] if left else left
-    except BrokenPipeError:  # it wants no more
+        return left[os.write(pipe.fileno(), left[:_CHUNK]) :] if left else left
+    except BrokenPipeError:  # it closed its input
         return left[:0]
 
 
-def _check_size(bounds: Bounds, what: str) -> None:
-    if bounds.disk and bounds.size is not None and bounds.size() > bounds.disk:
+def _check_disk_usage(limits: ProcessLimits, what: str) -> None:
+    if limits.disk and limits.disk_usage is not None and limits.disk_usage() > limits.disk:
         raise SourceUnsafe(
-            f"{what}: over the limit of {bounds.disk:,} bytes; raise source.limits.size if that is meant"
+            f"{what}: over the limit of {limits.disk:,} bytes; increase source.limits.size if that is intended"
         )
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Tell whether it ended, and leave it unreaped: its number must not be given away while we may signal it."""
+    """Return whether it ended, without reaping it: its pid must not be reused while it may still be signalled."""
     if not hasattr(os, "waitid"):  # macOS before Python 3.13
         return process.poll() is not None
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _await(process: subprocess.Popen[bytes], watch: Watch, what: str) -> None:
+def _await(process: subprocess.Popen[bytes], deadline: Deadline, what: str) -> None:
     pause = threading.Event()
     while not _has_ended(process):
-        watch.check(what)
+        deadline.check(what)
         pause.wait(0.002)
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
-    """Make sure that nothing of the group is left; return how its leader ended."""
+    """Terminate the process group; return the exit code of its leader."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if not _has_ended(process):
-            os.killpg(process.pid, signal.SIGTERM)  # git removes its lock files then
+            os.killpg(process.pid, signal.SIGTERM)  # lets git remove its lock files
             with contextlib.suppress(SourceStale):
-                _await(process, Watch.of(_GRACE), "ending")
+                _await(process, Deadline.after(_GRACE), "terminating")
         os.killpg(process.pid, signal.SIGKILL)
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
-    code = process.wait()
-    _reap_adopted(process.pid)
-    return code
+    exit_code = process.wait()
+    _reap_orphans(process.pid)
+    return exit_code
 
 
-def _reap_adopted(group: int) -> None:
-    """Wait for what the leader left behind: the first process of a container inherits it, and nobody else would."""
-    watch = Watch.of(_GRACE)
+def _reap_orphans(group: int) -> None:
+    """Wait for orphans of the leader: the init process of a container inherits them, and nothing else reaps them."""
+    deadline = Deadline.after(_GRACE)
     with contextlib.suppress(ChildProcessError, SourceStale):
         while True:
             if os.waitpid(-group, os.WNOHANG) == (0, 0):
-                watch.check("ending")
+                deadline.check("terminating")
                 time.sleep(0.002)

@@ -1,7 +1,7 @@
-"""Alive and ready, decided from what is known: what `/healthz` and `/readyz` say. No I/O.
+"""Liveness and readiness, decided from the status: what `/healthz` and `/readyz` return. No I/O.
 
-Alive: the process answers and its loop turns; if not, a restart may help. Ready: it does what it is there for; if
-not, somebody should look, and a restart would not help.
+Alive: the process responds and its loop ticks; if not, a restart may help. Ready: the agent can do its work; if not,
+an operator should look, and a restart would not help.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reconciler.agent.status import Status
+from reconciler.agent.status import AgentStatus
 from reconciler.ledger import Run
 
 
@@ -22,45 +22,52 @@ def _no_run(run: str) -> Run | None:
     return None
 
 
+def _no_fetch() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
-class Means:
-    """What the outside is told beside the board; the loop and the ledger give it."""
+class AgentHandle:
+    """What the web server needs of the agent besides the status; the loop and the ledger provide it."""
 
-    since_tick: Callable[[], float] = lambda: 0.0  # seconds since the loop last turned
-    stuck_after: float = 120.0  # seconds without a turn: the loop hangs
-    interval: float = 60.0  # seconds between two looks at the source
-    writable: Callable[[], bool] = lambda: True  # whether the ledger takes a record
-    runs: Callable[[int], Sequence[Run]] = _no_runs  # the latest applies, newest first
+    since_tick: Callable[[], float] = lambda: 0.0  # seconds since the last tick of the loop
+    tick_timeout: float = 120.0  # seconds without a tick: the loop hangs
+    interval: float = 60.0  # seconds between two fetches of the source
+    writable: Callable[[], bool] = lambda: True  # whether the ledger can be written
+    runs: Callable[[int], Sequence[Run]] = _no_runs  # the latest runs, newest first
     run: Callable[[str], Run | None] = _no_run
+    fetch_now: Callable[[], object] = _no_fetch  # called by a webhook; returns at once
 
 
-class Check(NamedTuple):
-    """One thing that must be so."""
+class HealthCheck(NamedTuple):
+    """One check."""
 
     name: str
     ok: bool
     why: str
 
 
-def alive(since_tick: float, stuck_after: float) -> tuple[Check, ...]:
-    """Return what must be so for the process to be left running."""
-    turned = f"turned {since_tick:.0f} s ago"
-    return (Check("loop", since_tick < stuck_after, f"{turned}; at most {stuck_after:.0f} s are expected"),)
+def alive(since_tick: float, tick_timeout: float) -> tuple[HealthCheck, ...]:
+    """Return the liveness checks."""
+    why = f"last tick {since_tick:.0f} s ago; limit {tick_timeout:.0f} s"
+    return (HealthCheck("loop", since_tick < tick_timeout, why),)
 
 
-def ready(status: Status, now: float, means: Means, *, writable: bool) -> tuple[Check, ...]:
-    """Return what must be so for the agent to do its work."""
-    fetched, limit = status.source.fetched, 3 * means.interval
+def ready(status: AgentStatus, now: float, agent: AgentHandle, *, writable: bool) -> tuple[HealthCheck, ...]:
+    """Return the readiness checks."""
+    fetched, limit = status.source.fetched, 3 * agent.interval
     if fetched is None:
-        source = Check("source", False, "not fetched yet")
+        source = HealthCheck("source", False, "not fetched yet")
     else:
         age = max(0.0, now - fetched)
-        source = Check("source", age <= limit, f"fetched {age:.0f} s ago; at most {limit:.0f} s are expected")
+        source = HealthCheck("source", age <= limit, f"last fetched {age:.0f} s ago; limit {limit:.0f} s")
     return (
-        *alive(means.since_tick(), means.stuck_after),
+        *alive(agent.since_tick(), agent.tick_timeout),
         source,
-        Check("revision", bool(status.source.revision), "enforced" if status.source.revision else "none is known yet"),
-        Check("ledger", writable, "can be written" if writable else "cannot be written: nothing is applied"),
-        Check("leader", status.leader, "holds the lease" if status.leader else "another agent holds the lease"),
-        Check("running", not status.stopping, "stopping" if status.stopping else "not stopping"),
+        HealthCheck(
+            "revision", bool(status.source.revision), "in force" if status.source.revision else "none accepted yet"
+        ),
+        HealthCheck("ledger", writable, "writable" if writable else "not writable: nothing is applied"),
+        HealthCheck("leader", status.leader, "holds the lease" if status.leader else "another agent holds the lease"),
+        HealthCheck("running", not status.stopping, "stopping" if status.stopping else "not stopping"),
     )

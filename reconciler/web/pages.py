@@ -1,7 +1,7 @@
-"""The pages as HTML: templates filled with what `views` made. Called by `site`.
+"""The pages as HTML: templates filled with the values of the views. Called by `app`.
 
-Everything printed goes through `clean` and is then escaped, so that a name can neither be markup nor turn the reading
-direction. No script, no inline style, no link to elsewhere: the content security policy would stop them.
+Every value goes through `clean` and is then escaped, so that a name can neither be markup nor change the reading
+direction. No script, no inline style, no external link: the content security policy would block them.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reconciler.agent.status import ClusterStatus, Status
+from reconciler.agent.status import AgentStatus, ClusterStatus, Phase
 from reconciler.ledger import Run
 from reconciler.render.escape import clean, shorten
-from reconciler.web import views
-from reconciler.web.ansi import terminal
+from reconciler.web import fleet_view, formatting, plan_view, run_view
+from reconciler.web.plan_view import terminal
 
 HERE: Final = Path(__file__).parent
-_SOON, _LATER = 2, 15  # seconds until a page loads itself again
+_MAX_HELD: Final = 100  # resources
+_REFRESH_APPLYING, _REFRESH = 2, 15  # seconds until a page reloads itself
 
 
 def _finalize(value: Any) -> Any:
@@ -29,12 +30,12 @@ def _finalize(value: Any) -> Any:
 
 
 def path_of(kind: str, name: str) -> str:
-    """Return the address of a page about *name*."""
-    return f"/{kind}/{quote(views.title(name), safe='', errors='replace')}"
+    """Return the path of a page about *name*."""
+    return f"/{kind}/{quote(formatting.cluster_name(name), safe='', errors='replace')}"
 
 
 class Pages:
-    """Makes pages of what *now* says is the time."""
+    """Renders pages; *now* returns the time of day."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -49,84 +50,86 @@ class Pages:
         self._environment.filters["short"] = lambda text: shorten(text, 200)
         self._environment.globals.update(path_of=path_of, terminal=terminal)
 
-    def fleet(self, status: Status) -> str:
+    def fleet(self, status: AgentStatus) -> str:
         """Return the page of all clusters."""
-        tiles, rows = views.fleet(status, self._now())
+        tiles, rows = fleet_view.fleet(status, self._now())
         busy = any(row.progress for row in rows)
-        return self._page("fleet.html", status, refresh=_SOON if busy else _LATER, tiles=tiles, rows=rows)
+        return self._page("fleet.html", status, refresh=_REFRESH_APPLYING if busy else _REFRESH, tiles=tiles, rows=rows)
 
-    def cluster(self, status: Status, cluster: ClusterStatus, runs: Sequence[Run]) -> str:
-        """Return the page of one cluster; *runs* are the latest, of whichever cluster."""
+    def cluster(self, status: AgentStatus, cluster: ClusterStatus, runs: Sequence[Run]) -> str:
+        """Return the page of one cluster; *runs* has its last run, if there is one."""
         now = self._now()
         return self._page(
             "cluster.html",
             status,
-            refresh=_SOON if cluster.progress else _LATER,
-            runs=[views.run_row(run, now) for run in runs],
-            drifting=len(cluster.drift),
+            refresh=_REFRESH_APPLYING if cluster.progress else _REFRESH,
+            runs=[run_view.run_row(run, now) for run in runs],
+            drifted=len(cluster.drift),
+            phase=cluster.phase.value.replace("_", " "),
+            awaiting_approval=cluster.phase is Phase.AWAITING_APPROVAL,
             frozen=shorten(cluster.frozen, 400),
             why=shorten(cluster.why, 400),
-            held=[shorten(one, 400) for one in cluster.held[: views.LONGEST_HELD]],
-            held_more=max(0, len(cluster.held) - views.LONGEST_HELD),
+            held=[shorten(one, 400) for one in cluster.held[:_MAX_HELD]],
+            held_more=max(0, len(cluster.held) - _MAX_HELD),
             **self._of(cluster, now),
         )
 
-    def plan(self, status: Status, cluster: ClusterStatus) -> str:
+    def plan(self, status: AgentStatus, cluster: ClusterStatus) -> str:
         """Return the page of a cluster's plan."""
         now = self._now()
-        return self._page("plan.html", status, planned=views.planned(cluster.plan), **self._of(cluster, now))
+        return self._page("plan.html", status, planned=plan_view.plan_view(cluster.plan), **self._of(cluster, now))
 
-    def drift(self, status: Status, cluster: ClusterStatus) -> str:
-        """Return the page of what differs between a cluster and git."""
+    def drift(self, status: AgentStatus, cluster: ClusterStatus) -> str:
+        """Return the page of the drift between a cluster and git."""
         now = self._now()
-        found = views.drifts(cluster.drift, now)
-        left_out = max(0, len(cluster.drift) - views.LONGEST_DRIFT)
-        return self._page("drift.html", status, objects=found, left_out=left_out, **self._of(cluster, now))
+        found = plan_view.drift_view(cluster.drift, now)
+        omitted = max(0, len(cluster.drift) - plan_view.MAX_DRIFT)
+        return self._page("drift.html", status, objects=found, omitted=omitted, **self._of(cluster, now))
 
-    def history(self, status: Status, runs: Sequence[Run]) -> str:
+    def history(self, status: AgentStatus, runs: Sequence[Run]) -> str:
         """Return the page of the latest runs."""
         now = self._now()
-        return self._page("history.html", status, runs=[views.run_row(run, now) for run in runs])
+        return self._page("history.html", status, runs=[run_view.run_row(run, now) for run in runs])
 
-    def run(self, status: Status, run: Run) -> str:
+    def run(self, status: AgentStatus, run: Run) -> str:
         """Return the page of one run."""
-        left_out = max(0, len(run.outcomes) - views.LONGEST_RUN)
-        row = views.run_row(run, self._now())
+        omitted = max(0, len(run.outcomes) - run_view.MAX_OUTCOMES)
+        row = run_view.run_row(run, self._now())
         return self._page(
-            "run.html", status, run=row, revision=run.revision, steps=list(views.steps(run)), left_out=left_out
+            "run.html", status, run=row, revision=run.revision, changes=list(run_view.run_changes(run)), omitted=omitted
         )
 
-    def missing(self, status: Status, what: str) -> str:
-        """Return the page that says that there is nothing here."""
+    def missing(self, status: AgentStatus, what: str) -> str:
+        """Return the page for an unknown path."""
         return self._page("missing.html", status, what=what)
 
     def _of(self, cluster: ClusterStatus, now: float) -> dict[str, Any]:
         return {
             "cluster": cluster,
-            "title": views.heading(cluster.name),
-            "badge": views.badge(cluster),
-            "failure": views.failure(cluster.failure, now),
+            "title": formatting.cluster_title(cluster.name),
+            "badge": fleet_view.badge(cluster),
+            "failure": formatting.failure(cluster.failure, now),
             "times": [
-                ("last success", views.moment(cluster.last_success, now)),
-                ("last pass", views.moment(cluster.last_pass, now)),
-                ("next pass", views.moment(cluster.next_pass, now)),
+                ("last success", formatting.moment(cluster.last_success, now)),
+                ("last reconciliation", formatting.moment(cluster.last_reconciliation, now)),
+                ("next reconciliation", formatting.moment(cluster.next_reconciliation, now)),
             ],
-            "took": f"{cluster.seconds:.1f} s" if cluster.last_pass is not None else "",
-            "revision": views.short_revision(cluster.revision),
-            "summary": views.in_a_line(cluster.plan) if cluster.plan is not None else "",
+            "took": f"{cluster.duration:.1f} s" if cluster.last_reconciliation is not None else "",
+            "revision": formatting.short_revision(cluster.revision),
+            "summary": plan_view.summary_line(cluster.plan).removeprefix("Plan: ") if cluster.plan is not None else "",
         }
 
-    def _page(self, template: str, status: Status, refresh: int = 0, **more: Any) -> str:
+    def _page(self, template: str, status: AgentStatus, refresh: int = 0, **more: Any) -> str:
         now = self._now()
         source = status.source
         return self._environment.get_template(template).render(
             status=status,
             refresh=refresh,
-            place=shorten(source.place, 120),
-            enforced=views.short_revision(source.revision),
-            fetched=views.moment(source.fetched, now),
-            rejected=views.short_revision(source.rejected),
-            source_failure=views.failure(source.failure, now),
-            up=views.span(now - status.started),
+            location=shorten(source.location, 120),
+            revision_in_force=formatting.short_revision(source.revision),
+            fetched=formatting.moment(source.fetched, now),
+            rejected=formatting.short_revision(source.rejected),
+            source_failure=formatting.failure(source.failure, now),
+            uptime=formatting.duration(now - status.started),
             **more,
         )

@@ -1,7 +1,7 @@
-"""Sockets, and uvicorn in a thread of its own. `commands.run` enters `serve` around the loop.
+"""The socket, and uvicorn in a thread of its own. `commands.run` enters `serve` around the loop.
 
-The socket is bound before anything starts, so that an address in use is told at once. Slow and silent clients are
-ended by a time limit on each request and a bound on their number.
+The socket is bound before anything starts, so that an address in use is reported at once. Slow and silent clients are
+disconnected by a time limit on each request, and their number is limited.
 """
 
 from __future__ import annotations
@@ -12,30 +12,29 @@ import logging
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reconciler import telemetry
-from reconciler.agent.status import Board
+from reconciler.agent.status import StatusStore
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Listen
-from reconciler.web.gate import Gate
-from reconciler.web.guard import SHORTEST_TOKEN, Hosts, Tokens
-from reconciler.web.health import Means
-from reconciler.web.hooks import SHORTEST_SECRET
+from reconciler.web.app import WebApp, WebRuntime
+from reconciler.web.auth import MIN_TOKEN_LENGTH, AllowedHosts, TokenAuth
+from reconciler.web.health import AgentHandle
 from reconciler.web.metrics import Metrics
-from reconciler.web.site import Site
+from reconciler.web.middleware import RequestGuard
+from reconciler.web.webhooks import MIN_SECRET_LENGTH
 
 _CONNECTIONS: Final = 100
-_PATIENCE: Final = 30.0  # seconds from a connection, or the answer before, to the end of the next answer
-_LARGEST_HEAD: Final = 16 * 1024
-_START: Final = 20.0  # seconds
+_MAX_HEAD: Final = 16 * 1024
+_RUNTIME: Final = WebRuntime()
+_START_TIMEOUT: Final = 20.0  # seconds
 
 Reveal = Callable[[Mapping[str, Any], str], Secret]
 
@@ -45,63 +44,62 @@ def _no_secrets(reference: Mapping[str, Any], where: str) -> Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """A page that is being served."""
+class RunningServer:
+    """A running server."""
 
     host: str
     port: int
-    secured: bool
+    tls: bool
 
     @property
     def url(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http{'s' if self.secured else ''}://{host}:{self.port}/"
+        return f"http{'s' if self.tls else ''}://{host}:{self.port}/"
 
 
 @contextlib.contextmanager
 def serve(
-    board: Board,
+    status_store: StatusStore,
     settings: Listen,
-    fetch_now: Callable[[], object],
+    agent: AgentHandle,
     *,
     reveal: Reveal = _no_secrets,
-    means: Means | None = None,
     metrics: Metrics | None = None,
-    observe: telemetry.Observer = telemetry.ignore,
-    now: Callable[[], float] = time.time,
-    clock: Callable[[], float] = time.monotonic,
-    patience: float = _PATIENCE,
-) -> Iterator[Serving]:
-    """Serve what *board* shows until the block ends. *fetch_now* is called when a webhook asks, and returns at once.
+    runtime: WebRuntime = _RUNTIME,
+) -> Iterator[RunningServer]:
+    """Serve *status_store* until the block ends.
 
-    *reveal* gives the secrets that *settings* refers to, as `Settings.reveal` does; *metrics* is what the loop's
-    events go to. Raises InputError where the address, a secret or a certificate cannot be used.
+    *reveal* resolves the secrets that *settings* refers to, as `Settings.reveal` does; *metrics* counts the loop's
+    events. Raises InputError where the address, a secret or a certificate cannot be used.
     """
-    metrics = metrics or Metrics(board)
-    token = _secret(settings.token, "agent.listen.token", SHORTEST_TOKEN, reveal) if settings.token else None
-    hooks = {
-        name: _secret(reference, f"agent.webhook.{name}.secret", SHORTEST_SECRET, reveal)
+    metrics = metrics or Metrics(status_store)
+    token = _secret(settings.token, "agent.listen.token", MIN_TOKEN_LENGTH, reveal) if settings.token else None
+    webhooks = {
+        name: _secret(reference, f"agent.webhook.{name}.secret", MIN_SECRET_LENGTH, reveal)
         for name, reference in settings.hooks.items()
     }
 
-    def tell(event: telemetry.Event) -> None:
-        metrics.observe(event)
-        observe(event)
+    observers = (metrics.observe, runtime.observe)
 
-    site = Site(board, metrics, means or Means(), hooks, fetch_now, now=now, clock=clock, observe=tell)
-    gate = Gate(site.app(), Hosts(settings), Tokens(token, clock), tell)
-    secured = _context(settings)
-    with contextlib.closing(_bound(settings)) as sock, _running(gate, sock, secured, patience):
-        yield Serving(settings.host, sock.getsockname()[1], secured is not None)
+    def emit(event: telemetry.Event) -> None:
+        for observe in observers:
+            observe(event)
+
+    runtime = replace(runtime, observe=emit)
+    app = WebApp(status_store, metrics, agent, webhooks, runtime)
+    guarded = RequestGuard(app.asgi(), AllowedHosts(settings), TokenAuth(token, runtime.clock), emit)
+    tls = _tls_context(settings)
+    with contextlib.closing(_listening_socket(settings)) as sock, _running(guarded, sock, tls, runtime.request_timeout):
+        yield RunningServer(settings.host, sock.getsockname()[1], tls is not None)
 
 
 @contextlib.contextmanager
-def _running(app: Any, sock: socket.socket, secured: ssl.SSLContext | None, patience: float) -> Iterator[None]:
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # requests that make no sense are no news
+def _running(app: Any, sock: socket.socket, tls: ssl.SSLContext | None, request_timeout: float) -> Iterator[None]:
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # malformed requests are not worth a line
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http=type("_Protocol", (_Patient,), {"patience": patience}),
+        http=type("_Protocol", (_TimeLimitedProtocol,), {"request_timeout": request_timeout}),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -113,20 +111,20 @@ def _running(app: Any, sock: socket.socket, secured: ssl.SSLContext | None, pati
         backlog=128,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=3,
-        h11_max_incomplete_event_size=_LARGEST_HEAD,
+        h11_max_incomplete_event_size=_MAX_HEAD,
     )
     config.load()
-    config.ssl = secured
+    config.ssl = tls
     server = uvicorn.Server(config)
     started, failures = threading.Event(), []
 
     def main() -> None:
-        async def all_of_it() -> None:
+        async def run() -> None:
             asyncio.get_running_loop().call_soon(started.set)
             await server.serve(sockets=[sock])
 
         try:
-            asyncio.run(all_of_it())
+            asyncio.run(run())
         except BaseException as error:
             failures.append(error)
         finally:
@@ -135,26 +133,26 @@ def _running(app: Any, sock: socket.socket, secured: ssl.SSLContext | None, pati
     thread = threading.Thread(target=main, name="web", daemon=True)
     thread.start()
     try:
-        if not started.wait(_START) or failures:
-            raise RuntimeError("the page does not start") from (failures[0] if failures else None)
+        if not started.wait(_START_TIMEOUT) or failures:
+            raise RuntimeError("the web server did not start") from (failures[0] if failures else None)
         yield
     finally:
         server.should_exit = True
-        thread.join(_START)
+        thread.join(_START_TIMEOUT)
 
 
-class _Patient(H11Protocol):
-    """HTTP for clients that may be slow, but not for ever: each request has to be over in time."""
+class _TimeLimitedProtocol(H11Protocol):
+    """HTTP/1.1 with a time limit for each request, so that slow clients are disconnected."""
 
-    patience = _PATIENCE
+    request_timeout = _RUNTIME.request_timeout
     _limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._again()
+        self._restart_limit()
 
     def on_response_complete(self) -> None:
-        self._again()
+        self._restart_limit()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -162,14 +160,14 @@ class _Patient(H11Protocol):
             self._limit.cancel()
         super().connection_lost(exc)
 
-    def _again(self) -> None:
+    def _restart_limit(self) -> None:
         if self._limit is not None:
             self._limit.cancel()
-        self._limit = self.loop.call_later(self.patience, self.transport.abort)
+        self._limit = self.loop.call_later(self.request_timeout, self.transport.abort)
 
 
-def _bound(settings: Listen) -> socket.socket:
-    """Return a socket that listens; raises InputError where it cannot."""
+def _listening_socket(settings: Listen) -> socket.socket:
+    """Return a listening socket; raises InputError where the address cannot be used."""
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -193,15 +191,15 @@ def _unusable(settings: Listen, error: OSError) -> InputError:
     return InputError([Problem("agent.listen", 0, 0, "", f"{where}: {reason}", "choose another host or port")])
 
 
-def _secret(reference: Mapping[str, Any], where: str, shortest: int, reveal: Reveal) -> Secret:
+def _secret(reference: Mapping[str, Any], where: str, min_length: int, reveal: Reveal) -> Secret:
     secret = reveal(reference, where)
-    if len(secret.reveal()) < shortest:
-        message = f"has fewer than {shortest} characters"
-        raise InputError([Problem(where, 0, 0, "", message, "make one with: openssl rand -hex 32")])
+    if len(secret.reveal()) < min_length:
+        message = f"has fewer than {min_length} characters"
+        raise InputError([Problem(where, 0, 0, "", message, "generate one with: openssl rand -hex 32")])
     return secret
 
 
-def _context(settings: Listen) -> ssl.SSLContext | None:
+def _tls_context(settings: Listen) -> ssl.SSLContext | None:
     if settings.certificate is None or settings.key is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -211,5 +209,5 @@ def _context(settings: Listen) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         reason = (getattr(error, "reason", None) or error.strerror or "cannot be used").lower().replace("_", " ")
         message = f"{settings.certificate} and {settings.key}: {reason}"
-        raise InputError([Problem("agent.listen", 0, 0, "", message, "give a PEM chain and its key")]) from error
+        raise InputError([Problem("agent.listen", 0, 0, "", message, "configure a PEM chain and its key")]) from error
     return context

@@ -54,15 +54,16 @@ class _Keys(dict[str, str]):
         return text
 
 
-def values(data: bytes, limits: ParserLimits) -> Iterator[Any]:
-    """Yield the value of each document of *data*; raises `Unsupported`, or the error of the parser."""
+def values(data: bytes, limits: ParserLimits) -> Iterator[tuple[Any, int]]:
+    """Yield the value of each document of *data*, and its first line; raises `Unsupported`, or the parser's error."""
     get = events(data)
     plain, keys = _Values(), _Keys(limits)
     get()
     while type(event := get()) is DocumentStartEvent:
         if event.version or event.tags:
             raise Unsupported
-        yield _value(get, get(), plain, keys, limits.depth)
+        first = get()
+        yield _value(get, first, plain, keys, limits.depth), first.start_mark.line + 1
         get()
 
 

@@ -54,17 +54,25 @@ class _Source:
 class Document:
     """One YAML document: its plain value, and the positions of its parts. Values of aliases are shared."""
 
-    __slots__ = ("_source", "index", "invalid_paths", "value")
+    __slots__ = ("_line", "_source", "index", "invalid_paths", "value")
 
-    def __init__(self, value: Any, source: _Source, index: int, invalid_paths: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, value: Any, source: _Source, index: int, invalid_paths: tuple[Path, ...] = (), line: int | None = None
+    ) -> None:
         self.value = value
         self.index = index
+        self._line = line
         self.invalid_paths = invalid_paths  # where a problem was reported; not to be validated again
         self._source = source
 
     @property
     def file(self) -> str:
         return self._source.file
+
+    @property
+    def line(self) -> int:
+        """The line on which it begins, from 1; known without reading the text with positions."""
+        return self.place()[0] if self._line is None else self._line
 
     def place(self, path: Path = ()) -> tuple[int, int]:
         """Return line and column of *path*, or of its deepest existing part.
@@ -109,4 +117,5 @@ def parse(text: bytes | str, file: str, limits: ParserLimits = PARSER_LIMITS) ->
         fast_values = list(values(data, limits))
     except (Unsupported, SyntaxProblem):
         return source.with_positions()
-    return Reading([Document(value, source, index) for index, value in enumerate(fast_values)], [])
+    documents = [Document(value, source, index, line=line) for index, (value, line) in enumerate(fast_values)]
+    return Reading(documents, [])

@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from reconciler import settings as settings_module
-from reconciler.agent.company import Doors
-from reconciler.agent.follow import Follower
-from reconciler.agent.loop import Loop, Means
-from reconciler.agent.orders import Office
-from reconciler.agent.status import Board, ClusterStatus, Status
-from reconciler.client import Client
+from reconciler.agent.context import AgentContext
+from reconciler.agent.crosscluster import Coordination, ProbeCache
+from reconciler.agent.loop import Loop, Workers
+from reconciler.agent.source_watch import SourceWatch
+from reconciler.agent.status import AgentStatus, ClusterStatus, StatusStore
+from reconciler.client import Client, ClientOptions
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
+from reconciler.runtime import Runtime
 from reconciler.settings import Settings
-from reconciler.simulator.core import Entry
+from reconciler.simulator.core import LogEntry
+from reconciler.simulator.state.model import World as Around
 from reconciler.simulator.testing import Caller, VirtualClock
-from reconciler.simulator.world import World as Around
 from reconciler.source import Rejection, Revision
 from reconciler.telemetry import Event
 from tests.support.inprocess import InProcess, World
@@ -56,7 +57,7 @@ def called(name: str, names: Sequence[str]) -> dict[str, str]:
     return {"cluster_name": f"{name}.example.com"} if len(names) > 1 else {}
 
 
-class Memory:
+class MemorySource:
     """A source whose commits the test makes; what was accepted outlives the agent."""
 
     def __init__(self, **files: str) -> None:
@@ -120,7 +121,7 @@ class Fleet:
             for name in names or ("dc1",)
         }
         self.environ = {"LOGIN": PASSWORD, "ANNA_PASSWORD": "canary-Zq81mmPl-anna"}
-        self.source = Memory(base=BASE)
+        self.source = MemorySource(base=BASE)
         self.events: deque[Event] = deque(maxlen=20_000)
         self.random = random.Random(5)
         self.agent = agent
@@ -148,43 +149,42 @@ class Fleet:
         """Start the agent."""
         settings = self.settings()
         self.ledger = Ledger.open(settings.state_dir, now=self.clock, random_bytes=self.random.randbytes)
-        self.board = Board(Status(self.clock.now, "test"))
-        self.office = Office(
-            settings,
-            self.ledger,
-            self.board,
-            threading.Event(),
-            connect=self.connect,
-            means={"clock": self.clock, "sleep": self.clock.sleep, "random": random.Random(3)},
+        self.status_store = StatusStore(AgentStatus(self.clock.now, "test"))
+        runtime = Runtime(
             now=self.clock,
             clock=self.clock,
+            sleep=self.clock.sleep,
+            random=self.random,
             observe=self.events.append,
-            doors=Doors(self.clock),
-            parallelism=1,
         )
-        follower = Follower(self.source, settings, load_kinds(), self.board, now=self.clock, observe=self.events.append)
-        means = Means(
-            submit=lambda work: work(),
-            submit_fetch=lambda work: work(),
-            clock=self.clock,
-            wait=lambda event, seconds: self.clock.sleep(seconds),
-            chance=self.random.random,
-            glance=self.looks / 2,
+        self.context = AgentContext(
+            settings,
+            self.ledger,
+            self.status_store,
+            runtime,
+            connect=self.connect,
+            coordination=Coordination(probes=ProbeCache(self.clock), parallel_writes=1),
+        )
+        self.loop = Loop(
+            self.context,
+            SourceWatch(self.source, settings, load_kinds(), self.status_store, runtime),
+            Workers(lambda work: work(), lambda work: work(), lambda event, seconds: self.clock.sleep(seconds)),
             reload=self.settings,
+            poll_interval=self.looks / 2,
         )
-        self.loop = Loop(self.office, follower, means)
-        self.loop.resume()
+        self.loop.restore()
 
-    def connect(self, target: Any, credentials: Any, **options: Any) -> Client:
+    def connect(self, target: Any, credentials: Any, runtime: Runtime, options: ClientOptions) -> Client:
         self.connected(target.name)
-        stop = self.office.stop
+        stop = self.context.runtime.stop
 
         def sleep(seconds: float) -> bool:
             self.clock.sleep(seconds)
             return stop.is_set()
 
-        means = {**options, "sleep": sleep, "clock": self.clock, "random": random.Random(9)}
-        return Client(target, credentials, transport=InProcess(self.worlds[target.name].core, self.clock), **means)
+        runtime = replace(runtime, sleep=sleep, clock=self.clock, random=random.Random(9))
+        transport = InProcess(self.worlds[target.name].core, self.clock)
+        return Client(target, credentials, runtime, replace(options, transport=transport))
 
     def kill(self) -> None:
         """Be gone without a word, as after kill -9."""
@@ -198,14 +198,14 @@ class Fleet:
         """Let *seconds* pass for everybody."""
         end = self.clock.now + seconds
         while self.clock.now < end and not until():
-            self.loop.turn()
+            self.loop.tick()
             if not self.loop.wake.is_set():
                 self.clock.now = min(self.clock.now + max(self.loop.pause(), 0.05), end)
 
     # --- what is there ----------------------------------------------------------------------------------------------
 
     def status(self, name: str = "dc1") -> ClusterStatus:
-        return self.board.status.clusters[name]
+        return self.status_store.status.clusters[name]
 
     def call(self, method: str, path: str, body: Any = None, *, cluster: str = "dc1") -> Any:
         """Be somebody else who works on a cluster, with the same account."""
@@ -224,7 +224,7 @@ class Fleet:
         """Change an object by hand."""
         self.call("PUT", f"{path}/{self.wire(path, name, cluster=cluster)['uid']}", changes, cluster=cluster)
 
-    def calls(self, cluster: str = "dc1") -> list[Entry]:
+    def calls(self, cluster: str = "dc1") -> list[LogEntry]:
         """The agent's calls that reached a cluster."""
         return [one for one in self.worlds[cluster].log if (cluster, one.number) not in self._by_hand]
 
@@ -232,5 +232,5 @@ class Fleet:
         """The agent's writes that reached a cluster, as "PUT /v1/bdbs/1"."""
         return [f"{entry.method} {entry.path}" for entry in self.calls(cluster) if entry.method != "GET"]
 
-    def told(self, name: str) -> list[Event]:
+    def emitted(self, name: str) -> list[Event]:
         return [event for event in self.events if event.name == name]

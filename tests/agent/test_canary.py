@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.simulator.http.tls import make
 from reconciler.simulator.testing import Caller, Running, running
-from reconciler.simulator.tls import make
 from tests.cli import canary
 from tests.cli.rig import LIMIT, PROJECT, SHOP, Cli, environment, wait_for
 from tests.cli.test_run import Agent
@@ -169,7 +169,7 @@ def test_no_page_log_file_message_or_argument_shows_a_secret(
 ) -> None:
     first = remote.add({"manifests/shop.yaml": SHOP})
     agent = Agent(cli, "--verbose")
-    url = str(agent.wait("page.served")["url"])
+    url = str(agent.wait("web.started")["url"])
     watching = threading.Event()
     watcher_failures: list[BaseException] = []
 
@@ -183,7 +183,7 @@ def test_no_page_log_file_message_or_argument_shows_a_secret(
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    agent.wait("pass.done", changes=4)
+    agent.wait("reconciliation.done", changes=4)
     paths = everything(url, cli)
     assert {"/", "/metrics", "/healthz", "/readyz", "/history", "/cluster/here", "/plan/here", "/drift/here"} <= paths
     assert any(path.startswith("/run/") for path in paths)
@@ -194,17 +194,17 @@ def test_no_page_log_file_message_or_argument_shows_a_secret(
     for status, said in (hook(url), hook(url, secret="wrong"), hook(url, b'{"a": 1}', secret=canary.TOKEN)):
         assert status in (202, 401, 403)
         cli.search(said, "the answer to a webhook")
-    agent.wait("pass.done", changes=1, revision=second)
+    agent.wait("reconciliation.done", changes=1, revision=second)
 
     # Trouble of every sort makes it talk: drift that is not healed, refusals that quote us, a lost login, no git.
     server.faults.add("500", method="PUT", times=100)
     third = remote.add({"manifests/shop.yaml": SHOP.replace("1GiB", "3GiB")}, second)
-    agent.wait("pass.failed", revision=third)
+    agent.wait("reconciliation.failed", revision=third)
     everything(url, cli)
     server.faults.clear()
-    agent.wait("pass.done", changes=1, revision=third)
+    agent.wait("reconciliation.done", changes=1, revision=third)
     Caller(server.core)("PUT", "/v1/users/1", {"password": "another-one-entirely"})
-    agent.wait("pass.failed", failure="Unauthorized")
+    agent.wait("reconciliation.failed", failure="Unauthorized")
     everything(url, cli)
     wait_for(lambda: len(listener.got) >= 2, "notifications")
     bad = remote.add({"manifests/shop.yaml": SHOP.replace("1GiB", "nonsense")}, third)

@@ -10,7 +10,7 @@ from reconciler.agent.status import Phase
 from reconciler.errors import SourceStale
 from tests.agent.rig import BASE, Fleet
 
-OFFICE = 'freeze: [{name: always, cron: "0 0 * * *", duration: 1d}]'
+ALWAYS_FROZEN = 'freeze: [{name: always, cron: "0 0 * * *", duration: 1d}]'
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_apply_makes_the_cluster_equal_and_then_only_looks(fleet: Fleet) -> None
     writes = len(fleet.sent())
     fleet.run(3600)
     status = fleet.status()
-    assert (len(fleet.sent()), status.phase, status.revision, status.failure) == (writes, Phase.WAITING, "rev-1", None)
+    assert (len(fleet.sent()), status.phase, status.revision, status.failure) == (writes, Phase.IDLE, "rev-1", None)
     assert (status.plan.changes, status.drift) == ((), ())
 
 
@@ -47,11 +47,11 @@ def test_plan_waits_for_the_approval_of_its_digest(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, agent="mode: plan")
     fleet.run(600)
     digest = fleet.status().plan_digest
-    assert (fleet.sent(), fleet.status().phase) == ([], Phase.APPROVAL)
+    assert (fleet.sent(), fleet.status().phase) == ([], Phase.AWAITING_APPROVAL)
     fleet.ledger.memory.remember("dc1", "approved", digest)
     fleet.run(30)
     assert fleet.wire("/v1/bdbs", "sessions")["memory_size"] == 100 * 1024**2
-    assert (fleet.status().phase, fleet.status().plan_digest) == (Phase.WAITING, "")
+    assert (fleet.status().phase, fleet.status().plan_digest) == (Phase.IDLE, "")
 
 
 def test_an_approval_of_another_plan_does_nothing(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_an_approval_of_another_plan_does_nothing(tmp_path: Path) -> None:
     fleet.run(30)
     fleet.ledger.memory.remember("dc1", "approved", old)
     fleet.run(1200)
-    assert (fleet.sent(), fleet.status().phase) == ([], Phase.APPROVAL)
+    assert (fleet.sent(), fleet.status().phase) == ([], Phase.AWAITING_APPROVAL)
     assert fleet.ledger.memory.facts("dc1", "approved") == {}
 
 
@@ -73,12 +73,12 @@ def test_a_suspended_cluster_is_not_even_looked_at(tmp_path: Path) -> None:
     fleet.agent = "mode: apply"
     fleet.loop.reload()
     fleet.run(60)
-    assert fleet.status().phase is Phase.WAITING
+    assert fleet.status().phase is Phase.IDLE
     assert fleet.sent()
 
 
 def test_frozen_forbids_writes_and_not_the_look(tmp_path: Path) -> None:
-    fleet = Fleet(tmp_path, agent=f"mode: apply, {OFFICE}")
+    fleet = Fleet(tmp_path, agent=f"mode: apply, {ALWAYS_FROZEN}")
     fleet.run(3600)
     assert (fleet.sent(), fleet.status().phase, fleet.status().frozen) == ([], Phase.FROZEN, "freeze window always")
     assert len(fleet.status().plan.changes) == 3
@@ -88,9 +88,7 @@ def test_a_suspended_manifest_is_held_while_the_others_go_on(fleet: Fleet) -> No
     fleet.source.commit(base=BASE.replace("{name: sessions}", "{name: sessions, suspend: true}"))
     fleet.run(60)
     assert fleet.call("GET", "/v1/bdbs") == []
-    assert fleet.status().held == (
-        "Database/sessions: suspended in its manifest; take out metadata.suspend to go on with it",
-    )
+    assert fleet.status().held == ("Database/sessions: suspended in its manifest; remove metadata.suspend to resume",)
     assert fleet.wire("/v1/roles", "app")["management"] == "none"
 
 
@@ -163,7 +161,7 @@ def test_who_undoes_us_again_and_again_is_left_alone_and_told_of(tmp_path: Path)
         fleet.run(120)
     corrections = [line for line in fleet.sent() if line.startswith("PUT /v1/redis_acls/")]
     assert len(corrections) == 3
-    assert fleet.status().held == ("RedisACL/app-keys acl: undone by others 3 times in an hour; left alone",)
+    assert fleet.status().held == ("RedisACL/app-keys acl: reverted by others 3 times in an hour; left unchanged",)
     assert [one.drift.path for one in fleet.status().drift] == ["acl"]
     fleet.source.commit(base=BASE.replace("+@read ~app:*", "+@write ~app:*"))
     fleet.run(120)
@@ -190,7 +188,7 @@ def test_a_bad_commit_is_refused_whole_and_the_last_good_one_stays_enforced(flee
     good = fleet.source.id
     bad = fleet.source.commit(base=BASE.replace("100MiB", "-1"), more=BASE.replace("sessions", "cache"))
     fleet.run(600)
-    source = fleet.board.status.source
+    source = fleet.status_store.status.source
     assert (source.revision, source.rejected, source.failure.kind) == (good, bad, "InputError")
     fleet.edit("/v1/bdbs", "sessions", memory_size=200 * 1024**2)
     fleet.run(600)
@@ -204,7 +202,7 @@ def test_after_a_restart_the_last_good_commit_is_enforced_and_the_bad_one_still_
     fleet.edit("/v1/bdbs", "sessions", memory_size=200 * 1024**2)
     fleet.run(600)
     assert fleet.wire("/v1/bdbs", "sessions")["memory_size"] == 100 * 1024**2
-    assert (fleet.board.status.source.revision, fleet.board.status.source.rejected) == ("rev-1", bad)
+    assert (fleet.status_store.status.source.revision, fleet.status_store.status.source.rejected) == ("rev-1", bad)
 
 
 def test_without_the_source_what_was_accepted_is_kept_up(fleet: Fleet) -> None:
@@ -214,7 +212,7 @@ def test_without_the_source_what_was_accepted_is_kept_up(fleet: Fleet) -> None:
     fleet.edit("/v1/bdbs", "sessions", memory_size=200 * 1024**2)
     fleet.run(600)
     assert fleet.wire("/v1/bdbs", "sessions")["memory_size"] == 100 * 1024**2
-    assert fleet.board.status.source.failure.kind == "SourceStale"
+    assert fleet.status_store.status.source.failure.kind == "SourceStale"
     fetches = fleet.source.fetches
     fleet.run(3600)
     assert fleet.source.fetches - fetches <= 12
@@ -236,20 +234,20 @@ def test_a_new_secret_is_tried_at_once(fleet: Fleet) -> None:
     fleet.environ["LOGIN"] = "wrong"
     fleet.run(60)
     assert fleet.status().failure.kind == "Unauthorized"
-    fleet.office.settings.login_sources.environ["LOGIN"] = fleet.worlds["dc1"].core.settings.password
+    fleet.context.settings.login_sources.environ["LOGIN"] = fleet.worlds["dc1"].core.settings.password
     fleet.run(30)
-    assert (fleet.status().failure, fleet.status().phase) == (None, Phase.WAITING)
+    assert (fleet.status().failure, fleet.status().phase) == (None, Phase.IDLE)
 
 
 def test_a_cluster_that_does_not_answer_is_asked_ever_less_and_comes_back(fleet: Fleet) -> None:
     fleet.worlds["dc1"].faults.add("refuse", times=100_000)
     fleet.run(3600)
-    passes = len(fleet.told("pass.failed"))
+    passes = len(fleet.emitted("reconciliation.failed"))
     assert 6 <= passes <= 16
     assert (fleet.status().phase, fleet.status().failure.kind) == (Phase.FAILING, "Unreachable")
     fleet.worlds["dc1"].faults.clear()
     fleet.run(700)
-    assert (fleet.status().failure, fleet.status().phase) == (None, Phase.WAITING)
+    assert (fleet.status().failure, fleet.status().phase) == (None, Phase.IDLE)
 
 
 def test_dead_clusters_do_not_keep_the_others_from_their_passes(tmp_path: Path) -> None:
@@ -284,7 +282,7 @@ def test_reloading_takes_up_new_clusters_and_lets_go_of_old_ones(tmp_path: Path)
     gone = fleet.worlds.pop("dc2")
     fleet.loop.reload()
     fleet.run(60)
-    assert list(fleet.board.status.clusters) == ["dc1"]
+    assert list(fleet.status_store.status.clusters) == ["dc1"]
     before = len(gone.log)
     fleet.worlds["dc2"] = gone
     fleet.loop.reload()

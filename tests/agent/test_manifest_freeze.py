@@ -35,7 +35,7 @@ def test_its_object_waits_for_the_end_of_the_window_and_the_others_do_not(tmp_pa
     (held,) = status.held
     assert held.startswith("Database/sessions: freeze window half, until 2026-01-15 ")
     assert held.endswith(":30 UTC, by its manifest")
-    assert (status.phase, status.failure) == (Phase.WAITING, None)
+    assert (status.phase, status.failure) == (Phase.IDLE, None)
     fleet.run(600)  # the interval is hours: the end of the window wakes it
     assert memory(fleet) == 100
     assert (fleet.status().held, fleet.status().drift) == ((), ())

@@ -138,7 +138,7 @@ class Month:
             str(type(one).__module__).startswith("reconciler.") and "simulator" not in type(one).__module__
             for one in gc.get_objects()
         )
-        state = self.fleet.office.settings.state_dir
+        state = self.fleet.context.settings.state_dir
         return sum(os.path.getsize(state / name) for name in os.listdir(state)), ours, calls
 
 
@@ -160,7 +160,7 @@ def test_after_a_month_of_everything_the_cluster_is_as_in_git_and_nothing_has_gr
     assert fleet.wire("/v1/roles", "ops")["management"] == month.git.roles["ops"]
     assert {name for name in there if name.startswith("own-")} == set(month.own)
     status = fleet.status()
-    assert (status.phase, status.failure, status.drift, status.plan.changes) == (Phase.WAITING, None, (), ())
+    assert (status.phase, status.failure, status.drift, status.plan.changes) == (Phase.IDLE, None, (), ())
     assert status.revision == fleet.source.id
 
     size, objects, calls = (after / before for before, after in zip(early, late, strict=True))

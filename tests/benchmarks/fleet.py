@@ -96,9 +96,9 @@ def measured(folder: Path) -> Round:
             if time.monotonic() - began > LIMIT:
                 process.kill()
             event = json.loads(line)["event"] if line.startswith(b"{") else ""
-            if event == "pass.done":
+            if event == "reconciliation.done":
                 last, passed = time.monotonic(), passed + 1
-            failed += event == "pass.failed"
+            failed += event == "reconciliation.failed"
         _, _, used = os.wait4(process.pid, 0)
         process.returncode = 0
     wall = time.monotonic() - began

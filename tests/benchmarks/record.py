@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from reconciler.simulator.core import Entry
+from reconciler.simulator.core import LogEntry
 from reconciler.simulator.testing import running
 from tests.benchmarks.measure import environment
 
@@ -24,7 +24,7 @@ OURS = str(Path(sys.executable).parent / "reconciler")
 SETTINGS: dict[str, Any] = {"nodes": 3, "time_scale": 100_000.0, "log_limit": 10_000_000}
 
 
-def recorded(manifests: Path, threads: int) -> Sequence[Entry]:
+def recorded(manifests: Path, threads: int) -> Sequence[LogEntry]:
     """Return every call of an apply of *manifests*."""
     with running(**SETTINGS) as server, tempfile.TemporaryDirectory(prefix="record-") as state:
         command = [OURS, "apply", "-f", str(manifests), "--yes", "-q", "--parallelism", str(threads)]
@@ -35,7 +35,7 @@ def recorded(manifests: Path, threads: int) -> Sequence[Entry]:
         return server.log
 
 
-def sorted_out(log: Sequence[Entry]) -> dict[str, Any]:
+def sorted_out(log: Sequence[LogEntry]) -> dict[str, Any]:
     """Return what `raw.py` replays: uids differ from run to run, so reads of single objects become templates."""
     first = next(number for number, entry in enumerate(log) if entry.method == "POST")
     before = [entry.path + (f"?{urlencode(entry.query, safe=',')}" if entry.query else "") for entry in log[:first]]

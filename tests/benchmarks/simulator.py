@@ -106,14 +106,14 @@ def gets(seconds: float, idle: int = 0) -> tuple[float, float]:
 
 def list_ratio(databases: int) -> tuple[float, float]:
     """Return the seconds of the first list of *databases* and of serialising it, in process."""
-    from reconciler.simulator.core import Core, Settings
+    from reconciler.simulator.core import Core, SimulatorSettings
     from reconciler.simulator.testing import Caller
     from reconciler.simulator.testing import databases as snapshot
 
     content = snapshot(databases)
     ours, least = [], []
     for _ in range(5):
-        caller = Caller(Core(Settings(), seed=1, snapshot=content))
+        caller = Caller(Core(SimulatorSettings(), seed=1, snapshot=content))
         caller("GET", "/v1/cluster")
         began = time.perf_counter()
         body = caller("GET", "/v1/bdbs").body

@@ -62,7 +62,7 @@ class Agent:
             self.last = [*self.last[-40:], line.decode()]
             if line.startswith(b"{"):
                 event = json.loads(line)
-                if event["event"] == "page.served":
+                if event["event"] == "web.started":
                     self.url = event["url"]
 
     def hook(self) -> None:

@@ -25,8 +25,8 @@ metadata: {name: huge}
 spec: {memory_size: 1GiB, sharding: true, shards_count: 40}
 """
 OBJECTIONS = """\
-  ! RedisACL/bad: the cluster would refuse this: 400 invalid_param: acl is no list of ACL rules
-  ! Database/huge: the cluster would refuse this: 406 insufficient_resources: the licence does not
+  ! RedisACL/bad: the cluster would reject this: 400 invalid_param: acl is not a list of ACL rules
+  ! Database/huge: the cluster would reject this: 406 insufficient_resources: the licence does not
     allow so many shards
 """
 
@@ -65,7 +65,7 @@ def test_the_clusters_are_asked_and_what_could_not_be_asked_is_counted(cli: Cli,
     done = cli("plan", "--server-dry-run")
     assert done.out == cli("plan").out
     assert done.err == (
-        "dry run: 1 of 4 could not be asked, because they refer to what this plan makes first\n"
+        "dry run: 1 of 4 could not be asked, because they refer to objects that this plan creates first\n"
         "dry run: 3 of 4 asked; no objection\n"
     )
     assert sent(server) == DRY

@@ -1,24 +1,38 @@
-"""`explain` and `kinds`: what people read of a kind and of a field, and that every example that they show is valid."""
+"""`explain` and `kinds`: what they say about kinds, metadata, the project file and fields; every example is valid."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from reconciler.commands.knowledge import below, field_about, find, kind_about
-from reconciler.kinds import envelope_validator, kind_source, load_kinds
+from reconciler.commands.kind_docs import field_about, find, kind_about
+from reconciler.commands.schema_docs import completions, explained, topics
+from reconciler.commands.schema_paths import paths
+from reconciler.kinds import envelope_schema, envelope_validator, kind_source, load_kinds
+from reconciler.settings import project
 from tests.cli.conftest import Cli
 
 KINDS = load_kinds()
-
-
-def paths(schema: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name, step in below(schema).items():
-        yield (*above, name)
-        yield from paths(step.schema, (*above, name))
+DOCUMENTS = {
+    "metadata": envelope_schema()["properties"]["metadata"],
+    "project": project.schema(),
+}
+MINIMAL = {
+    "apiVersion": "reconciler/v1",
+    "clusters": [
+        {
+            "name": "west",
+            "urls": ["https://redis-1.west.example.com:9443"],
+            "username": "reconciler@example.com",
+            "password": {"valueFrom": {"env": "WEST_PASSWORD"}},
+            "manifests": ["base"],
+        }
+    ],
+}
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
@@ -129,3 +143,141 @@ def test_kinds_are_listed_with_shape_key_verbs_and_path(cli: Cli) -> None:
     listed = json.loads(cli("kinds", "-o", "json").out)
     assert [row["kind"] for row in listed] == list(KINDS) == [row[0] for row in rows[1:]]
     assert listed[0].keys() >= {"about", "shape", "key", "verbs", "path", "documented"}
+
+
+# --- metadata and the project file -----------------------------------------------------------------------------------
+
+ALL = [(name, ".".join((name, *path))) for name, schema in DOCUMENTS.items() for path in ((), *paths(schema))]
+
+
+@pytest.mark.parametrize(("document", "topic"), ALL, ids=[topic for _, topic in ALL])
+def test_every_field_of_metadata_and_of_the_project_file_has_a_description_and_an_example(
+    document: str, topic: str
+) -> None:
+    about = explained(topic)
+    assert about["about"] != ""
+    value: Any = about["example"] if document == "project" else about["example"]["metadata"]
+    for name in topic.split(".")[1:]:
+        value = value[0] if isinstance(value, list) else value
+        value = value[name]
+
+
+@pytest.mark.parametrize("topic", [topic for document, topic in ALL if document == "project"])
+def test_every_example_of_the_project_file_is_valid(topic: str, tmp_path: Path) -> None:
+    example = explained(topic)["example"]
+    clusters = [{**MINIMAL["clusters"][0], **cluster} for cluster in example.get("clusters", [{}])]
+    path = tmp_path / "reconciler.yaml"
+    path.write_text(yaml.safe_dump({**MINIMAL, **example, "clusters": clusters}), encoding="utf-8")
+    problems: list[Any] = []
+    project.read(path, problems)
+    assert problems == []
+
+
+@pytest.mark.parametrize("topic", [topic for document, topic in ALL if document == "metadata"])
+def test_every_example_of_metadata_is_valid(topic: str) -> None:
+    manifest = {"apiVersion": "reconciler/v1", "kind": "Database", **explained(topic)["example"]}
+    assert envelope_validator().findings({**manifest, "spec": {}}) == []
+
+
+def test_a_group_of_settings_is_explained(cli: Cli) -> None:
+    assert (
+        cli("explain", "project.source.limits").out
+        == """\
+project.source.limits
+  How much a repository may take.
+
+  type  object
+
+  fields
+    size: integer or string; default 256MiB
+        Bytes that one fetch may add on disk.
+    commits: integer; default 10000
+        Commits that are checked between two revisions.
+
+  source:
+    url: "https://git.example.com/platform/redis.git"
+    tag: v1.2.3
+    depth: 100
+    https: {username: git, password: {valueFrom: {file: secrets/git}}, caCert: git-ca.pem}
+    allowRewind: false
+    timeout: "2m"
+    limits: {size: "256MiB", commits: 10000}
+"""
+    )
+
+
+def test_a_field_of_metadata_is_explained_with_its_values_and_an_example(cli: Cli) -> None:
+    shown = cli("explain", "metadata.allow").out
+    assert "  type    list of string\n  one of  may-lose-data, loses-data, irreversible, may-cut-off\n" in shown
+    assert "\n  metadata:\n    name: sessions\n    allow:\n      - may-lose-data\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("topic", "default"),
+    [
+        ("project.limits.updatePercent", 30),
+        ("project.limits.fileSize", "1MiB"),
+        ("project.agent.mode", "observe"),
+        ("project.agent.retryInterval.max", "10m"),
+        ("project.agent.maxFailing", 16),
+        ("project.agent.listen.port", 8080),
+        ("project.agent.notify.quiet", "15m"),
+        ("project.source.interval", "1m"),
+        ("project.source.limits.commits", 10000),
+    ],
+)
+def test_a_setting_is_explained_with_its_default(topic: str, default: Any) -> None:
+    assert explained(topic)["default"] == default
+
+
+@pytest.mark.parametrize(
+    ("topic", "text"),
+    [
+        ("projcet", "projcet: there is no kind or topic projcet (did you mean project?)"),
+        ("Project", "did you mean project?"),
+        ("memory_size", "did you mean Database.memory_size?"),
+        ("limits", "did you mean project.limits?"),
+        ("freeze", "did you mean metadata.freeze?"),
+        ("xyzzy", "`reconciler explain` lists the topics"),
+        ("project.limts", "project: there is no field limts (did you mean limits?)"),
+        ("project.updateFloor", "did you mean project.limits.updateFloor?"),
+        ("project.state.xyzzy", "project.state: there is no field xyzzy (it has no fields)"),
+        ("metadata.fuse", "metadata: there is no field fuse"),
+        ("Role.xyzzy", "Role: there is no field xyzzy (fields: management"),
+    ],
+)
+def test_an_unknown_topic_gets_a_suggestion(bare: Cli, topic: str, text: str) -> None:
+    done = bare("explain", topic, code=3)
+    assert text in done.err
+
+
+def test_without_a_topic_all_topics_are_listed(bare: Cli) -> None:
+    lines = bare("explain").out.splitlines()
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["metadata", "project", *KINDS]
+    assert json.loads(bare("explain", "-o", "json").out) == topics()
+
+
+def test_help_names_the_topics(bare: Cli) -> None:
+    text = bare("explain", "--help").out
+    assert "metadata[.field]" in text
+    assert "project[.field]" in text
+
+
+@pytest.mark.parametrize(
+    ("start", "found"),
+    [
+        ("me", ["metadata"]),
+        ("LDAP", ["LDAP", "LDAPMapping"]),
+        ("project.s", ["project.state", "project.source", "project.secrets"]),
+        ("metadata.freeze.c", ["metadata.freeze.cron"]),
+        ("Database.eviction", ["Database.eviction_policy"]),
+        ("Nothing.a", []),
+    ],
+)
+def test_topics_are_completed(start: str, found: list[str]) -> None:
+    assert completions(start) == found
+
+
+def test_the_shell_completes_topics(bare: Cli) -> None:
+    done = bare(_RECONCILER_COMPLETE="bash_complete", COMP_WORDS="reconciler explain Pass", COMP_CWORD="2")
+    assert done.out == "plain,PasswordHashing\n"

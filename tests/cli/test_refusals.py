@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.simulator.http.tls import make
 from reconciler.simulator.testing import Caller, Running, running
-from reconciler.simulator.tls import make
 from tests.cli import canary
 from tests.cli.rig import PROJECT, SHOP, Cli, environment
 from tests.cli.test_story import by_hand, live, writes
@@ -164,9 +164,9 @@ def test_a_file_that_is_no_plan_is_refused(cli: Cli) -> None:
 
 def test_a_ca_file_that_is_not_there_is_invalid_input(cli: Cli, server: Running) -> None:
     done = cli("plan", "--ca-cert", "nothing.pem", code=3)
-    assert "nothing.pem: here: the CA file cannot be used: no such file or directory (name the" in done.err
+    assert "nothing.pem: here: the CA file cannot be used: no such file or directory (set --ca-cert" in done.err
     cli.edit("reconciler.yaml", "ca.pem", "reconciler.yaml")
-    assert "reconciler.yaml: here: the CA file cannot be used: no certificate is in it" in cli("plan", code=3).err
+    assert "reconciler.yaml: here: the CA file cannot be used: it contains no certificate" in cli("plan", code=3).err
     assert server.log == []
 
 
@@ -458,6 +458,6 @@ def test_a_cluster_that_went_back_in_time_is_not_believed(applied: Cli) -> None:
         ledger.saw_state_id("here", 1_000_000)
     done = applied("plan", code=4)
     assert done.out == ""
-    assert "older than 1000000, seen before (restored? --restored)" in done.err
+    assert "older than 1000000, seen earlier (restored cluster? --restored)" in done.err
     assert applied("plan", "--restored").out == "No changes.\n"
     assert applied("plan").out == "No changes.\n"

@@ -71,8 +71,8 @@ def project(cli: Cli) -> Cli:
 def agent(project: Cli) -> Agent:
     """An agent that has made everything equal."""
     started = Agent(project)
-    started.wait("pass.done", changes=4)
-    started.wait("pass.done", changes=0)
+    started.wait("reconciliation.done", changes=4)
+    started.wait("reconciliation.done", changes=0)
     return started
 
 
@@ -131,11 +131,11 @@ def test_a_window_without_sense_is_told_at_the_start(project: Cli) -> None:
 
 def test_the_agent_follows_the_manifests_heals_and_ends_quietly(agent: Agent, server: Running) -> None:
     agent.cli.edit("manifests/shop.yaml", "1GiB", "2GiB")
-    agent.wait("pass.done", changes=1)
+    agent.wait("reconciliation.done", changes=1)
     assert memory(server) == [2 * 1024**3]
     uid = Caller(server.core)("GET", "/v1/bdbs").json()[0]["uid"]
     Caller(server.core)("PUT", f"/v1/bdbs/{uid}", {"memory_size": 1024**3})
-    agent.wait("pass.done", changes=1)
+    agent.wait("reconciliation.done", changes=1)
     assert memory(server) == [2 * 1024**3]
     agent.signal(signal.SIGTERM)
     assert agent.end() == 0
@@ -153,7 +153,7 @@ def test_killed_in_the_middle_of_a_create_the_next_agent_makes_it_once(project: 
     first.signal(signal.SIGKILL)
     first.process.wait(LIMIT)
     second = Agent(project)
-    second.wait("pass.done", changes=0)
+    second.wait("reconciliation.done", changes=0)
     assert memory(server) == [1024**3]
     second.signal(signal.SIGTERM)
     assert second.end() == 0
@@ -175,12 +175,12 @@ def test_sigterm_lets_the_call_in_flight_end_and_starts_none(project: Cli, serve
 def test_sighup_takes_up_new_settings_and_refuses_bad_ones(agent: Agent, server: Running) -> None:
     agent.cli.edit("reconciler.yaml", "mode: apply", "mode: never")
     agent.signal(signal.SIGHUP)
-    assert "mode" in str(agent.wait("settings.refused")["why"])
+    assert "mode" in str(agent.wait("settings.rejected")["why"])
     agent.cli.edit("reconciler.yaml", "mode: never", "mode: observe")
     agent.signal(signal.SIGHUP)
     agent.wait("settings.reloaded")
     agent.cli.edit("manifests/shop.yaml", "1GiB", "2GiB")
-    agent.wait("pass.done", mode="observe", differences=1)
+    agent.wait("reconciliation.done", mode="observe", drift=1)
     assert memory(server) == [1024**3]
     agent.signal(signal.SIGINT)
     assert agent.end() == 0
@@ -191,7 +191,7 @@ def test_a_second_agent_waits_for_the_first_and_takes_over(agent: Agent) -> None
     assert f"process {agent.process.pid}" in str(second.wait("lease.waiting")["why"])
     agent.signal(signal.SIGKILL)
     agent.process.wait(LIMIT)
-    second.wait("pass.done")
+    second.wait("reconciliation.done")
     second.signal(signal.SIGTERM)
     assert second.end() == 0
 
@@ -199,11 +199,11 @@ def test_a_second_agent_waits_for_the_first_and_takes_over(agent: Agent) -> None
 def test_an_approved_plan_is_applied_and_a_stale_approval_refused(project: Cli, server: Running) -> None:
     project.edit("reconciler.yaml", "mode: apply", "mode: plan")
     agent = Agent(project)
-    digest = str(agent.wait("pass.done", phase="approval")["plan"])
+    digest = str(agent.wait("reconciliation.done", phase="awaiting_approval")["plan"])
     project("approve", "0" * 64, code=5)
     done = project("approve", digest[:16])
     assert done.out.startswith("Approved: 4 changes on cluster here, revision ")
-    agent.wait("pass.done", changes=4)
+    agent.wait("reconciliation.done", changes=4)
     assert memory(server) == [1024**3]
     project("approve", digest, code=5)
     agent.signal(signal.SIGTERM)
@@ -213,12 +213,12 @@ def test_an_approved_plan_is_applied_and_a_stale_approval_refused(project: Cli, 
 def test_the_page_and_health_are_served_while_the_agent_runs(project: Cli) -> None:
     project.edit("reconciler.yaml", "enabled: false", "port: 0")
     agent = Agent(project)
-    url = str(agent.wait("page.served")["url"])
-    agent.wait("pass.done")
+    url = str(agent.wait("web.started")["url"])
+    agent.wait("reconciliation.done")
     with urllib.request.urlopen(f"{url}readyz") as answer:
         assert answer.status == 200
     with urllib.request.urlopen(f"{url}metrics") as answer:
-        assert 'reconciler_passes_total{cluster="here",result="success"}' in answer.read().decode()
+        assert 'reconciler_reconciliations_total{cluster="here",result="success"}' in answer.read().decode()
     agent.signal(signal.SIGTERM)
     assert agent.end() == 0
 
@@ -229,7 +229,7 @@ def test_lines_for_people_are_one_an_event(project: Cli) -> None:
         "agent.started",
         "source.accepted",
         *["change.done"] * 4,
-        "pass.done",
+        "reconciliation.done",
         "agent.stopped",
     ]
 
@@ -247,17 +247,17 @@ def test_sighup_follows_another_source_and_keeps_the_old_one_while_the_new_one_c
         agent.signal(signal.SIGHUP)
 
     follow(tmp_path / "nowhere.git")
-    assert "so the old one is" in str(agent.wait("source.kept")["why"])
+    assert "the previous one is kept" in str(agent.wait("source.switch_failed")["why"])
     cli.edit("manifests/shop.yaml", "1GiB", "2GiB")
-    agent.wait("pass.done", changes=1)
+    agent.wait("reconciliation.done", changes=1)
     assert memory(server) == [2 << 30]
 
     first = remote.add({"manifests/shop.yaml": text.replace("1GiB", "3GiB")})
     follow(remote.folder)
-    assert agent.wait("source.changed")["place"] == str(remote.folder)
-    agent.wait("pass.done", changes=1, revision=first)
+    assert agent.wait("source.switched")["location"] == str(remote.folder)
+    agent.wait("reconciliation.done", changes=1, revision=first)
     assert memory(server) == [3 << 30]
     second = remote.add({"manifests/shop.yaml": text.replace("1GiB", "4GiB")}, first)
-    agent.wait("pass.done", changes=1, revision=second)
+    agent.wait("reconciliation.done", changes=1, revision=second)
     agent.signal(signal.SIGTERM)
     assert agent.end() == 0

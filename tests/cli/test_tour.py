@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.kinds import load_kinds
-from reconciler.simulator import licenses, pem
+from reconciler.simulator.cluster import licenses, pem
 from reconciler.simulator.testing import Caller, Running, running
 from tests.cli import canary
 from tests.cli.rig import ROOT, Cli, environment

@@ -63,7 +63,7 @@ def test_a_text_that_is_too_long_is_cut_and_its_fence_closed(github: FakeForge, 
     (written,) = github.comments
     assert len(written["body"]) < 65_536
     assert written["body"].count("\n````") == 2
-    assert "**Cut here:**" in written["body"].rpartition("````")[2]
+    assert "**Truncated:**" in written["body"].rpartition("````")[2]
 
 
 def test_an_issue_is_opened_once_then_overwritten_then_closed(any_forge: FakeForge, text: Path) -> None:
@@ -118,13 +118,13 @@ OLDER = {"head_sha": "def456", "repository_id": 1, "head_repository_id": 1}
 @pytest.mark.parametrize("more", [{"expired": True}, {"workflow_run": FORK}, {"workflow_run": OLDER}])
 def test_a_plan_that_was_not_approved_here_is_refused(github: FakeForge, tmp_path: Path, more: dict[str, Any]) -> None:
     merged(github, **more)
-    error = "pull request 7 has no artifact reconciler-plan-production-abc123, or no longer: plan again"
+    error = "pull request 7 has no artifact reconciler-plan-production-abc123, or it expired: plan again"
     assert ask(github, "fetch", "production", tmp_path / "plan.json", code=5).err == f"forge: {error}\n"
     assert not (tmp_path / "plan.json").exists()
 
 
 def test_a_commit_that_no_pull_request_brought_has_no_plan(github: FakeForge, tmp_path: Path) -> None:
-    error = "commit c0ffee comes from 0 pull requests: nothing was approved for it alone"
+    error = "commit c0ffee comes from 0 pull requests: no plan was approved for this commit"
     assert ask(github, "fetch", "production", tmp_path / "plan.json", code=5).err == f"forge: {error}\n"
 
 

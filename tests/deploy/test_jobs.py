@@ -1,4 +1,4 @@
-"""The scripts that CI jobs run: plan on the pull request, apply of that very plan on merge, drift on a schedule."""
+"""The scripts that CI jobs run: plan on the pull request, apply of exactly that plan on merge, drift on a schedule."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_drift_opens_an_issue_and_its_end_closes_it(checkout: Cli, server: Runni
 
 def test_drift_that_cannot_be_known_is_no_drift_and_no_peace(checkout: Cli) -> None:
     done = script(checkout, "drift.sh", code=4, RECONCILER_NAME="production", REDIS_ENTERPRISE_PASSWORD="wrong-one")
-    assert "## Drift in production is not known (exit code 4)" in done.out
+    assert "## Drift check of production failed (exit code 4)" in done.out
 
 
 def job(checkout: Cli, fake: FakeForge, name: str, code: int = 0, **env: str) -> str:

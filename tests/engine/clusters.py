@@ -7,26 +7,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reconciler.api.protocol import Neighbour
-from reconciler.apply import apply, recover
+from reconciler.api.driver import Connections
+from reconciler.api.protocol import ProjectCluster
+from reconciler.apply import ExecutionContext, execute, recover
 from reconciler.apply.report import Report
-from reconciler.client import Client
+from reconciler.client import Client, ClientOptions
 from reconciler.diff.normalize import canonical
 from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
 from reconciler.ledger.secret_status import secret_statuses
-from reconciler.live import Surroundings, read
+from reconciler.live import read
 from reconciler.manifests import Resource
 from reconciler.model import Address, LiveState
-from reconciler.plan import Options, Plan, make_plan
+from reconciler.plan import Options, Plan
+from reconciler.plan.read_set import ReadSet
+from reconciler.render.reasons import note_text
+from reconciler.runtime import Runtime
 from reconciler.secrets import Secret
-from reconciler.simulator import links
-from reconciler.simulator.core import Core, Entry
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.core import Core, LogEntry
+from reconciler.simulator.databases import links
+from reconciler.simulator.settings import SimulatorSettings
+from reconciler.simulator.state.model import World
 from reconciler.simulator.testing import Caller, VirtualClock
-from reconciler.simulator.world import World
 from reconciler.yaml12 import Place
+from tests.engine.rig import runtime_of
 from tests.support.inprocess import InProcess, Plain, Where
+from tests.support.planning import make_plan
 
 KINDS = load_kinds()
 NAMES = {"dc1": "a.example.com", "dc2": "b.example.com", "dc3": "c.example.com"}
@@ -66,7 +72,7 @@ class Rig:
         world = World(self.clock)
         self.cores = {
             name: Core(
-                Settings(
+                SimulatorSettings(
                     cluster_name=NAMES[name], username=f"admin@{NAMES[name]}", password=f"secret-{name}", **settings
                 ),
                 seed=3,
@@ -90,10 +96,10 @@ class Rig:
 
     def client(self, name: str) -> Client:
         core = self.cores[name]
-        means: dict[str, Any] = {"clock": self.clock, "sleep": self.clock.sleep, "random": random.Random(1)}
+        runtime = Runtime(clock=self.clock, sleep=self.clock.sleep, random=random.Random(1))
         login = (core.settings.username, Plain(core.settings.password))
         where = Where(tuple(core.urls.values()), name=name)
-        return Client(where, login, transport=InProcess(core, self.clock), **means)
+        return Client(where, login, runtime, ClientOptions(transport=InProcess(core, self.clock)))
 
     def reopen(self) -> None:
         """Do what a new process does."""
@@ -102,8 +108,8 @@ class Rig:
         self.clients = self.connect()
 
     @property
-    def neighbours(self) -> dict[str, Neighbour]:
-        return {name: Neighbour(tuple(core.urls.values()), name in self.run) for name, core in self.cores.items()}
+    def project_clusters(self) -> dict[str, ProjectCluster]:
+        return {name: ProjectCluster(tuple(core.urls.values()), name in self.run) for name, core in self.cores.items()}
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         (name,) = value_from.values()
@@ -111,9 +117,9 @@ class Rig:
 
     def read(self) -> dict[str, LiveState]:
         """Read every cluster of the run whole."""
-        around = Surroundings({name: self.clients[name] for name in self.run}, self.neighbours)
-        wanted = dict.fromkeys(KINDS)
-        return {name: read(self.clients[name], KINDS, wanted, name, around) for name in self.run}
+        around = Connections({name: self.clients[name] for name in self.run}, self.project_clusters)
+        read_set = ReadSet(dict.fromkeys(KINDS))
+        return {name: read(self.clients[name], KINDS, read_set, name, around) for name in self.run}
 
     def plan(self, resources: Sequence[Resource], live: Mapping[str, LiveState] | None = None, **options: Any) -> Plan:
         owned = {address: mine for name in self.run for address, mine in self.ledger.owned(name).items()}
@@ -121,18 +127,24 @@ class Rig:
         return make_plan(KINDS, resources, live or self.read(), owned, Options(**options), secrets)
 
     def apply(self, plan: Plan, *, live: Mapping[str, LiveState] | None = None, **more: Any) -> Report:
-        means: dict[str, Any] = {
-            "clock": self.clock,
-            "sleep": self.clock.sleep,
-            "random": random.Random(11),
-            "random_bytes": self.random.randbytes,
-            "neighbours": self.neighbours,
-            "parallelism": 1,
-        }
+        """Execute *plan*; *more* are fields of `ExecutionContext` and of `Runtime`."""
+        runtime, parallelism = (
+            runtime_of(self.clock, self.random, more, sleep=self.clock.sleep),
+            more.pop("parallelism", 1),
+        )
         clients = {name: self.clients[name] for name in self.run}
         clients.update(more.pop("clients", {}))
-        ledger = more.pop("ledger", self.ledger)
-        return apply(plan, KINDS, clients, ledger, self.reveal, live=live, **{**means, **more})
+        context = ExecutionContext(
+            KINDS,
+            clients,
+            more.pop("ledger", self.ledger),
+            self.reveal,
+            runtime,
+            live or {},
+            self.project_clusters,
+            **more,
+        )
+        return execute(plan, context, parallelism=parallelism)
 
     def converge(self, resources: Sequence[Resource], **more: Any) -> Report:
         """Do one whole pass: read, recover, plan, apply."""
@@ -146,7 +158,7 @@ class Rig:
         report = self.converge(resources)
         assert [outcome.why for outcome in report.outcomes if outcome.why] == []
         plan = self.plan(resources)
-        assert (plan.changes, [note.message for note in plan.notes]) == ((), [])
+        assert (plan.changes, [note_text(note) for note in plan.notes]) == ((), [])
 
     # --- what the clusters say --------------------------------------------------------------------------------------
 
@@ -164,7 +176,7 @@ class Rig:
         return dict(found[0]) if found else None
 
     def part(self, one: str, other: str, *, whole: bool = False) -> None:
-        links.part(self.cores[one].state, self.cores[other].state, whole=whole)
+        links.set_connection(self.cores[one].state, self.cores[other].state, connected=whole)
 
-    def sent(self, cluster: str = "dc1") -> list[Entry]:
+    def sent(self, cluster: str = "dc1") -> list[LogEntry]:
         return [entry for entry in self.cores[cluster].log if entry.method != "GET"]

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reconciler.api.codec import decode, natural_key
+from reconciler.api.driver import drive
 from reconciler.api.read import listing
-from reconciler.apply import apply, recover, unfinished_creates
+from reconciler.apply import ExecutionContext, execute, recover, unfinished_creates
 from reconciler.apply.report import Report
 from reconciler.diff.normalize import canonical
 from reconciler.kinds import load_kinds
 from reconciler.ledger import Ledger
 from reconciler.ledger.secret_status import secret_statuses
-from reconciler.live import drive
 from reconciler.manifests import Resource
 from reconciler.model import Address, LiveObject, LiveState
-from reconciler.plan import Options, Plan, make_plan
+from reconciler.plan import Options, Plan
+from reconciler.runtime import Runtime
 from reconciler.secrets import Secret
-from reconciler.simulator.core import Entry
+from reconciler.simulator.core import LogEntry
 from reconciler.simulator.testing import Caller
 from reconciler.telemetry import Event
 from reconciler.yaml12 import Place
 from tests.support.inprocess import World
+from tests.support.planning import make_plan
 
 KINDS = load_kinds()
 CANARY = "canary-5Yq8vTz2-password"
@@ -86,6 +88,15 @@ def user_spec(name: str, roles: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def runtime_of(clock: Callable[[], float], chance: random.Random, more: dict[str, Any], **usual: Any) -> Runtime:
+    """Return a runtime in virtual time; what *more* has of its fields is taken out of it."""
+    own = {name: more.pop(name) for name in [*more] if name in ("sleep", "stop", "observe")}
+    fields = {**usual, **own}
+    return Runtime(
+        clock=clock, now=clock, random=random.Random(11), new_id=lambda: chance.randbytes(16).hex(), **fields
+    )
+
+
 class Rig:
     """Everything that one scenario needs."""
 
@@ -116,7 +127,7 @@ class Rig:
 
     def read(self) -> LiveState:
         """Read the cluster whole."""
-        lists = {name: drive(self.client, listing(kind, None)) for name, kind in KINDS.items()}
+        lists = {name: drive(listing(kind, None), self.client) for name, kind in KINDS.items()}
         names = {
             name: {wire[KINDS[name].rest.id]: natural_key(KINDS[name], wire) for wire in found}
             for name, found in lists.items()
@@ -150,17 +161,13 @@ class Rig:
         return secret_statuses(KINDS, resources, self.reveal, self.ledger)
 
     def apply(self, plan: Plan, *, parallelism: int = 1, **more: Any) -> Report:
-        means: dict[str, Any] = {
-            "clock": self.world.clock,
-            "sleep": self.world.sleep,
-            "random": random.Random(11),
-            "random_bytes": self.random.randbytes,
-            "observe": self.events.append,
-            "stop": self.stop,
-        }
-        clients = more.pop("clients", {"dc1": self.client})
-        ledger = more.pop("ledger", self.ledger)
-        return apply(plan, KINDS, clients, ledger, self.reveal, parallelism=parallelism, **{**means, **more})
+        """Execute *plan*; *more* are fields of `ExecutionContext` and of `Runtime`."""
+        runtime = runtime_of(
+            self.world.clock, self.random, more, sleep=self.world.sleep, observe=self.events.append, stop=self.stop
+        )
+        fields: dict[str, Any] = {"clients": {"dc1": self.client}, "ledger": self.ledger, **more}
+        context = ExecutionContext(KINDS, reveal=self.reveal, runtime=runtime, **fields)
+        return execute(plan, context, parallelism=parallelism)
 
     def converge(self, resources: Sequence[Resource], **more: Any) -> Report:
         """Do one whole pass: read, recover, plan, apply."""
@@ -171,12 +178,12 @@ class Rig:
     # --- what the cluster says --------------------------------------------------------------------------------------
 
     @property
-    def writes(self) -> list[Entry]:
+    def writes(self) -> list[LogEntry]:
         """The calls that changed what the cluster holds."""
         return [entry for entry in self.world.log if entry.effect]
 
     @property
-    def sent(self) -> list[Entry]:
+    def sent(self) -> list[LogEntry]:
         """The writes that reached the cluster, whatever became of them."""
         return [entry for entry in self.world.log if entry.method != "GET"]
 

@@ -9,15 +9,18 @@ from typing import Any
 import pytest
 
 from reconciler import yaml12
-from reconciler.api.hooks import Writing
-from reconciler.api.hooks.activeactive_tasks import done
-from reconciler.api.protocol import Answer, Call, Neighbour, Passed, Wait
+from reconciler.api.hooks import WriteContext
+from reconciler.api.hooks.activeactive_tasks import run_task
+from reconciler.api.protocol import Call, Elapsed, ProjectCluster, Response, Wait
 from reconciler.errors import DestroyProtected, ImpactRefused, InputError
 from reconciler.export import manifests_of
 from reconciler.ledger.secret_status import secret_statuses
 from reconciler.manifests import Resource
-from reconciler.plan import Action, Options, check
-from reconciler.plan.drift import GOES_ALONG, Drift, find
+from reconciler.model import Level, Observed, Reason
+from reconciler.plan import Action, Options
+from reconciler.plan.drift import Drift, find
+from reconciler.reconcile import check
+from reconciler.render.reasons import note_text
 from tests.engine.clusters import CARTS, GIB, KINDS, NAMES, Rig, carts, declared, instance
 
 
@@ -31,7 +34,7 @@ def paths(plan: Any) -> list[str]:
 
 
 def held(plan: Any) -> dict[str, str]:
-    return {str(note.address): note.message for note in plan.notes if note.level == "held"}
+    return {str(note.address): note_text(note) for note in plan.notes if note.level is Level.HELD}
 
 
 def test_it_is_created_on_each_cluster_and_the_next_plan_is_empty(rig: Rig) -> None:
@@ -118,7 +121,7 @@ def test_nobody_joins_or_leaves_while_a_link_is_down(rig: Rig) -> None:
     rig.part("dc1", "dc2")
     before = len(rig.sent())
     report = rig.converge([carts("dc1", "dc2", "dc3")])
-    assert "no cluster can join or leave while" in report.failed[0].why
+    assert "instances cannot be added or removed while" in report.failed[0].why
     assert "the link from a.example.com to b.example.com is down" in report.failed[0].why
     assert len(rig.sent()) == before
     assert rig.ledger.open_intents("dc1") == ()
@@ -131,7 +134,7 @@ def test_a_change_that_a_peer_cannot_take_fails_with_what_it_said(rig: Rig) -> N
     rig.part("dc1", "dc2")
     report = rig.converge([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
     assert report.failed[0].why == (
-        "the cluster accepted it, and then failed: b.example.com: cannot connect to the cluster"
+        "the cluster accepted it, then it failed: b.example.com: cannot connect to the cluster"
     )
     assert rig.local("dc1")["memory_size"] == GIB  # type: ignore[index]
     rig.part("dc1", "dc2", whole=True)
@@ -141,7 +144,7 @@ def test_a_change_that_a_peer_cannot_take_fails_with_what_it_said(rig: Rig) -> N
 def test_a_wrong_password_of_a_peer_makes_nothing_and_the_next_run_is_right(rig: Rig) -> None:
     rig.passwords["DC2_PASSWORD"] = "wrong"
     report = rig.converge([carts("dc1", "dc2")])
-    assert report.failed[0].why == "the cluster accepted it, and then failed: b.example.com: Error [401]"
+    assert report.failed[0].why == "the cluster accepted it, then it failed: b.example.com: Error [401]"
     assert (rig.local("dc1"), rig.crdb(), rig.ledger.open_intents("dc1")) == (None, None, ())
     rig.passwords.clear()
     rig.right([carts("dc1", "dc2")])
@@ -174,7 +177,7 @@ def test_a_lost_cluster_is_given_up_by_name_only(rig: Rig) -> None:
     plan = rig.plan(by_force)
     assert plan.changes[0].why == "it leaves dc2, by force, with the data there"
     (note,) = plan.notes
-    assert f"purge it there: PUT /v1/crdbs/{plan.changes[0].uid}/purge" in note.message
+    assert f"purge it there: PUT /v1/crdbs/{plan.changes[0].uid}/purge" in note_text(note)
     with pytest.raises(DestroyProtected):
         check(plan, Options())
     rig.right(by_force)
@@ -315,22 +318,22 @@ def test_another_coordinating_cluster_takes_over_without_a_change(rig: Rig) -> N
 def test_a_password_that_goes_along_is_told_from_another_one(rig: Rig) -> None:
     rig.right([carts("dc1", "dc2")])
     more = [carts("dc1", "dc2", config={"memory_size": 2 * GIB})]
-    assert {one.path: one.why for one in drift_of(rig, more)} == {
-        "default_db_config.memory_size": "declared anew since the last apply",
-        "instances[cluster=dc1].credentials.password": GOES_ALONG,
-        "instances[cluster=dc2].credentials.password": GOES_ALONG,
+    assert {one.path: one.reason for one in drift_of(rig, more)} == {
+        "default_db_config.memory_size": Reason.DECLARED_CHANGED,
+        "instances[cluster=dc1].credentials.password": Reason.SENT_ALONG,
+        "instances[cluster=dc2].credentials.password": Reason.SENT_ALONG,
     }
     rig.passwords["DC2_PASSWORD"] = "another"
-    assert {one.path: one.why for one in drift_of(rig, [carts("dc1", "dc2")])} == {
-        "instances[cluster=dc1].credentials.password": GOES_ALONG,
-        "instances[cluster=dc2].credentials.password": "declared anew since the last apply",
+    assert {one.path: one.reason for one in drift_of(rig, [carts("dc1", "dc2")])} == {
+        "instances[cluster=dc1].credentials.password": Reason.SENT_ALONG,
+        "instances[cluster=dc2].credentials.password": Reason.DECLARED_CHANGED,
     }
 
 
 def drift_of(rig: Rig, resources: list[Resource]) -> tuple[Drift, ...]:
     owned = {address: mine for name in rig.run for address, mine in rig.ledger.owned(name).items()}
     secrets = secret_statuses(KINDS, resources, rig.reveal, rig.ledger)
-    return find(KINDS, rig.plan(resources), rig.read(), owned, secrets)
+    return find(KINDS, rig.plan(resources), Observed(rig.read(), owned, secrets))
 
 
 def test_secrets_are_nowhere_in_a_plan(rig: Rig) -> None:
@@ -390,7 +393,7 @@ def test_one_that_somebody_made_is_known_by_the_names_of_its_clusters(rig: Rig) 
     rig.clock.sleep(60)
     plan = rig.plan([carts("dc1", "dc2")])
     assert plan.changes == ()
-    assert {note.message.partition(": ")[2] for note in plan.notes} == {
+    assert {note_text(note).partition(": ")[2] for note in plan.notes} == {
         f"whether it is the same is not known; not sent unless --resend-secret {CARTS}",
         f"cannot be read back and was never applied by us; not sent unless --resend-secret {CARTS}",
     }
@@ -437,9 +440,9 @@ def test_a_task_that_somebody_else_began_is_waited_for(rig: Rig) -> None:
 
 
 def test_a_task_that_is_forgotten_is_no_failure() -> None:
-    writing = Writing(KINDS["ActiveActiveDatabase"], CARTS, None, {}, {}, lambda address: 0)
-    flow = done(writing, "POST", "/v1/crdbs", {})
-    answers = {"POST": Answer(200, {"id": "task-1", "status": "queued"}, {}), "GET": Answer(404, None, {})}
+    context = WriteContext(KINDS["ActiveActiveDatabase"], CARTS, None, {}, {}, lambda address: 0)
+    flow = run_task(context, "POST", "/v1/crdbs", {})
+    answers = {"POST": Response(200, {"id": "task-1", "status": "queued"}, {}), "GET": Response(404, None, {})}
     asked: list[str] = []
     said: Any = None
     guid = None
@@ -449,7 +452,7 @@ def test_a_task_that_is_forgotten_is_no_failure() -> None:
         except StopIteration as end:
             guid = end.value
             break
-        said = Passed(0.0, 0.0) if isinstance(step, Wait) else answers[step.method]
+        said = Elapsed(0.0, 0.0) if isinstance(step, Wait) else answers[step.method]
         asked += [] if isinstance(step, Wait) else [f"{step.method} {step.path}"]
     assert (guid, asked) == ("", ["POST /v1/crdbs", "GET /v1/crdb_tasks/task-1"])
 
@@ -491,8 +494,8 @@ class FirstIsNoMember(Rig):
     """The project file names a machine first that is in no cluster."""
 
     @property
-    def neighbours(self) -> dict[str, Neighbour]:
-        return {name: one._replace(urls=one.urls[::-1]) for name, one in super().neighbours.items()}
+    def project_clusters(self) -> dict[str, ProjectCluster]:
+        return {name: one._replace(urls=one.urls[::-1]) for name, one in super().project_clusters.items()}
 
 
 def test_others_are_told_of_a_machine_that_serves(tmp_path: Path) -> None:

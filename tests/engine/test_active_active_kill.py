@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.model import Address
 from tests.engine.clusters import GIB, Rig, carts, declared, instance
-from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
+from tests.engine.killable import Fuse, KillableClient, KillableLedger, Killed
 
 USING = {"roles_permissions": [{"role": "app", "redis_acl": "keys"}]}
 ACCESS = [
@@ -33,8 +33,8 @@ def start(folder: Path) -> Rig:
 
 
 def run(rig: Rig, fuse: Fuse) -> None:
-    clients = {name: MortalClient(client, fuse) for name, client in rig.clients.items()}
-    rig.converge(AFTER, clients=clients, ledger=MortalLedger(rig.ledger, fuse))
+    clients = {name: KillableClient(client, fuse) for name, client in rig.clients.items()}
+    rig.converge(AFTER, clients=clients, ledger=KillableLedger(rig.ledger, fuse))
 
 
 def state(rig: Rig) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def test_a_killed_run_is_finished_by_the_next(
 def test_a_create_that_was_under_way_is_found_by_the_next_run(tmp_path: Path, later: float) -> None:
     rig = Rig(tmp_path / "state")
     with pytest.raises(Killed):
-        rig.converge(BEFORE, clients={"dc1": MortalClient(rig.clients["dc1"], Fuse(1))})
+        rig.converge(BEFORE, clients={"dc1": KillableClient(rig.clients["dc1"], Fuse(1))})
     rig.reopen()
     rig.clock.sleep(later)
     rig.right(BEFORE)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.api.hooks.database import OP_TAG
-from reconciler.apply.report import Status
+from reconciler.apply.report import ChangeStatus
 from reconciler.errors import Ambiguous, Conflict
 from tests.engine.rig import Rig, declared
 
@@ -41,7 +41,7 @@ def marks(rig: Rig) -> list[str]:
 def test_a_create_that_took_effect_is_found_by_its_mark_and_not_sent_again(rig: Rig, fault: str) -> None:
     rig.world.faults.add(fault, method="POST", path="/v1/bdbs$")
     report = rig.converge([DATABASE])
-    assert [(outcome.status, outcome.why) for outcome in report.outcomes] == [(Status.DONE, "")]
+    assert [(outcome.status, outcome.why) for outcome in report.outcomes] == [(ChangeStatus.DONE, "")]
     assert (effects(rig), len(posts(rig)), len(marks(rig))) == (1, 1, 1)
     assert rig.plan([DATABASE]).changes == ()
     assert rig.ledger.open_intents("dc1") == ()
@@ -85,7 +85,7 @@ def test_an_effect_that_comes_late_makes_no_second_database(rig: Rig, calls: int
 def test_kinds_with_unique_names_are_made_once_whatever_is_lost(rig: Rig, fault: str) -> None:
     rig.world.faults.add(fault, method="POST", path="/v1/roles$")
     report = rig.converge([ROLE])
-    assert [(outcome.status, outcome.why) for outcome in report.outcomes] == [(Status.DONE, "")]
+    assert [(outcome.status, outcome.why) for outcome in report.outcomes] == [(ChangeStatus.DONE, "")]
     assert effects(rig, "/v1/roles") == 1
     assert rig.plan([ROLE]).changes == ()
 
@@ -192,7 +192,7 @@ def test_a_rename_whose_answer_is_lost_is_done_once(rig: Rig, fault: str) -> Non
     rig.world.faults.add(fault, method="PUT", path="/v1/roles/")
     renamed = [declared("Role", "application", {"management": "none"}, renamed_from="app")]
     report = rig.converge(renamed)
-    assert [(outcome.status, outcome.why) for outcome in report.outcomes] == [(Status.DONE, "")]
+    assert [(outcome.status, outcome.why) for outcome in report.outcomes] == [(ChangeStatus.DONE, "")]
     assert rig.object("Role", "application").uid == 7
     assert [address.name for address in rig.ledger.owned("dc1")] == ["application"]
     assert sum(entry.method == "PUT" for entry in rig.writes) == 1

@@ -1,8 +1,9 @@
 """What holds for every kind, by tests that know none of them by name: its example is made or set and reads back, it is
 taken away or forgotten, and the export of a cluster that has everything plans to nothing.
 
-Fields one by one are in `test_fields.py`, `test_settings.py`, `test_active_active_fields.py` and `test_doors.py`; that
-no field is in none of them is shown here. `SPECS` says what an example cannot: what a cluster really checks.
+Fields one by one are in `test_fields.py`, `test_settings.py`, `test_active_active_fields.py` and
+`test_sub_resources.py`; that no field is in none of them is shown here. `SPECS` says what an example cannot: what a
+cluster really checks.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ import pytest
 
 from reconciler.api.hooks.clusterbootstrap import place
 from reconciler.errors import InputError
-from reconciler.export import Told, manifests_of
+from reconciler.export import Exported, manifests_of
 from reconciler.kinds import Kind, kind_source
 from reconciler.kinds.vocabulary import API_VERSION
 from reconciler.manifests import Resource, load
-from reconciler.model import Address
+from reconciler.model import Address, Level
 from reconciler.plan import Action
 from reconciler.settings.target import Target
-from reconciler.simulator import pem
-from reconciler.simulator.licenses import make
+from reconciler.simulator.cluster import pem
+from reconciler.simulator.cluster.licenses import make
 from reconciler.yaml12.writer import document
 from tests.engine import test_active_active_fields, test_fields, test_settings
 from tests.engine.clusters import NAMES, Rig, declared, instance
@@ -92,7 +93,7 @@ def do(rig: Rig, wanted: Sequence[Resource]) -> list[tuple[Action, Address]]:
     """Make it so, and show that nothing is left to do; return what was done."""
     live = rig.read()
     plan = rig.plan(wanted, live)
-    report = rig.apply(plan, live=live, load=lambda path: packed())
+    report = rig.apply(plan, live=live, read_file=lambda path: packed())
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
     assert rig.plan(wanted).changes == ()
     return [(change.action, change.address) for change in plan.changes]
@@ -139,7 +140,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 def exported(rig: Rig, names: Sequence[str]) -> list[tuple[Kind, str]]:
-    states, told = rig.read(), Told()
+    states, told = rig.read(), Exported()
     return [
         (KINDS[name], manifests_of(KINDS[name], told.new(KINDS[name], states[HOME].objects[name]), cluster=HOME))
         for name in names
@@ -157,7 +158,7 @@ def test_the_export_of_everything_plans_to_nothing(full: Rig) -> None:
     resources = read_back(full, "---\n".join(text for _, text in pages if text))
     plan = full.plan(resources)
     assert [(str(change.address), [field.path for field in change.fields]) for change in plan.changes] == []
-    assert [str(note.address) for note in plan.notes if note.level == "held"] == []
+    assert [str(note.address) for note in plan.notes if note.level is Level.HELD] == []
 
 
 @every_kind
@@ -195,13 +196,13 @@ def test_what_a_field_does_not_take_is_refused_with_its_place(kind: Kind) -> Non
 ELSEWHERE: Mapping[str, str] = {
     "ActiveActiveDatabase": "test_active_active.py",
     "Certificate": "test_special_kinds.py",
-    "ClusterBootstrap": "test_birth.py",
-    "Database.alerts": "test_doors.py",
-    "Database.module_list": "test_doors.py",
-    "Database.passwords": "test_doors.py",
-    "Database.retire": "test_doors.py",
-    "Database.traffic": "test_doors.py",
-    "Database.upgrade": "test_doors.py",
+    "ClusterBootstrap": "test_bootstrap.py",
+    "Database.alerts": "test_sub_resources.py",
+    "Database.module_list": "test_sub_resources.py",
+    "Database.passwords": "test_sub_resources.py",
+    "Database.retire": "test_sub_resources.py",
+    "Database.traffic": "test_sub_resources.py",
+    "Database.upgrade": "test_sub_resources.py",
     "Module": "test_modules.py",
     "NodeMaintenance": "test_special_kinds.py",
     "Proxy.allow_restart": "test_settings.py",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.apply.report import Outcome, Report, Status
+from reconciler.apply.report import ChangeStatus, Outcome, Report
 from reconciler.errors import (
     ActionFailed,
     Busy,
@@ -33,7 +33,7 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path / "state")
 
 
-def statuses(report: Report) -> dict[str, Status]:
+def statuses(report: Report) -> dict[str, ChangeStatus]:
     return {str(outcome.change.address): outcome.status for outcome in report.outcomes}
 
 
@@ -47,9 +47,9 @@ def test_a_failure_skips_what_needs_it_and_nothing_else(rig: Rig, parallelism: i
     rig.call("POST", "/v1/roles", {"name": "app", "management": "admin"})
     report = rig.apply(plan, parallelism=parallelism)
     failed = of(report, "app")
-    assert failed.status is Status.FAILED
+    assert failed.status is ChangeStatus.FAILED
     skipped = {f"dc1:Database/db-{number}" for number in range(4)} | {"dc1:User/anna"}
-    assert {address for address, status in statuses(report).items() if status is Status.SKIPPED} == skipped
+    assert {address for address, status in statuses(report).items() if status is ChangeStatus.SKIPPED} == skipped
     assert {outcome.because for outcome in report.skipped} == {(failed.change.number,)}
     assert len(report.done) == 4
     assert not report.complete
@@ -123,7 +123,7 @@ def test_work_that_never_ends_is_left_after_its_deadline(rig: Rig) -> None:
     rig.world.faults.add("stuck", method="POST", path="/v1/bdbs$")
     begun = rig.world.clock()
     why = of(rig.converge([DATABASE]), "orders").why
-    assert why == "still pending after 1800 s; the next run looks again"
+    assert why == "still pending after 1800 s; checked again on the next run"
     assert 1800 <= rig.world.clock() - begun < 1900
 
 
@@ -152,7 +152,7 @@ def test_an_object_that_was_edited_after_the_plan_is_left_alone(rig: Rig) -> Non
     assert of(report, "orders").why == (
         "it changed after the plan was made: memory_size is 157286400 and was 104857600; nothing was sent; plan again"
     )
-    assert of(report, "app-keys").status is Status.DONE
+    assert of(report, "app-keys").status is ChangeStatus.DONE
     assert rig.object("Database", "orders").spec["memory_size"] == 157286400
     assert rig.ledger.open_intents("dc1") == ()
 
@@ -233,11 +233,11 @@ def test_what_speaks_for_the_whole_cluster_ends_the_work_there(
     report = rig.apply(plan, parallelism=parallelism)
     assert isinstance(of(report, "app").error, error)
     assert list(report.stopped) == ["dc1"]
-    assert of(report, "anna").status in (Status.NOT_ATTEMPTED, Status.SKIPPED)
+    assert of(report, "anna").status in (ChangeStatus.NOT_ATTEMPTED, ChangeStatus.SKIPPED)
     if parallelism == 1:
-        assert of(report, "ops").status is Status.NOT_ATTEMPTED
+        assert of(report, "ops").status is ChangeStatus.NOT_ATTEMPTED
         assert of(report, "ops").why == report.stopped["dc1"]
-    assert sum(len(report.with_status(status)) for status in Status) == 10
+    assert sum(len(report.with_status(status)) for status in ChangeStatus) == 10
 
 
 def test_a_lapsed_licence_ends_the_work_there(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_lapsed_licence_ends_the_work_there(tmp_path: Path) -> None:
     plan = rig.plan([DATABASE, declared("Database", "cache", {"memory_size": "100MiB"})])
     rig.world.core.state.license.fields["expiration_date"] = "2020-02-01T00:00:00Z"
     report = rig.apply(plan)
-    assert [outcome.status for outcome in report.outcomes] == [Status.FAILED, Status.NOT_ATTEMPTED]
+    assert [outcome.status for outcome in report.outcomes] == [ChangeStatus.FAILED, ChangeStatus.NOT_ATTEMPTED]
 
 
 def test_other_clusters_go_on(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_stop_finishes_the_call_in_flight_and_begins_none(rig: Rig) -> None:
     rig.client.send = send  # type: ignore[method-assign]
     report = rig.apply(plan)
     assert report.interrupted
-    assert statuses(report)["dc1:Role/app"] is Status.DONE
+    assert statuses(report)["dc1:Role/app"] is ChangeStatus.DONE
     assert [outcome.why for outcome in report.not_attempted] == ["stopped on request"] * 7
     assert rig.ledger.open_intents("dc1") == ()
     rig.reopen()
@@ -324,7 +324,7 @@ def test_without_a_durable_intent_nothing_is_sent(rig: Rig, parallelism: int) ->
     assert rig.sent == []
     assert {outcome.why for outcome in report.failed} == {"disk full"}
     assert report.done == ()
-    assert sum(len(report.with_status(status)) for status in Status) == 10
+    assert sum(len(report.with_status(status)) for status in ChangeStatus) == 10
 
 
 def test_a_record_that_cannot_be_written_stops_everything_and_is_found_by_the_next_run(rig: Rig) -> None:
@@ -339,7 +339,7 @@ def test_a_record_that_cannot_be_written_stops_everything_and_is_found_by_the_ne
 
     report = rig.apply(plan, ledger=Full())
     assert report.outcomes[0].why == "the change took effect, and its record could not be written: disk full"
-    assert {outcome.status for outcome in report.outcomes[1:]} == {Status.NOT_ATTEMPTED, Status.SKIPPED}
+    assert {outcome.status for outcome in report.outcomes[1:]} == {ChangeStatus.NOT_ATTEMPTED, ChangeStatus.SKIPPED}
     assert len(rig.sent) == 1
     rig.reopen()
     assert rig.converge(shop()).complete
@@ -358,7 +358,7 @@ def test_a_bug_in_one_change_does_not_take_the_others_down(rig: Rig) -> None:
     rig.client.send = send  # type: ignore[method-assign]
     report = rig.apply(plan)
     assert of(report, "app-keys").why == "internal error: ZeroDivisionError; please report it"
-    assert of(report, "ops-keys").status is Status.DONE
+    assert of(report, "ops-keys").status is ChangeStatus.DONE
 
 
 def test_whoever_watches_sees_each_change_begin_and_end(rig: Rig) -> None:

@@ -23,6 +23,7 @@ from reconciler.kinds.vocabulary import is_value_from
 from reconciler.manifests import Resource
 from reconciler.model import Address
 from reconciler.plan import Action
+from reconciler.runtime import Runtime
 from reconciler.simulator.testing import running
 from tests.engine.rig import CANARY, KINDS, Rig, declared, user_spec
 from tests.kinds.samples import values_of
@@ -77,7 +78,7 @@ CASES = [
     for name, field in kind.fields.items()
     if not field.access.read_only
     and field.access.option_of is None
-    and (name not in hook_of(kind).doors or name == "redis_version")  # doors: test_doors.py
+    and (name not in hook_of(kind).sub_resources or name == "redis_version")  # sub-resources: test_sub_resources.py
 ]
 
 
@@ -96,7 +97,8 @@ class Server:
 
     def client(self) -> Client:
         where = Where(self.inside.urls, ca_cert=self.inside.ca_file)
-        return Client(where, (self.inside.username, Plain(self.inside.password)), random=random.Random(1))
+        login = (self.inside.username, Plain(self.inside.password))
+        return Client(where, login, Runtime(random=random.Random(1)))
 
 
 class SocketRig(Rig):

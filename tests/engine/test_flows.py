@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from reconciler.api.create import create
-from reconciler.api.protocol import Answer, Body, Call, Flow, Passed, Wait
-from reconciler.api.task import Ended, Task
-from reconciler.api.write import Expected, delete, update
+from reconciler.api.delete import delete
+from reconciler.api.precondition import Precondition
+from reconciler.api.protocol import Body, Call, Elapsed, Flow, Response, Wait
+from reconciler.api.task import FlowResult, Task
+from reconciler.api.update import update
 from reconciler.errors import ActionFailed, Ambiguous, ReadIncomplete, ReconcilerError
 from reconciler.kinds import load_kinds
 from reconciler.model import Address
@@ -34,7 +36,7 @@ def task() -> Task:
     return Task(KINDS["Database"], Address("dc1", "Database", "orders"), body, Body(body), {}, {}, operation="op")
 
 
-def drive(flow: Flow[Ended], server: Server) -> tuple[Ended, list[tuple[float, str, str]]]:
+def drive(flow: Flow[FlowResult], server: Server) -> tuple[FlowResult, list[tuple[float, str, str]]]:
     """Run *flow* against *server*; return what it came to and what it asked, with the time."""
     now, asked = 0.0, []
     answer: Any = None
@@ -45,14 +47,14 @@ def drive(flow: Flow[Ended], server: Server) -> tuple[Ended, list[tuple[float, s
             error = None
             if isinstance(step, Wait):
                 now += step.most
-                answer = Passed(now, step.most)
+                answer = Elapsed(now, step.most)
                 continue
             asked.append((now, step.method, step.path))
             body = server(step, now)
             if isinstance(body, ReconcilerError):
                 error = body
             else:
-                answer = Answer(404 if body is None else 200, body, {})
+                answer = Response(404 if body is None else 200, body, {})
     except StopIteration as end:
         return end.value, asked
 
@@ -112,9 +114,9 @@ def test_a_look_up_that_never_gets_certain_ends() -> None:
     def server(call: Call, now: float) -> Any:
         return Ambiguous("lost") if call.method == "POST" else ReadIncomplete("garbage")
 
-    with pytest.raises(Ambiguous, match="no read gives certainty"):
+    with pytest.raises(Ambiguous, match="no read can confirm it"):
         drive(create(working), server)
-    assert working.unclear
+    assert working.outcome_unknown
 
 
 def test_an_answer_without_a_uid_is_looked_up() -> None:
@@ -142,8 +144,8 @@ def test_an_action_that_ends_badly_gives_its_reason(action: dict[str, Any]) -> N
             return {**WIRE, "action_uid": "abc-1"}
         return action if call.path == "/v1/actions/abc-1" else WIRE
 
-    ended, _ = drive(update(task(), Expected(1, "orders")), server)
-    assert str(ended.problem) == "the cluster accepted it, and then failed: no memory"
+    ended, _ = drive(update(task(), Precondition(1, "orders")), server)
+    assert str(ended.problem) == "the cluster accepted it, then it failed: no memory"
 
 
 def test_an_action_that_is_gone_means_read_the_object() -> None:
@@ -166,7 +168,7 @@ def test_active_with_the_old_values_is_a_failure_with_the_words_on_record() -> N
             return [failed]
         return {**WIRE, "memory_size": 4}
 
-    ended, _ = drive(update(task(), Expected(1, "orders")), server)
+    ended, _ = drive(update(task(), Precondition(1, "orders")), server)
     assert isinstance(ended.problem, ActionFailed)
     assert str(ended.problem) == "accepted, but memory_size reads back 4 instead of 5 (not enough memory)"
 
@@ -177,7 +179,7 @@ def test_what_reads_back_as_before_right_after_the_write_is_read_once_more() -> 
             return {"action_uid": "abc-1"}
         return None if "actions" in call.path else {**WIRE, "memory_size": 5 if now > 0.1 else 4}
 
-    ended, asked = drive(update(task(), Expected(1, "orders")), server)
+    ended, asked = drive(update(task(), Precondition(1, "orders")), server)
     assert ended.problem is None
     (sent,) = sends(asked)
     assert [now > sent for now, _, path in asked if path == "/v1/bdbs/1"][-2:] == [False, True]
@@ -201,7 +203,7 @@ def test_a_running_action_is_looked_at_at_once_and_then_less_and_less_often() ->
 @pytest.mark.parametrize("uid", ["../cluster", "1?x=y", "", "a b"])
 def test_a_uid_that_is_no_uid_goes_into_no_path(uid: str) -> None:
     with pytest.raises(ReadIncomplete):
-        drive(delete(task(), Expected(uid, "orders")), lambda call, now: WIRE)
+        drive(delete(task(), Precondition(uid, "orders")), lambda call, now: WIRE)
 
 
 @pytest.mark.parametrize("action", ["../../v1/bdbs/2", "a b", "x" * 3 + "?"])

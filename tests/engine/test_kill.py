@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.api.hooks.database import OP_TAG
 from reconciler.manifests import Resource
-from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
+from tests.engine.killable import Fuse, KillableClient, KillableLedger, Killed
 from tests.engine.rig import KINDS, Rig, declared, shop, user_spec
 
 BEFORE = [
@@ -55,7 +55,7 @@ def state(rig: Rig) -> dict[str, Any]:
 
 
 def run(rig: Rig, resources: list[Resource], fuse: Fuse) -> None:
-    rig.converge(resources, clients={"dc1": MortalClient(rig.client, fuse)}, ledger=MortalLedger(rig.ledger, fuse))
+    rig.converge(resources, clients={"dc1": KillableClient(rig.client, fuse)}, ledger=KillableLedger(rig.ledger, fuse))
 
 
 def creates(rig: Rig) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.diff import SECRET
 from reconciler.manifests import Resource
+from reconciler.render.reasons import note_text
 from tests.engine.rig import Rig, declared, user_spec
 
 ANNA = declared("User", "anna", user_spec("anna", ["DB Viewer"]))
@@ -86,4 +87,4 @@ def test_another_object_of_the_name_is_not_known_by_what_was_sent_to_the_first(r
     assert rig.call("POST", "/v1/users", account).status == 200
     plan = rig.plan([ANNA])
     assert plan.changes == ()
-    assert "whether it is the same is not known" in plan.notes[0].message
+    assert "cannot be compared (no recorded digest)" in note_text(plan.notes[0])

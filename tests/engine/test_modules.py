@@ -53,7 +53,7 @@ def module(digest: str = "", *, absent: bool = False, **more: Any) -> list[Resou
 
 def apply(rig: Rig, wanted: Sequence[Resource]) -> list[str]:
     begun = len(rig.sent)
-    report = rig.converge(wanted, load=lambda path: load(rig.folder.parent, path))
+    report = rig.converge(wanted, read_file=lambda path: load(rig.folder.parent, path))
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
     assert rig.plan(wanted).changes == ()
     return [f"{entry.method} {entry.path}" for entry in rig.sent[begun:]]
@@ -83,7 +83,7 @@ def test_a_node_without_the_file_gets_it(rig: Rig) -> None:
 
 
 def test_another_file_than_the_declared_one_is_not_sent(rig: Rig) -> None:
-    report = rig.converge(module("0" * 64), load=lambda path: load(rig.folder.parent, path))
+    report = rig.converge(module("0" * 64), read_file=lambda path: load(rig.folder.parent, path))
     assert "has the digest" in report.failed[0].why
     assert nodes_with_file(rig) == []
 

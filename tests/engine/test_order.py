@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.manifests import Resource
-from reconciler.simulator import pem
-from reconciler.simulator.licenses import make
+from reconciler.simulator.cluster import pem
+from reconciler.simulator.cluster.licenses import make
 from tests.engine.rig import Rig, declared
 from tests.engine.test_modules import module, packed
 
@@ -80,5 +80,5 @@ def test_leave_to_upload_comes_before_modules(tmp_path: Path) -> None:
     cluster = declared("Cluster", "cluster", {"allow_modules_upload": True})
     plan = rig.plan([*module(), cluster])
     assert [change.address.kind for change in plan.changes] == ["Cluster", "Module"]
-    report = rig.apply(plan, load=lambda path: packed())
+    report = rig.apply(plan, read_file=lambda path: packed())
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []

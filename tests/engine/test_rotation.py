@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.protocol import Account
+from reconciler.api.protocol import Login
 from reconciler.manifests import Resource
 from reconciler.manifests.resolve import with_pending_retirements
-from reconciler.simulator.state import digest
-from tests.engine.mortal import Fuse, Killed, MortalClient, MortalLedger
+from reconciler.simulator.state.records import digest
+from tests.engine.killable import Fuse, KillableClient, KillableLedger, Killed
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 
 OLD, NEW, THIRD = ({"valueFrom": {"env": name}} for name in ("OLD", "NEW", "THIRD"))
@@ -80,13 +80,13 @@ def test_a_password_that_does_not_log_in_leaves_the_old_one_in_place(rig: Rig, m
     apply(rig, user(passwords=[OLD]))
     tried: list[str] = []
 
-    def refuse(login: Account) -> bool:
+    def refuse(login: Login) -> bool:
         tried.append(login.user)
         return False
 
     monkeypatch.setattr(rig.client, "accepts", refuse)
     report = rig.converge(user(AFTERWARDS, passwords=[NEW], retire={"passwords": [OLD]}))
-    assert "the new password of ana@example.com was added and does not log in" in report.failed[0].why
+    assert "the new password of ana@example.com was added but does not log in" in report.failed[0].why
     assert tried == ["ana@example.com"]
     assert "OLD" in valid(rig)
 
@@ -104,7 +104,7 @@ def test_a_build_that_would_change_our_own_password_is_not_asked(tmp_path: Path,
 
 def rotate(rig: Rig, now: str, fuse: Fuse) -> None:
     rotating = user(now, passwords=[NEW], retire={"passwords": [OLD], "after": DUE})
-    rig.converge(rotating, clients={"dc1": MortalClient(rig.client, fuse)}, ledger=MortalLedger(rig.ledger, fuse))
+    rig.converge(rotating, clients={"dc1": KillableClient(rig.client, fuse)}, ledger=KillableLedger(rig.ledger, fuse))
 
 
 def test_the_harness_reaches_every_step(rig: Rig) -> None:

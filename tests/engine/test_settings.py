@@ -15,7 +15,7 @@ import pytest
 from reconciler.kinds import SINGLETON, Kind, kind_source
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.manifests import Resource
-from reconciler.simulator.licenses import make
+from reconciler.simulator.cluster.licenses import make
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 from tests.engine.test_fields import APART, journeys
 from tests.kinds.samples import name_of

@@ -13,8 +13,11 @@ from reconciler import live
 from reconciler.errors import InputError
 from reconciler.manifests import Resource
 from reconciler.manifests.resolve import with_file_texts
+from reconciler.model import Level
 from reconciler.plan import Action
-from reconciler.simulator import pem
+from reconciler.plan.read_set import ReadSet
+from reconciler.render.reasons import note_text
+from reconciler.simulator.cluster import pem
 from tests.engine.rig import CANARY, KINDS, Rig, declared
 
 
@@ -23,7 +26,7 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path / "state")
 
 
-def pair(rig: Rig, name: str = "new.local") -> pem.Pair:
+def pair(rig: Rig, name: str = "new.local") -> pem.CertificatePair:
     return pem.make(name, rig.world.clock(), 365)
 
 
@@ -153,19 +156,21 @@ def test_what_maintenance_does_to_a_node_is_no_drift_of_it(rig: Rig) -> None:
     maintenance(rig, "2", enabled=True)
     plan = rig.plan([node])
     assert plan.changes == ()
-    assert ["maintenance mode" in note.message for note in plan.notes if note.level == "held"] == [True]
+    assert ["maintenance mode" in note_text(note) for note in plan.notes if note.level is Level.HELD] == [True]
 
 
 def test_no_node_is_made_by_declaring_it(rig: Rig) -> None:
     plan = rig.plan([declared("Node", "9", {"max_redis_servers": 50})])
-    assert [note.message for note in plan.notes] == ["it is not there, and the API cannot create a Node"]
+    assert [note_text(note) for note in plan.notes] == ["it is not there, and the API cannot create a Node"]
 
 
 def test_fewer_threads_without_leave_to_restart_end_with_a_word_on_how_to_get_them(rig: Rig) -> None:
     apply(rig, [declared("Proxy", "1", {"threads": 6, "max_threads": 8, "allow_restart": True})])
     fewer = {"threads": 2, "max_threads": 8}
     (outcome,) = rig.converge([declared("Proxy", "1", fewer)]).outcomes
-    assert outcome.why.startswith("accepted, but threads reads back 6 instead of 2 (it waits for the next restart")
+    assert outcome.why.startswith(
+        "accepted, but threads reads back 6 instead of 2 (it takes effect at the next restart"
+    )
     assert "declare allow_restart: true" in outcome.why
     apply(rig, [declared("Proxy", "1", {**fewer, "allow_restart": True})])
 
@@ -177,11 +182,11 @@ PASSWORD = {"valueFrom": {"env": "BIND"}}
 def test_a_secret_that_is_plainly_not_set_is_sent_and_one_that_may_be_set_is_not(rig: Rig) -> None:
     rig.call("PUT", "/v1/cluster/ldap", LDAP)
     wanted = [declared("LDAP", "cluster", {**LDAP, "bind_pass": PASSWORD})]
-    read = live.read(rig.client, KINDS, {"LDAP": frozenset(wanted[0].spec)}, "dc1")
+    read = live.read(rig.client, KINDS, ReadSet({"LDAP": frozenset(wanted[0].spec)}), "dc1")
     assert [field.path for field in rig.plan(wanted, read).changes[0].fields] == ["bind_pass"]
     rig.call("PUT", "/v1/cluster/ldap", {"bind_pass": "somebody's"})
     plan = rig.plan(wanted)
     assert plan.changes == ()
-    assert ["not sent unless --resend-secret" in note.message for note in plan.notes] == [True]
+    assert ["not sent unless --resend-secret" in note_text(note) for note in plan.notes] == [True]
     rig.call("PUT", "/v1/cluster/ldap", {"bind_pass": ""})
     assert apply(rig, wanted)[0][2] == {"bind_pass": f"{CANARY}-BIND"}

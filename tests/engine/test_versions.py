@@ -15,7 +15,8 @@ from reconciler.kinds import server_schema, versions
 from reconciler.manifests import Resource
 from reconciler.model import LiveState
 from reconciler.plan import Plan
-from reconciler.plan.read_set import wanted_for
+from reconciler.plan.read_set import ReadSet, fields_of
+from reconciler.render.reasons import note_text
 from tests.engine.rig import KINDS, Rig, declared, shop
 from tests.kinds.samples import values_of
 from tests.kinds.test_kind_files import SOURCES
@@ -28,7 +29,7 @@ every_version = pytest.mark.parametrize("version", VERSIONS)
 
 
 def read(rig: Rig, resources: Sequence[Resource]) -> LiveState:
-    return live.read(rig.client, KINDS, wanted_for(KINDS, resources, ()), "dc1", schemas=True)
+    return live.read(rig.client, KINDS, ReadSet(fields_of(KINDS, resources, ()), schemas=True), "dc1")
 
 
 def plan(rig: Rig, resources: Sequence[Resource]) -> Plan:
@@ -60,8 +61,8 @@ def test_the_shop_plans_and_applies_under_every_version(tmp_path: Path, version:
 @every_version
 def test_an_old_cluster_is_not_asked_for_what_it_lacks(tmp_path: Path, version: str) -> None:
     rig = Rig(tmp_path / "state", server_version=version)
-    live.read(rig.client, KINDS, dict.fromkeys(KINDS), "dc1", schemas=True)
-    state = live.read(rig.client, KINDS, {"Database": frozenset(KINDS["Database"].fields)}, "dc1")
+    live.read(rig.client, KINDS, ReadSet(dict.fromkeys(KINDS), schemas=True), "dc1")
+    state = live.read(rig.client, KINDS, ReadSet({"Database": frozenset(KINDS["Database"].fields)}), "dc1")
     there = versions.parse(version)
     single = {
         kind.rest.path for kind in KINDS.values() if kind.singleton and versions.has(there, kind)
@@ -78,7 +79,7 @@ def test_an_old_cluster_is_not_asked_for_what_it_lacks(tmp_path: Path, version: 
 def test_kind_files_and_servers_agree_on_what_a_version_has(tmp_path: Path, version: str) -> None:
     """Two witnesses: our kind files, and the schemas that the server makes of its own data."""
     rig = Rig(tmp_path / "state", server_version=version)
-    state = live.read(rig.client, KINDS, dict.fromkeys(KINDS), "dc1", schemas=True)
+    state = live.read(rig.client, KINDS, ReadSet(dict.fromkeys(KINDS), schemas=True), "dc1")
     assert state.schemas.keys() == {name for name in SERVED if versions.has(state.version, KINDS[name])}
     for name in state.schemas:
         served = state.schemas[name]
@@ -165,7 +166,7 @@ def test_what_only_the_cluster_says_that_it_has_is_written_and_read_back(tmp_pat
     rig = Rig(tmp_path / "state", server_version="7.22")
     resource = declared("Database", "a", {"memory_size": "100MiB", "eviction_policy": "allkeys-lrm"})
     made = plan(rig, [resource])
-    assert ["its own schema has it" in note.message for note in made.notes] == [True]
+    assert ["its own schema has it" in note_text(note) for note in made.notes] == [True]
     report = rig.apply(made)
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
     assert plan(rig, [resource]).changes == ()
@@ -181,16 +182,16 @@ def test_a_field_that_only_the_clusters_schema_knows_is_read(tmp_path: Path) -> 
             return self.get("/v1/nodes")
 
         def get(self, path: str, **more: Any) -> Any:
-            from reconciler.api.protocol import Answer
+            from reconciler.api.protocol import Response
 
             bodies: dict[str, Any] = {
                 "/v1/nodes": [{"software_version": "7.8.2-1"}],
                 "/v1/jsonschema": schema,
                 "/v1/bdbs": [{"uid": 1, "name": "a", "maxclients": 7, "use_selective_flush": True}],
             }
-            return Answer(200, bodies[path.partition("?")[0]], {})
+            return Response(200, bodies[path.partition("?")[0]], {})
 
     wanted = {"Database": frozenset({"maxclients", "use_selective_flush"})}
     for asked, spec in ((True, {"maxclients": 7}), (False, {})):
-        state = live.read(Client(), KINDS, wanted, "dc1", schemas=asked)
+        state = live.read(Client(), KINDS, ReadSet(wanted, schemas=asked), "dc1")
         assert state.objects["Database"][0].spec == spec

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-import reconciler.simulator.data as data
 from reconciler.kinds import kind_source, load_kinds
+from reconciler.simulator.data import tables
 from tests.kinds.test_settable import TABLE, shape_of
 
 OBJECTS: Mapping[str, Any] = json.loads((Path(__file__).parent / "coverage" / "objects.json").read_text("utf-8"))
 FACTS: Mapping[str, Any] = {
     name: facts
-    for page in sorted((Path(data.__file__).parent / "objects").glob("*.json"))
+    for page in sorted((Path(tables.__file__).parent / "objects").glob("*.json"))
     for name, facts in json.loads(page.read_text("utf-8")).items()
 }
 

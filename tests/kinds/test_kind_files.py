@@ -114,7 +114,7 @@ def test_every_field_says_what_changing_it_does(kind: str) -> None:
 @every_kind
 def test_what_decides_an_impact_can_be_measured(kind: str) -> None:
     asked = {impact.below for field in KINDS[kind].fields.values() for impact in field.change.impacts if impact.below}
-    assert asked <= hook_of(KINDS[kind]).figures.keys()
+    assert asked <= hook_of(KINDS[kind]).metrics.keys()
 
 
 @every_kind

@@ -99,7 +99,7 @@ ROWS = [(path, name) for path in OBJECTS for name, row in TABLE[path].items() if
 def test_schemas_and_table_name_the_same_fields(path: str) -> None:
     settable = {name for name, row in TABLE[path].items() if isinstance(row, dict)}
     ours = OURS.get(path, set())
-    behind_doors = hook_of(load_kinds()[path]).doors.keys() if path in load_kinds() else set()
+    behind_doors = hook_of(load_kinds()[path]).sub_resources.keys() if path in load_kinds() else set()
     assert set(wire_fields(path)) - (behind_doors - settable) - ours == settable
 
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from reconciler.api.driver import drive
 from reconciler.api.hooks import hook_of
 from reconciler.api.read import listing
 from reconciler.kinds import Kind, kind_source, load_kinds
-from reconciler.live import drive
 from tests.support.inprocess import World
 
 VERSIONS = ("7.4", "7.8", "7.22", "8.0", "8.2")
@@ -70,5 +70,5 @@ def test_answers_hold_the_fields_of_their_version(kind: Kind, version: str) -> N
         assert client.get(kind.rest.path, missing_ok=True).status == (200 if shared else 404)
         return
     known = {field.wire for field in kind.fields.values()}
-    for wire in drive(client, listing(kind, None)):
+    for wire in drive(listing(kind, None), client):
         assert known & wire.keys() == there(kind, version) - UNSET.get(kind.name, frozenset())

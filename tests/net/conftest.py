@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.net.support import Told
+from tests.net.support import RecordingClient
 
 
 @pytest.fixture(autouse=True)
 def _closed_clients() -> Iterator[None]:
     yield
-    while Told.made:
-        Told.made.pop().close()
+    while RecordingClient.made:
+        RecordingClient.made.pop().close()

@@ -1,4 +1,4 @@
-"""Servers of a few lines for what the simulator cannot do: answer garbage, answer nothing, count who comes."""
+"""Minimal servers for what the simulator cannot do: malformed responses, no response, a record of connections."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from reconciler.client import Client, Policy
+from reconciler.client import Client, ClientOptions, RetryPolicy
+from reconciler.runtime import Runtime
+from reconciler.simulator.http.tls import HOSTS, make
 from reconciler.simulator.testing import Running
-from reconciler.simulator.tls import HOSTS, make
 from reconciler.telemetry import Event
 from tests.support.inprocess import Plain, Where
 
 PASSWORD = "canary-Pa55/word+with?odd=signs"
-QUICK = Policy(read=0.6, total=1.0, total_post=1.0)
+QUICK = RetryPolicy(post_timeout=2.0)  # reads have the usual time, so that a busy machine does not matter
 
 
 class Trap(NamedTuple):
@@ -47,7 +48,7 @@ def trap(answer: bytes | None = b"", *, tls: bool = False) -> Iterator[Trap]:
                     sock, _ = listener.accept()
                 except OSError:
                     return
-                sock.settimeout(5)
+                sock.settimeout(60)
                 with contextlib.suppress(OSError):
                     if answer is None:
                         waiting.append(sock)
@@ -69,8 +70,17 @@ def trap(answer: bytes | None = b"", *, tls: bool = False) -> Iterator[Trap]:
                 sock.close()
 
 
-class Told:
-    """A client, and what it said and slept; closed at the end of the test."""
+def writes(server: Running) -> list[Any]:
+    """Return the POSTs in the log of *server*; waits for the first one, as a client may give up before it arrives."""
+    for _ in range(6000):
+        if found := [entry for entry in server.log if entry.method == "POST"]:
+            return found
+        threading.Event().wait(0.01)
+    raise AssertionError("no POST reached the server")
+
+
+class RecordingClient:
+    """A client that records its events and pauses; closed at the end of the test."""
 
     made: ClassVar[list[Client]] = []
 
@@ -80,7 +90,7 @@ class Told:
         user: str,
         password: str,
         *,
-        policy: Policy | None = None,
+        policy: RetryPolicy | None = None,
         redact: Callable[[str], str] = str,
     ) -> None:
         self.events: list[Event] = []
@@ -88,21 +98,23 @@ class Told:
         self.client = Client(
             where,
             (user, Plain(password)),
-            observe=self.events.append,
-            sleep=self.sleeps.append,
-            policy=policy,
-            redact=redact,
+            Runtime(observe=self.events.append, sleep=self.sleeps.append),
+            ClientOptions(policy=policy or RetryPolicy(), redact=redact),
         )
         self.made.append(self.client)
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> RecordingClient:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
 
 
-def connected(server: Running, *, password: str | None = None, policy: Policy | None = None, **where: object) -> Told:
+def connected(
+    server: Running, *, password: str | None = None, policy: RetryPolicy | None = None, **where: object
+) -> RecordingClient:
     """Return a client of *server*; *where* are fields of `Where`, the CA file by default."""
     fields = {"urls": server.urls, "ca_cert": server.ca_file, **where}
-    return Told(Where(**fields), server.username, server.password if password is None else password, policy=policy)  # type: ignore[arg-type]
+    return RecordingClient(
+        Where(**fields), server.username, server.password if password is None else password, policy=policy
+    )  # type: ignore[arg-type]

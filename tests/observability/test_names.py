@@ -15,10 +15,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from reconciler import yaml12
-from reconciler.agent.status import Board, Failure
+from reconciler.agent.status import Failure, StatusStore
 from reconciler.telemetry import Event
 from reconciler.web import Metrics
-from tests.web.fake_status import NOW, board, cluster, failure
+from tests.web.fake_status import NOW, cluster, failure, status_store
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "deploy" / "observability"
 _SELECTOR = re.compile(r"\b((?:reconciler|process)_[a-z_]+)(?:\{([^}]*)\})?")
@@ -28,9 +28,9 @@ _OUTSIDE = {"instance", "job"}  # given by Prometheus itself
 
 def everything() -> Mapping[str, Mapping[str, set[str]]]:
     """Return the values of each label of each metric, after one of everything happened."""
-    shown: Board = board()
+    shown: StatusStore = status_store()
     metrics = Metrics(shown)
-    shown.update_cluster("dev-1", last_pass=NOW + 1, failure=failure("Unauthorized", 1))
+    shown.update_cluster("dev-1", last_reconciliation=NOW + 1, failure=failure("Unauthorized", 1))
     shown.update(source=replace(shown.status.source, failure=Failure("InputError", "x", NOW)))
     for name in ("change.done", "change.failed", "change.skipped"):
         metrics.observe(Event(name, {"address": "dev-1:Database/x", "action": "update"}))
@@ -124,16 +124,16 @@ def test_every_metric_of_ours_is_used_or_explained() -> None:
 
 NOT_SHOWN = {
     "reconciler_source_info": "kind and revision of the source, for joins",
-    "reconciler_source_failures_in_a_row": "the age of the source says more",
+    "reconciler_source_consecutive_failures": "the age of the source says more",
     "reconciler_stopping": "over within half a minute",
-    "reconciler_cluster_last_pass_timestamp_seconds": "the last success says more",
-    "reconciler_cluster_next_pass_timestamp_seconds": "for people who look at one cluster",
+    "reconciler_cluster_last_reconciliation_timestamp_seconds": "the last success says more",
+    "reconciler_cluster_next_reconciliation_timestamp_seconds": "for people who look at one cluster",
 }
 
 
 def test_one_cluster_more_means_a_bounded_number_of_series_more() -> None:
     def count(names: list[str]) -> int:
-        shown = board()
+        shown = status_store()
         shown.update(clusters=MappingProxyType({name: cluster(name) for name in names}))
         text, _ = Metrics(shown).text("")
         return len([line for line in text.decode().splitlines() if line and not line.startswith("#")])

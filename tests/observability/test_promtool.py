@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from tests.observability.test_names import FOLDER, expressions
-from tests.web.fake_status import board
+from tests.web.fake_status import status_store
 from tests.web.rig import serving
 
 
@@ -46,5 +46,5 @@ def test_every_expression_of_the_dashboard_is_one(tmp_path: Path) -> None:
 
 
 def test_the_metrics_are_as_prometheus_wants_them() -> None:
-    with serving(board()) as rig:
+    with serving(status_store()) as rig:
         assert promtool("check", "metrics", text=rig.ask("/metrics").body) == ""

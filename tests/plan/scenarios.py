@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reconciler.model import Address, Note, Owned
+from reconciler.model import Address, Level, Note, Owned, Reason
 from reconciler.plan import Plan
 from tests.plan.worlds import declared, found, plan_of, secrets_are, state
 
@@ -152,7 +152,14 @@ def held() -> Plan:
         found("Database", 3, "broken", {"memory_size": "1GiB"}, status="creation-failed"),
         found("User", 3, "anna", {"email": "anna@shop.example", "roles": ["Admin"]}),
         found("RedisACL", 9, "still-used", {"acl": "+@all ~*"}),
-        notes=(Note("warning", Address("", "Database", "odd"), "its name holds \x1b[31m and \u202e marks"),),
+        notes=(
+            Note(
+                Level.WARNING,
+                Address("", "Database", "odd"),
+                Reason.REJECTED,
+                ("its name holds \x1b[31m and \u202e marks",),
+            ),
+        ),
     )
     return plan_of(resources, live)
 

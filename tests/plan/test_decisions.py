@@ -9,9 +9,12 @@ import pytest
 from reconciler.errors import DestroyProtected, InputError, PlanTooLarge, Refused, SecretMissing
 from reconciler.kinds import MISSING
 from reconciler.model import Address, LiveState, Owned
-from reconciler.plan import Action, Options, Plan, check, make_plan, moved
-from reconciler.plan.read_set import wanted_for
+from reconciler.plan import Action, Options, Plan, stale_fields
+from reconciler.plan.read_set import fields_of
+from reconciler.reconcile import check
+from reconciler.render.reasons import note_text
 from tests.plan.worlds import KINDS, Declared, declared, found, plan_of, secrets_are, state
+from tests.support.planning import make_plan
 
 ACL = {"acl": "+@all ~*"}
 PASSWORD = {"valueFrom": {"env": "ANNA_PASSWORD"}}
@@ -23,7 +26,7 @@ def actions(plan: Plan) -> list[tuple[str, str]]:
 
 
 def notes(plan: Plan) -> list[str]:
-    return [f"{note.level} {note.address}: {note.message}" for note in plan.notes]
+    return [f"{note.level.value} {note.address}: {note_text(note)}" for note in plan.notes]
 
 
 def problems(*args: object, **more: object) -> list[str]:
@@ -83,7 +86,7 @@ def test_a_tombstone_is_consent_and_protect_contradicts_it() -> None:
     assert actions(plan) == [("DELETE", "Database/old")]
     check(plan, Options())
     contradicted = plan_of([declared("Database", "old", absent=True, protect=True)], live)
-    with pytest.raises(DestroyProtected, match="absent and protected at once"):
+    with pytest.raises(DestroyProtected, match="absent and protected"):
         check(contradicted, Options(allow_destroy=frozenset({"Database/old"})))
 
 
@@ -131,8 +134,8 @@ def test_a_replacement_that_something_undeclared_refers_to_is_held() -> None:
     plan = plan_of([declared("Database", "cache", MEMCACHED)], live)
     assert actions(plan) == []
     assert notes(plan)[0] == (
-        "held Database/cache: not replaced: Role/viewer (resources) refers to it and would lose it; "
-        "declare that here too, or change it first"
+        "held Database/cache: not replaced: Role/viewer (resources) would lose its reference; "
+        "declare it here too, or change it first"
     )
     bare = declared("Role", "viewer", {"management": "db_viewer"})  # a field that is not declared is not ours to send
     assert actions(plan_of([declared("Database", "cache", MEMCACHED), bare], live)) == []
@@ -155,7 +158,7 @@ def test_a_replacement_that_nothing_will_refer_to_is_not_held() -> None:
 
 def test_what_may_be_replaced_is_read_with_what_refers_to_it() -> None:
     def wanted(spec: dict[str, object]) -> dict[str, frozenset[str] | None]:
-        return wanted_for(KINDS, [declared("Database", "a", spec)], [])  # type: ignore[list-item]
+        return fields_of(KINDS, [declared("Database", "a", spec)], [])  # type: ignore[list-item]
 
     assert wanted({"memory_size": 1}) == {"Database": frozenset({"memory_size"})}
     read = wanted({"type": "redis"})
@@ -209,7 +212,7 @@ def test_a_create_without_a_free_port_is_held() -> None:
         state(taken_ports=frozenset(range(10000, 20000)) - {10050, 12345}),
     )
     assert [change.body["port"] for change in plan.changes] == [12345]
-    assert plan.notes[0].message == "no port from 10000 to 19999 is free"
+    assert note_text(plan.notes[0]) == "no port from 10000 to 19999 is free"
 
 
 def test_a_port_that_was_pinned_before_is_kept() -> None:
@@ -221,9 +224,9 @@ def test_a_port_that_was_pinned_before_is_kept() -> None:
 def test_the_plan_moves_when_its_port_is_taken_or_its_object_is_there() -> None:
     plan = plan_of([declared("Database", "a", {"memory_size": "1GiB"})])
     taken = state(taken_ports=frozenset({15907}))
-    assert moved(plan, {"": taken}) == [(Address("", "Database", "a"), "port", "15907 free", "taken")]
+    assert stale_fields(plan, {"": taken}) == [(Address("", "Database", "a"), "port", "15907 free", "taken")]
     there = state(found("Database", 4, "a"))
-    assert moved(plan, {"": there}) == [(Address("", "Database", "a"), "", "absent", "uid 4")]
+    assert stale_fields(plan, {"": there}) == [(Address("", "Database", "a"), "", "absent", "uid 4")]
 
 
 def test_the_plan_moves_with_each_value_that_it_rests_on_and_with_no_other() -> None:
@@ -231,21 +234,21 @@ def test_the_plan_moves_with_each_value_that_it_rests_on_and_with_no_other() -> 
     plan = plan_of([declared("Database", "a", {"memory_size": 5})], state(found("Database", 1, "a", live)))
     address = Address("", "Database", "a")
     other = state(found("Database", 1, "a", {**live, "eviction_policy": "noeviction"}))
-    assert moved(plan, {"": other}) == []
+    assert stale_fields(plan, {"": other}) == []
     changed = state(found("Database", 1, "a", {"memory_size": 2}))
-    assert moved(plan, {"": changed}) == [(address, "memory_size", 1, 2)]
-    assert moved(plan, {"": state()}) == [(address, "", "uid 1", "gone")]
+    assert stale_fields(plan, {"": changed}) == [(address, "memory_size", 1, 2)]
+    assert stale_fields(plan, {"": state()}) == [(address, "", "uid 1", "gone")]
     reused = state(found("Database", 1, "a", live, created="2026-01-01T00:00:00Z"))
-    assert moved(plan, {"": reused}) == [(address, "created_time", "", "2026-01-01T00:00:00Z")]
+    assert stale_fields(plan, {"": reused}) == [(address, "created_time", "", "2026-01-01T00:00:00Z")]
     renamed = state(found("Database", 1, "b", live))
-    assert moved(plan, {"": renamed}) == [(address, "name", "a", "b")]
+    assert stale_fields(plan, {"": renamed}) == [(address, "name", "a", "b")]
 
 
 def test_what_is_suspended_is_left_alone_and_said() -> None:
     resource = declared("RedisACL", "keys", {"acl": "+@all ~*"}, suspended=True)
     plan = plan_of([resource], state(found("RedisACL", 9, "keys", ACL)))
     assert plan.changes == ()
-    assert [(note.level, str(note.address), note.message.split(";")[0]) for note in plan.notes] == [
+    assert [(note.level.value, str(note.address), note_text(note).split(";")[0]) for note in plan.notes] == [
         ("held", "RedisACL/keys", "suspended in its manifest")
     ]
 
@@ -352,7 +355,7 @@ def test_a_secret_is_sent_when_it_changed_or_is_asked_for() -> None:
 
 
 def test_a_secret_that_cannot_be_compared_is_left_alone_and_mentioned() -> None:
-    for status, words in (("unknown", "not known"), ("missing", "no value here")):
+    for status, words in (("unknown", "cannot be compared"), ("missing", "no value here")):
         plan = users(status)
         assert actions(plan) == []
         assert words in notes(plan)[0]
@@ -415,13 +418,13 @@ def test_what_needs_something_held_is_held_too() -> None:
     twins = [found("Role", uid, "app") for uid in (7, 8)]
     plan = plan_of([declared("Role", "app", {"management": "none"}), declared("User", "anna", ANNA)], state(*twins))
     assert actions(plan) == []
-    assert "held User/anna: 2 live objects are called Role/app" in notes(plan)
+    assert "held User/anna: refers to Role/app, and 2 live objects have that name" in notes(plan)
 
 
 def test_a_second_declaration_of_an_address_holds_it() -> None:
     plan = plan_of([declared("RedisACL", "all", ACL), declared("RedisACL", "all", {"acl": "-@all"})])
     assert actions(plan) == []
-    assert notes(plan) == ["held RedisACL/all: declared 2 times; it stays as it is"]
+    assert notes(plan) == ["held RedisACL/all: declared 2 times; not changed"]
 
 
 # Limits and selection.
@@ -482,7 +485,7 @@ def test_a_ring_that_no_second_step_opens_is_an_error() -> None:
         declared("Role", "r", {"management": "db_viewer", "resources": [{"type": "db", "databases": ["d"]}]}),
         declared("Database", "d", {"memory_size": 1, "roles_permissions": [{"role": "r", "redis_acl": "all"}]}),
     ]
-    with pytest.raises(InputError, match="refer to each other in a ring: Database/d → Role/r → Database/d"):
+    with pytest.raises(InputError, match="refer to each other in a cycle: Database/d → Role/r → Database/d"):
         make_plan(stubborn, resources, {"": state(found("RedisACL", 9, "all", ACL))}, {}, Options(), {})  # type: ignore[arg-type]
 
 

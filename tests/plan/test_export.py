@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from reconciler import yaml12
 from reconciler.export.manifests import env_name, manifests_of, spec_of
 from reconciler.manifests import load
-from reconciler.model import LiveObject, LiveState
+from reconciler.model import Level, LiveObject, LiveState
+from reconciler.render.reasons import note_text
 from reconciler.yaml12.writer import document
 from tests.plan.worlds import KINDS, World, found, plan_of, secrets_are, state, worlds
 
@@ -47,7 +48,7 @@ def planned_back(live: LiveState) -> tuple[Any, list[str]]:
         return (), []
     resources = load(["-"], KINDS, stdin=io.BytesIO(text.encode())).resources
     plan = plan_of(resources, live, secrets=secrets_are("missing", resources))  # type: ignore[arg-type]
-    return plan.changes, [note.message for note in plan.notes if note.level == "held"]
+    return plan.changes, [note_text(note) for note in plan.notes if note.level is Level.HELD]
 
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

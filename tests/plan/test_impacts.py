@@ -15,12 +15,14 @@ from reconciler.errors import DestroyProtected, ImpactRefused
 from reconciler.kinds.loader import _kind
 from reconciler.kinds.vocabulary import IMPACTS
 from reconciler.model import Address, LiveObject, LiveState
-from reconciler.plan import Action, Change, Options, Plan, check, from_json, make_plan, to_json, worsened
+from reconciler.plan import Action, Change, Options, Plan, from_json, increased_impacts, to_json
 from reconciler.plan.impacts import Impacted, impacts_of
+from reconciler.reconcile import check
 from reconciler.render.impacts import impact_line, impact_lines
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text
 from tests.plan.worlds import KINDS, Declared, declared, found, plan_of, state
+from tests.support.planning import make_plan
 
 GIB = 1024**3
 
@@ -115,11 +117,13 @@ def test_the_reason_does_not_hold_the_figure_so_that_a_plan_stays_what_it_was() 
 def test_data_that_grew_since_makes_a_saved_plan_stale() -> None:
     plan = update({"memory_size": 2 * GIB}, {"memory_size": GIB}, used=GIB / 2)
     now = {used: state(measured={("Database", 1): {"used_memory": used}}) for used in (float(GIB), GIB + 1.0)}
-    assert [*worsened(plan, {"": now[float(GIB)]}, KINDS)] == []
+    assert [*increased_impacts(plan, {"": now[float(GIB)]}, KINDS)] == []
     address = Address("", "Database", "a")
-    assert [*worsened(plan, {"": now[GIB + 1.0]}, KINDS)] == [(address, "memory_size", "harmless", "may-lose-data")]
+    assert [*increased_impacts(plan, {"": now[GIB + 1.0]}, KINDS)] == [
+        (address, "memory_size", "harmless", "may-lose-data")
+    ]
     known = update({"memory_size": 2 * GIB}, {"memory_size": GIB}, used=2 * GIB)
-    assert [*worsened(known, {"": now[GIB + 1.0]}, KINDS)] == []
+    assert [*increased_impacts(known, {"": now[GIB + 1.0]}, KINDS)] == []
 
 
 def test_the_worst_comes_first_and_is_the_class_of_the_change() -> None:
@@ -173,7 +177,7 @@ def test_it_is_refused_without_consent_and_the_text_names_what_to_add() -> None:
         check(update(*OFF), Options())
     assert str(refused.value) == (
         "the plan would update Database/a, which may lose data: data_persistence (nothing is left on disk after a "
-        "failure); to agree, use --allow-impact Database/a=may-lose-data, or metadata.allow: [may-lose-data] in its "
+        "failure); to consent, use --allow-impact Database/a=may-lose-data, or metadata.allow: [may-lose-data] in its "
         "manifest"
     )
     assert refused.value.exit_code == 5
@@ -199,7 +203,7 @@ def test_a_manifest_agrees_for_those_whom_nobody_asks() -> None:
     assert plan.changes[0].allowed == ("may-lose-data",)
     assert plan.changes[0].unconsented == ()
     check(plan, Options())
-    assert "! agreed to: may-lose-data\n" in plan_text(plan)
+    assert "! consented to: may-lose-data\n" in plan_text(plan)
 
 
 def test_consent_to_a_loss_is_consent_to_the_risk_of_it_and_not_the_other_way_round() -> None:

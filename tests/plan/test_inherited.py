@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from reconciler.kinds import load_kinds
-from reconciler.model import Address, LiveObject, LiveState, Owned
-from reconciler.plan.adoption import inherited
+from collections.abc import Iterable, Mapping
+
+from reconciler.kinds import Kind, load_kinds
+from reconciler.model import Address, LiveObject, LiveState, Note, Observed, Owned
+from reconciler.plan.adoption import with_inherited
+from reconciler.render.reasons import note_text
 
 KINDS = load_kinds()
 
@@ -21,6 +24,14 @@ def database(uid: int, name: str = "a", **more: object) -> LiveObject:
 A = Address("dc1", "Database", "a")
 
 
+def inherited(
+    kinds: Mapping[str, Kind], previous: Iterable[Address], live: Mapping[str, LiveState]
+) -> tuple[Mapping[Address, Owned], tuple[Note, ...]]:
+    """Return what is owned because it was declared before, and the notes about the rest."""
+    found = with_inherited(kinds, previous, Observed(live))
+    return found.owned, tuple(note for state in found.live.values() for note in state.notes)
+
+
 def test_one_object_of_the_name_is_ours() -> None:
     assert inherited(KINDS, [A], state(database(7, created="x"), database(8, "b"))) == ({A: Owned(7, "x", {})}, ())
 
@@ -32,17 +43,17 @@ def test_what_is_gone_is_nobodys() -> None:
 def test_a_name_that_leads_to_two_is_left_alone() -> None:
     mine, (note,) = inherited(KINDS, [A], state(database(7), database(8)))
     assert mine == {}
-    assert "2 live objects have this name (uid 7, 8); none is deleted" in note.message
+    assert "2 live objects have this name (uid 7, 8); none is deleted" in note_text(note)
 
 
 def test_what_others_manage_is_left_alone() -> None:
     mine, (note,) = inherited(KINDS, [A], state(database(7, owner="a Kubernetes operator")))
     assert mine == {}
-    assert note.message.endswith("managed by a Kubernetes operator; never touched")
+    assert note_text(note).endswith("managed by a Kubernetes operator; never changed")
     role = Address("dc1", "Role", "Admin")
     mine, (note,) = inherited(KINDS, [role], state(LiveObject("Role", 1, "Admin", {}, builtin=True)))
     assert mine == {}
-    assert note.message.endswith("built into the cluster; never touched")
+    assert note_text(note).endswith("built into the cluster; never changed")
 
 
 def test_what_the_api_cannot_delete_and_clusters_of_others_are_left_out() -> None:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from reconciler.diff.normalize import canonical, is_blank
 from reconciler.errors import InputError
 from reconciler.kinds.vocabulary import is_value_from
-from reconciler.model import Address
-from reconciler.plan import Action, Plan, digest, from_json, moved, to_json
+from reconciler.model import Address, Level
+from reconciler.plan import Action, Plan, digest, from_json, stale_fields, to_json
 from reconciler.plan.references import references
 from tests.plan.worlds import KINDS, SOURCES, Server, World, declared, plan_of, secrets_are, worlds
 
@@ -85,7 +85,7 @@ def test_a_plan_reads_back_and_still_holds(world: World) -> None:
     data = to_json(plan)
     assert from_json(data) == plan
     assert digest(from_json(data)) == digest(plan)
-    assert moved(plan, {world.live.cluster: world.live}) == []
+    assert stale_fields(plan, {world.live.cluster: world.live}) == []
 
 
 @usual
@@ -117,7 +117,7 @@ def test_tombstones_for_everything_leave_only_what_cannot_go(world: World) -> No
     graves = [declared(x.kind, x.name, absent=True) for x in objects]
     server = Server(world.live)
     plan = plan_of(graves, world.live)
-    assert [note for note in plan.notes if note.level == "held"] == []
+    assert [note for note in plan.notes if note.level is Level.HELD] == []
     server.apply(plan)
     for (_, kind, _), left in server.objects.items():
         assert "delete" not in KINDS[kind].rest.verbs or is_blank(KINDS[kind], left.spec)
@@ -131,7 +131,7 @@ def test_what_leaves_the_manifests_goes_with_prune_or_is_forgotten(world: World)
     other = declared("RedisACL", "stays", {"acl": "+@all ~*"})
     made = [address for address in server.owned if "delete" in KINDS[address.kind].rest.verbs]
     plan = plan_of([other], *server.states(), owned=server.owned, prune=True)
-    held = {note.address for note in plan.notes if note.level == "held"}
+    held = {note.address for note in plan.notes if note.level is Level.HELD}
     server.apply(plan)
     assert server.owned.keys() - held == {other.address}
     for address in set(made) - held:

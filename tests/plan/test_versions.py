@@ -12,9 +12,11 @@ from reconciler.diff.normalize import canonical
 from reconciler.errors import InputError
 from reconciler.kinds import Field, Kind, Support, load_kinds, server_schema, versions
 from reconciler.manifests import Resource
-from reconciler.model import LiveObject, LiveState, Note
-from reconciler.plan import Options, Plan, make_plan
+from reconciler.model import Level, LiveObject, LiveState, Note, Reason
+from reconciler.plan import Options, Plan
+from reconciler.render.reasons import note_text
 from tests.engine.rig import declared
+from tests.support.planning import make_plan
 
 KINDS = load_kinds()
 DATABASE = KINDS["Database"]
@@ -171,13 +173,16 @@ def test_a_kind_that_is_too_new_is_a_problem_and_its_tombstone_is_none() -> None
 
 def test_a_deprecated_field_is_warned_of_where_the_cluster_deprecates_it() -> None:
     resource = database(gradual_src_mode="enabled")
-    assert Note("warning", resource.address, "gradual_src_mode: deprecated since 8.2; use gradual_sync_policy") in (
-        plan(resource, "8.2").notes
-    )
+    assert Note(
+        Level.WARNING,
+        resource.address,
+        Reason.DEPRECATED,
+        ("gradual_src_mode", "deprecated since 8.2; use gradual_sync_policy"),
+    ) in (plan(resource, "8.2").notes)
     assert plan(resource, "8.0").notes == ()
     nested = database(module_list=[{"module_name": "search", "module_args": "A 1"}])
-    (note,) = (note for note in plan(nested, "8.0").notes if "deprecated" in note.message)
-    assert note.message == (
+    (note,) = (note for note in plan(nested, "8.0").notes if "deprecated" in note_text(note))
+    assert note_text(note) == (
         "module_list[module_name=search].module_args: deprecated since 8.0; "
         "use the fields search, timeseries and probabilistic"
     )
@@ -218,8 +223,8 @@ SCHEMA: Mapping[str, Any] = {
 
 def said(**spec: Any) -> list[str]:
     notes = plan(database(**spec), "8.2", schema=SCHEMA).notes
-    tail = "; it may refuse or drop this"
-    return [note.message.removesuffix(tail) for note in notes if note.message.endswith(tail)]
+    tail = "; it may reject or ignore this"
+    return [note_text(note).removesuffix(tail) for note in notes if note_text(note).endswith(tail)]
 
 
 @pytest.mark.parametrize(
@@ -276,7 +281,7 @@ def test_secrets_and_references_are_not_held_against_a_schema() -> None:
 
 def test_the_clusters_own_word_turns_the_error_about_its_version_into_a_warning() -> None:
     (note,) = plan(database(maxclients=100), "7.8", schema=SCHEMA).notes
-    assert (note.level, note.message) == (
+    assert (note.level.value, note_text(note)) == (
         "warning",
         "maxclients: requires version 7.22 or later; the cluster runs 7.8, by its documentation; its own schema has it",
     )

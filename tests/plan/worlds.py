@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from reconciler.diff.normalize import canonical, canonical_live, comparable, hidden_values
 from reconciler.kinds import SINGLETON, MarkedFields, load_kinds, schema_folder
-from reconciler.model import Address, LiveObject, LiveState, Owned
-from reconciler.plan import Action, Change, Options, Plan, make_plan
+from reconciler.manifests.resolve import Desired
+from reconciler.model import Address, LiveObject, LiveState, Observed, Owned
+from reconciler.plan import Action, Change, Options, Plan, decide
 from reconciler.plan.references import references
 from tests.kinds.samples import values_of
 
@@ -40,6 +41,7 @@ class Declared:
     labels: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
     freeze: tuple[Any, ...] = ()
+    source: tuple[str, int] = ("shop.yaml", 7)
 
     def place(self, path: Sequence[Any]) -> tuple[str, int, int]:
         return "shop.yaml", 7, 3
@@ -65,10 +67,13 @@ def plan_of(
     *states: LiveState,
     owned: Mapping[Address, Owned] | None = None,
     secrets: Secrets | None = None,
+    absent: Mapping[str, str] | None = None,
+    elsewhere: frozenset[Address] = frozenset(),
     **options: Any,
 ) -> Plan:
     live = {one.cluster: one for one in states or (state(),)}
-    return make_plan(KINDS, resources, live, owned or {}, Options(**options), secrets or {})  # type: ignore[arg-type]
+    observed = Observed(live, owned or {}, secrets or {}, absent=absent or {})
+    return decide(KINDS, Desired(resources, elsewhere), observed, Options(**options))  # type: ignore[arg-type]
 
 
 def secrets_are(status: str, resources: Sequence[Declared]) -> Secrets:

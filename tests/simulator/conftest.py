@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.simulator.settings import Settings
+from reconciler.simulator.settings import SimulatorSettings
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _strict() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        checked = Settings.__post_init__
+        checked = SimulatorSettings.__post_init__
 
-        def strict(settings: Settings) -> None:
+        def strict(settings: SimulatorSettings) -> None:
             checked(settings)
             settings.strict = True
 
-        patch.setattr(Settings, "__post_init__", strict)
+        patch.setattr(SimulatorSettings, "__post_init__", strict)
         yield

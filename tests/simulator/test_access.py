@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.core import Core, Request, Settings
+from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock, basic
 
 USER = {"name": "dev", "email": "dev@example.com", "password": "hush-hush", "role_uids": [5]}
@@ -19,7 +19,7 @@ class Cluster(Caller):
 
     def __init__(self, **settings: Any) -> None:
         self.clock = VirtualClock()
-        super().__init__(Core(Settings(**settings), clock=self.clock, seed=7))
+        super().__init__(Core(SimulatorSettings(**settings), clock=self.clock, seed=7))
         self.made = {
             path: self("POST", path, body).json()
             for path, body in (("/v1/users", USER), ("/v1/roles", ROLE), ("/v1/redis_acls", ACL))

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.simulator import links
-from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.messages import encode
+from reconciler.simulator.api.messages import encode
+from reconciler.simulator.core import Core, Request, SimulatorSettings
+from reconciler.simulator.databases import links
+from reconciler.simulator.state.model import World
 from reconciler.simulator.testing import Caller, VirtualClock, running
-from reconciler.simulator.world import World
 
 NAMES = ("a.example.com", "b.example.com", "c.example.com")
 
@@ -30,7 +30,7 @@ class Three:
         world = World(self.clock)
         self.cores = [
             Core(
-                Settings(cluster_name=name, username=f"admin@{name}", password=f"secret-{name}", **settings),
+                SimulatorSettings(cluster_name=name, username=f"admin@{name}", password=f"secret-{name}", **settings),
                 seed=3,
                 world=world,
             )
@@ -60,7 +60,7 @@ class Three:
         return str(task["crdb_guid"])
 
     def part(self, *, whole: bool = False) -> None:
-        links.part(self.cores[0].state, self.cores[1].state, whole=whole)
+        links.set_connection(self.cores[0].state, self.cores[1].state, connected=whole)
 
 
 @pytest.fixture
@@ -337,6 +337,6 @@ def test_a_snapshot_keeps_what_hangs_on_other_objects(three: Three) -> None:
     guid = three.guid()
     three.a("POST", "/v1/bdbs/alerts/1", {"bdb_size": {"enabled": True, "threshold": "80"}})
     three.a("PUT", "/v1/proxies/2", {"proxy": {"backlog": 77}})
-    twin = Caller(Core(Settings(), clock=three.clock, snapshot=three.cores[0].snapshot()))
+    twin = Caller(Core(SimulatorSettings(), clock=three.clock, snapshot=three.cores[0].snapshot()))
     for path in (f"/v1/crdbs/{guid}", "/v1/bdbs/alerts/1", "/v1/proxies/2", "/v1/bdbs/1"):
         assert twin("GET", path).json() == three.a("GET", path).json()

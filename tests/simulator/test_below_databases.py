@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.series import INTERVALS
+from reconciler.simulator.core import Core, Request, SimulatorSettings
+from reconciler.simulator.monitoring.series import INTERVALS
 from reconciler.simulator.testing import Caller, VirtualClock
 
 
@@ -21,7 +21,7 @@ class One:
 
     def __init__(self, database: dict[str, Any] | None = None, **settings: Any) -> None:
         self.clock = VirtualClock()
-        self.core = Core(Settings(**settings), clock=self.clock, seed=5)
+        self.core = Core(SimulatorSettings(**settings), clock=self.clock, seed=5)
         self.call = Caller(self.core)
         made = self.call("POST", "/v1/bdbs", {"name": "db", "memory_size": 1 << 28, **(database or {})})
         assert made.status == 200, made.body

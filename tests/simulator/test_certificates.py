@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reconciler.simulator import licenses, pem
-from reconciler.simulator.core import Core, Settings
+from reconciler.simulator.cluster import licenses, pem
+from reconciler.simulator.core import Core, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock, running
 
 PATH = "/v1/cluster/certificates"
@@ -22,9 +22,9 @@ IDP = """<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID
 class Cluster(Caller):
     def __init__(self, **settings: Any) -> None:
         self.clock = VirtualClock()
-        super().__init__(Core(Settings(**settings), clock=self.clock, seed=7))
+        super().__init__(Core(SimulatorSettings(**settings), clock=self.clock, seed=7))
 
-    def put(self, name: str, pair: pem.Pair, path: str = PATH, **more: Any) -> tuple[int, str]:
+    def put(self, name: str, pair: pem.CertificatePair, path: str = PATH, **more: Any) -> tuple[int, str]:
         item = {"name": name, "certificate": pair.certificate, "key": pair.key, **more}
         answer = self("PUT", path, {"certificates": [item]} if path == PATH else item)
         return answer.status, answer.json()["error_code"] if answer.body else ""
@@ -34,7 +34,11 @@ def test_a_cluster_shows_its_certificates_with_their_keys() -> None:
     found = Cluster()("GET", PATH).json()
     assert {"api_cert", "api_key", "proxy_cert", "syncer_key", "cm_cert", "metrics_exporter_cert"} <= set(found)
     for name, text in found.items():
-        assert pem.key_fits(found[f"{name[:-5]}_key"], pem.read(text)) if name.endswith("_cert") else "KEY" in text
+        assert (
+            pem.key_matches(found[f"{name[:-5]}_key"], pem.read_certificate(text))
+            if name.endswith("_cert")
+            else "KEY" in text
+        )
 
 
 @pytest.mark.parametrize("path", [PATH, "/v1/cluster/update_cert"])

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.data import table
-from reconciler.simulator.registry import HANDLERS, VERSIONS, Endpoint, open_, routes
+from reconciler.simulator.api.routes import HANDLERS, VERSIONS, Endpoint, is_enabled, routes
+from reconciler.simulator.core import Core, Request, SimulatorSettings
+from reconciler.simulator.data.tables import table
 from reconciler.simulator.settings import SWITCHES
 from reconciler.simulator.testing import Caller, VirtualClock, databases
 
 
 def cluster(snapshot: Any = None, **settings: Any) -> Caller:
-    return Caller(Core(Settings(**settings), clock=VirtualClock(), seed=7, snapshot=snapshot))
+    return Caller(Core(SimulatorSettings(**settings), clock=VirtualClock(), seed=7, snapshot=snapshot))
 
 
 def raw(caller: Caller, method: str, path: str, body: bytes = b"", **headers: str) -> Any:
@@ -33,7 +33,7 @@ def test_each_handler_belongs_to_an_operation_of_the_table() -> None:
 
 @pytest.mark.parametrize(("version", "endpoint"), SERVED, ids=lambda item: " ".join(item[:2]) if item[2:] else item)
 def test_each_operation_is_served(version: str, endpoint: Endpoint) -> None:
-    if not open_(endpoint.row, Settings(server_version=version)):
+    if not is_enabled(endpoint.row, SimulatorSettings(server_version=version)):
         return
     caller = cluster(server_version=version)
     caller("POST", "/v1/bdbs", {"name": "a", "memory_size": 1})
@@ -176,5 +176,5 @@ def test_a_foreign_hand_leaves_no_trace_in_the_log() -> None:
 
 def test_switches_have_a_default_among_their_choices_and_a_reason() -> None:
     assert [name for name, item in SWITCHES.items() if item.default not in item.choices or not item.reason] == []
-    with pytest.raises(ValueError, match="no such switch"):
-        Settings(switches={"duplicate_bdb_names": "maybe"})
+    with pytest.raises(ValueError, match="unknown switch"):
+        SimulatorSettings(switches={"duplicate_bdb_names": "maybe"})

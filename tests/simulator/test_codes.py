@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.messages import Response
-from reconciler.simulator.registry import Endpoint
-from tests.simulator.attempts import SPECIAL
-from tests.simulator.reasons import NEVER, REASONS
+from reconciler.simulator.api.messages import Response
+from reconciler.simulator.api.routes import Endpoint
+from tests.simulator.cases import SPECIAL
+from tests.simulator.clusters import generic_cases, run
+from tests.simulator.error_code_cases import NEVER, REASONS
 from tests.simulator.test_conformance import CASES, operation
-from tests.simulator.worlds import general, run
 
 LISTED: dict[str, list[tuple[str, Endpoint]]] = {}
 for _version, _endpoint in reversed(CASES):
@@ -38,10 +38,10 @@ def told(response: Response) -> Iterator[str]:
 def test_each_listed_error_code_is_sent(name: str) -> None:
     missing = set(LISTED[name][0][1].row["codes"]) - {code for operation, code in NEVER if operation == name}
     for version, endpoint in LISTED[name]:
-        for attempt in (*REASONS.get(name, ()), *SPECIAL.get(name, ()), *general(endpoint)):
+        for case in (*REASONS.get(name, ()), *SPECIAL.get(name, ()), *generic_cases(endpoint)):
             if not missing:
                 return
-            missing -= set(told(run(version, endpoint, attempt)))
+            missing -= set(told(run(version, endpoint, case)))
     assert missing == set()
 
 

@@ -6,17 +6,17 @@ import re
 
 import pytest
 
-from reconciler.simulator.core import Settings
-from reconciler.simulator.registry import HANDLERS, Endpoint, open_, routes
-from reconciler.simulator.shapes import VERSIONS
-from tests.simulator.attempts import SPECIAL
-from tests.simulator.worlds import general, run
+from reconciler.simulator.api.fields import VERSIONS
+from reconciler.simulator.api.routes import HANDLERS, Endpoint, is_enabled, routes
+from reconciler.simulator.core import SimulatorSettings
+from tests.simulator.cases import SPECIAL
+from tests.simulator.clusters import generic_cases, run
 
 NO_INPUT = "there is no input that could be wrong"
 ANYBODY = "whoever is logged in may ask"
 RESERVED = "listed without a cause; nothing that a request could say leads to it"
 
-# (operation as a pattern, statuses): why no attempt provokes them. Kept short: a cause that can be made is made.
+# (operation as a pattern, statuses): why no case provokes them. Kept short: a cause that can be made is made.
 CANNOT: tuple[tuple[str, tuple[int, ...], str], ...] = (
     (r"GET /v1/actions", (404,), "a list without records is empty, seen live"),
     (r"GET /v1/nodes/stats(/last)?", (404,), "a cluster has at least one node"),
@@ -45,7 +45,7 @@ CASES = [
     (version, endpoint)
     for version in VERSIONS
     for endpoint in routes(version).endpoints
-    if open_(endpoint.row, Settings(server_version=version))
+    if is_enabled(endpoint.row, SimulatorSettings(server_version=version))
 ]
 
 
@@ -63,8 +63,8 @@ def excused(endpoint: Endpoint) -> set[int]:
     ("version", "endpoint"), CASES, ids=lambda item: item if isinstance(item, str) else operation(item)
 )
 def test_each_documented_status_is_provoked(version: str, endpoint: Endpoint) -> None:
-    attempts = (*general(endpoint), *SPECIAL.get(operation(endpoint), ()))
-    seen = {run(version, endpoint, attempt).status for attempt in attempts}
+    cases = (*generic_cases(endpoint), *SPECIAL.get(operation(endpoint), ()))
+    seen = {run(version, endpoint, case).status for case in cases}
     assert set(endpoint.row["statuses"]) - seen <= excused(endpoint)
 
 

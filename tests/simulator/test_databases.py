@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator import pem
-from reconciler.simulator.core import Core, Settings
+from reconciler.simulator.cluster import pem
+from reconciler.simulator.core import Core, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock
 
 GIB = 1 << 30
@@ -51,7 +51,7 @@ class Cluster(Caller):
 
     def __init__(self, **settings: Any) -> None:
         self.clock = VirtualClock()
-        super().__init__(Core(Settings(**settings), clock=self.clock, seed=7))
+        super().__init__(Core(SimulatorSettings(**settings), clock=self.clock, seed=7))
 
     def made(self, **fields: Any) -> Any:
         """Create a database, wait until it is active, and return it."""

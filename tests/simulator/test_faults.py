@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.simulator.core import Core, Settings
-from reconciler.simulator.faults import ACTIONS
-from reconciler.simulator.incidents import INCIDENTS
+from reconciler.simulator.core import Core, SimulatorSettings
+from reconciler.simulator.faults.incidents import INCIDENTS
+from reconciler.simulator.faults.rules import ACTIONS
 from reconciler.simulator.testing import Caller, VirtualClock, running
 
 ROLE = {"name": "app", "management": "none"}
@@ -23,7 +23,7 @@ class Cluster(Caller):
 
     def __init__(self, **settings: Any) -> None:
         self.clock = VirtualClock()
-        super().__init__(Core(Settings(**{"nodes": 3, **settings}), clock=self.clock, seed=7))
+        super().__init__(Core(SimulatorSettings(**{"nodes": 3, **settings}), clock=self.clock, seed=7))
         self.faults = self.core.faults
 
     def names(self, path: str = "/v1/bdbs") -> list[str]:
@@ -89,7 +89,7 @@ def test_rules_match_by_call_node_and_times() -> None:
     assert [caller("GET", "/v1/bdbs").status for _ in range(4)] == [200, 500, 500, 200]
     caller.node = 2
     assert [caller("GET", "/v1/bdbs").status for _ in range(2)] == [502, 200]
-    with pytest.raises(ValueError, match="no such fault"):
+    with pytest.raises(ValueError, match="unknown fault"):
         caller.core.faults.add("meteor")
 
 

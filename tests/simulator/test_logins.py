@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.messages import Response, encode
+from reconciler.simulator.api.messages import Response, encode
+from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock, basic
 
 DEV = {"name": "dev", "email": "dev@example.com", "password": "hush-hush", "role_uids": [5]}
@@ -16,7 +16,7 @@ DEV = {"name": "dev", "email": "dev@example.com", "password": "hush-hush", "role
 class Cluster(Caller):
     def __init__(self, **settings: Any) -> None:
         self.clock = VirtualClock()
-        super().__init__(Core(Settings(**settings), clock=self.clock, seed=7))
+        super().__init__(Core(SimulatorSettings(**settings), clock=self.clock, seed=7))
         self("POST", "/v1/users", DEV)
 
     def as_(self, authorization: str, method: str, path: str, body: Any = None, **query: str) -> Response:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.messages import Response, encode
+from reconciler.simulator.api.messages import Response, encode
+from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock
 
 
@@ -16,7 +16,7 @@ class Cluster:
 
     def __init__(self, **settings: Any) -> None:
         self.clock = VirtualClock()
-        self.core = Core(Settings(**settings), clock=self.clock, seed=7)
+        self.core = Core(SimulatorSettings(**settings), clock=self.clock, seed=7)
         self.call = Caller(self.core)
 
     def at(self, node: int) -> Caller:

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from reconciler.simulator.core import Core, Settings
-from reconciler.simulator.messages import Response
+from reconciler.simulator.api.messages import Response
+from reconciler.simulator.core import Core, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock
 
 NAMES = st.sampled_from(["alpha", "beta", "gamma", "delta"])
@@ -28,7 +28,7 @@ class Cluster(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = VirtualClock()
-        self.call = Caller(Core(Settings(nodes=3, access_delete_seconds=0), clock=self.clock, seed=1))
+        self.call = Caller(Core(SimulatorSettings(nodes=3, access_delete_seconds=0), clock=self.clock, seed=1))
         self.schemas = {
             name: jsonschema.Draft7Validator(self.call("GET", "/v1/jsonschema", object=name).json())
             for name in ("bdb", "user", "role", "redis_acl")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.messages import Response
+from reconciler.simulator.api.messages import Response
+from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock
 
 OWN = {
@@ -27,7 +27,7 @@ ARTIFACTS = "/v2/local/modules/user-defined/artifacts"
 
 
 def cluster(**settings: Any) -> Caller:
-    return Caller(Core(Settings(**settings), clock=VirtualClock(), seed=7))
+    return Caller(Core(SimulatorSettings(**settings), clock=VirtualClock(), seed=7))
 
 
 def archive(**manifest: Any) -> bytes:

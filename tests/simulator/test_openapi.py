@@ -15,10 +15,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from reconciler.simulator import openapi
-from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.messages import Response
-from reconciler.simulator.shapes import VERSIONS
+from reconciler.simulator.api import openapi
+from reconciler.simulator.api.fields import VERSIONS
+from reconciler.simulator.api.messages import Response
+from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -36,7 +36,7 @@ class Furnished(Caller):
 
     def __init__(self, version: str) -> None:
         clock = VirtualClock()
-        super().__init__(Core(Settings(nodes=3, server_version=version), clock=clock, seed=1))
+        super().__init__(Core(SimulatorSettings(nodes=3, server_version=version), clock=clock, seed=1))
         self("POST", "/v1/bdbs", {"name": "one", "memory_size": 1 << 30, "replication": True})
         self("POST", "/v1/bdb_groups", {"memory_size": 1 << 30})
         self("POST", "/v1/ldap_mappings", {"name": "one", "dn": "cn=one,dc=example", "role_uids": [2]})

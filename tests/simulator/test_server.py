@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.simulator.http.tls import make
 from reconciler.simulator.testing import Running, basic, databases, running
-from reconciler.simulator.tls import make
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.core import Core, Request, Settings
-from reconciler.simulator.registry import VERSIONS
-from reconciler.simulator.singles import PATHS
+from reconciler.simulator.api.routes import VERSIONS
+from reconciler.simulator.cluster.settings import SINGLETONS
+from reconciler.simulator.core import Core, Request, SimulatorSettings
 from reconciler.simulator.testing import Caller, VirtualClock, basic
 
 AUDIT = {"audit_address": "192.0.2.40", "audit_port": 12345, "audit_protocol": "TCP"}
@@ -17,7 +17,7 @@ QUERY = {"user_dn_query": {"base": "dc=example", "filter": "(cn=%u)", "scope": "
 
 
 def cluster(**settings: Any) -> Caller:
-    return Caller(Core(Settings(**settings), clock=VirtualClock(), seed=7))
+    return Caller(Core(SimulatorSettings(**settings), clock=VirtualClock(), seed=7))
 
 
 def refused(caller: Caller, path: str, body: Any, method: str = "PUT") -> tuple[int, str]:
@@ -48,7 +48,7 @@ def test_a_put_changes_what_it_names_and_nothing_else(path: str, body: dict[str,
     }
 
 
-@pytest.mark.parametrize("path", sorted(set(PATHS.values()) - {"/v1/cluster/certificates"}))
+@pytest.mark.parametrize("path", sorted(single.path for single in SINGLETONS if single.kind != "cluster"))
 def test_an_unknown_field_and_a_list_are_refused(path: str) -> None:
     caller = cluster()
     assert refused(caller, path, {"no_such_field": 1}) == (400, "invalid_schema")
@@ -168,7 +168,7 @@ def test_a_bind_password_is_masked_and_the_mask_leaves_it() -> None:
     whole = caller("GET", path).json()
     assert whole["bind_pass"] == "***"
     caller("PUT", path, whole)
-    assert caller.core.state.singles["ldap"].fields["bind_pass"] == "hush"
+    assert caller.core.state.singletons["ldap"].fields["bind_pass"] == "hush"
     caller("DELETE", path)
     assert caller("GET", path).json()["bind_pass"] == ""
 
@@ -206,7 +206,7 @@ def test_passwords_can_be_switched_off_for_the_api() -> None:
 
 def test_old_passwords_expire_and_an_admin_can_set_new_ones() -> None:
     clock = VirtualClock()
-    core = Core(Settings(), clock=clock, seed=7)
+    core = Core(SimulatorSettings(), clock=clock, seed=7)
     caller = Caller(core)
     clock.sleep(40 * 86400)
     caller("POST", "/v1/users", {"name": "fresh", "email": "f@example.com", "password": "new-one", "role_uids": [1]})

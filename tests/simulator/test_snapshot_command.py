@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.commands.snapshot import MASK, masked
-from reconciler.simulator.core import Core, Settings
+from reconciler.simulator.core import Core, SimulatorSettings
 from reconciler.simulator.testing import Caller, Running, running
 
 PLACE = {"type": "s3", "bucket_name": "b", "access_key_id": "AKIDHUSH", "secret_access_key": "hush-s3"}
@@ -47,7 +47,7 @@ def test_a_twin_of_a_live_cluster_reads_alike_and_holds_no_secret(tmp_path: Path
     assert "hush" not in text.lower()
     assert "PRIVATE KEY" not in text
     assert stat.S_IMODE((tmp_path / "twin.json").stat().st_mode) == 0o600
-    twin = Caller(Core(Settings(nodes=3), seed=5, snapshot=json.loads(text)))
+    twin = Caller(Core(SimulatorSettings(nodes=3), seed=5, snapshot=json.loads(text)))
     assert {path: twin("GET", path).json() for path in live} == live
     (database,) = twin("GET", "/v1/bdbs").json()
     assert (database["name"], database["tags"]) == ("sessions", DATABASE["tags"])

@@ -7,16 +7,16 @@ from typing import Any
 import jsonschema
 import pytest
 
-from reconciler.simulator.core import Core, Settings
-from reconciler.simulator.data import table
-from reconciler.simulator.registry import VERSIONS, routes
+from reconciler.simulator.api.routes import VERSIONS, routes
+from reconciler.simulator.core import Core, SimulatorSettings
+from reconciler.simulator.data.tables import table
 from reconciler.simulator.testing import Caller, VirtualClock
 
 NEW = {"name": "a", "memory_size": 1 << 20}
 
 
 def cluster(**settings: Any) -> Caller:
-    return Caller(Core(Settings(**settings), clock=VirtualClock(), seed=7))
+    return Caller(Core(SimulatorSettings(**settings), clock=VirtualClock(), seed=7))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ READS = {
 @pytest.mark.parametrize("version", VERSIONS)
 def test_answers_are_valid_against_the_servers_own_schema(version: str) -> None:
     clock = VirtualClock()
-    caller = Caller(Core(Settings(server_version=version), clock=clock, seed=7))
+    caller = Caller(Core(SimulatorSettings(server_version=version), clock=clock, seed=7))
     caller("POST", "/v1/bdbs", NEW)
     caller("POST", "/v1/ldap_mappings", {"name": "ops", "dn": "OU=ops", "role_uids": [2]})
     caller("POST", "/v1/bdb_groups", {"memory_size": 1 << 30})

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.safejson import MAX_BYTES
+from reconciler.simulator.api.json_body import MAX_BYTES
 from reconciler.simulator.testing import Running, running
 
 ROLE = b'{"name": "wired", "management": "none"}'

@@ -18,7 +18,7 @@ from reconciler.secrets import Secret
 from reconciler.settings import ProjectLimits
 from reconciler.settings.source import GitSource
 from reconciler.source import Revision
-from reconciler.source.repository import GitRepository, Means
+from reconciler.source.git_repository import GitRepository, SourceContext
 
 BLOB, PROGRAM, TREE, LINK, SUBMODULE = b"100644", b"100755", b"40000", b"120000", b"160000"
 NULL = "0" * 40
@@ -107,7 +107,7 @@ def manifest(name: str = "a", size: str = "1GiB") -> str:
     return f"apiVersion: reconciler/v1\nkind: Database\nmetadata: {{name: {name}}}\nspec: {{memory_size: {size}}}\n"
 
 
-def means(state: Path, **more: Any) -> Means:
+def context(state: Path, **more: Any) -> SourceContext:
     given: dict[str, Any] = {
         "state": state,
         "limits": ProjectLimits(),
@@ -116,7 +116,7 @@ def means(state: Path, **more: Any) -> Means:
         "path": f"{os.environ['PATH']}:/usr/sbin",
         "now": lambda: float(NOW),
     }
-    return Means(**{**given, **more})
+    return SourceContext(**{**given, **more})
 
 
 def source(remote: Remote | str, state: Path, **more: Any) -> GitRepository:
@@ -131,7 +131,7 @@ def source(remote: Remote | str, state: Path, **more: Any) -> GitRepository:
         more["branch"] = "main"
     url = remote if isinstance(remote, str) else str(remote.folder)
     return GitRepository(
-        GitSource(url, **more), means(state, **{renamed.get(name, name): value for name, value in outer.items()})
+        GitSource(url, **more), context(state, **{renamed.get(name, name): value for name, value in outer.items()})
     )
 
 

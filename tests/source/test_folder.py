@@ -12,7 +12,7 @@ import pytest
 from reconciler.errors import Interrupted, SourceEmpty, SourceError, SourceStale, SourceUnsafe
 from reconciler.settings import FolderSource, ProjectLimits
 from reconciler.source import Source
-from reconciler.source.folder import Folder
+from reconciler.source.folder import ManifestFolder
 from tests.source.rig import Opened, texts
 
 
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def source(folder: Path, tmp_path: Path) -> Source:
-    return Folder(FolderSource(folder), tmp_path / "state", ProjectLimits())
+    return ManifestFolder(FolderSource(folder), tmp_path / "state", ProjectLimits())
 
 
 class ConfigMap:
@@ -97,7 +97,7 @@ def test_the_folder_itself_may_be_a_link_that_is_swapped(tmp_path: Path) -> None
         (tmp_path / name / "a.yaml").write_text(name)
     link = tmp_path / "current"
     link.symlink_to("one")
-    source = Folder(FolderSource(link), tmp_path / "state", ProjectLimits())
+    source = ManifestFolder(FolderSource(link), tmp_path / "state", ProjectLimits())
     assert texts(source.fetch()) == {"a.yaml": "one"}
     (tmp_path / "next").symlink_to("two")
     (tmp_path / "next").rename(link)
@@ -112,7 +112,7 @@ def test_a_restart_knows_what_was_accepted_and_what_was_rejected(folder: Path, s
     (folder / "a.yaml").write_text("bad!")
     bad = source.fetch()
     source.reject(bad, "not a manifest")
-    again = Folder(FolderSource(folder), tmp_path / "state", ProjectLimits())
+    again = ManifestFolder(FolderSource(folder), tmp_path / "state", ProjectLimits())
     accepted, rejected = again.accepted(), again.rejected()
     assert accepted is not None
     assert rejected is not None
@@ -133,7 +133,7 @@ def test_the_record_is_ours_alone(folder: Path, source: Source, tmp_path: Path) 
     assert record.stat().st_mode & 0o077 == 0
     assert record.parent.stat().st_mode & 0o077 == 0
     record.write_text("{half")
-    with pytest.raises(SourceError, match="damaged; remove it"):
+    with pytest.raises(SourceError, match="corrupt; remove it"):
         source.accepted()
 
 
@@ -149,7 +149,7 @@ def test_links_are_refused_and_never_followed(folder: Path, source: Source, tmp_
     with pytest.raises(SourceUnsafe, match="is a symbolic link"):
         source.fetch()
     (folder / "..data").symlink_to(tmp_path)
-    with pytest.raises(SourceUnsafe, match="leads out of the folder"):
+    with pytest.raises(SourceUnsafe, match="points outside the folder"):
         source.fetch()
     assert watched.events() == []
     watched.close()
@@ -162,10 +162,10 @@ def test_a_pipe_is_no_manifest(folder: Path, source: Source) -> None:
 
 
 def test_nothing_is_never_taken_for_delete_everything(folder: Path, source: Source) -> None:
-    with pytest.raises(SourceEmpty, match="holds no manifests"):
+    with pytest.raises(SourceEmpty, match="contains no manifests"):
         source.fetch()
     folder.rmdir()
-    with pytest.raises(SourceStale, match="is not there"):
+    with pytest.raises(SourceStale, match="does not exist"):
         source.fetch()
 
 
@@ -181,7 +181,7 @@ def test_the_bounds_of_manifests_hold(folder: Path, tmp_path: Path, limits: Proj
     for name in "ab":
         (folder / f"{name}.yaml").write_text("x" * 10)
     with pytest.raises(SourceUnsafe, match=words):
-        Folder(FolderSource(folder), tmp_path / "state", limits).fetch()
+        ManifestFolder(FolderSource(folder), tmp_path / "state", limits).fetch()
 
 
 def test_folders_may_be_32_deep(folder: Path, source: Source) -> None:
@@ -191,7 +191,7 @@ def test_folders_may_be_32_deep(folder: Path, source: Source) -> None:
         source.fetch()
 
 
-def test_a_stop_is_heard(source: Source) -> None:
+def test_a_stop_is_obeyed(source: Source) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Interrupted):

@@ -26,9 +26,9 @@ from reconciler.errors import (
 )
 from reconciler.settings import ProjectLimits
 from reconciler.settings.source import GitSource, SourceLimits
+from reconciler.source.git_repository import GitRepository
 from reconciler.source.mirror import INCOMING
-from reconciler.source.repository import GitRepository
-from tests.source.rig import Remote, in_thread, manifest, means, source, texts, tool
+from tests.source.rig import Remote, context, in_thread, manifest, source, texts, tool
 
 
 @pytest.fixture
@@ -158,12 +158,12 @@ def test_another_source_has_another_record(remote: Remote, state: Path) -> None:
     assert source(remote, state, branch="next").accepted() is None
 
 
-def test_a_damaged_mirror_is_told_with_the_way_out(remote: Remote, state: Path) -> None:
+def test_a_damaged_mirror_is_reported_with_the_remedy(remote: Remote, state: Path) -> None:
     remote.add({"a.yaml": "1"})
     follow = source(remote, state)
     follow.accept(follow.fetch())
     (mirror_of(state) / "mirror.git/refs/reconciler/accepted").write_text("1" * 40 + "\n")
-    with pytest.raises(SourceError, match="damaged; remove that folder"):
+    with pytest.raises(SourceError, match="corrupt; remove that folder"):
         follow.accepted()
 
 
@@ -246,7 +246,7 @@ def test_nothing_is_never_taken_for_delete_everything(remote: Remote, state: Pat
     follow = source(remote, state)
     follow.accept(follow.fetch())
     remote.add(files, good)
-    with pytest.raises(SourceEmpty, match="holds no manifests"):
+    with pytest.raises(SourceEmpty, match="contains no manifests"):
         follow.fetch()
     assert texts(follow.accepted()) == {"a.yaml": "good"}
 
@@ -308,14 +308,14 @@ def members(group: int) -> list[str]:
 
 def group_is_gone(group: int) -> bool:
     """Tell whether a group that was killed ends; the system may take a moment to do it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while members(group) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     return not members(group)
 
 
 def started(folder: Path) -> int:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if (folder / "pid").exists() and (text := (folder / "pid").read_text().strip()):
             return int(text)
@@ -329,15 +329,18 @@ def test_stop_ends_git_and_all_that_it_started(remote: Remote, state: Path, tmp_
     thread, found = in_thread(lambda: follow.fetch(stop))
     pid = started(tmp_path / "bin")
     stop.set()
-    thread.join(30)
+    thread.join(120)
     assert isinstance(found[0], Interrupted)
     assert group_is_gone(pid)
 
 
 def test_a_fetch_that_takes_too_long_is_given_up(remote: Remote, state: Path, tmp_path: Path) -> None:
-    follow = source(remote, state, path_of_programs=slow_git(tmp_path / "bin"), timeout=1)
-    with pytest.raises(SourceStale, match="took too long"):
-        follow.fetch()
+    path = slow_git(tmp_path / "bin")
+    for timeout in (1, 5, 25):  # on a busy machine, git may not have begun within the first
+        with pytest.raises(SourceStale, match="timed out"):
+            source(remote, state, path_of_programs=path, timeout=timeout).fetch()
+        if (tmp_path / "bin/pid").exists():
+            break
     assert group_is_gone(started(tmp_path / "bin"))
 
 
@@ -345,11 +348,11 @@ def test_two_processes_take_turns(remote: Remote, state: Path) -> None:
     remote.add({"a.yaml": "1"})
     one, two = source(remote, state), source(remote, state, timeout=0.3)
     one.fetch()
-    from reconciler.source.process import Watch
+    from reconciler.source.process import Deadline
 
-    with one._mirror.held(Watch.of(10)), pytest.raises(SourceStale, match="another process"):
+    with one._mirror.locked(Deadline.after(60)), pytest.raises(SourceStale, match="another process"):
         two.fetch()
-    assert two.fetch().files
+    assert source(remote, state).fetch().files
 
 
 PASS = """
@@ -400,7 +403,7 @@ def test_a_kill_in_the_middle_of_a_fetch_leaves_the_last_good_revision(remote: R
     words = [sys.executable, "-c", PASS, str(remote.folder), str(state), os.environ["PATH"]]
     with subprocess.Popen(words, cwd=Path(__file__).parents[2]) as process:
         packs = mirror_of(state) / "mirror.git/objects/pack"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not list(packs.glob("tmp_pack_*")) and time.monotonic() < deadline and process.poll() is None:
             pass
         process.send_signal(signal.SIGKILL)
@@ -432,7 +435,7 @@ def test_a_mirror_that_was_half_made_is_made_anew(remote: Remote, state: Path) -
 
 
 def test_months_of_commits_do_not_pile_up(remote: Remote, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.source.mirror.MOST_PACKS", 5)
+    monkeypatch.setattr("reconciler.source.mirror.MAX_PACKS", 5)
     follow = source(remote, state)
     tip: list[str] = []
     for number in range(14):
@@ -446,15 +449,15 @@ def test_months_of_commits_do_not_pile_up(remote: Remote, state: Path, monkeypat
 # --- failures in words -----------------------------------------------------------------------------------------------
 
 
-def test_a_branch_that_is_not_there_is_told(remote: Remote, state: Path) -> None:
+def test_a_branch_that_is_not_there_is_reported(remote: Remote, state: Path) -> None:
     remote.add({"a.yaml": "1"})
     with pytest.raises(SourceStale, match="check the name of the branch or tag"):
         source(remote, state, branch="production").fetch()
 
 
-def test_no_version_in_the_range_is_told(remote: Remote, state: Path) -> None:
+def test_no_version_in_the_range_is_reported(remote: Remote, state: Path) -> None:
     remote.add({"a.yaml": "1"}, ref="refs/tags/v2.0.0")
-    with pytest.raises(SourceStale, match=r"is a version in 1\.x"):
+    with pytest.raises(SourceStale, match=r"matches the version range 1\.x"):
         source(remote, state, semver="1.x").fetch()
 
 
@@ -465,7 +468,7 @@ def test_without_git_the_message_says_so(remote: Remote, state: Path, tmp_path: 
 
 def test_an_address_that_settings_would_refuse_is_refused_here_too(state: Path) -> None:
     with pytest.raises(InputError, match="is not accepted"):
-        GitRepository(GitSource("ext::sh -c true", branch="main"), means(state))
+        GitRepository(GitSource("ext::sh -c true", branch="main"), context(state))
 
 
 def test_manifests_of_a_revision_load(remote: Remote, state: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +13,12 @@ import pytest
 from reconciler.errors import InputError
 from reconciler.settings import GitSource
 from reconciler.settings.source import SourceLimits, is_ref, protocol
-from reconciler.source.repository import GitRepository
+from reconciler.source.git_repository import GitRepository
 from tests.input.test_settings import PROJECT, project
 from tests.source.hostile import ACCEPTED_REFS, COMMITS, GOOD, PATHS, REFS, URLS, Case
-from tests.source.rig import Opened, Remote, bytes_below, means, source, texts
+from tests.source.rig import Opened, Remote, bytes_below, context, source, texts
 
 CANARY = "canary-2Fw8Yt-from-outside-the-repository"
-QUICKLY = 20.0  # seconds in which each is refused even on a machine that does much else
 
 
 def test_the_corpus_is_large() -> None:
@@ -35,7 +33,7 @@ def test_the_corpus_is_large() -> None:
 def test_a_hostile_address_is_refused_before_anything_runs(tmp_path: Path, url: str) -> None:
     assert protocol(url) == ""
     with pytest.raises(InputError):
-        GitRepository(GitSource(url, branch="main"), means(tmp_path, path="/nowhere"))
+        GitRepository(GitSource(url, branch="main"), context(tmp_path, path="/nowhere"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,10 +103,9 @@ def test_a_hostile_commit_is_refused_and_the_last_good_one_stays(
         (ground.remote.folder / leftover).unlink(missing_ok=True)
     case.make(ground.remote, ground.good, ground.canary)
     follow = source(ground.remote, state, path=case.path, limits=SourceLimits(size=8 * 1024**2))
-    began = time.monotonic()
     with pytest.raises(case.error) as caught:
         follow.fetch()
-    assert time.monotonic() - began < QUICKLY
+    assert "timed out" not in str(caught.value)  # refused for what it contains, not for the time that it takes
     assert all(line.isprintable() for line in str(caught.value).splitlines())
     accepted = source(ground.remote, state, path=case.path).accepted()
     assert accepted is not None

@@ -70,14 +70,14 @@ def test_tags_are_listed_with_the_login_too(server: Https, remote: Remote, tmp_p
     assert https(server, tmp_path, semver="1.x").fetch().name == "v1.0.0"
 
 
-def test_a_wrong_login_is_tried_once_and_told(server: Https, tmp_path: Path) -> None:
-    with pytest.raises(SourceStale, match="check the login"):
+def test_a_wrong_login_is_tried_once_and_reported(server: Https, tmp_path: Path) -> None:
+    with pytest.raises(SourceStale, match="check the credentials"):
         https(server, tmp_path, reveal=lambda value_from: Secret("wrong-canary-token")).fetch()
     assert [login for _, login in server.requests] == ["", "robot:wrong-canary-token"]
 
 
 def test_without_a_login_nothing_is_asked_of_anybody(server: Https, tmp_path: Path) -> None:
-    with pytest.raises(SourceStale, match="check the login"):
+    with pytest.raises(SourceStale, match="check the credentials"):
         https(server, tmp_path, password=None).fetch()
 
 
@@ -91,7 +91,7 @@ def test_a_new_password_is_used_at_the_next_fetch(server: Https, tmp_path: Path)
 
 @pytest.mark.parametrize("password", ["two\nlines", "a\rb", "nul\0", "x" * 9000])
 def test_what_is_no_password_is_not_sent(server: Https, tmp_path: Path, password: str) -> None:
-    with pytest.raises(SourceStale, match="it is no password"):
+    with pytest.raises(SourceStale, match="must be a single line"):
         https(server, tmp_path, reveal=lambda value_from: Secret(password)).fetch()
     assert server.requests == []
 
@@ -103,13 +103,13 @@ def test_the_password_is_in_no_argument_no_variable_and_no_file(server: Https, t
 
     def answer(handler: Any) -> None:
         asked.set()
-        go_on.wait(30)
+        go_on.wait(120)
         server.answer = None
         server._git(handler)
 
     server.answer = answer
     thread, found = in_thread(https(server, tmp_path).fetch)
-    assert asked.wait(30)
+    assert asked.wait(120)
     names = set()
     for process in Path("/proc").glob("[0-9]*"):
         if process.name == str(os.getpid()):
@@ -119,7 +119,7 @@ def test_the_password_is_in_no_argument_no_variable_and_no_file(server: Https, t
             seen += [line, (process / "environ").read_bytes()]
             names.update(word.rpartition(b"/")[2] for word in line.split(b"\0")[:2])
     go_on.set()
-    thread.join(30)
+    thread.join(120)
     assert found[0].files
     assert b"git" in names
     assert any(b"remote-https" in line for line in seen)
@@ -198,7 +198,7 @@ def test_a_lying_server_is_refused_and_the_last_good_revision_stays(
 def test_a_server_that_never_answers_is_given_up(open_server: Https, tmp_path: Path) -> None:
     stop = threading.Event()
     open_server.answer = lambda handler: stop.wait(60)
-    with pytest.raises(SourceStale, match="took too long"):
+    with pytest.raises(SourceStale, match="timed out"):
         https(open_server, tmp_path, password=None, timeout=1).fetch()
     stop.set()
 
@@ -212,9 +212,9 @@ def test_a_stop_ends_a_fetch_that_hangs_in_the_network(open_server: Https, tmp_p
 
     open_server.answer = answer
     thread, found = in_thread(lambda: https(open_server, tmp_path, password=None).fetch(stop))
-    assert hanging.wait(30)
+    assert hanging.wait(120)
     stop.set()
-    thread.join(30)
+    thread.join(120)
     assert isinstance(found[0], Interrupted)
 
 
@@ -269,8 +269,8 @@ def test_an_unknown_host_is_refused(sshd: Ssh, remote: Remote, tmp_path: Path) -
     assert empty.read_text() == ""
 
 
-def test_a_key_that_may_not_log_in_is_told(sshd: Ssh, remote: Remote, tmp_path: Path) -> None:
-    with pytest.raises(SourceStale, match="check the login"):
+def test_a_key_that_may_not_log_in_is_reported(sshd: Ssh, remote: Remote, tmp_path: Path) -> None:
+    with pytest.raises(SourceStale, match="check the credentials"):
         ssh(sshd, remote, tmp_path, ssh_key=sshd.other).fetch()
 
 
@@ -290,7 +290,9 @@ def test_no_agent_and_no_configuration_of_the_user_is_used(
 
 
 @pytest.mark.parametrize("missing", ["ssh_key", "known_hosts"])
-def test_a_file_that_is_missing_is_told_by_its_name(sshd: Ssh, remote: Remote, tmp_path: Path, missing: str) -> None:
+def test_a_file_that_is_missing_is_reported_by_its_name(
+    sshd: Ssh, remote: Remote, tmp_path: Path, missing: str
+) -> None:
     with pytest.raises(SourceStale, match="absent cannot be read"):
         ssh(sshd, remote, tmp_path, **{missing: tmp_path / "absent"}).fetch()
 

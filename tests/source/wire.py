@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from reconciler.simulator.tls import make
+from reconciler.simulator.http.tls import make
 from tests.source.rig import run, tool
 
 

@@ -16,13 +16,14 @@ from typing import Any
 
 import httpx
 
-from reconciler.client import Client
-from reconciler.simulator.core import Core, Entry
-from reconciler.simulator.faults import Faults
-from reconciler.simulator.messages import Request, Response
-from reconciler.simulator.settings import Settings
+from reconciler.client import Client, ClientOptions
+from reconciler.runtime import Runtime
+from reconciler.simulator.api.messages import Request, Response
+from reconciler.simulator.core import Core, LogEntry
+from reconciler.simulator.faults.rules import Faults
+from reconciler.simulator.settings import SimulatorSettings
+from reconciler.simulator.state.model import World as Around
 from reconciler.simulator.testing import VirtualClock
-from reconciler.simulator.world import World as Around
 from reconciler.telemetry import Event
 
 PIECES = 20  # in how many pieces a dripping answer comes
@@ -75,10 +76,10 @@ class InProcess(httpx.BaseTransport):
             raise httpx.ReadError("reset", request=request) from ConnectionResetError(104, "Connection reset by peer")
         if wire.delay > timeouts["read"]:
             self._clock.sleep(timeouts["read"])
-            raise httpx.ReadTimeout("no answer in time", request=request)
+            raise httpx.ReadTimeout("no response in time", request=request)
         if wire.drip * PIECES > timeouts["pool"]:  # the pool's time is the total of the attempt
             self._clock.sleep(timeouts["pool"])
-            raise httpx.ReadTimeout("the deadline of the attempt has passed", request=request)
+            raise httpx.ReadTimeout("the deadline of the attempt was exceeded", request=request)
         self._clock.sleep(wire.delay + wire.drip * PIECES)
 
 
@@ -132,7 +133,7 @@ class World:
         **settings: Any,
     ) -> None:
         self.clock = clock or VirtualClock()
-        self.core = Core(Settings(**settings), clock=self.clock, seed=seed, snapshot=snapshot, world=around)
+        self.core = Core(SimulatorSettings(**settings), clock=self.clock, seed=seed, snapshot=snapshot, world=around)
         self.sleeps: list[float] = []
         self.events: list[Event] = []
 
@@ -141,7 +142,7 @@ class World:
         return self.core.faults
 
     @property
-    def log(self) -> list[Entry]:
+    def log(self) -> list[LogEntry]:
         return list(self.core.log)
 
     def where(self, first: int = 1) -> Where:
@@ -154,19 +155,11 @@ class World:
         self.sleeps.append(seconds)
         self.clock.sleep(seconds)
 
-    def client(self, *, password: str | None = None, seed: int = 1, first: int = 1, **options: Any) -> Client:
-        """Return a client that reaches every node of this cluster in process; *options* are those of `Client`."""
+    def client(self, *, password: str | None = None, seed: int = 1, first: int = 1, **more: Any) -> Client:
+        """Return a client that reaches every node of this cluster in process; *more*: its runtime and options."""
         settings = self.core.settings
-        means: dict[str, Any] = {
-            "transport": InProcess(self.core, self.clock),
-            "clock": self.clock,
-            "sleep": self.sleep,
-            "random": random.Random(seed),
-            "observe": self.events.append,
-            **options,
-        }
-        return Client(
-            self.where(first),
-            (settings.username, Plain(settings.password if password is None else password)),
-            **means,
-        )
+        login = (settings.username, Plain(settings.password if password is None else password))
+        sleep = more.pop("sleep", self.sleep)
+        runtime = Runtime(clock=self.clock, sleep=sleep, random=random.Random(seed), observe=self.events.append)
+        transport = more.pop("transport", None) or InProcess(self.core, self.clock)
+        return Client(self.where(first), login, runtime, ClientOptions(transport, **more))

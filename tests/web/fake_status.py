@@ -1,4 +1,4 @@
-"""Boards full of things to show: plans by the real planner, drift, failures, runs; friendly ones and hostile ones."""
+"""Status stores full of things to show: plans by the real planner, drift, failures, runs; also hostile text."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from types import MappingProxyType
 from typing import Any
 
 from reconciler.agent.status import (
-    Board,
+    AgentStatus,
+    ApplyProgress,
     ClusterStatus,
-    DriftSince,
+    DriftEntry,
     Failure,
     Phase,
-    Progress,
     SourceStatus,
-    Status,
+    StatusStore,
 )
 from reconciler.ledger import Run
-from reconciler.model import Address, Note
+from reconciler.model import Address, Level, Note, Reason
 from reconciler.plan import Plan, digest
 from reconciler.plan.drift import Ahead, Drift
 from tests.plan.scenarios import destruction, held, long_values, new_shop, nothing, updates
@@ -48,10 +48,10 @@ def cluster(name: str, **more: Any) -> ClusterStatus:
     usual: dict[str, Any] = {
         "mode": "apply",
         "revision": REVISION,
-        "last_pass": NOW - 40,
+        "last_reconciliation": NOW - 40,
         "last_success": NOW - 40,
-        "next_pass": NOW + 260,
-        "seconds": 1.42,
+        "next_reconciliation": NOW + 260,
+        "duration": 1.42,
         "plan": nothing(),
         "declared": 24,
     }
@@ -62,23 +62,35 @@ def planned(plan: Plan) -> dict[str, Any]:
     return {"plan": plan, "plan_digest": digest(plan)}
 
 
-def drifted(cluster: str = "") -> tuple[DriftSince, ...]:
+def drifted(cluster: str = "") -> tuple[DriftEntry, ...]:
     orders, anna = Address(cluster, "Database", "orders"), Address(cluster, "User", "anna")
     return (
-        DriftSince(
-            Drift(orders, "memory_size", Ahead.THEIRS, "changed on the cluster since the last apply", 2 << 30, 4 << 30),
+        DriftEntry(
+            Drift(orders, "memory_size", Ahead.THEIRS, Reason.CHANGED_OUTSIDE, live=2 << 30, declared=4 << 30),
             NOW - 7200,
             "bob@shop.example",
         ),
-        DriftSince(
+        DriftEntry(
             Drift(
-                orders, "eviction_policy", Ahead.OURS, "declared anew since the last apply", "noeviction", "allkeys-lru"
+                orders,
+                "eviction_policy",
+                Ahead.OURS,
+                Reason.DECLARED_CHANGED,
+                live="noeviction",
+                declared="allkeys-lru",
             ),
             NOW - 120,
         ),
-        DriftSince(Drift(anna, "", Ahead.THEIRS, "applied before, and gone from the cluster"), NOW - 90_000, "carol"),
-        DriftSince(
-            Drift(Address(cluster, "Role", "app"), "management", Ahead.BOTH, "changed on both sides", "admin", "none"),
+        DriftEntry(Drift(anna, "", Ahead.THEIRS, Reason.REMOVED_OUTSIDE), NOW - 90_000, "carol"),
+        DriftEntry(
+            Drift(
+                Address(cluster, "Role", "app"),
+                "management",
+                Ahead.BOTH,
+                Reason.CHANGED_BOTH,
+                live="admin",
+                declared="none",
+            ),
             NOW - 600,
         ),
     )
@@ -93,20 +105,20 @@ def failure(kind: str = "Unreachable", count: int = 4) -> Failure:
     return Failure(kind, text, NOW - 95, count)
 
 
-def fleet() -> Status:
+def fleet() -> AgentStatus:
     """Return an agent with a cluster in every state."""
     clusters = [
         cluster(
             "prod-eu",
             phase=Phase.APPLYING,
-            progress=Progress(7, 19, "Database/orders"),
+            progress=ApplyProgress(7, 19, "Database/orders"),
             **planned(updates()),
             last_run="r2",
         ),
         cluster(
             "prod-us", phase=Phase.FAILING, failure=failure(), revision=OLDER, last_success=NOW - 5400, plan=updates()
         ),
-        cluster("prod-asia", phase=Phase.APPROVAL, mode="plan", **planned(destruction())),
+        cluster("prod-asia", phase=Phase.AWAITING_APPROVAL, mode="plan", **planned(destruction())),
         cluster("staging", drift=drifted("staging"), **planned(updates()), mode="observe"),
         cluster("staging-2", phase=Phase.FROZEN, frozen="window weekend, until Monday 06:00", **planned(new_shop())),
         cluster("dev-1", last_run="r1"),
@@ -115,7 +127,7 @@ def fleet() -> Status:
         ClusterStatus("new", "apply", declared=0),
         cluster("analytics", plan=long_values()),
     ]
-    return Status(
+    return AgentStatus(
         started=NOW - 86400 * 12,
         version="0.1.0",
         source=SourceStatus("git", "https://git.shop.example/ops/redis.git", REVISION, NOW - 33),
@@ -123,7 +135,7 @@ def fleet() -> Status:
     )
 
 
-def refused(status: Status) -> Status:
+def refused(status: AgentStatus) -> AgentStatus:
     """Return *status* with a newer commit that is refused."""
     text = (
         "base/databases.yaml:14:3: spec.memory_sise: unknown field (did you mean memory_size?)\n"
@@ -133,7 +145,7 @@ def refused(status: Status) -> Status:
     return replace(status, source=source)
 
 
-def hostile() -> Status:
+def hostile() -> AgentStatus:
     """Return an agent in which every text is an attack."""
     everything = " ".join(HOSTILE)
     clusters = {}
@@ -142,33 +154,39 @@ def hostile() -> Status:
         plan = long_values()
         plan = replace(
             plan,
-            changes=tuple(replace(one, address=address, why=text, renamed_from=text) for one in plan.changes),
-            notes=(Note("held", address, text), Note("warning", address, everything)),
+            changes=tuple(
+                replace(one, address=address, reason=Reason.CANNOT_DELETE, details=(text,), renamed_from=text)
+                for one in plan.changes
+            ),
+            notes=(
+                Note(Level.HELD, address, Reason.MANAGED, (text,)),
+                Note(Level.WARNING, address, Reason.RENAME_SOURCE_EXISTS, (everything,)),
+            ),
         )
-        drift = Drift(address, f"{text}.{text}", Ahead.BOTH, text, {text: [text]}, text)
+        drift = Drift(address, f"{text}.{text}", Ahead.BOTH, Reason.MANAGED, (text,), {text: [text]}, text)
         clusters[text] = ClusterStatus(
             name=text,
             mode=text,
             phase=list(Phase)[number % len(Phase)],
             revision=text,
-            last_pass=NOW,
+            last_reconciliation=NOW,
             last_success=1e300,
             failure=Failure(text, everything, NOW, 2),
             plan=plan,
             plan_digest=text,
-            drift=(DriftSince(drift, NOW, text), DriftSince(drift._replace(path=""), -1e300, everything)),
-            progress=Progress(1, 0, text),
+            drift=(DriftEntry(drift, NOW, text), DriftEntry(drift._replace(path=""), -1e300, everything)),
+            progress=ApplyProgress(1, 0, text),
             last_run=text,
             held=(text, everything),
             frozen=everything,
             why=text,
         )
     source = SourceStatus(everything, everything, everything, NOW, Failure(everything, everything, NOW), everything)
-    return Status(NOW, everything, source, MappingProxyType(clusters), leader=False, stopping=True)
+    return AgentStatus(NOW, everything, source, MappingProxyType(clusters), leader=False, stopping=True)
 
 
-def board(status: Status | None = None) -> Board:
-    return Board(status or fleet())
+def status_store(status: AgentStatus | None = None) -> StatusStore:
+    return StatusStore(status or fleet())
 
 
 def runs() -> tuple[Run, ...]:

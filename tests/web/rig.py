@@ -6,15 +6,15 @@ import contextlib
 import http.client
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from reconciler.agent.status import Board
+from reconciler.agent.status import StatusStore
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Listen
 from reconciler.telemetry import Event
-from reconciler.web import Means, Metrics, serve
-from tests.web.fake_status import NOW, board, runs
+from reconciler.web import AgentHandle, Metrics, WebRuntime, serve
+from tests.web.fake_status import NOW, runs, status_store
 
 TOKEN = "a-token-that-is-long-enough"
 SECRET = "the secret of the webhook, long enough"
@@ -23,7 +23,7 @@ TOKEN_FROM = {"valueFrom": {"env": "TOKEN"}}
 HOOK_FROM = {"valueFrom": {"env": "HOOK"}}
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -38,20 +38,20 @@ class Rig:
     """A page that is being served."""
 
     port: int
-    board: Board
+    status_store: StatusStore
     metrics: Metrics
     fetches: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     time: list[float] = field(default_factory=lambda: [0.0])
 
-    def ask(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
+    def ask(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Response:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body or None, named)
             answer = connection.getresponse()
             found = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, found, answer.read())
+            return Response(answer.status, found, answer.read())
         finally:
             connection.close()
 
@@ -79,22 +79,24 @@ def reveal(reference: Mapping[str, Any], where: str) -> Secret:
 
 @contextlib.contextmanager
 def serving(
-    of: Board | None = None, listen: Listen | None = None, means: Means | None = None, **more: Any
+    of: StatusStore | None = None,
+    listen: Listen | None = None,
+    agent: AgentHandle | None = None,
+    reveal: Callable[[Mapping[str, Any], str], Secret] = reveal,
+    **runtime: Any,
 ) -> Iterator[Rig]:
-    shown = of or board()
+    shown = of or status_store()
     history = {run.id: run for run in runs()}
-    usual = Means(runs=lambda limit: runs()[:limit], run=history.get)
+    usual = AgentHandle(runs=lambda limit: runs()[:limit], run=history.get)
     rig = Rig(0, shown, Metrics(shown))
-    options: dict[str, Any] = {"now": lambda: NOW, "clock": lambda: rig.time[0], "reveal": reveal, **more}
-    fetch: Callable[[], object] = lambda: rig.fetches.append(1)  # noqa: E731
+    clocks: dict[str, Any] = {"now": lambda: NOW, "clock": lambda: rig.time[0], **runtime}
     with serve(
         shown,
         listen or Listen(port=0),
-        fetch,
-        means=means or usual,
+        replace(agent or usual, fetch_now=lambda: rig.fetches.append(1)),
+        reveal=reveal,
         metrics=rig.metrics,
-        observe=rig.events.append,
-        **options,
+        runtime=WebRuntime(observe=rig.events.append, **clocks),
     ) as found:
         rig.port = found.port
         yield rig

@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 import pytest
 
-from reconciler.agent.status import Board
-from reconciler.web import Means
-from reconciler.web.gate import HEADERS
+from reconciler.agent.status import StatusStore
+from reconciler.web import AgentHandle
+from reconciler.web.middleware import HEADERS
 from tests.web.browser import Browser, browsing, requested, trouble
-from tests.web.fake_status import HOSTILE, board, fleet, hostile, hostile_runs, refused
+from tests.web.fake_status import HOSTILE, fleet, hostile, hostile_runs, refused, status_store
 from tests.web.rig import Rig, serving
 
 
@@ -53,7 +53,7 @@ def naked(body: bytes, headers: Mapping[str, str]) -> Iterator[str]:
         server.server_close()
 
 
-def paths(shown: Board, runs: list[str]) -> list[str]:
+def paths(shown: StatusStore, runs: list[str]) -> list[str]:
     names = [quote(name, safe="", errors="replace") for name in shown.status.clusters]
     found = ["/", "/history", "/nothing", *(f"/run/{quote(run, safe='', errors='replace')}" for run in runs)]
     return found + [f"/{kind}/{name}" for name in names for kind in ("cluster", "plan", "drift")]
@@ -63,7 +63,7 @@ def check(browser: Browser, rig: Rig, all_paths: list[str]) -> None:
     here = f"http://127.0.0.1:{rig.port}"
     for path in all_paths:
         events = browser.open(here + path)
-        missing = browser.evaluate("document.querySelector('h1').textContent") == "Nothing here"
+        missing = browser.evaluate("document.querySelector('h1').textContent") == "Page not found"
         known = [text for text in trouble(events) if not (missing and "status of 404" in text)]
         assert known == [], path
         assert {url.startswith(f"{here}/") for url in requested(events)} == {True}, path
@@ -87,10 +87,10 @@ def test_the_browser_would_tell() -> None:
 
 
 def test_hostile_text_in_every_field_does_nothing(browser: Browser) -> None:
-    shown = board(hostile())
+    shown = status_store(hostile())
     history = {run.id: run for run in hostile_runs()}
-    means = Means(runs=lambda limit: hostile_runs(), run=history.get)
-    with serving(shown, means=means) as rig:
+    agent = AgentHandle(runs=lambda limit: hostile_runs(), run=history.get)
+    with serving(shown, agent=agent) as rig:
         check(browser, rig, paths(shown, list(HOSTILE)))
 
 
@@ -98,7 +98,7 @@ def test_hostile_text_in_every_field_does_nothing(browser: Browser) -> None:
 def test_every_page_fits_and_can_be_read(width: int, scheme: str, browser: Browser) -> None:
     browser.look(width, 900, scheme)
     for status in (refused(fleet()), hostile()):
-        shown = board(status)
+        shown = status_store(status)
         with serving(shown) as rig:
             for path in ("/", "/history", "/run/r2", *(paths(shown, [])[3:12])):
                 assert trouble(browser.open(f"http://127.0.0.1:{rig.port}{path}")) in ([], MISSING)

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent.status import Status
-from reconciler.web import Means, health
-from tests.web.fake_status import NOW, board, fleet, refused
+from reconciler.agent.status import AgentStatus
+from reconciler.web import AgentHandle, health
+from tests.web.fake_status import NOW, fleet, refused, status_store
 from tests.web.rig import serving
 
 
-def unready(status: Status | None = None, *, writable: bool = True, **means: Any) -> list[str]:
-    checks = health.ready(status or fleet(), NOW, Means(**means), writable=writable)
+def unready(status: AgentStatus | None = None, *, writable: bool = True, **agent: Any) -> list[str]:
+    checks = health.ready(status or fleet(), NOW, AgentHandle(**agent), writable=writable)
     return [check.name for check in checks if not check.ok]
 
 
-def with_source(**changes: Any) -> Status:
+def with_source(**changes: Any) -> AgentStatus:
     status = fleet()
     return replace(status, source=replace(status.source, **changes))
 
@@ -39,7 +39,7 @@ def test_an_agent_that_does_its_work_is_ready() -> None:
         (replace(fleet(), stopping=True), "running"),
     ],
 )
-def test_each_reason_makes_it_unready(status: Status, name: str) -> None:
+def test_each_reason_makes_it_unready(status: AgentStatus, name: str) -> None:
     assert unready(status) == [name]
 
 
@@ -56,8 +56,8 @@ def test_the_source_may_be_three_intervals_old() -> None:
 
 def test_the_probes_answer_by_status_and_say_why() -> None:
     ticks = [0.0]
-    means = Means(since_tick=lambda: ticks[0], writable=lambda: False)
-    with serving(means=means) as rig:
+    agent = AgentHandle(since_tick=lambda: ticks[0], writable=lambda: False)
+    with serving(agent=agent) as rig:
         assert rig.ask("/healthz").status == 200
         answer = rig.ask("/readyz")
         said = json.loads(answer.body)
@@ -66,7 +66,7 @@ def test_the_probes_answer_by_status_and_say_why() -> None:
         ticks[0] = 1000.0
         answer = rig.ask("/healthz")
         assert answer.status == 503
-        assert json.loads(answer.body)["checks"][0]["why"] == "turned 1000 s ago; at most 120 s are expected"
+        assert json.loads(answer.body)["checks"][0]["why"] == "last tick 1000 s ago; limit 120 s"
         assert answer.headers["content-type"] == "application/json"
 
 
@@ -77,7 +77,7 @@ def test_the_ledger_is_asked_once_in_ten_seconds_however_many_probe() -> None:
         asked.append(1)
         return True
 
-    with serving(board(), means=Means(writable=writable)) as rig:
+    with serving(status_store(), agent=AgentHandle(writable=writable)) as rig:
         for _ in range(5):
             assert rig.ask("/readyz").status == 200
         assert len(asked) == 1

@@ -10,14 +10,14 @@ from urllib.parse import quote
 
 import pytest
 
-from reconciler.agent.status import Status
+from reconciler.agent.status import AgentStatus
 from reconciler.ledger import Run
-from reconciler.model import Note
+from reconciler.model import Level, Note, Reason
 from reconciler.plan.drift import Ahead
 from reconciler.render.text import plan_text, summary
-from reconciler.web import views
-from reconciler.web.ansi import terminal
+from reconciler.web import fleet_view, formatting, plan_view, run_view
 from reconciler.web.pages import Pages, path_of
+from reconciler.web.plan_view import terminal
 from tests.plan.scenarios import SCENARIOS, new_shop
 from tests.web.fake_status import HOSTILE, NOW, OLDER, REVISION, cluster, fleet, hostile, hostile_runs, refused, runs
 
@@ -73,7 +73,7 @@ def read(page: str) -> _Reader:
     return reader
 
 
-def every_page(status: Status, history: tuple[Run, ...]) -> list[str]:
+def every_page(status: AgentStatus, history: tuple[Run, ...]) -> list[str]:
     return [
         PAGES.fleet(status),
         PAGES.history(status, history),
@@ -87,10 +87,10 @@ def every_page(status: Status, history: tuple[Run, ...]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("status", "history"),
-    [(fleet(), runs()), (refused(fleet()), ()), (hostile(), hostile_runs()), (Status(NOW, "0"), ())],
+    [(fleet(), runs()), (refused(fleet()), ()), (hostile(), hostile_runs()), (AgentStatus(NOW, "0"), ())],
     ids=["fleet", "refused", "hostile", "empty"],
 )
-def test_every_page_is_well_formed_and_made_of_known_parts_only(status: Status, history: tuple[Run, ...]) -> None:
+def test_every_page_is_well_formed_and_made_of_known_parts_only(status: AgentStatus, history: tuple[Run, ...]) -> None:
     for page in every_page(status, history):
         page.encode("utf-8")
         reader = read(page)
@@ -128,19 +128,19 @@ def test_a_name_of_a_cluster_leads_to_its_page_whatever_is_in_it() -> None:
 
 
 def test_the_fleet_names_each_cluster_with_those_in_trouble_first() -> None:
-    tiles, rows = views.fleet(fleet(), NOW)
+    tiles, rows = fleet_view.fleet(fleet(), NOW)
     assert [(tile.number, tile.word) for tile in tiles] == [
         (10, "clusters"),
-        (1, "as declared"),
-        (3, "differ"),
+        (1, "in sync"),
+        (3, "out of sync"),
         (1, "failing"),
-        (1, "at work"),
-        (1, "wait for approval"),
-        (3, "at rest"),
+        (1, "in progress"),
+        (1, "awaiting approval"),
+        (3, "paused"),
     ]
     assert [row.name for row in rows][:3] == ["prod-us", "prod-eu", "prod-asia"]
     assert rows[1].changes == "~2"
-    assert rows[0].success == views.Moment("1.5 h ago", views.moment(NOW - 5400, NOW).exact)  # type: ignore[union-attr]
+    assert rows[0].success == formatting.Moment("1.5 h ago", formatting.moment(NOW - 5400, NOW).exact)  # type: ignore[union-attr]
 
 
 def test_a_running_apply_is_shown_and_the_page_loads_itself_again_soon() -> None:
@@ -158,12 +158,12 @@ def test_a_running_apply_is_shown_and_the_page_loads_itself_again_soon() -> None
 def test_a_plan_reads_as_in_the_terminal(name: str) -> None:
     plan = SCENARIOS[name]()
     one = cluster("dc1", plan=plan)
-    status = Status(NOW, "1", clusters=MappingProxyType({"dc1": one}))
+    status = AgentStatus(NOW, "1", clusters=MappingProxyType({"dc1": one}))
     page = PAGES.plan(status, one)
     inside = re.search(r'<pre class="terminal">(.*?)</pre>', page, re.DOTALL)
     shown = "".join(read(inside[1]).text) if inside else ""
     assert shown == plan_text(plan, width=100).removesuffix(summary(plan) + "\n").rstrip("\n")
-    assert f"<strong>{views.in_a_line(plan)}</strong>" in page
+    assert f"<strong>{plan_view.summary_line(plan)}</strong>" in page
 
 
 def test_colours_become_classes_and_nothing_else() -> None:
@@ -176,11 +176,11 @@ def test_colours_become_classes_and_nothing_else() -> None:
 
 def test_of_a_very_long_plan_the_start_is_shown_and_the_rest_counted() -> None:
     plan = new_shop()
-    note = Note("warning", plan.changes[0].address, "mind")
+    note = Note(Level.WARNING, plan.changes[0].address, Reason.ABSENT_ESSENTIAL)
     long = replace(plan, changes=plan.changes * 200, notes=(note,) * 501)
-    shown = views.planned(long)
+    shown = plan_view.plan_view(long)
     assert shown is not None
-    assert (shown.summary, shown.left_out) == ("Plan: 800 to create, 0 to update, 0 to delete.", 301)
+    assert (shown.summary, shown.omitted) == ("Plan: 800 to create, 0 to update, 0 to delete.", 301)
     assert "and hold" not in shown.text
     assert len(shown.text) < 1_000_000
 
@@ -189,12 +189,12 @@ def test_drift_says_who_when_and_in_which_direction() -> None:
     status = fleet()
     shown = " ".join(" ".join(read(PAGES.drift(status, status.clusters["staging"])).text).split())
     for text in (
-        "Database/orders memory_size the cluster was changed cluster 2 GiB (2147483648) git 4 GiB (4294967296)",
-        "known for 2 h",
+        "Database/orders memory_size cluster is ahead cluster 2 GiB (2147483648) git 4 GiB (4294967296)",
+        "first seen 2 h ago",
         "bob@shop.example",
         "eviction_policy git is ahead",
-        "management both moved",
-        "User/anna the cluster was changed applied before, and gone from the cluster",
+        "management diverged",
+        "User/anna cluster is ahead applied before, and no longer on the cluster",
     ):
         assert text in shown
     assert {entry.drift.ahead for entry in status.clusters["staging"].drift} == set(Ahead)
@@ -204,11 +204,33 @@ def test_what_is_left_alone_and_why_nothing_is_written_is_told() -> None:
     status = fleet()
     assert "Role/Admin: built in" in PAGES.cluster(status, status.clusters["dev-2"], ())
     frozen = PAGES.cluster(status, status.clusters["staging-2"], ())
-    assert "Nothing is written now: window weekend, until Monday 06:00" in frozen
+    assert "Frozen, no changes are applied: window weekend, until Monday 06:00" in frozen
+
+
+def test_a_cluster_that_was_never_reconciled_is_not_said_to_be_in_sync() -> None:
+    new = cluster("new", plan=None, last_success=None)
+    status = replace(fleet(), clusters=MappingProxyType({"new": new}))
+    assert "Drift is not known yet" in PAGES.drift(status, new)
+    assert "not known yet" in PAGES.cluster(status, new, ())
+    known = cluster("known")
+    assert "No drift: the cluster is in sync with git." in PAGES.drift(status, known)
+
+
+@pytest.mark.parametrize(
+    ("revision", "short"),
+    [
+        (REVISION, REVISION[:10]),
+        (f"sha256:{REVISION}", f"sha256:{REVISION[:10]}"),
+        ("v1.4.0", "v1.4.0"),
+        ("other:" + "a" * 50, "other:" + "a" * 33 + "…"),
+    ],
+)
+def test_revisions_are_abbreviated(revision: str, short: str) -> None:
+    assert formatting.short_revision(revision) == short
 
 
 def test_the_history_says_who_what_and_which_revision() -> None:
-    rows = [views.run_row(run, NOW) for run in runs()]
+    rows = [run_view.run_row(run, NOW) for run in runs()]
     assert [(row.who, row.revision, row.tone) for row in rows] == [
         ("agent@reconciler-0", REVISION[:10], "busy"),
         ("agent@reconciler-0", REVISION[:10], "bad"),
@@ -223,7 +245,7 @@ def test_a_refused_revision_is_told_on_every_page() -> None:
     status = refused(fleet())
     for page in every_page(status, runs()):
         shown = " ".join("".join(read(page).text).split())
-        assert f"Revision {OLDER[:10]} is refused as a whole; the last good one stays enforced." in shown
+        assert f"Revision {OLDER[:10]} is rejected as a whole; the last accepted revision stays in force." in shown
         assert "base/users.yaml:7:12: spec.roles[1]: there is no Role/ghost" in shown
 
 
@@ -232,9 +254,9 @@ def test_a_refused_revision_is_told_on_every_page() -> None:
     [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (90, "1.5 min"), (36_000, "10 h"), (86_400 * 40.4, "40 d")],
 )
 def test_lengths_of_time_read_well(seconds: float, text: str) -> None:
-    assert views.span(seconds) == text
+    assert formatting.duration(seconds) == text
 
 
 def test_times_that_make_no_sense_are_no_error() -> None:
-    assert [views.moment(at, NOW) is not None for at in (1e300, -1e300, 0.0)] == [True, True, True]
+    assert [formatting.moment(at, NOW) is not None for at in (1e300, -1e300, 0.0)] == [True, True, True]
     assert len(HOSTILE) == len(hostile().clusters)

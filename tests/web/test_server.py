@@ -13,15 +13,11 @@ import pytest
 
 from reconciler.errors import InputError, SecretMissing
 from reconciler.settings.listen import Listen
-from reconciler.simulator.tls import make
-from reconciler.web import serve
-from reconciler.web.site import Site
-from tests.web.fake_status import board
+from reconciler.simulator.http.tls import make
+from reconciler.web import AgentHandle, serve
+from reconciler.web.app import WebApp
+from tests.web.fake_status import status_store
 from tests.web.rig import Rig, serving
-
-
-def nothing() -> None:
-    """Fetch nothing."""
 
 
 def test_a_port_in_use_is_told_at_the_start() -> None:
@@ -29,14 +25,17 @@ def test_a_port_in_use_is_told_at_the_start() -> None:
         port = taken.getsockname()[1]
         with (
             pytest.raises(InputError, match=rf"agent\.listen: 127\.0\.0\.1:{port}: address already in use"),
-            serve(board(), Listen(port=port), nothing),
+            serve(status_store(), Listen(port=port), AgentHandle()),
         ):
             pass
 
 
 def test_a_host_that_is_not_ours_is_told_at_the_start() -> None:
     for host in ("192.0.2.1", "no-such-host.invalid"):
-        with pytest.raises(InputError, match=r"agent\.listen"), serve(board(), Listen(host=host, port=0), nothing):
+        with (
+            pytest.raises(InputError, match=r"agent\.listen"),
+            serve(status_store(), Listen(host=host, port=0), AgentHandle()),
+        ):
             pass
 
 
@@ -45,12 +44,12 @@ def test_a_secret_that_is_missing_is_told_at_the_start() -> None:
         raise SecretMissing([])
 
     listen = Listen(port=0, token={"valueFrom": {"env": "NONE"}})
-    with pytest.raises(SecretMissing), serve(board(), listen, nothing, reveal=missing):  # type: ignore[arg-type]
+    with pytest.raises(SecretMissing), serve(status_store(), listen, AgentHandle(), reveal=missing):  # type: ignore[arg-type]
         pass
 
 
 def test_the_address_can_be_used_as_it_is_told() -> None:
-    with serve(board(), Listen(port=0), nothing) as found:
+    with serve(status_store(), Listen(port=0), AgentHandle()) as found:
         assert found.url == f"http://127.0.0.1:{found.port}/"
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", found.port, timeout=30)) as connection:
             connection.request("GET", "/")
@@ -71,7 +70,7 @@ def test_it_ends_with_connections_open_and_leaves_no_thread() -> None:
 
 def test_it_can_be_served_over_https(tmp_path: Path) -> None:
     files = make(tmp_path)
-    with serve(board(), Listen(port=0, certificate=files.certificate, key=files.key), nothing) as found:
+    with serve(status_store(), Listen(port=0, certificate=files.certificate, key=files.key), AgentHandle()) as found:
         assert found.url == f"https://127.0.0.1:{found.port}/"
         trusting = ssl.create_default_context(cafile=str(files.ca))
         with contextlib.closing(
@@ -92,7 +91,7 @@ def test_a_certificate_that_cannot_be_used_is_told_at_the_start(tmp_path: Path) 
     files, other = make(tmp_path / "one"), make(tmp_path / "two")
     for certificate, key in ((files.certificate, other.key), (tmp_path / "none", files.key), (files.key, files.key)):
         listen = Listen(port=0, certificate=certificate, key=key)
-        with pytest.raises(InputError, match=r"agent\.listen: "), serve(board(), listen, nothing):
+        with pytest.raises(InputError, match=r"agent\.listen: "), serve(status_store(), listen, AgentHandle()):
             pass
 
 
@@ -100,7 +99,7 @@ def test_a_bug_of_ours_shows_no_more_than_that_there_is_one(monkeypatch: pytest.
     def broken(self: object, request: object) -> None:
         raise ValueError("something-internal")
 
-    monkeypatch.setattr(Site, "_fleet", broken)
+    monkeypatch.setattr(WebApp, "_fleet", broken)
     with serving() as rig:
         answer = rig.ask("/")
         assert (answer.status, b"something-internal" in answer.body) == (500, False)
@@ -113,9 +112,9 @@ def test_a_bug_of_ours_shows_no_more_than_that_there_is_one(monkeypatch: pytest.
 def test_a_board_that_moves_is_shown_as_it_is_at_each_request() -> None:
     with serving() as rig:
         assert b"7/19" in rig.ask("/").body
-        moved = rig.board.status.clusters["prod-eu"].progress
+        moved = rig.status_store.status.clusters["prod-eu"].progress
         assert moved is not None
-        rig.board.update_cluster("prod-eu", progress=type(moved)(8, 19, "User/anna"))
+        rig.status_store.update_cluster("prod-eu", progress=type(moved)(8, 19, "User/anna"))
         assert b"8/19" in rig.ask("/").body
 
 

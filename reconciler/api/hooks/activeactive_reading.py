@@ -1,8 +1,7 @@
-"""How an Active-Active database is read: its shared configuration on one cluster, its instances on each of theirs.
+"""Reads an Active-Active database: its shared configuration on one cluster, its instances on their clusters.
 
-The hook `activeactive` is made of this and `activeactive_writing`. The API names clusters by their own names and URLs;
-here they get the names of the project. What an instance really has is asked on its cluster, since a change made there
-shadows what all share. Flows only: knows no client, file or plan.
+Part of the hook `activeactive`. The API has the clusters' own names and URLs; here they get the names of the project.
+The effective settings of an instance are read on its cluster, since a change made there overrides the shared value.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from reconciler.api.hooks.base import Json, Uid
-from reconciler.api.protocol import Answer, Around, Call, Flow, Neighbour, ask
+from reconciler.api.protocol import Call, Flow, ProjectCluster, ProjectClusters, Response, request
 from reconciler.errors import ReadIncomplete
 
 PATH = "/v1/crdbs"
-PARTS, SHADOWS, SHARED = "@instances", "@shadows", "@shared"  # what a read adds to the object, for the writes
-SHADOWED = (  # settings that somebody can change on one instance alone, and that mean the same there
+PARTS, OVERRIDES, SHARED = "@instances", "@overrides", "@shared"  # what a read adds to the object, for the writes
+OVERRIDABLE = (  # settings that can be changed on one instance, and that mean the same there
     "aof_policy",
     "data_persistence",
     "eviction_policy",
@@ -25,7 +24,7 @@ SHADOWED = (  # settings that somebody can change on one instance alone, and tha
     "memory_size",
     "proxy_policy",
 )
-_SAID = (  # settings that a read of the whole may leave out; any instance can tell them then
+_REPORTED = (  # settings that the shared object may omit; any instance has them
     "oss_cluster",
     "oss_sharding",
     "rack_aware",
@@ -36,71 +35,73 @@ _SAID = (  # settings that a read of the whole may leave out; any instance can t
     "shards_count",
     "shards_placement",
     "tls_mode",
-    *SHADOWED,
+    *OVERRIDABLE,
 )
-ACCESS = ("roles_permissions", "default_user")  # of an instance, and kept by its cluster alone
-_OF_DATABASE = ("uid", "crdt_guid", "status", "port", "endpoints", *ACCESS, *_SAID)
+ACCESS = ("roles_permissions", "default_user")  # of an instance; only its cluster has them
+_OF_DATABASE = ("uid", "crdt_guid", "status", "port", "endpoints", *ACCESS, *_REPORTED)
 _API_PORT = "9443"
 
 
 class Part(NamedTuple):
-    """One instance as it is: its number, the cluster that has it, what was said of it, and the database that it is."""
+    """One live instance: its id, its cluster, what the shared object reports, and the local database."""
 
     id: int
-    cluster: str  # as the project calls it; "#name" where the project does not have it
-    name: str  # as the cluster calls itself
-    said: Mapping[str, Any]
-    local: Mapping[str, Any] | None  # None where nobody could look
+    cluster: str  # its name in the project; "#name" where the project does not have it
+    name: str  # the cluster's own name
+    reported: Mapping[str, Any]
+    local: Mapping[str, Any] | None  # None where it could not be read
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What was said of this instance alone."""
-        found = self.said.get("db_config")
+        """The settings of this instance alone."""
+        found = self.reported.get("db_config")
         return found if isinstance(found, Mapping) else {}
 
 
 def listing(fields: frozenset[str] | None) -> Flow[list[Any]]:
-    """Return all Active-Active databases; the other clusters are asked where *fields* speak of instances."""
-    answer: Answer = yield Call("GET", PATH, missing_ok=False)
-    body = answer.body.get("crdbs") if isinstance(answer.body, Mapping) else answer.body
+    """Return all Active-Active databases; reads the other clusters where *fields* include instances."""
+    response: Response = yield Call("GET", PATH, missing_ok=False)
+    body = response.body.get("crdbs") if isinstance(response.body, Mapping) else response.body
     if not isinstance(body, list):
-        raise ReadIncomplete(f"GET {PATH}: the list is no list")
+        raise ReadIncomplete(f"GET {PATH}: the response is not a list")
     if fields is not None and not fields & {"instances", "default_db_config"}:
         return list(body)
     return (yield from _whole([one for one in body if isinstance(one, dict)]))
 
 
 def look(uid: Uid) -> Flow[Any]:
-    """Return one Active-Active database; None where it is not there."""
-    answer = yield from ask("GET", f"{PATH}/{uid}")
-    if answer.status == 404:
+    """Return one Active-Active database; None where it does not exist."""
+    response = yield from request("GET", f"{PATH}/{uid}")
+    if response.status == 404:
         return None
-    if not isinstance(answer.body, dict):
+    if not isinstance(response.body, dict):
         raise ReadIncomplete(f"GET {PATH}/{uid}: an object was expected")
-    return (yield from _whole([answer.body]))[0]
+    return (yield from _whole([response.body]))[0]
 
 
 def name_on(cluster: str) -> Flow[str]:
-    """Return what *cluster* calls itself."""
-    answer = yield from ask("GET", "/v1/cluster", cluster=cluster)
-    name = answer.body.get("name") if isinstance(answer.body, Mapping) else None
+    """Return the own name of *cluster*."""
+    response = yield from request("GET", "/v1/cluster", cluster=cluster)
+    name = response.body.get("name") if isinstance(response.body, Mapping) else None
     if not isinstance(name, str) or not name:
-        raise ReadIncomplete(f"cluster {cluster} does not say what it is called")
+        raise ReadIncomplete(f"cluster {cluster} does not report its name")
     return name
 
 
 def _whole(bodies: list[Json]) -> Flow[list[Any]]:
-    """Return *bodies* with their instances as a manifest has them."""
+    """Return *bodies* with their instances in the form of a manifest."""
     if not bodies:
         return []
-    neighbours: Mapping[str, Neighbour] = yield Around()
-    said = [item for body in bodies for item in _items(body)]
-    titles = yield from _titles(said, neighbours)
-    asked = sorted(title for title in set(titles.values()) if title in neighbours and neighbours[title].joins)
+    project_clusters: Mapping[str, ProjectCluster] = yield ProjectClusters()
+    reported = [item for body in bodies for item in _items(body)]
+    titles = yield from _titles(reported, project_clusters)
+    asked = sorted(
+        title for title in set(titles.values()) if title in project_clusters and project_clusters[title].joins
+    )
     databases = {}
     for title in asked:
         databases[title] = yield from _databases(title, {str(body.get("guid")) for body in bodies})
-    return [_understood(body, titles, databases) for body in bodies]
+    return [_assembled(body, titles, databases) for body in bodies]
 
 
 def _items(body: Mapping[str, Any]) -> list[Json]:
@@ -113,17 +114,17 @@ def _cluster(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _titles(items: Iterable[Mapping[str, Any]], neighbours: Mapping[str, Neighbour]) -> Flow[dict[str, str]]:
-    """Return by its own name what the project calls each cluster: known by its URL, or else asked."""
-    places = {place(url): title for title, one in sorted(neighbours.items()) if title for url in one.urls}
+def _titles(items: Iterable[Mapping[str, Any]], project_clusters: Mapping[str, ProjectCluster]) -> Flow[dict[str, str]]:
+    """Return the project's name of each cluster by its own name: identified by its URL, or else by a request."""
+    places = {place(url): title for title, one in sorted(project_clusters.items()) if title for url in one.urls}
     titles: dict[str, str] = {}
     for item in items:
         title = places.get(place(str(_cluster(item).get("url", ""))))
         if title:
             titles[str(_cluster(item).get("name"))] = title
     unknown = {str(_cluster(item).get("name")) for item in items} - titles.keys()
-    for title in sorted(neighbours) if unknown else ():
-        if title and neighbours[title].joins and title not in titles.values():
+    for title in sorted(project_clusters) if unknown else ():
+        if title and project_clusters[title].joins and title not in titles.values():
             name = yield from name_on(title)
             if name in unknown:
                 titles[name] = title
@@ -131,17 +132,17 @@ def _titles(items: Iterable[Mapping[str, Any]], neighbours: Mapping[str, Neighbo
 
 
 def place(url: str) -> str:
-    """Return host and port of *url*, in one way."""
+    """Return host and port of *url*, normalised."""
     host = url.rpartition("//")[2].partition("/")[0].lower()
     return host if host.rpartition("]")[2].count(":") else f"{host}:{_API_PORT}"
 
 
 def _databases(cluster: str, guids: set[str]) -> Flow[dict[str, Json]]:
-    """Return by guid the databases on *cluster* that are instances, with names for the ids of that cluster."""
-    answer = yield from ask("GET", f"/v1/bdbs?fields={','.join(sorted(_OF_DATABASE))}", cluster=cluster)
-    if not isinstance(answer.body, list):
-        raise ReadIncomplete(f"cluster {cluster}: GET /v1/bdbs: the list is no list")
-    found = {str(one["crdt_guid"]): one for one in answer.body if isinstance(one, dict) and one.get("crdt_guid")}
+    """Return the instances on *cluster* by guid, with names for the uids of that cluster."""
+    response = yield from request("GET", f"/v1/bdbs?fields={','.join(sorted(_OF_DATABASE))}", cluster=cluster)
+    if not isinstance(response.body, list):
+        raise ReadIncomplete(f"cluster {cluster}: GET /v1/bdbs: the response is not a list")
+    found = {str(one["crdt_guid"]): one for one in response.body if isinstance(one, dict) and one.get("crdt_guid")}
     found = {guid: one for guid, one in found.items() if guid in guids}
     if any(one.get("roles_permissions") for one in found.values()):
         roles = yield from _names(cluster, "/v1/roles")
@@ -159,15 +160,15 @@ def _databases(cluster: str, guids: set[str]) -> Flow[dict[str, Json]]:
 
 
 def _names(cluster: str, path: str) -> Flow[dict[Any, str]]:
-    answer = yield from ask("GET", path, cluster=cluster)
+    response = yield from request("GET", path, cluster=cluster)
     return {
         one["uid"]: one["name"]
-        for one in (answer.body if isinstance(answer.body, list) else ())
+        for one in (response.body if isinstance(response.body, list) else ())
         if isinstance(one, dict) and isinstance(one.get("name"), str) and isinstance(one.get("uid"), int | str)
     }
 
 
-def _understood(body: Json, titles: Mapping[str, str], databases: Mapping[str, Mapping[str, Json]]) -> Json:
+def _assembled(body: Json, titles: Mapping[str, str], databases: Mapping[str, Mapping[str, Json]]) -> Json:
     config = body.get("default_db_config")
     shared = {name: value for name, value in config.items() if name != "name"} if isinstance(config, dict) else {}
     parts = []
@@ -175,37 +176,37 @@ def _understood(body: Json, titles: Mapping[str, str], databases: Mapping[str, M
         name = str(_cluster(item).get("name"))
         local = databases.get(titles[name], {}).get(str(body.get("guid")))
         parts.append(Part(item.get("id", 0), titles[name], name, item, local))
-    seen, shadows = dict(shared), {part.cluster: _shadows(part, shared) for part in parts}
-    for part in reversed(parts):  # the first one that goes its own way is what is shown
-        seen.update(shadows[part.cluster])
+    seen, overrides = dict(shared), {part.cluster: _overrides(part, shared) for part in parts}
+    for part in reversed(parts):  # the first override is shown
+        seen.update(overrides[part.cluster])
     for part in parts:
-        for name in _SAID:
+        for name in _REPORTED:
             if part.local and name in part.local and name not in part.config:
                 seen.setdefault(name, part.local[name])
     instances = [_instance(part, shared) for part in parts]
-    more = {PARTS: parts, SHADOWS: {name: one for name, one in shadows.items() if one}, SHARED: shared}
+    more = {PARTS: parts, OVERRIDES: {name: one for name, one in overrides.items() if one}, SHARED: shared}
     return {**body, "default_db_config": seen, "instances": instances, **more}
 
 
-def _shadows(part: Part, shared: Mapping[str, Any]) -> Json:
-    """Return the settings that this instance should share with all and has of its own: somebody set them there."""
+def _overrides(part: Part, shared: Mapping[str, Any]) -> Json:
+    """Return the shared settings that this instance overrides: they were changed on its cluster."""
     local = part.local or {}
     return {
         name: local[name]
-        for name in SHADOWED
+        for name in OVERRIDABLE
         if name in shared and name in local and name not in part.config and local[name] != shared[name]
     }
 
 
 def _instance(part: Part, shared: Mapping[str, Any]) -> Json:
     """Return an instance in the form of a manifest."""
-    about, local = _cluster(part.said), part.local or {}
-    config = {name: local.get(name, value) if name in SHADOWED else value for name, value in part.config.items()}
+    about, local = _cluster(part.reported), part.local or {}
+    config = {name: local.get(name, value) if name in OVERRIDABLE else value for name, value in part.config.items()}
     port = _port(local)
     if port and not config.get("port") and not shared.get("port"):
         config["port"] = port
     kept = {name: about[name] for name in ("replication_endpoint", "replication_tls_sni") if name in about}
-    kept.update({name: part.said[name] for name in ("compression",) if name in part.said})
+    kept.update({name: part.reported[name] for name in ("compression",) if name in part.reported})
     kept.update({name: local[name] for name in ACCESS if name in local})
     return {"cluster": part.cluster, **kept, "db_config": config}
 

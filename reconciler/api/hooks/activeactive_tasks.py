@@ -1,7 +1,7 @@
-"""The tasks of Active-Active databases: every write is one, and a database takes one at a time.
+"""The tasks of Active-Active databases: every write is one, and a database accepts one at a time.
 
-Used by `activeactive_writing`. A task is told of for some minutes after its end, and is 404 then: the object says the
-rest.
+Used by `activeactive_writing`. The API returns a task until some minutes after its end, and 404 then; after that only
+the object shows the result.
 """
 
 from __future__ import annotations
@@ -10,51 +10,51 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.api.hooks.activeactive_reading import PARTS, look
-from reconciler.api.hooks.base import Json, Uid, Writing
-from reconciler.api.protocol import SOON, Flow, Pace, ask, clock_time, pause
+from reconciler.api.hooks.base import Json, Uid, WriteContext
+from reconciler.api.protocol import FIRST_POLL, Backoff, Flow, clock_time, request, wait
 from reconciler.errors import ActionFailed, Ambiguous, Busy, ReadIncomplete
 
-SECONDS = 1800.0  # of one task; of a wait until nothing else is going on
-_OVER = ("finished", "failed")
+SECONDS = 1800.0  # timeout of one task, and of a wait for other tasks
+_ENDED = ("finished", "failed")
 
 
 def running() -> Flow[list[Mapping[str, Any]]]:
-    """Return the tasks that are not over."""
-    answer = yield from ask("GET", "/v1/crdb_tasks")
-    tasks = answer.body if isinstance(answer.body, list) else []
-    return [task for task in tasks if isinstance(task, Mapping) and str(task.get("status")) not in _OVER]
+    """Return the tasks that have not ended."""
+    response = yield from request("GET", "/v1/crdb_tasks")
+    tasks = response.body if isinstance(response.body, list) else []
+    return [task for task in tasks if isinstance(task, Mapping) and str(task.get("status")) not in _ENDED]
 
 
-def under_way() -> Flow[bool]:
-    """Tell whether one is being created: which one, no task says."""
+def create_in_progress() -> Flow[bool]:
+    """Tell whether a create is running: a task does not say of which database."""
     return any("create" in str(task.get("operation", "create")) for task in (yield from running()))
 
 
-def done(writing: Writing, method: str, path: str, body: Mapping[str, Any] | None) -> Flow[str]:
-    """Send a write and see its task through; return the guid that it names, "" where nothing tells any more.
+def run_task(context: WriteContext, method: str, path: str, body: Mapping[str, Any] | None) -> Flow[str]:
+    """Send a write and wait for its task; return the guid that it reports, "" where it is no longer known.
 
-    Raises ActionFailed with what each cluster said, Ambiguous where it does not end.
+    Raises ActionFailed with the errors of each cluster, Ambiguous where it does not end.
     """
-    answer = yield from ask(method, path, body)
-    if answer.status == 404:  # of a DELETE: gone already
+    response = yield from request(method, path, body)
+    if response.status == 404:  # of a DELETE: deleted already
         return ""
-    writing.doubt(True)  # if we are stopped now, it goes on all the same
-    uid = answer.body.get("id") if isinstance(answer.body, Mapping) else None
+    context.set_outcome_unknown(True)  # it continues even if this run is stopped
+    uid = response.body.get("id") if isinstance(response.body, Mapping) else None
     if not isinstance(uid, str) or not uid.replace("-", "").replace("_", "").isalnum():
-        raise ReadIncomplete(f"{method} {path} was accepted without a task that could be followed")
+        raise ReadIncomplete(f"{method} {path} was accepted without a task to wait for")
     until = (yield from clock_time()) + SECONDS
-    pace = Pace(SOON)
+    backoff = Backoff(FIRST_POLL)
     while True:
-        answer = yield from ask("GET", f"/v1/crdb_tasks/{uid}")
-        task = answer.body if isinstance(answer.body, Mapping) else {}
+        response = yield from request("GET", f"/v1/crdb_tasks/{uid}")
+        task = response.body if isinstance(response.body, Mapping) else {}
         status = str(task.get("status", ""))
-        if answer.status == 404 or status == "finished":
+        if response.status == 404 or status == "finished":
             return str(task.get("crdb_guid") or "")
         if status == "failed":
-            writing.doubt(False)
-            raise ActionFailed(f"the cluster accepted it, and then failed: {_errors(task)}")
-        if (yield from pause(pace, f"task {status}{_progress(task)}")) > until:
-            raise Ambiguous(f"the task {uid} is still {status} after {SECONDS:.0f} s; the next run looks again")
+            context.set_outcome_unknown(False)
+            raise ActionFailed(f"the cluster accepted it, then it failed: {_errors(task)}")
+        if (yield from wait(backoff, f"task {status}{_progress(task)}")) > until:
+            raise Ambiguous(f"the task {uid} is still {status} after {SECONDS:.0f} s; checked again on the next run")
 
 
 def _errors(task: Mapping[str, Any]) -> str:
@@ -74,10 +74,10 @@ def _progress(task: Mapping[str, Any]) -> str:
     return f", {len(ready)} of {len(clusters)} clusters" if isinstance(clusters, list) and clusters else ""
 
 
-def at_rest(uid: Uid) -> Flow[Json | None]:
-    """Wait until no task works on it and no instance is busy; return it then, None where it is gone."""
+def wait_until_idle(uid: Uid) -> Flow[Json | None]:
+    """Wait until no task is running and no instance is busy; return the object, None where it does not exist."""
     until = (yield from clock_time()) + SECONDS
-    pace = Pace(SOON)
+    backoff = Backoff(FIRST_POLL)
     while True:
         tasks = [task for task in (yield from running()) if str(task.get("crdb_guid", uid)) == str(uid)]
         found: Json | None = yield from look(uid)
@@ -87,5 +87,5 @@ def at_rest(uid: Uid) -> Flow[Json | None]:
         if not tasks and not busy:
             return found
         why = f"another task: {tasks[0].get('operation', 'unknown')}" if tasks else f"busy on {', '.join(busy)}"
-        if (yield from pause(pace, why)) > until:
-            raise Busy(f"still not at rest after {SECONDS:.0f} s ({why})", status=409)
+        if (yield from wait(backoff, why)) > until:
+            raise Busy(f"still busy after {SECONDS:.0f} s ({why})", status=409)

@@ -1,7 +1,7 @@
-"""How an Active-Active database is created, changed and removed: which task is asked for, and in which order.
+"""Creates, updates and deletes an Active-Active database: which tasks are requested, in which order.
 
-The hook `activeactive` is made of this and `activeactive_reading`. Nothing is sent while a task runs or an instance is
-busy, and no cluster comes or goes while a link is down. Flows only: knows no client, file or plan.
+Part of the hook `activeactive`. Nothing is sent while a task runs or an instance is busy, and no instance is added or
+removed while a link is down.
 """
 
 from __future__ import annotations
@@ -9,225 +9,149 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reconciler.api.hooks.activeactive_reading import ACCESS, PARTS, PATH, SHADOWS, SHARED, Part, name_on, place
-from reconciler.api.hooks.activeactive_tasks import SECONDS, at_rest, done
-from reconciler.api.hooks.base import Json, Posted, Writing
-from reconciler.api.protocol import Around, Call, Flow, Neighbour, Pace, ask, clock_time, pause
+from reconciler.api.hooks.activeactive_reading import ACCESS, PARTS, PATH, Part, name_on, place
+from reconciler.api.hooks.activeactive_settings import (
+    LOGINS,
+    by_cluster,
+    overrides_to_reset,
+    patch,
+    same_value,
+    without_resets,
+)
+from reconciler.api.hooks.activeactive_tasks import SECONDS, run_task, wait_until_idle
+from reconciler.api.hooks.base import Created, Json, WriteContext
+from reconciler.api.protocol import Backoff, Call, Flow, ProjectCluster, ProjectClusters, clock_time, request, wait
 from reconciler.errors import ActionFailed, Ambiguous, ChangedUnderneath, ClusterError, Conflict, Refused, Rejected
 from reconciler.model import Address
 
-_FIXED = frozenset({"sharding", "shard_key_regex", "oss_sharding", "module_list", "redis_version"})
-_HIDDEN = frozenset({"authentication_redis_pass", "authentication_admin_pass", "private_key"})  # no read shows them
-_LOGINS = ("credentials", "certificate_auth")
-_SENDS = 4
+_MAX_SENDS = 4
 _SETTLED = ("commit-completed", "committed")
 
 
-def post(writing: Writing) -> Flow[Posted]:
+def create(context: WriteContext) -> Flow[Created]:
     """Create it, with an instance on each cluster."""
-    wire = {name: value for name, value in writing.wire.items() if name != "instances"}
-    wire["instances"] = yield from _described(writing.wire.get("instances", ()))
-    guid = yield from done(writing, "POST", PATH, wire)
-    return Posted(guid or None)
+    wire = {name: value for name, value in context.wire.items() if name != "instances"}
+    wire["instances"] = yield from _new_instances(context.wire.get("instances", ()))
+    guid = yield from run_task(context, "POST", PATH, wire)
+    return Created(guid or None)
 
 
-def put(writing: Writing) -> Flow[str]:
-    """Bring what is there to what is wanted: what is lost goes first, then settings, then who comes and who goes."""
-    assert writing.uid is not None  # noqa: S101 - an update is of something
-    path, wanted = f"{PATH}/{writing.uid}", _by_cluster(writing.wire)
-    live = yield from _rested(writing)
+def update(context: WriteContext) -> Flow[str]:
+    """Update it: first remove lost instances, then change settings, then add and remove instances."""
+    assert context.uid is not None  # noqa: S101 - an update is of something
+    path, wanted = f"{PATH}/{context.uid}", by_cluster(context.wire)
+    live = yield from _read_idle(context)
     gone = [part for part in live[PARTS] if wanted and part.cluster not in wanted]
-    forced = [part for part in gone if part.cluster in writing.beside.get("force_remove", ())]
+    forced = [part for part in gone if part.cluster in context.separate.get("force_remove", ())]
     if forced:
         body = {"remove_instances": [part.id for part in forced], "force_remove": True}
-        yield from done(writing, "POST", f"{path}/updates", body)
-        live = yield from _rested(writing)
+        yield from run_task(context, "POST", f"{path}/updates", body)
+        live = yield from _read_idle(context)
     there = {part.cluster: part for part in live[PARTS]}
-    coming = [item for name, item in wanted.items() if name not in there]
-    going = [part.id for name, part in there.items() if wanted and name not in wanted]
-    if coming or going:
+    added = [item for name, item in wanted.items() if name not in there]
+    removed = [part.id for name, part in there.items() if wanted and name not in wanted]
+    if added or removed:
         yield from _check_health(path)
-    yield from _configure(writing, live)
-    if coming:
-        yield from done(writing, "POST", f"{path}/updates", {"add_instances": (yield from _described(coming))})
-        live = yield from _rested(writing)
-    if going:
-        leaving = [part for part in live[PARTS] if part.id in going]
-        yield from done(writing, "POST", f"{path}/updates", {"remove_instances": going})
-        yield from _cleared(leaving)
+    yield from _configure(context, live)
+    if added:
+        yield from run_task(context, "POST", f"{path}/updates", {"add_instances": (yield from _new_instances(added))})
+        live = yield from _read_idle(context)
+    if removed:
+        leaving = [part for part in live[PARTS] if part.id in removed]
+        yield from run_task(context, "POST", f"{path}/updates", {"remove_instances": removed})
+        yield from _wait_until_removed(leaving)
     return ""
 
 
-def remove(writing: Writing) -> Flow[None]:
+def delete(context: WriteContext) -> Flow[None]:
     """Delete every instance, with its data, on every cluster."""
-    live = yield from at_rest(writing.uid or "")
+    live = yield from wait_until_idle(context.uid or "")
     if live is not None:
-        yield from done(writing, "DELETE", f"{PATH}/{writing.uid}", None)
-        yield from _cleared(live[PARTS])
+        yield from run_task(context, "DELETE", f"{PATH}/{context.uid}", None)
+        yield from _wait_until_removed(live[PARTS])
 
 
-def _cleared(parts: Iterable[Part]) -> Flow[None]:
-    """Wait until the databases of *parts* are gone, as far as anybody can look: their names and ports are free then."""
+def _wait_until_removed(parts: Iterable[Part]) -> Flow[None]:
+    """Wait until the databases of *parts* are deleted, where they can be read: their names and ports are free then."""
     for part in parts:
         until = (yield from clock_time()) + SECONDS
-        pace = Pace()
+        backoff = Backoff()
         while part.local is not None:
-            answer = yield from ask("GET", f"/v1/bdbs/{part.local['uid']}", cluster=part.cluster)
-            status = answer.body.get("status") if isinstance(answer.body, Mapping) else None
-            if answer.status == 404 or "delete" not in str(status):
+            response = yield from request("GET", f"/v1/bdbs/{part.local['uid']}", cluster=part.cluster)
+            status = response.body.get("status") if isinstance(response.body, Mapping) else None
+            if response.status == 404 or "delete" not in str(status):
                 break
-            if (yield from pause(pace, f"{part.cluster}: {status}")) > until:
+            if (yield from wait(backoff, f"{part.cluster}: {status}")) > until:
                 raise ActionFailed(f"the instance on {part.cluster} is still {status} after {SECONDS:.0f} s")
 
 
-def after(writing: Writing) -> Flow[None]:
-    """Write what each cluster keeps of its own instance: who may use it."""
-    wanted, live = _by_cluster(writing.wire), (yield from _rested(writing))
+def after_write(context: WriteContext) -> Flow[None]:
+    """Write the access to each instance, which only its cluster keeps."""
+    wanted, live = by_cluster(context.wire), (yield from _read_idle(context))
     for part in live[PARTS]:
         access = {name: wanted[part.cluster][name] for name in ACCESS if name in wanted.get(part.cluster, ())}
         if part.local is None and access:
-            raise Conflict(f"cluster {part.cluster} has no instance of it, or cannot be asked")
-        if part.local is not None and any(not _same(part.local.get(name), value) for name, value in access.items()):
-            yield from _local(writing, part, access)
+            raise Conflict(f"cluster {part.cluster} has no instance of it, or cannot be read")
+        if part.local is not None and any(
+            not same_value(part.local.get(name), value) for name, value in access.items()
+        ):
+            yield from _local(context, part, access)
 
 
-def _rested(writing: Writing) -> Flow[Json]:
-    live: Json | None = yield from at_rest(writing.uid or "")
+def _read_idle(context: WriteContext) -> Flow[Json]:
+    live: Json | None = yield from wait_until_idle(context.uid or "")
     if live is None:
-        raise ChangedUnderneath("it is gone since the plan was made; plan again")
+        raise ChangedUnderneath("it no longer exists; plan again")
     return live
-
-
-def _by_cluster(wire: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {str(item["cluster"]): item for item in wire.get("instances", ())}
 
 
 # --- settings ------------------------------------------------------------------------------------------------------
 
 
-def _configure(writing: Writing, live: Mapping[str, Any]) -> Flow[None]:
-    """Change the shared settings and those of instances; take back what somebody set on one instance alone."""
-    path, wire = f"{PATH}/{writing.uid}", writing.wire
-    body = _patch(wire, live)
+def _configure(context: WriteContext, live: Mapping[str, Any]) -> Flow[None]:
+    """Change the shared settings and those of instances; reset overrides of shared settings."""
+    path, wire = f"{PATH}/{context.uid}", context.wire
+    body = patch(wire, live)
     if body:
-        yield from _patched(writing, body)
+        yield from _patched(context, body)
     version = wire.get("default_db_config", {}).get("redis_version")
     if version and version != live["default_db_config"].get("redis_version"):
-        yield from done(writing, "POST", f"{path}/upgrade", {"redis_version": version})
+        yield from run_task(context, "POST", f"{path}/upgrade", {"redis_version": version})
     if not body and not version:
         return
-    live = yield from _rested(writing)
-    if _resets(wire, live):  # what is shared changed, and one instance did not follow
-        yield from _patched(writing, _patch(wire, live))
-        yield from _rested(writing)
+    live = yield from _read_idle(context)
+    if overrides_to_reset(wire, live):  # a shared setting changed, and an instance still overrides it
+        yield from _patched(context, patch(wire, live))
+        yield from _read_idle(context)
 
 
-def _patched(writing: Writing, body: Json) -> Flow[None]:
-    """Send a change of settings; where a server does not know how to reset one, say its value instead."""
-    path = f"{PATH}/{writing.uid}"
+def _patched(context: WriteContext, body: Json) -> Flow[None]:
+    """Send a change of settings; where a server cannot reset one, send its value instead."""
+    path = f"{PATH}/{context.uid}"
     try:
-        yield from done(writing, "PATCH", path, body)
+        yield from run_task(context, "PATCH", path, body)
     except Rejected as error:
-        plain = _without_resets(body, writing.wire.get("default_db_config", {}))
+        plain = without_resets(body, context.wire.get("default_db_config", {}))
         if error.status != 400 or plain == body:
             raise
-        yield from done(writing, "PATCH", path, plain)
+        yield from run_task(context, "PATCH", path, plain)
 
 
-def _patch(wire: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
-    """Return what a PATCH has to say so that *live* becomes what *wire* wants."""
-    body: Json = {
-        name: wire[name]
-        for name in ("causal_consistency", "encryption")
-        if name in wire and wire[name] != live.get(name)
-    }
-    shared = _differing(wire.get("default_db_config", {}), live[SHARED])
-    if shared:
-        body["default_db_config"] = shared
-    resets = _resets(wire, live)
-    items = [item for part in live[PARTS] if (item := _instance_patch(wire, part, resets.get(part.id, {})))]
-    if items:
-        body["instances"] = items
-    return body
+# --- instances ----------------------------------------------------------------------------------------------------
 
 
-def _instance_patch(wire: Mapping[str, Any], part: Part, reset: Mapping[str, None]) -> Json:
-    wanted = _by_cluster(wire).get(part.cluster, {})
-    config = {**_differing(wanted.get("db_config", {}), {**part.config, **_own(part)}), **reset}
-    said = {"compression": wanted["compression"]} if "compression" in wanted else {}
-    found: Json = {name: value for name, value in said.items() if value != part.said.get(name)}
-    if config:
-        found["db_config"] = config
-    about = part.said.get("cluster", {})
-    cluster = {name: wanted[name] for name in _LOGINS if name in wanted}
-    for name in ("replication_endpoint", "replication_tls_sni"):
-        if name in wanted and wanted[name] != about.get(name):
-            cluster[name] = wanted[name]
-    if cluster:
-        found["cluster"] = {**{name: about[name] for name in ("name", "url") if name in about}, **cluster}
-    return {"id": part.id, **found} if found else {}
-
-
-def _own(part: Part) -> Json:
-    """Return what the database of an instance has, of that which was said of this instance alone."""
-    return {name: part.local[name] for name in part.config if part.local and name in part.local and name != "port"}
-
-
-def _differing(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Json:
-    return {
-        name: value
-        for name, value in wanted.items()
-        if name not in _FIXED and name != "port" and (name in _HIDDEN or not _same(found.get(name), value))
-    }
-
-
-def _resets(wire: Mapping[str, Any], live: Mapping[str, Any]) -> dict[int, dict[str, None]]:
-    """Return by instance the settings that it must take from all again, since they are declared for all."""
-    shared, own = wire.get("default_db_config", {}), _by_cluster(wire)
-    found = {}
-    for part in live[PARTS]:
-        declared = own.get(part.cluster, {}).get("db_config", {})
-        names = [name for name in live[SHADOWS].get(part.cluster, ()) if name in shared and name not in declared]
-        if names:
-            found[part.id] = dict.fromkeys(sorted(names))
-    return found
-
-
-def _without_resets(body: Json, shared: Mapping[str, Any]) -> Json:
-    items = [
-        {**item, "db_config": {n: shared[n] if v is None else v for n, v in item["db_config"].items()}}
-        if "db_config" in item
-        else item
-        for item in body.get("instances", ())
-    ]
-    return {**body, "instances": items} if items else body
-
-
-def _same(found: Any, wanted: Any) -> bool:
-    if isinstance(wanted, list) and isinstance(found, list):
-        return sorted(map(repr, map(_plain, found))) == sorted(map(repr, map(_plain, wanted)))
-    return bool(found == wanted)
-
-
-def _plain(item: Any) -> Any:
-    return sorted(item.items()) if isinstance(item, Mapping) else item
-
-
-# --- who takes part ------------------------------------------------------------------------------------------------
-
-
-def _described(items: Iterable[Mapping[str, Any]]) -> Flow[list[Json]]:
-    """Return *items* as new instances: each with the name that its cluster has for itself, its URL and a login."""
-    neighbours: Mapping[str, Neighbour] = yield Around()
+def _new_instances(items: Iterable[Mapping[str, Any]]) -> Flow[list[Json]]:
+    """Return *items* as new instances: each with its cluster's own name, URL and login."""
+    project_clusters: Mapping[str, ProjectCluster] = yield ProjectClusters()
     found = []
     for item in items:
         title = str(item["cluster"])
-        if not any(name in item for name in _LOGINS):
-            raise Refused(f"the instance on {title} has no credentials, and a cluster that joins needs them")
+        if not any(name in item for name in LOGINS):
+            raise Refused(f"the instance on {title} has no credentials, which a new instance needs")
         name = yield from name_on(title)
-        cluster = {"name": name, "url": (yield from _url(title, neighbours[title].urls, name))}
+        cluster = {"name": name, "url": (yield from _url(title, project_clusters[title].urls, name))}
         cluster.update(
-            {key: item[key] for key in (*_LOGINS, "replication_endpoint", "replication_tls_sni") if key in item}
+            {key: item[key] for key in (*LOGINS, "replication_endpoint", "replication_tls_sni") if key in item}
         )
         rest = {key: item[key] for key in ("compression", "db_config") if key in item}
         found.append({"cluster": cluster, **rest})
@@ -235,7 +159,7 @@ def _described(items: Iterable[Mapping[str, Any]]) -> Flow[list[Json]]:
 
 
 def _url(title: str, urls: Sequence[str], name: str) -> Flow[str]:
-    """Return by which of *urls* others reach cluster *title*: the one with its own name, else the first that serves."""
+    """Return the URL of cluster *title* for the others: the one with its own name, else the first that responds."""
     own = next((url for url in urls if place(url).rpartition(":")[0] == name.lower()), "")
     for url in urls if not own and len(urls) > 1 else ():
         try:
@@ -247,12 +171,12 @@ def _url(title: str, urls: Sequence[str], name: str) -> Flow[str]:
 
 
 def _check_health(path: str) -> Flow[None]:
-    """Raise Refused while clusters do not see each other, or the last change has not come through everywhere."""
-    answer = yield from ask("GET", f"{path}/health_report")
-    reports = [one for one in answer.body if isinstance(one, Mapping)] if isinstance(answer.body, list) else []
+    """Raise Refused while clusters cannot reach each other, or the last change is not applied everywhere."""
+    response = yield from request("GET", f"{path}/health_report")
+    reports = [one for one in response.body if isinstance(one, Mapping)] if isinstance(response.body, list) else []
     wrong = sorted({text for report in reports for text in _wrong(report)})
     if wrong:
-        raise Refused(f"no cluster can join or leave while {'; '.join(wrong)[:300]}; nothing was sent")
+        raise Refused(f"instances cannot be added or removed while {'; '.join(wrong)[:300]}; nothing was sent")
 
 
 def _wrong(report: Mapping[str, Any]) -> Iterator[str]:
@@ -273,31 +197,31 @@ def _maps(value: Any) -> list[Mapping[str, Any]]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
-# --- what one cluster keeps ----------------------------------------------------------------------------------------
+# --- access to one instance ----------------------------------------------------------------------------------------
 
 
-def _local(writing: Writing, part: Part, access: Mapping[str, Any]) -> Flow[None]:
-    """Write *access* to the database that the instance is, on its own cluster; to do it twice does no harm."""
+def _local(context: WriteContext, part: Part, access: Mapping[str, Any]) -> Flow[None]:
+    """Write *access* to the local database of the instance; repeating it does no harm."""
     uid, body = (part.local or {})["uid"], dict(access)
     if "roles_permissions" in body:
         body["roles_permissions"] = [
             {
-                "role_uid": writing.uid_of(Address(part.cluster, "Role", entry["role_uid"])),
-                "redis_acl_uid": writing.uid_of(Address(part.cluster, "RedisACL", entry["redis_acl_uid"])),
+                "role_uid": context.uid_of(Address(part.cluster, "Role", entry["role_uid"])),
+                "redis_acl_uid": context.uid_of(Address(part.cluster, "RedisACL", entry["redis_acl_uid"])),
             }
             for entry in body["roles_permissions"]
         ]
-    pace = Pace()
-    for left in range(_SENDS, 0, -1):
+    backoff = Backoff()
+    for left in range(_MAX_SENDS, 0, -1):
         try:
-            yield from ask("PUT", f"/v1/bdbs/{uid}", body, cluster=part.cluster)
+            yield from request("PUT", f"/v1/bdbs/{uid}", body, cluster=part.cluster)
         except Ambiguous:
             if left == 1:
                 raise
-            yield from pause(pace, "the answer was lost")
+            yield from wait(backoff, "the response was lost")
         else:
             break
-    live = yield from _rested(writing)
+    live = yield from _read_idle(context)
     found = next((one.local for one in live[PARTS] if one.cluster == part.cluster), None) or {}
-    if any(not _same(found.get(name), value) for name, value in access.items()):
-        raise ActionFailed(f"cluster {part.cluster} accepted who may use it, and shows something else")
+    if any(not same_value(found.get(name), value) for name, value in access.items()):
+        raise ActionFailed(f"cluster {part.cluster} accepted the access, but returns something else")

@@ -1,7 +1,7 @@
-"""What the settings of a cluster do that data cannot say: one of them is the port that all of this goes through."""
+"""The hook of the cluster settings: one of them is the port of the API itself."""
 
 from __future__ import annotations
 
 from reconciler.api.hooks.base import Hook
 
-HOOK = Hook(api_port="cnm_https_port")
+HOOK = Hook(api_port_field="cnm_https_port")

@@ -1,8 +1,8 @@
-"""How idle machines become a cluster: the first creates it, the others join one by one (REST requests `bootstrap`).
+"""The hook of the bootstrap: the first machine creates the cluster, the others join one by one (REST `bootstrap`).
 
-The order is that of the urls in the project file. A machine begins a bootstrap only when it is idle or failed before,
-so asking twice does no harm: it says 409. While it works, its services restart, and connections that break or logins
-that are refused mean nothing for a while.
+The order is that of the urls in the project file. A machine starts a bootstrap only when it is idle or has failed
+before, so repeating a request does no harm: it answers 409. Meanwhile its services restart; broken connections and
+refused logins are expected for a while.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from reconciler.api.hooks.base import Hook, Json, Posted, Uid, Writing
-from reconciler.api.protocol import Body, Call, Flow, Here, Home, Pace, ask, clock_time, pause
+from reconciler.api.hooks.base import Created, Hook, Json, Uid, WriteContext
+from reconciler.api.protocol import Backoff, Body, Call, Flow, OwnCluster, OwnClusterInfo, clock_time, request, wait
 from reconciler.errors import ActionFailed, Ambiguous, Conflict, ReconcilerError, Rejected, Unauthorized
 from reconciler.kinds import SINGLETON
 
 PATH = "/v1/bootstrap"
-SECONDS = 900.0  # that one machine may take
+SECONDS = 900.0  # timeout for one machine
 _REFUSALS = 3  # logins that may be refused while services restart; five would lock the account
 _BUSY = frozenset({"initiated", "creating_cluster", "joining_cluster", "recovering_cluster"})
 _HINTS = {
-    "rack_id_required": "the cluster knows racks: give the machine a rack_id",
+    "rack_id_required": "the cluster is rack-aware: declare the rack_id of the machine",
     "repair_required": "the cluster has a dead node: remove or replace it first",
     "time_not_sync": "its clock differs from that of the cluster",
     "access_denied": "the cluster refuses the login of the project file",
-    "invalid_license": "the licence does not fit this cluster",
+    "invalid_license": "the licence is not valid for this cluster",
     "connect_error": "no member of the cluster can be reached from it",
 }
 
@@ -38,11 +38,11 @@ def place(url: str) -> str:
 
 
 def listing(fields: frozenset[str] | None) -> Flow[list[Any]]:
-    """Return the cluster that our machines form, with those that are in it; nothing while all of them are idle.
+    """Return the cluster that the machines form, with its members; nothing while all of them are idle.
 
-    A machine that does not answer counts as no member, unless none does: then the read has failed.
+    A machine that does not respond counts as no member, unless none does: then the read has failed.
     """
-    home: Home = yield Here()
+    home: OwnClusterInfo = yield OwnCluster()
     members, idle, failure = [], 0, None
     for url in home.urls:
         try:
@@ -58,65 +58,65 @@ def listing(fields: frozenset[str] | None) -> Flow[list[Any]]:
         if failure is not None and not idle:
             raise failure
         return []
-    answer = yield Call("GET", "/v1/cluster", missing_ok=False, shape=dict, node=members[0])
+    response = yield Call("GET", "/v1/cluster", missing_ok=False, shape=dict, node=members[0])
     machines = [{"address": place(url)} for url in members]
-    return [{"@id": SINGLETON, "name": answer.body.get("name", ""), "machines": machines}]
+    return [{"@id": SINGLETON, "name": response.body.get("name", ""), "machines": machines}]
 
 
 def look(uid: Uid) -> Flow[Any]:
-    """Return the cluster that our machines form; None while they are idle."""
+    """Return the cluster that the machines form; None while they are idle."""
     found = yield from listing(None)
     return found[0] if found else None
 
 
 def _state(url: str) -> Flow[tuple[str, Mapping[str, Any]]]:
-    answer = yield Call("GET", PATH, node=url)
-    body = answer.body if isinstance(answer.body, Mapping) else {}
+    response = yield Call("GET", PATH, node=url)
+    body = response.body if isinstance(response.body, Mapping) else {}
     status = body.get("bootstrap_status")
     status = status if isinstance(status, Mapping) else body
     return str(status.get("state", "")), status
 
 
-def post(writing: Writing) -> Flow[Posted]:
-    """Make the cluster: the first machine creates it, the others join."""
-    yield from _form(writing)
-    return Posted(SINGLETON)
+def create(context: WriteContext) -> Flow[Created]:
+    """Create the cluster: the first machine creates it, the others join."""
+    yield from _form_cluster(context)
+    return Created(SINGLETON)
 
 
-def put(writing: Writing) -> Flow[str]:
-    """Let the machines join that are not in the cluster yet."""
-    yield from _form(writing)
+def update(context: WriteContext) -> Flow[str]:
+    """Let the remaining machines join."""
+    yield from _form_cluster(context)
     return ""
 
 
-def _form(writing: Writing) -> Flow[None]:
-    home: Home = yield Here()
+def _form_cluster(context: WriteContext) -> Flow[None]:
+    home: OwnClusterInfo = yield OwnCluster()
     urls = {place(url): url for url in home.urls}
-    machines = [dict(machine) for machine in writing.wire["machines"]]
-    strangers = [machine["address"] for machine in machines if machine["address"] not in urls]
-    if strangers:
-        raise Conflict(f"{', '.join(strangers)}: the project file names no such machine; add it to the cluster's urls")
+    machines = [dict(machine) for machine in context.wire["machines"]]
+    unknown = [machine["address"] for machine in machines if machine["address"] not in urls]
+    if unknown:
+        raise Conflict(f"{', '.join(unknown)}: not in the project file; add it to the cluster's urls")
     machines.sort(key=lambda machine: [*urls].index(machine["address"]))
     states = {}
     for machine in machines:
         states[machine["address"]], _ = yield from _state(urls[machine["address"]])
     members = [urls[address] for address, state in states.items() if state == "completed"]
     if not members:
-        begun = [machine for machine in machines if states[machine["address"]] in _BUSY]
-        first = (begun or machines)[0]
-        cluster: Json = {"name": writing.wire.get("name") or writing.live.get("name"), "nodes": []}
-        body = {**_common(home, first), "cluster": cluster, **_options(writing)}
-        yield from _become("create_cluster", urls[first["address"]], body)
+        initial_spec = [machine for machine in machines if states[machine["address"]] in _BUSY]
+        first = (initial_spec or machines)[0]
+        cluster: Json = {"name": context.wire.get("name") or context.live.get("name"), "nodes": []}
+        body = {**_common(home, first), "cluster": cluster, **_options(context)}
+        yield from _bootstrap_node("create_cluster", urls[first["address"]], body)
         members.append(urls[first["address"]])
         states[first["address"]] = "completed"
     for machine in machines:
         if states[machine["address"]] != "completed":
             nodes = yield from _addresses(members[0])
             body = {**_common(home, machine), "cluster": {"nodes": nodes}}
-            yield from _become("join_cluster", urls[machine["address"]], body)
+            yield from _bootstrap_node("join_cluster", urls[machine["address"]], body)
 
 
-def _common(home: Home, machine: Mapping[str, Any]) -> Json:
+def _common(home: OwnClusterInfo, machine: Mapping[str, Any]) -> Json:
     identity = {name: machine[name] for name in _IDENTITY if name in machine}
     limits = {name: machine[name] for name in _LIMITS if name in machine}
     node: Json = {name: part for name, part in (("identity", identity), ("limits", limits)) if part}
@@ -131,31 +131,31 @@ _IDENTITY = ("accept_servers", "addr", "external_addr", "rack_id", "second_rack_
 _LIMITS = ("max_listeners", "max_redis_servers")
 
 
-def _options(writing: Writing) -> Json:
-    return {name: writing.beside[name] for name in ("license", "dns_suffixes") if name in writing.beside}
+def _options(context: WriteContext) -> Json:
+    return {name: context.separate[name] for name in ("license", "dns_suffixes") if name in context.separate}
 
 
 def _addresses(member: str) -> Flow[list[str]]:
-    answer = yield Call("GET", "/v1/nodes", node=member)
-    nodes = answer.body if isinstance(answer.body, list) else []
+    response = yield Call("GET", "/v1/nodes", node=member)
+    nodes = response.body if isinstance(response.body, list) else []
     return [str(node["addr"]) for node in nodes if isinstance(node, Mapping) and node.get("addr")]
 
 
-def _become(action: str, url: str, body: Json) -> Flow[None]:
-    """Have one machine begin, and wait until it is a node."""
+def _bootstrap_node(action: str, url: str, body: Json) -> Flow[None]:
+    """Start the bootstrap of one machine, and wait until it is a node."""
     state, _ = yield from _state(url)
     if state not in (*_BUSY, "completed"):
         try:
-            yield from ask("POST", f"{PATH}/{action}", Body({"action": action, **body}), node=url)
+            yield from request("POST", f"{PATH}/{action}", Body({"action": action, **body}), node=url)
         except Ambiguous:
-            pass  # it begins, or it stays idle; the wait shows which
+            pass  # it starts, or it stays idle; the wait shows which
         except Rejected as error:
             if error.status != 409:
                 raise
     until = (yield from clock_time()) + SECONDS
-    pace, refused = Pace(), 0
+    backoff, refused = Backoff(), 0
     while True:
-        now = yield from pause(pace, f"{place(url)}: {state or 'restarting'}")
+        now = yield from wait(backoff, f"{place(url)}: {state or 'restarting'}")
         try:
             state, status = yield from _state(url)
         except Unauthorized:
@@ -169,8 +169,8 @@ def _become(action: str, url: str, body: Json) -> Flow[None]:
         if state == "error":
             raise ActionFailed(f"{place(url)}: {_explained(status)}")
         if state == "idle" or now > until:
-            what = "it did not begin" if state == "idle" else f"it is still at it after {SECONDS:.0f} s"
-            raise ActionFailed(f"{place(url)}: {what}; the next run goes on")
+            what = "it did not start" if state == "idle" else f"not finished after {SECONDS:.0f} s"
+            raise ActionFailed(f"{place(url)}: {what}; checked again on the next run")
 
 
 def _explained(status: Mapping[str, Any]) -> str:
@@ -186,4 +186,4 @@ def _words(status: Mapping[str, Any]) -> Iterator[str]:
         yield _HINTS[code]
 
 
-HOOK = Hook(listing=listing, look=look, post=post, put=put)
+HOOK = Hook(listing=listing, look=look, create=create, update=update)

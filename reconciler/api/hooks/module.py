@@ -1,7 +1,7 @@
-"""Modules that users bring along: a record in the cluster, and a file on each node (REST `modules/user-defined`, 8.0).
+"""The hook of user-defined modules: a record and a file on each node (REST `modules/user-defined`, since 8.0).
 
-A name is NAME@VERSION, since several versions of a module stand side by side. The file is read and its digest checked
-right before it is sent; which nodes have it is read from each of them.
+A name is NAME@VERSION, since several versions of a module can coexist. The file is read and its digest checked right
+before it is sent; which nodes have it is read from each of them.
 """
 
 from __future__ import annotations
@@ -10,31 +10,32 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.api.hooks.base import Hook, Posted, Uid, Writing
-from reconciler.api.protocol import Call, Flow, Here, Home, Load, Upload, ask
+from reconciler.api.hooks.base import Created, Hook, Json, Uid, WriteContext
+from reconciler.api.protocol import Call, Flow, OwnCluster, OwnClusterInfo, ReadFile, Upload, request
 from reconciler.errors import Conflict, ReadIncomplete, Rejected
+from reconciler.model import LiveObject
 
 RECORDS = "/v2/modules/user-defined"
 FILES = "/v2/local/modules/user-defined/artifacts"
 _ALL = "/v1/modules"
-EVERYWHERE = "on_every_node"  # ours: whether each node that the project file names has the file
+EVERYWHERE = "on_every_node"  # added by this tool: whether each node in the project file has the file
 _NAME = "@name"
 
 
-def _title(wire: Mapping[str, Any]) -> str:
+def _full_name(wire: Mapping[str, Any]) -> str:
     return f"{wire.get('module_name', '')}@{wire.get('semantic_version', '')}"
 
 
 def listing(fields: frozenset[str] | None) -> Flow[list[Any]]:
     """Return the modules that are not bundled, each with the nodes that have its file."""
-    answer = yield Call("GET", _ALL, missing_ok=False, tolerant=True)
-    if not isinstance(answer.body, list):
-        raise ReadIncomplete(f"GET {_ALL}: the list is no list")
-    own = [one for one in answer.body if isinstance(one, dict) and one.get("is_bundled") is False]
-    named = [{**one, _NAME: _title(one)} for one in own]
+    response = yield Call("GET", _ALL, missing_ok=False, tolerant=True)
+    if not isinstance(response.body, list):
+        raise ReadIncomplete(f"GET {_ALL}: the response is not a list")
+    own = [one for one in response.body if isinstance(one, dict) and one.get("is_bundled") is False]
+    named = [{**one, _NAME: _full_name(one)} for one in own]
     if not own or (fields is not None and EVERYWHERE not in fields):
         return named
-    home: Home = yield Here()
+    home: OwnClusterInfo = yield OwnCluster()
     have = yield from _files(home)
     return [{**one, EVERYWHERE: len(have.get(_key(one), ())) == len(home.urls)} for one in named]
 
@@ -49,61 +50,67 @@ def _key(wire: Mapping[str, Any]) -> tuple[str, str]:
     return str(wire.get("module_name", "")), str(wire.get("version", ""))
 
 
-def _files(home: Home) -> Flow[dict[tuple[str, str], list[str]]]:
+def _files(home: OwnClusterInfo) -> Flow[dict[tuple[str, str], list[str]]]:
     found: dict[tuple[str, str], list[str]] = {}
     for url in home.urls:
-        answer = yield Call("GET", FILES, node=url)
-        for one in answer.body if isinstance(answer.body, list) else ():
+        response = yield Call("GET", FILES, node=url)
+        for one in response.body if isinstance(response.body, list) else ():
             if isinstance(one, Mapping):
                 found.setdefault(_key(one), []).append(url)
     return found
 
 
-def post(writing: Writing) -> Flow[Posted]:
-    """Put the file on every node, then make the module known."""
-    name, _, version = writing.address.name.rpartition("@")
-    yield from _bring(writing, name)
-    body = {**writing.wire, "module_name": name, "semantic_version": version}
-    answer = yield from ask("POST", RECORDS, {key: value for key, value in body.items() if key not in _APART})
-    uid = answer.body.get("uid") if isinstance(answer.body, Mapping) else None
-    return Posted(uid if isinstance(uid, str) else None)
+def live_wire(live: LiveObject) -> Json:
+    """Return the two parts of the name."""
+    name, _, version = live.name.rpartition("@")
+    return {"module_name": name, "semantic_version": version}
+
+
+def create(context: WriteContext) -> Flow[Created]:
+    """Upload the file to every node, then register the module."""
+    name, _, version = context.address.name.rpartition("@")
+    yield from _upload_everywhere(context, name)
+    body = {**context.wire, "module_name": name, "semantic_version": version}
+    response = yield from request("POST", RECORDS, {key: value for key, value in body.items() if key not in _APART})
+    uid = response.body.get("uid") if isinstance(response.body, Mapping) else None
+    return Created(uid if isinstance(uid, str) else None)
 
 
 _APART = (_NAME, EVERYWHERE)
 
 
-def put(writing: Writing) -> Flow[str]:
-    """Put the file on the nodes that lack it; nothing else of a module can change."""
-    yield from _bring(writing, writing.address.name.rpartition("@")[0])
+def update(context: WriteContext) -> Flow[str]:
+    """Upload the file to the nodes that lack it; nothing else of a module can change."""
+    yield from _upload_everywhere(context, context.address.name.rpartition("@")[0])
     return ""
 
 
-def _bring(writing: Writing, name: str) -> Flow[None]:
-    artifact = writing.beside.get("artifact")
+def _upload_everywhere(context: WriteContext, name: str) -> Flow[None]:
+    artifact = context.separate.get("artifact")
     if not artifact:
-        raise Conflict("its file is needed now: declare artifact, with file and sha256")
-    home: Home = yield Here()
-    nodes = yield from ask("GET", "/v1/nodes")
+        raise Conflict("its file is required: declare artifact, with file and sha256")
+    home: OwnClusterInfo = yield OwnCluster()
+    nodes = yield from request("GET", "/v1/nodes")
     if isinstance(nodes.body, list) and len(nodes.body) > len(home.urls):
-        text = f"the project file names {len(home.urls)} of {len(nodes.body)} nodes"
-        raise Conflict(f"{text}, and each node takes the file by itself; add the others to the cluster's urls")
-    data: bytes = yield Load(artifact["file"])
+        text = f"the project file has {len(home.urls)} of {len(nodes.body)} nodes"
+        raise Conflict(f"{text}, and the file is uploaded to each node; add the others to the cluster's urls")
+    data: bytes = yield ReadFile(artifact["file"])
     digest = hashlib.sha256(data).hexdigest()
     if digest != artifact["sha256"].lower():
-        raise Conflict(f"{artifact['file']} has the digest {digest}, and its manifest says {artifact['sha256']}")
+        raise Conflict(f"{artifact['file']} has the digest {digest}, but its manifest declares {artifact['sha256']}")
     for url in home.urls:
-        answer = yield Call("GET", FILES, node=url)
-        held = answer.body if isinstance(answer.body, list) else []
-        version = str(writing.wire.get("version") or writing.live.get("version", ""))
+        response = yield Call("GET", FILES, node=url)
+        held = response.body if isinstance(response.body, list) else []
+        version = str(context.wire.get("version") or context.live.get("version", ""))
         if not any(isinstance(one, Mapping) and _key(one) == (name, version) for one in held):
             yield Call("POST", FILES, Upload("module", f"{name}.zip", data), node=url)
 
 
-def remove(writing: Writing) -> Flow[None]:
-    """Take the module out of the cluster, then its file off each node."""
-    yield from ask("DELETE", f"{RECORDS}/{writing.uid}")
-    home: Home = yield Here()
-    name, version = _key(writing.live)
+def delete(context: WriteContext) -> Flow[None]:
+    """Delete the module from the cluster, then its file from each node."""
+    yield from request("DELETE", f"{RECORDS}/{context.uid}")
+    home: OwnClusterInfo = yield OwnCluster()
+    name, version = _key(context.live)
     for url in home.urls:
         try:
             yield Call("DELETE", f"{FILES}/{name}/{version}", node=url)
@@ -113,11 +120,12 @@ def remove(writing: Writing) -> Flow[None]:
 
 
 HOOK = Hook(
-    needs=(_NAME,),
-    apart=frozenset({"artifact", EVERYWHERE}),
+    required_fields=(_NAME,),
+    separate_fields=frozenset({"artifact", EVERYWHERE}),
+    live_wire=live_wire,
     listing=listing,
     look=look,
-    post=post,
-    put=put,
-    remove=remove,
+    create=create,
+    update=update,
+    delete=delete,
 )

@@ -1,4 +1,4 @@
-"""What the hashing of passwords does that data cannot say: it is written under another name than it is read."""
+"""The hook of password hashing: the field has another name in a request than in a response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.api.hooks.base import Hook, Json
 
 
 def complete(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
-    """Return *body* under the name that the request has (`change_password_hashing_algorithm`)."""
+    """Return *body* with the name of the request (`change_password_hashing_algorithm`)."""
     return {"algorithm": body["password_hashing_algorithm"]}
 
 

@@ -1,26 +1,29 @@
-"""What a proxy does that data cannot say: a PUT wraps it, since the leave to restart stands beside it."""
+"""The hook of a proxy: a PUT wraps the object, because the permission to restart is a field beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.api.hooks.base import Hook, Writing
-from reconciler.api.protocol import Flow, ask
+from reconciler.api.hooks.base import Hook, WriteContext
+from reconciler.api.protocol import Flow, request
 
 
-def put(writing: Writing) -> Flow[str]:
-    """Change a proxy; without leave to restart, what needs a restart waits for the next one."""
-    body = {"proxy": writing.wire, **writing.beside}
-    yield from ask("PUT", f"{writing.kind.rest.path}/{writing.uid}", body)
+def update(context: WriteContext) -> Flow[str]:
+    """Update a proxy; without permission to restart, some fields take effect at its next restart."""
+    body = {"proxy": context.wire, **context.separate}
+    yield from request("PUT", f"{context.kind.rest.path}/{context.uid}", body)
     return ""
 
 
-def unlike(path: str, sent: Mapping[str, Any]) -> str:
-    """Say why a value reads back as it was: without leave, nothing restarts."""
+def explain_mismatch(path: str, sent: Mapping[str, Any]) -> str:
+    """Explain why a value reads back unchanged: without permission, nothing restarts."""
     if sent.get("allow_restart"):
         return ""
-    return "it waits for the next restart of the proxy; declare allow_restart: true to restart it now (clients are cut)"
+    return (
+        "it takes effect at the next restart of the proxy; "
+        "declare allow_restart: true to restart it now (disconnects clients)"
+    )
 
 
-HOOK = Hook(put=put, unlike=unlike)
+HOOK = Hook(update=update, explain_mismatch=explain_mismatch)

@@ -1,7 +1,6 @@
-"""What a kind does that data cannot say: `x-rest.hook` names a module here, and the engine asks it through `Hook`.
+"""Finds the hook of a kind: `x-rest.hook` names a module beside this one.
 
-Called by rest, flows and plan. Hooks are pure functions over plain dicts, and flows that yield calls: they know no
-client, clock, file or plan.
+Flows, `live` and `apply` call it.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ from __future__ import annotations
 import functools
 from importlib import import_module
 
-from reconciler.api.hooks.base import NOTHING, Hook
+from reconciler.api.hooks.base import NO_HOOK, Hook
 from reconciler.kinds import Kind
 
 
 def hook_of(kind: Kind) -> Hook:
-    """Return what *kind* does differently; `NOTHING` for a kind that data describes in full."""
-    return _load(kind.hook) if kind.hook else NOTHING
+    """Return what is special about *kind*; `NO_HOOK` for a kind that data describes completely."""
+    return _load(kind.hook) if kind.hook else NO_HOOK
 
 
 @functools.cache

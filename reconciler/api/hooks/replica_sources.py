@@ -1,4 +1,4 @@
-"""Sources of Replica Of that a manifest names: where they are and how to log in is asked for right before the write.
+"""Replica Of sources that a manifest refers to by name: address and login are read right before the write.
 
 The API has one URI a source, `redis://admin:PASSWORD@HOST:PORT` (REST object `bdb/syncer_sources`).
 """
@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from reconciler.api.hooks.base import Json, Writing
-from reconciler.api.protocol import Flow, ask
+from reconciler.api.hooks.base import Json, WriteContext
+from reconciler.api.protocol import Flow, request
 from reconciler.errors import Conflict
 from reconciler.model import Address
 
@@ -27,7 +27,7 @@ def addresses(wire: Mapping[str, Any]) -> Iterator[str]:
 
 
 def show(spec: Json, wire: Mapping[str, Any]) -> None:
-    """Put the address of each source beside its URI, which is no value to compare: it holds a password."""
+    """Add the address of each source; its URI holds a password and is not compared."""
     shown, known = spec.get(FIELD), wire.get(FIELD)
     if isinstance(shown, list) and isinstance(known, list):
         spec[FIELD] = [_with_address(item) for item in shown]
@@ -46,35 +46,37 @@ def _with_address(item: Any) -> Any:
     return {**item, "address": f"{host}:{port}"} if host and port else item
 
 
-def with_uris(writing: Writing) -> Flow[Json]:
-    """Return the body of *writing* with a URI for each source that is named or addressed."""
-    wire = dict(writing.wire)
+def with_uris(context: WriteContext) -> Flow[Json]:
+    """Return the body of *writing* with a URI for each source that has a name or an address."""
+    wire = dict(context.wire)
     if isinstance(wire.get(FIELD), list):
         sources = []
         for source in wire[FIELD]:
-            uri = source.get("uri") or (yield from _uri(writing, source))
+            uri = source.get("uri") or (yield from _uri(context, source))
             sources.append({**{name: v for name, v in source.items() if name not in _OURS}, "uri": uri})
         wire[FIELD] = sources
     return wire
 
 
-def _uri(writing: Writing, source: Mapping[str, Any]) -> Flow[str]:
+def _uri(context: WriteContext, source: Mapping[str, Any]) -> Flow[str]:
     address, user, password = source.get("address", ""), source.get("username"), source.get("password")
     if "database" in source:
-        home = writing.address.cluster
+        home = context.address.cluster
         cluster = source.get("cluster") or home
         named = Address(cluster, "Database", source["database"])
-        answer = yield from ask("GET", f"/v1/bdbs/{writing.uid_of(named)}", cluster="" if cluster == home else cluster)
-        found = answer.body if isinstance(answer.body, Mapping) else {}
+        response = yield from request(
+            "GET", f"/v1/bdbs/{context.uid_of(named)}", cluster="" if cluster == home else cluster
+        )
+        found = response.body if isinstance(response.body, Mapping) else {}
         address = next(addresses(found), "")
         if not address:
-            raise Conflict(f"its source {named} has no endpoint (yet); run it again when it is active")
+            raise Conflict(f"its source {named} has no endpoint yet; run it again when it is active")
         given = found.get("authentication_admin_pass")
         if password is None and isinstance(given, str) and given and set(given) != {"*"}:
             user, password = user or "admin", given
         if password is None:
             raise Conflict(
-                f"the cluster does not show the password of its source {named}; "
+                f"the cluster does not return the password of its source {named}; "
                 f"give username and password in {FIELD} by valueFrom"
             )
     scheme = "rediss" if source.get("encryption") else "redis"

@@ -1,4 +1,4 @@
-"""What a role does that data cannot say: a PUT without `resources` widens it to every database."""
+"""The hook of a role: a PUT without `resources` extends the role to every database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.api.hooks.base import Hook, Json
 
 
 def complete(body: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
-    """Return *body* with the live resources where it names none: leaving them out clears them (8.2 prose)."""
+    """Return *body* with the live resources where it has none: omitting them clears them (8.2, described in prose)."""
     kept = {"resources": live["resources"]} if "resources" not in body and live.get("resources") else {}
     return {**kept, **body}
 

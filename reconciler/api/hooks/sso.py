@@ -1,4 +1,4 @@
-"""What single sign-on does that data cannot say: what the identity provider says of itself goes another way in."""
+"""The hook of single sign-on: the metadata of the identity provider is uploaded to an endpoint of its own."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.api.hooks.base import Hook, Json, Marks, Posted, Writing
-from reconciler.api.protocol import Flow, ask
+from reconciler.api.hooks.base import Created, Hook, Json, LiveMetadata, WriteContext
+from reconciler.api.protocol import Flow, request
 from reconciler.kinds import SINGLETON
 
 FIELD = "idp_metadata"
 
 
-def decode(spec: Json, wire: Mapping[str, Any]) -> Marks:
-    """Show the provider's metadata as the XML that a manifest has, not as base64."""
+def decode(spec: Json, wire: Mapping[str, Any]) -> LiveMetadata:
+    """Return the provider's metadata as the XML of a manifest, not as base64."""
     issuer = wire.get("issuer")
     packed = issuer.get("metadata") if isinstance(issuer, Mapping) else ""
     if isinstance(packed, str) and packed:
@@ -23,25 +23,27 @@ def decode(spec: Json, wire: Mapping[str, Any]) -> Marks:
             spec[FIELD] = base64.b64decode(packed, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             spec[FIELD] = packed
-    return Marks()
+    return LiveMetadata()
 
 
-def put(writing: Writing) -> Flow[str]:
-    """Take in the metadata first: to turn single sign-on on, the provider has to be known."""
-    body = dict(writing.wire)
+def update(context: WriteContext) -> Flow[str]:
+    """Upload the metadata first: single sign-on can be enabled only for a known provider."""
+    body = dict(context.wire)
     text = body.pop(FIELD, None)
     if text is not None:
         packed = base64.b64encode(text.encode()).decode()
-        yield from ask("POST", f"{writing.kind.rest.path}/saml/metadata/idp", {FIELD: packed})
+        yield from request("POST", f"{context.kind.rest.path}/saml/metadata/idp", {FIELD: packed})
     if body:
-        yield from ask("PUT", writing.kind.rest.path, body)
+        yield from request("PUT", context.kind.rest.path, body)
     return ""
 
 
-def post(writing: Writing) -> Flow[Posted]:
-    """Do the same where nothing was set before."""
-    yield from put(writing)
-    return Posted(SINGLETON)
+def create(context: WriteContext) -> Flow[Created]:
+    """Do the same where nothing was configured before."""
+    yield from update(context)
+    return Created(SINGLETON)
 
 
-HOOK = Hook(needs=("issuer",), apart=frozenset({FIELD}), decode=decode, put=put, post=post)
+HOOK = Hook(
+    required_fields=("issuer",), separate_fields=frozenset({FIELD}), decode=decode, update=update, create=create
+)

@@ -1,0 +1,43 @@
+"""What a reconciliation holds (does not change) on its own: contested fields, and changes without consent. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+from reconciler.agent import drift_history
+from reconciler.manifests import Resource
+from reconciler.model import Address
+from reconciler.plan import Options, Plan
+from reconciler.plan.limits import missing_consents
+from reconciler.render.refusals import consent_text
+
+
+class Hold(NamedTuple):
+    """Why a change is held, and until when, where that is known (seconds since the epoch)."""
+
+    reason: str
+    until: float | None = None
+
+
+def without_contested(resource: Resource, contested: Iterable[str]) -> Resource:
+    """Return *resource* so that it ignores the fields that others keep reverting."""
+    prefix = drift_history.field_key(resource.address, "")
+    fields = {key[len(prefix) :] for key in contested if key.startswith(prefix) and key != prefix}
+    names = set(map(drift_history.top_level_field, fields))
+    return replace(resource, ignore=(*resource.ignore, *sorted(names))) if names else resource
+
+
+def exclude_patterns(addresses: Iterable[Address]) -> tuple[str, ...]:
+    """Return patterns that match these addresses and no others."""
+    return tuple(sorted(re.sub(r"([*?[])", r"[\1]", str(address)) for address in addresses))
+
+
+def without_consent(plan: Plan, options: Options) -> dict[Address, Hold]:
+    """Return the changes with an impact that needs consent and has none in git, each with the reason."""
+    texts: dict[Address, list[str]] = {}
+    for missing in missing_consents(plan, options):
+        texts.setdefault(missing.change.address, []).append(consent_text(missing))
+    return {address: Hold("\n".join(lines)) for address, lines in texts.items()}

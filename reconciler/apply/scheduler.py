@@ -1,0 +1,188 @@
+"""Decides which change is executed next: those that are ready, with a limit for each cluster.
+
+`executor` runs it. It also decides what a failure means for the remaining changes.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, nullcontext
+from graphlib import TopologicalSorter
+
+from reconciler.apply.context import ClusterContext
+from reconciler.apply.execute_change import ChangeProgress, execute_change
+from reconciler.apply.report import ChangeStatus, Outcome, Report
+from reconciler.errors import (
+    ControlLost,
+    Forbidden,
+    Interrupted,
+    LedgerError,
+    ReconcilerError,
+    Unauthorized,
+    Unreachable,
+    Untrusted,
+    VersionUnsupported,
+)
+from reconciler.plan import Change, Plan
+from reconciler.runtime import Runtime
+
+_STOPS_CLUSTER = (ControlLost, Unauthorized, VersionUnsupported, Untrusted, Unreachable)
+_MAX_LENGTH = 500
+
+
+def clean(text: str) -> str:
+    """Return *text* fit for display: one line, no control characters, not too long."""
+    words = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    return words if len(words) <= _MAX_LENGTH else f"{words[: _MAX_LENGTH - 1]}…"
+
+
+class Scheduler:
+    """One walk through the changes of a plan. Only the thread that calls `walk` uses it."""
+
+    def __init__(self, plan: Plan, clusters: Mapping[str, ClusterContext], runtime: Runtime, parallelism: int) -> None:
+        self._changes = {change.number: change for change in plan.changes}
+        self._clusters = clusters
+        self._runtime = runtime
+        self._multicluster = threading.Lock()  # changes that span clusters are executed one at a time
+        self._parallelism = max(1, parallelism)
+        self._outcomes: dict[int, Outcome] = {}
+        self._stopped: dict[str, str] = {}  # cluster → why
+        self._stopped_all = ""
+        self._running: dict[Future[Outcome], Change] = {}
+        self._ready: dict[str, list[int]] = {name: [] for name in clusters}  # heaps of numbers
+        needs = {change.number: [n for n in change.after if n in self._changes] for change in plan.changes}
+        self._sorter = TopologicalSorter(dict(sorted(needs.items())))
+        self._sorter.prepare()
+        self._cutting_off = [change for change in plan.changes if change.cuts_off]
+
+    def walk(self, run: str) -> Report:
+        """Execute everything that can be executed."""
+        with ExitStack() as stack:
+            pool = None
+            if self._parallelism > 1 and len(self._changes) > 1:
+                threads = min(len(self._changes), self._parallelism * len(self._clusters))
+                pool = stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="apply"))
+            while self._sorter.is_active():
+                self._enqueue(sorted(self._sorter.get_ready()))
+                if self._start(pool) or not self._running:
+                    continue
+                finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                for future in sorted(finished, key=lambda one: self._running[one].number):
+                    self._running.pop(future)
+                    self._record(future.result())
+        outcomes = tuple(self._outcomes[number] for number in sorted(self._outcomes))
+        cut_short = any(isinstance(outcome.error, Interrupted) for outcome in outcomes)
+        left = any(outcome.status is ChangeStatus.NOT_ATTEMPTED for outcome in outcomes)
+        interrupted = cut_short or (self._runtime.stop.is_set() and left)
+        return Report(outcomes, run=run, interrupted=interrupted, stopped=dict(sorted(self._stopped.items())))
+
+    def _enqueue(self, numbers: Iterable[int]) -> None:
+        """Queue what has become ready, or record its outcome at once where it must not be attempted."""
+        for number in numbers:
+            change = self._changes[number]
+            because = self._failed_needs(change)
+            if because:
+                roots = ", ".join(str(self._changes[root].address) for root in because)
+                self._record(Outcome(change, ChangeStatus.SKIPPED, f"needs {roots}", because=because))
+            else:
+                heapq.heappush(self._ready[change.address.cluster], number)
+
+    def _failed_needs(self, change: Change) -> tuple[int, ...]:
+        """Return the failed changes that *change* needs, directly or not; none if all of them are done."""
+        roots: set[int] = set()
+        for number in change.after:
+            outcome = self._outcomes.get(number)
+            if outcome is not None and outcome.status is ChangeStatus.FAILED:
+                roots.add(number)
+            elif outcome is not None and outcome.status is ChangeStatus.SKIPPED:
+                roots.update(outcome.because)
+        return tuple(sorted(roots))
+
+    def _start(self, pool: ThreadPoolExecutor | None) -> bool:
+        """Start what the limits allow, lowest number first; return whether an outcome was recorded here."""
+        recorded = False
+        for name in sorted((name for name in self._ready if self._ready[name]), key=lambda name: self._ready[name][0]):
+            queue = self._ready[name]
+            while queue:
+                change = self._changes[queue[0]]
+                reason = self._blocked(change)
+                if reason:
+                    self._record(Outcome(change, ChangeStatus.NOT_ATTEMPTED, reason))
+                    recorded = True
+                elif self._must_wait(change):
+                    break
+                elif pool is None:
+                    heapq.heappop(queue)
+                    self._record(self._attempt(change))
+                    return True
+                elif sum(one.address.cluster == name for one in self._running.values()) < self._parallelism:
+                    self._running[pool.submit(self._attempt, change)] = change
+                else:
+                    break
+                heapq.heappop(queue)
+        return recorded
+
+    def _blocked(self, change: Change) -> str:
+        """Return why *change* must not be started; "" if it may."""
+        if self._stopped_all:
+            return self._stopped_all
+        if self._runtime.stop.is_set():
+            return "stopped on request"
+        waiting_for = [
+            n for n in change.after if n in self._outcomes and self._outcomes[n].status is not ChangeStatus.DONE
+        ]
+        return self._stopped.get(change.address.cluster, "") or (
+            f"needs {self._changes[waiting_for[0]].address}, which was not attempted" if waiting_for else ""
+        )
+
+    def _must_wait(self, change: Change) -> bool:
+        """Tell whether *change* must wait: one that may lock us out runs last on its cluster, and alone.
+
+        The numbers are an order in which everything can be executed, so the lowest one that is left never waits.
+        """
+        others = self._changes.values() if change.cuts_off else self._cutting_off
+        return any(
+            other.number < change.number
+            and other.number not in self._outcomes
+            and other.address.cluster == change.address.cluster
+            for other in others
+        )
+
+    def _attempt(self, change: Change) -> Outcome:
+        """Execute one change, and return its outcome; runs in a thread of the pool."""
+        cluster, progress = self._clusters[change.address.cluster], ChangeProgress()
+        began = self._runtime.clock()
+        attributes = {"number": change.number, "address": str(change.address), "action": change.action.name.lower()}
+        self._runtime.emit("change.started", attributes)
+        error: ReconcilerError | None = None
+        try:
+            with self._multicluster if cluster.kind_of(change.address).traits.multi_cluster else nullcontext():
+                execute_change(cluster, change, progress)
+        except ReconcilerError as refusal:
+            error = refusal
+        except Exception as bug:  # one change must not affect the others
+            error = ReconcilerError(f"internal error: {type(bug).__name__}; please report it")
+            error.__cause__ = bug
+        seconds = self._runtime.clock() - began
+        why = clean(str(error)) if error is not None else ""
+        status = ChangeStatus.DONE if error is None else ChangeStatus.FAILED
+        self._runtime.emit(
+            "change.done" if error is None else "change.failed", {**attributes, "why": why, "seconds": seconds}
+        )
+        return Outcome(change, status, why, error, uid=progress.uid, operation=progress.operation, seconds=seconds)
+
+    def _record(self, outcome: Outcome) -> None:
+        """Record an outcome and what follows from it."""
+        change, error = outcome.change, outcome.error
+        self._outcomes[change.number] = outcome
+        self._sorter.done(change.number)
+        if isinstance(error, LedgerError):
+            self._stopped_all = self._stopped_all or outcome.why
+        elif isinstance(error, _STOPS_CLUSTER) or (isinstance(error, Forbidden) and "licen" in str(error).lower()):
+            self._stopped.setdefault(change.address.cluster, outcome.why)
+        if outcome.status in (ChangeStatus.SKIPPED, ChangeStatus.NOT_ATTEMPTED):
+            attributes = {"number": change.number, "address": str(change.address), "action": change.action.name.lower()}
+            self._runtime.emit("change.skipped", {**attributes, "why": outcome.why, "status": outcome.status.value})

@@ -1,0 +1,164 @@
+"""What a plan consists of: values only. The planner makes them; apply, the ledger and all renderers read them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from reconciler.diff import FieldChange
+from reconciler.kinds.freeze import Window
+from reconciler.model import Address, Level, Note, Reason
+from reconciler.plan.impacts import CUTS_OFF, Impacted, count, missing_consent
+
+
+class Action(enum.Enum):
+    """What a change does; the value is the mark shown to the user."""
+
+    CREATE = "+"
+    UPDATE = "~"
+    REPLACE = "-/+"
+    DELETE = "-"
+    FORGET = "."
+
+
+class Consent(enum.Enum):
+    """What a change that destroys something still needs before it may be applied."""
+
+    NOTHING = "nothing"
+    ALLOW_DESTROY = "allow-destroy"  # protected: its address must be allowed, or a tombstone written
+    CONTRADICTION = "contradiction"  # a tombstone that also says `protect: true`
+
+
+class Limits(Protocol):
+    """How much one plan may change."""
+
+    @property
+    def update_percent(self) -> int: ...
+
+    @property
+    def update_floor(self) -> int: ...
+
+
+class UsualLimits(NamedTuple):
+    """At most 30 % of the declared objects of a cluster, where there are at least 10 of them."""
+
+    update_percent: int = 30
+    update_floor: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asks of a plan beside the manifests."""
+
+    prune: bool = False  # delete what we own and nobody declares any more
+    allow_destroy: frozenset[str] = frozenset()  # addresses whose delete or replacement is agreed to
+    allow_impact: frozenset[tuple[str, str]] = frozenset()  # (address, class of impact) that is agreed to
+    ignore_freeze: frozenset[str] = frozenset()  # addresses that may be changed in their freeze windows
+    targets: tuple[str, ...] = ()  # only these and what they need; names may hold * and ?
+    excludes: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=UsualLimits)
+    resend_secrets: frozenset[str] = frozenset()  # addresses whose secrets are sent although they seem unchanged
+    previous: frozenset[Address] = frozenset()  # declared by an earlier revision: owned, if `prune` finds no manifest
+    pinned_ports: Mapping[Address, int] = field(default_factory=dict)  # chosen by an earlier plan of the same run
+
+
+class Source(NamedTuple):
+    """Where a resource is declared."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of a plan."""
+
+    action: Action
+    address: Address
+    number: int = 0  # 1, 2, … in the order of execution; 0 until the planner has ordered the changes
+    fields: tuple[FieldChange, ...] = ()  # what the user is shown
+    body: Mapping[str, Any] = field(default_factory=dict)  # what is sent, in spec form: names, valueFrom
+    after: tuple[int, ...] = ()  # numbers of the changes that must be done first
+    uid: int | str | None = None  # of the live object; None for a create, and for an update of what the plan creates
+    rests_on: Mapping[str, Any] | None = None  # the live values (canonical, secrets left out) it was decided from
+    fingerprint: str = ""  # of uid, created_time and rests_on
+    reason: Reason = Reason.NONE  # where the fields alone do not say it
+    details: tuple[str, ...] = ()  # of the reason
+    renamed_from: str = ""  # the live name; the body has no name, the address has the new one
+    created: str = ""  # the live object's created_time; with its uid, its identity
+    consent: Consent = Consent.NOTHING
+    impacts: tuple[Impacted, ...] = ()  # effects on traffic, data and the access of this tool; the worst first
+    allowed: tuple[str, ...] = ()  # classes of impact that its manifest consents to
+    freeze: tuple[Window, ...] = ()  # when its manifest forbids it
+    source: Source | None = None  # where it is declared; no part of the digest
+
+    @property
+    def impact(self) -> str:
+        """The worst impact: a class of `vocabulary.IMPACTS`."""
+        return self.impacts[0].impact if self.impacts else "none"
+
+    @property
+    def cuts_off(self) -> bool:
+        """Whether this tool may lose its own access by it: it is done last, and alone on its cluster."""
+        return any(one.impact == CUTS_OFF for one in self.impacts)
+
+    @property
+    def unconsented(self) -> tuple[str, ...]:
+        """The classes of impact that still need consent by name; destroying a whole object is about `consent`."""
+        return missing_consent((one for one in self.impacts if one.field), self.allowed)
+
+    @property
+    def creates(self) -> bool:
+        """Whether a new object comes into being."""
+        return self.action in (Action.CREATE, Action.REPLACE)
+
+    @property
+    def introduces(self) -> bool:
+        """Whether the name of *address* leads to its object only once this is done."""
+        return self.creates or bool(self.renamed_from)
+
+    @property
+    def writes(self) -> bool:
+        """Whether a body is sent."""
+        return self.creates or self.action is Action.UPDATE
+
+    @property
+    def is_second_step(self) -> bool:
+        """Whether it sets the fields of an object that the same plan creates before."""
+        return self.action is Action.UPDATE and self.uid is None
+
+    @property
+    def identity(self) -> tuple[str, str, int | str | None]:
+        """What distinguishes the live object from all others; its name does not."""
+        return self.address.cluster, self.address.kind, self.uid
+
+    @property
+    def live_address(self) -> Address:
+        """The address with the name that the object has now."""
+        return self.address._replace(name=self.renamed_from) if self.renamed_from else self.address
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an apply would do: a value with stable bytes."""
+
+    changes: tuple[Change, ...]
+    notes: tuple[Note, ...] = ()
+    unchanged: int = 0  # declared objects that are as declared
+    clusters: tuple[str, ...] = ()
+    present: Mapping[str, int] = field(default_factory=dict)  # by cluster: declared objects that exist there
+
+    @property
+    def held(self) -> int:
+        """How many objects are not changed in this run, and so may not be as declared."""
+        return len({note.address for note in self.notes if note.level is Level.HELD})
+
+    @property
+    def impact(self) -> dict[str, int]:
+        """How many changes have each class of impact, the worst first; a change with two counts in both."""
+        return count(change.impacts for change in self.changes)

@@ -1,0 +1,94 @@
+"""Whether a plan still holds: the identity and the values that it was made from, compared with what is live now. Pure.
+
+`reconcile` asks before it executes a plan that was made some time ago.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from reconciler.kinds import MISSING, Kind
+from reconciler.model import Address, LiveObject, LiveState
+from reconciler.plan.impacts import increased
+from reconciler.plan.plan import Action, Change, Plan
+
+
+class StaleField(NamedTuple):
+    """One value that a plan was made from and that is another one now."""
+
+    address: Address
+    field: str  # "" where the whole object came or went
+    planned: Any
+    now: Any
+
+
+def fingerprint(live: LiveObject, rests_on: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what a change was decided from: the object's identity and the values that mattered."""
+    return _hash({"uid": live.uid, "created": live.created, "rests_on": rests_on})
+
+
+def stale_fields(plan: Plan, live: Mapping[str, LiveState]) -> list[StaleField]:
+    """Return everything that *plan* was made from and that *live* no longer shows.
+
+    Other fields than those do not matter. An empty list means that the plan still holds.
+    """
+    by_uid = {
+        (state.cluster, kind, found.uid): found
+        for state in live.values()
+        for kind, objects in state.objects.items()
+        for found in objects
+    }
+    by_name = {(cluster, kind, found.name): found for (cluster, kind, _), found in by_uid.items()}
+    differences: list[StaleField] = []
+    for change in plan.changes:
+        cluster, kind, name = change.address
+        if change.action is Action.CREATE:
+            found = by_name.get((cluster, kind, name))
+            if found is not None:
+                differences.append(StaleField(change.address, "", "absent", f"uid {found.uid}"))
+            state = live.get(cluster)
+            port = change.body.get("port")
+            if state is not None and port in state.taken_ports:
+                differences.append(StaleField(change.address, "port", f"{port} free", "taken"))
+        elif change.uid is not None and change.action is not Action.FORGET:
+            differences += _stale(change, by_uid.get((cluster, kind, change.uid)))
+    return differences
+
+
+def increased_impacts(plan: Plan, live: Mapping[str, LiveState], kinds: Mapping[str, Kind]) -> Iterator[StaleField]:
+    """Yield where a change has, by what is measured now, more impact than was planned."""
+    for change in plan.changes:
+        state = live.get(change.address.cluster)
+        if change.action is Action.UPDATE and change.uid is not None and state is not None:
+            figures = state.figures(change.address.kind, change.uid)
+            kind = kinds[change.address.kind]
+            for one in increased(kind, change.address.name, change.fields, change.impacts, figures):
+                yield StaleField(change.address, one.field, "harmless", one.impact)
+
+
+def _stale(change: Change, found: LiveObject | None) -> Iterator[StaleField]:
+    address = change.address
+    if found is None:
+        yield StaleField(address, "", f"uid {change.uid}", "gone")
+        return
+    if found.created != change.created:
+        yield StaleField(address, "created_time", change.created, found.created)
+    planned_name = change.renamed_from or address.name
+    if found.name != planned_name:
+        yield StaleField(address, "name", planned_name, found.name)
+    for name, planned in sorted((change.rests_on or {}).items()):
+        now = found.spec.get(name, MISSING)
+        if now != planned:
+            yield StaleField(address, name, planned, now)
+    if change.action is Action.UPDATE:
+        for name in sorted({*change.body} - {*(change.rests_on or {})}):
+            if found.spec.get(name):  # empty is what a server says of a field that nobody set
+                yield StaleField(address, name, MISSING, found.spec[name])
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

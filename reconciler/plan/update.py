@@ -1,0 +1,212 @@
+"""What has to happen to an object that exists: an update, a replacement, or nothing. `decide` calls `decide_update`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler.diff import SECRET, FieldChange, changes, masked
+from reconciler.diff.normalize import hidden_values
+from reconciler.errors import Problem
+from reconciler.kinds import MISSING, Kind
+from reconciler.kinds.vocabulary import is_value_from
+from reconciler.model import Address, LiveObject, Note, Reason
+from reconciler.plan.bodies import (
+    create_defaults,
+    goes_back,
+    immutable_field,
+    options_for,
+    secrets_sent,
+    top,
+    update_body,
+    warnings_of,
+)
+from reconciler.plan.building import change_of, checked, full_body, is_same, missing_secrets
+from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
+from reconciler.plan.multicluster import check_instances, departure
+from reconciler.plan.plan import Action, Consent
+from reconciler.plan.view import Decision, Held, Unchanged, View, problem, warning
+
+if TYPE_CHECKING:
+    from reconciler.manifests import Resource
+
+
+class Differences(NamedTuple):
+    """How an object differs from its manifest."""
+
+    fields: tuple[FieldChange, ...]
+    doubts: tuple[Note, ...] = ()  # values of which it is not known whether they differ
+    warnings: tuple[Note, ...] = ()
+    immutable: tuple[str, ...] = ()  # fields among them that an update cannot change
+
+
+def decide_update(view: View, resource: Resource, live: LiveObject, renamed_from: str) -> Decision:
+    """Return what has to be done so that *live* is as *resource* declares it."""
+    address, kind = resource.address, view.kinds[live.kind]
+    found = _differences(view, resource, live)
+    if not found.fields and not renamed_from and not found.warnings:
+        return Decision(Unchanged(address), found.doubts)
+    if found.immutable:
+        return _decide_replace(view, resource, live, found)
+    if "update" not in kind.rest.verbs:
+        return Decision(Held(address, Reason.READ_ONLY_KIND, (kind.name,)), found.warnings)
+    return _decide_fields(view, resource, live, found, renamed_from)
+
+
+def _differences(view: View, resource: Resource, live: LiveObject) -> Differences:
+    address, kind, spec = resource.address, view.kinds[live.kind], view.spec(resource)
+    doubts: list[Note] = []
+    fields = list(changes(kind, spec, view.renamed_spec(address.cluster, live)))
+    fields += _unreadable_changes(view, resource, live, doubts)
+    fixed = {name: change for change in fields if (name := immutable_field(kind, change))}
+    warnings = []
+    for name in sorted(fixed):
+        if fixed[name].before is MISSING and fixed[name].path in kind.fields:
+            warnings.append(warning(address, Reason.IMMUTABLE_UNKNOWN, name))
+            fields = [change for change in fields if top(change.path) != top(fixed[name].path)]
+            del fixed[name]
+    return Differences(tuple(fields), tuple(doubts), tuple(warnings), tuple(sorted(fixed)))
+
+
+def _unreadable_changes(view: View, resource: Resource, live: LiveObject, doubts: list[Note]) -> Iterator[FieldChange]:
+    """Yield changes of what cannot be read back: secrets by the ledger's digest, the rest by what was last applied.
+
+    What cannot be compared is added to *doubts*.
+    """
+    address, kind, spec = resource.address, view.kinds[live.kind], view.spec(resource)
+    last = view.observed.owned.get(address._replace(name=live.name))
+    replaced = last is not None and not is_same(last, live)  # what the ledger knows is about an object that is gone
+    resend = bool({str(address), str(address._replace(cluster=""))} & view.options.resend_secrets)
+    applied = dict(hidden_values(kind, last.fields)) if last is not None and not replaced else {}
+    for path, value in hidden_values(kind, spec):
+        if is_value_from(value):
+            status = _secret_status(view, (address, path), replaced=replaced)
+            change, doubt = _secret_change(kind, live, (address, path), status, resend=resend)
+            if change is not None:
+                yield change
+            if doubt is not None:
+                doubts.append(doubt)
+        elif path not in applied and not resend:
+            doubts.append(warning(address, Reason.WRITE_ONLY_UNKNOWN, path, str(address)))
+        elif resend or applied[path] != value:
+            yield FieldChange(path, applied.get(path, MISSING), masked(value))
+    for name in sorted(spec):
+        if view.observed.secrets.get((address, f"{name}[]")) == "gone" and not replaced:
+            yield FieldChange(f"{name}[]", SECRET, MISSING)
+
+
+def _secret_status(view: View, place: tuple[Address, str], *, replaced: bool) -> str:
+    status = view.observed.secrets.get(place, "unknown")
+    return "unknown" if replaced and status != "missing" else status
+
+
+def _secret_change(
+    kind: Kind, live: LiveObject, place: tuple[Address, str], status: str, *, resend: bool
+) -> tuple[FieldChange | None, Note | None]:
+    """Return the change of one secret, or why nothing is known of it."""
+    address, path = place
+    if status == "changed" or (resend and status != "missing"):
+        added = kind.fields[top(path)].lists_secrets and not resend
+        return FieldChange(path, MISSING if added else SECRET, SECRET), None
+    if status == "unknown":
+        if path in live.unset:
+            return FieldChange(path, MISSING, SECRET), None
+        return None, warning(address, Reason.SECRET_UNKNOWN, path, str(address))
+    return None, warning(address, Reason.SECRET_MISSING, path) if status == "missing" else None
+
+
+def _decide_fields(view: View, resource: Resource, live: LiveObject, found: Differences, renamed_from: str) -> Decision:
+    """Decide an update of the fields that differ."""
+    address, kind, spec = resource.address, view.kinds[live.kind], view.spec(resource)
+    fields = [*found.fields]
+    problems = [*_backward(kind, resource, fields), *check_instances(view, resource, live)]
+    names = {top(change.path) for change in fields}
+    fields += _implied(kind, spec, live, names)
+    body = _body(view, resource, live, fields, names)
+    fields += secrets_sent(kind, body, {change.path for change in fields})
+    warnings = [*found.warnings]
+    warnings += [doubt for doubt in found.doubts if top(doubt.details[0]) not in body]  # the others are sent anyway
+    warnings += [warning(address, Reason.UNUSUALLY_SMALL, *details) for details in warnings_of(kind, body)]
+    missing = tuple(missing_secrets(view, resource, body))
+    if renamed_from:
+        fields.append(FieldChange("name", renamed_from, address.name))
+    elif not fields:
+        return Decision(Unchanged(address), tuple(warnings))
+    leaves = departure(view, resource, live, [top(change.path) for change in fields])
+    figures = view.observed.live[address.cluster].figures(kind.name, live.uid)
+    impacts = view.affecting_us(address.cluster, live, impacts_of(kind, address.name, fields, body, figures))
+    if leaves.clusters:
+        impacts = ordered({*impacts, Impacted(LOSES, "", "all that it holds where it leaves")})
+    change = change_of(
+        resource,
+        Action.UPDATE,
+        live,
+        fields=tuple(sorted(fields, key=lambda change: change.path)),
+        body=body,
+        rests_on={name: live.spec[name] for name in sorted(body) if name in live.spec},
+        renamed_from=renamed_from,
+        impacts=impacts,
+        consent=leaves.consent,
+        reason=Reason.LEAVES_CLUSTER if leaves.clusters else Reason.NONE,
+        details=leaves.details,
+    )
+    return checked(change, problems, missing, (*warnings, *leaves.warnings))
+
+
+def _backward(kind: Kind, resource: Resource, fields: list[FieldChange]) -> Iterator[Problem]:
+    """Yield a problem for each field that only grows and would shrink."""
+    for change in fields:
+        if goes_back(kind, change):
+            text = f"{change.path} cannot go back to {change.after}"
+            yield problem(resource, ("spec", top(change.path)), text, f"it is {change.before} now")
+
+
+def _implied(kind: Kind, spec: Mapping[str, Any], live: LiveObject, names: set[str]) -> list[FieldChange]:
+    """Return the defaults that become due because a field that implies them changes."""
+    return [
+        FieldChange(name, live.spec.get(name, MISSING), value)
+        for name, value in create_defaults(kind, spec, names).items()
+        if not live.spec.get(name)
+    ]
+
+
+def _body(
+    view: View, resource: Resource, live: LiveObject, fields: list[FieldChange], names: set[str]
+) -> dict[str, Any]:
+    """Return what an update of *fields*, which change the top-level fields *names*, has to send."""
+    kind, spec = view.kinds[live.kind], view.spec(resource)
+    names = names | {change.path for change in fields if change.path not in spec and change.path in kind.fields}
+    names |= options_for(kind, spec, names)
+    there = view.renamed_spec(resource.address.cluster, live)
+    return update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
+
+
+def _decide_replace(view: View, resource: Resource, live: LiveObject, found: Differences) -> Decision:
+    """Decide a replacement: an immutable field differs."""
+    address, kind, spec = resource.address, view.kinds[live.kind], view.spec(resource)
+    immutable = ", ".join(found.immutable)
+    if not {"create", "delete"} <= set(kind.rest.verbs):
+        return Decision(Held(address, Reason.CANNOT_REPLACE, (immutable, kind.name)), found.warnings)
+    made = full_body(view, resource, live.spec.get("port"))
+    fields = [*found.fields]
+    fields += [
+        FieldChange(name, live.spec.get(name, MISSING), masked(made.body[name]))
+        for name in sorted(made.body.keys() - spec.keys())
+        if live.spec.get(name, MISSING) != made.body[name]
+    ]
+    fields += secrets_sent(kind, made.body, {change.path for change in found.fields})
+    protected = resource.protect if resource.protect is not None else kind.policy.protect
+    lost = "all that it holds, and every setting that is not declared"
+    change = change_of(
+        resource,
+        Action.REPLACE,
+        live,
+        fields=tuple(sorted(fields, key=lambda change: change.path)),
+        body=made.body,
+        rests_on=dict(live.spec),
+        reason=Reason.IMMUTABLE,
+        details=(immutable,),
+        consent=Consent.ALLOW_DESTROY if protected else Consent.NOTHING,
+        impacts=(Impacted(LOSES, "", lost),) if kind.policy.protect else (),
+    )
+    return checked(change, made.problems, made.missing_secrets, (*found.warnings, *made.warnings))

@@ -1,0 +1,111 @@
+"""Reasons in words: why a change is planned, an object is held, a person is warned, a field has drifted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from reconciler.model import Note, Reason
+from reconciler.plan import Change
+from reconciler.plan.drift import Drift
+
+_BEFORE = "declared at the previous revision and no longer"
+
+_TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
+    Reason.NONE: "",
+    # changes
+    Reason.ABSENT: "declared absent",
+    Reason.ABSENT_GONE: "declared absent, and already deleted",
+    Reason.ABSENT_UNSET: "declared absent, and not set",
+    Reason.CANNOT_DELETE: "the API cannot delete a {0}",
+    Reason.ESSENTIAL: "the cluster requires it",
+    Reason.MOVED: "now declared as {0}",
+    Reason.NAME_REUSED: "no longer declared, and another object has its name",
+    Reason.ALREADY_GONE: "no longer declared, and already deleted",
+    Reason.UNDECLARED: "owned and no longer declared",
+    Reason.UNDECLARED_BUILTIN: "no longer declared, and built into the cluster",
+    Reason.UNDECLARED_MANAGED: "no longer declared, and managed by {0}",
+    Reason.UNDECLARED_SETTINGS: "no longer declared; its settings are kept",
+    Reason.UNDECLARED_CANNOT_DELETE: "no longer declared, and the API cannot delete a {0}",
+    Reason.UNDECLARED_ESSENTIAL: "no longer declared, and the cluster requires it",
+    Reason.IMMUTABLE: "{0} cannot be changed",
+    Reason.REFERENCE_REPLACED: "refers to {0}, which is replaced",
+    Reason.SECOND_STEP: "second step: it and {0} refer to each other",
+    Reason.LEAVES_CLUSTER: lambda details: (
+        f"removed from {details[0]}{', by force' if details[1] else ''}, with its data there"
+    ),
+    # held
+    Reason.DUPLICATE: "declared {0} times; not changed",
+    Reason.CLUSTER_NOT_READ: "its cluster was not read",
+    Reason.KIND_UNREADABLE: "an object of this kind could not be read and may be this one",
+    Reason.SUSPENDED: "suspended in its manifest; remove metadata.suspend to resume",
+    Reason.AMBIGUOUS_NAME: "{0} live objects have this name (uid {1}); rename or delete all but one",
+    Reason.BUILTIN: "built into the cluster; never changed",
+    Reason.MANAGED: "managed by {0}; never changed",
+    Reason.FAILED: "the cluster reports {0}; delete or repair it first",
+    Reason.ADOPT_ONLY: "does not exist; {0} is adopt-only",
+    Reason.READ_ONLY_KIND: "differs, and the API cannot update a {0}",
+    Reason.CANNOT_REPLACE: "{0} cannot be changed, and a {1} cannot be replaced",
+    Reason.NO_FREE_PORT: "no port from {0} to {1} is free",
+    Reason.NEEDS_ABSENT_CLUSTER: lambda details: f"refers to {details[0]}, and {_absence(*details[1:])}",
+    Reason.SPANS_ABSENT_CLUSTER: lambda details: f"spans several clusters; {_absence(*details)}",
+    Reason.AMBIGUOUS_REFERENCE: "refers to {1}, and {0} live objects have that name",
+    Reason.NEEDS_MISSING: "refers to {0}, which neither exists nor is in this plan",
+    Reason.NEEDS_HELD: "refers to {0}, which is held",
+    Reason.STILL_REFERENCED: "not deleted: still referenced by {0}",
+    Reason.REFERENCED_UNMANAGED: "not replaced: {0} would lose its reference; declare it here too, or change it first",
+    Reason.NAMELESS: "{0} has no {1} that can be read; no new object of this kind is created meanwhile",
+    # warnings
+    Reason.RENAME_SOURCE_EXISTS: "{0} exists too, so renamedFrom is ignored",
+    Reason.ABSENT_CANNOT_DELETE: "declared absent, but the API cannot delete a {0}",
+    Reason.ABSENT_ESSENTIAL: "declared absent, but the cluster requires it",
+    Reason.WOULD_PRUNE: "owned and no longer declared; --prune would {0} it",
+    Reason.IMMUTABLE_UNKNOWN: "{0} cannot be changed, and the cluster does not report its value; not compared",
+    Reason.SECRET_UNKNOWN: "{0} cannot be compared (no recorded digest); not sent unless --resend-secret {1}",
+    Reason.SECRET_MISSING: "{0} cannot be compared (its source has no value here)",
+    Reason.WRITE_ONLY_UNKNOWN: "{0} cannot be read back and was never applied; not sent unless --resend-secret {1}",
+    Reason.UNUSUALLY_SMALL: "{0} is only {1}, less than {2}; check the unit",
+    Reason.DEPRECATED: "{0}: {1}",
+    Reason.UNDOCUMENTED: "{0}: {1} by the documentation; the cluster's own schema has it",
+    Reason.SCHEMA_DISAGREES: "{0}: the cluster's own schema {1}; it may reject or ignore this",
+    Reason.DATA_GIVEN_UP: "the data on {0} is abandoned and stays there; when that cluster is back, purge it: {1}",
+    Reason.WAITS_FOR_CLUSTER: lambda details: (
+        f"{details[0]} more declared object{' waits' if details[0] == '1' else 's wait'} until the cluster exists"
+    ),
+    Reason.PREVIOUS_AMBIGUOUS: f"{_BEFORE}, but {{0}} live objects have this name (uid {{1}}); none is deleted",
+    Reason.PREVIOUS_BUILTIN: f"{_BEFORE}, but built into the cluster; never changed",
+    Reason.PREVIOUS_MANAGED: f"{_BEFORE}, but managed by {{0}}; never changed",
+    Reason.REJECTED: "the cluster would reject this: {0}",
+    # drift
+    Reason.NOT_APPLIED: "declared, not applied yet",
+    Reason.REMOVED_OUTSIDE: "applied before, and no longer on the cluster",
+    Reason.NEVER_APPLIED: "declared, never applied",
+    Reason.DECLARED_NEW: "declared since the last apply",
+    Reason.DECLARED_CHANGED: "declared value changed since the last apply",
+    Reason.CHANGED_BOTH: "changed on both sides since the last apply",
+    Reason.CHANGED_OUTSIDE: "changed on the cluster since the last apply",
+    Reason.SENT_ALONG: "sent along with the other changes; the cluster does not show it",
+}
+
+
+def reason_text(reason: Reason, details: Sequence[str] = ()) -> str:
+    """Return *reason* in words, "" for `Reason.NONE`. The details may hold anything: `escape.clean` comes after."""
+    text = _TEXTS[reason]
+    return text.format(*details) if isinstance(text, str) else text(details)
+
+
+def why(subject: Change | Drift) -> str:
+    """Return why a change is planned, or how a field has drifted."""
+    return reason_text(subject.reason, subject.details)
+
+
+def note_text(note: Note) -> str:
+    """Return what a note says."""
+    return reason_text(note.reason, note.details)
+
+
+def _absence(names: str, why: str) -> str:
+    verb = "are" if "," in names else "is"
+    if why:
+        return f"{names} {verb} not part of this run: {why}"
+    way = "see the project file" if "#" in names else "omit --cluster"
+    return f"{names} {verb} not part of this run; {way}"

@@ -1,0 +1,1 @@
+"""Who may do what: authentication, permissions, and the objects of access control."""

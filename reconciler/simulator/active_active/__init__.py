@@ -1,0 +1,1 @@
+"""Active-Active databases: their configuration, their tasks, and the endpoints."""

@@ -1,0 +1,1 @@
+"""The API itself: messages, routes, field validation, documented responses, JSON Schema and OpenAPI."""

@@ -1,0 +1,1 @@
+"""Databases: validation, lifecycle, endpoints, and what belongs to one database."""

@@ -1,0 +1,1 @@
+"""What only observes: statistics, alerts, health, logs, actions, support packages."""

@@ -1,0 +1,1 @@
+"""Nodes: bootstrap, placement of shards, services, proxies, and node actions."""

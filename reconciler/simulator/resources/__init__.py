@@ -1,0 +1,1 @@
+"""Generic resources, described by one row each, and lookups shared by endpoints."""

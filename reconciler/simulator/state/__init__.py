@@ -1,0 +1,1 @@
+"""The content of a simulated cluster: records, clock, history, snapshots, asynchronous work."""
