@@ -39,7 +39,7 @@ class Frozen(NamedTuple):
 
 
 def is_cron(text: str) -> bool:
-    """Tell whether *text* is a cron expression of five fields that has a next occurrence."""
+    """Return whether *text* is a cron expression of five fields that has a next occurrence."""
     from cronsim import CronSim, CronSimError
 
     try:
@@ -50,7 +50,7 @@ def is_cron(text: str) -> bool:
 
 
 def is_usable(window: Window) -> bool:
-    """Tell whether the time zone and cron expression of *window* are valid."""
+    """Return whether the time zone and cron expression of *window* are valid."""
     try:
         ZoneInfo(window.time_zone)
     except (KeyError, ValueError, OSError):

@@ -51,7 +51,7 @@ class Form(NamedTuple):
     unit: str | None = None  # x-unit: "bytes", "seconds", "milliseconds" …
     format: str | None = None  # "pem", "redis-acl" …: picks a canonical form
     key: tuple[str, ...] | None = None  # x-key: () a set, ("role",) a map by that field, None an ordered list
-    server_adds: bool = False  # x-server-adds: live items that are not declared are no difference
+    server_adds: bool = False  # x-server-adds: live items that are not declared do not count as a difference
     variants: bool = False  # oneOf: an object whose `type` picks its shape; replaced whole, never merged
 
 

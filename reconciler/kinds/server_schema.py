@@ -53,7 +53,7 @@ def known_fields(kind: Kind, served: ServerSchema) -> frozenset[str]:
 
 
 def knows(served: ServerSchema, wire: Sequence[str], value: Any = MISSING) -> bool:
-    """Tell whether the schema has the property at *wire*; with a *value*, whether its enum has that, too."""
+    """Return whether the schema has the property at *wire*; with a *value*, whether its enum has that, too."""
     found = [served.schema]
     for name in wire:
         found = _items(found) if name == ITEM else _named(found, name)
@@ -180,6 +180,6 @@ def _items(schemas: list[Schema]) -> list[Schema]:
 
 
 def _is_complete(schemas: list[Schema]) -> bool:
-    """Tell whether the *schemas* list all properties: some, and none by reference or pattern."""
+    """Return whether the *schemas* list all properties: some, and none by reference or pattern."""
     shapes = [shape for schema in schemas for shape in _shapes(schema)]
     return any(map(_properties, shapes)) and not any("$ref" in one or "patternProperties" in one for one in shapes)

@@ -38,19 +38,19 @@ def parse(text: str) -> ServerVersion | None:
 
 
 def reached(version: ServerVersion | None, first: str | None) -> bool:
-    """Tell whether *version* is *first* or later; True if either is unknown."""
+    """Return whether *version* is *first* or later; True if either is unknown."""
     least = parse(first) if first else None
     return version is None or least is None or version[:2] >= least[:2]
 
 
 def passed(version: ServerVersion | None, last: str | None) -> bool:
-    """Tell whether *version* is later than *last*; False if either is unknown."""
+    """Return whether *version* is later than *last*; False if either is unknown."""
     most = parse(last) if last else None
     return version is not None and most is not None and version[:2] > most[:2]
 
 
 def has(version: ServerVersion | None, what: Field | Kind) -> bool:
-    """Tell whether a cluster of *version* has this field or kind."""
+    """Return whether a cluster of *version* has this field or kind."""
     return reached(version, what.support.since) and not passed(version, what.support.until)
 
 

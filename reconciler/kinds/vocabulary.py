@@ -53,7 +53,7 @@ VALUE_FROM: Mapping[str, Any] = {
 
 
 def is_value_from(value: Any) -> bool:
-    """Tell whether *value* is a reference to a value elsewhere: `{valueFrom: …}`."""
+    """Return whether *value* is a reference to a value elsewhere: `{valueFrom: …}`."""
     return isinstance(value, Mapping) and len(value) == 1 and "valueFrom" in value
 
 

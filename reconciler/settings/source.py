@@ -96,7 +96,7 @@ def protocol(url: str) -> str:
 
 
 def is_ref(name: str) -> bool:
-    """Tell whether *name* can be a branch or a tag, by git's own rules."""
+    """Return whether *name* can be a branch or a tag, by git's own rules."""
     parts = name.split("/")
     invalid = "@{" in name or ".." in name or name == "@" or name.endswith(".")
     return bool(

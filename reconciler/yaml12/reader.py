@@ -87,7 +87,7 @@ class Document:
         return Place(self._source.file, *self.place(path))
 
     def holds(self, path: Path) -> bool:
-        """Tell whether this document contains all of *path*."""
+        """Return whether this document contains all of *path*."""
         return self._source.tree(self.index).find(path)[2]
 
 

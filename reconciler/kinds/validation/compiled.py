@@ -248,7 +248,7 @@ _SINGLE = ("items", "additionalProperties", "propertyNames", "not", "if", "then"
 
 
 def _exact(schema: Any) -> bool:
-    """Tell whether every keyword in *schema* is known, so that False from its test means invalid, not "ask"."""
+    """Return whether every keyword in *schema* is known, so that False from its test means invalid, not "ask"."""
     if isinstance(schema, bool):
         return True
     if not isinstance(schema, dict) or not schema.keys() <= _KEYWORDS.keys():

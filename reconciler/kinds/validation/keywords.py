@@ -73,7 +73,7 @@ def _wrong_type(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
 
 
 def _holds_secret(schema: Any) -> bool:
-    """Tell whether anything below *schema* is secret."""
+    """Return whether anything below *schema* is secret."""
     if isinstance(schema, dict):
         return "x-secret" in schema or any(map(_holds_secret, schema.values()))
     return isinstance(schema, list) and any(map(_holds_secret, schema))

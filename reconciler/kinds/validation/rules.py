@@ -20,17 +20,17 @@ def pattern(text: str) -> re.Pattern[str]:
 
 
 def too_long(text: str, schema: Mapping[str, Any]) -> bool:
-    """Tell whether *text* is over the length that holds where *schema* sets none."""
+    """Return whether *text* is over the length that holds where *schema* sets none."""
     return "maxLength" not in schema and len(text) > LONGEST
 
 
 def in_quantity(schema: Mapping[str, Any]) -> bool:
-    """Tell whether *schema* takes a quantity as text beside a whole number."""
+    """Return whether *schema* takes a quantity as text beside a whole number."""
     return schema.get("x-unit") in UNITS and schema.get("type") == ["integer", "string"]
 
 
 def quantity_fits(text: str, schema: Mapping[str, Any]) -> bool:
-    """Tell whether *text* is a quantity in the range of *schema*."""
+    """Return whether *text* is a quantity in the range of *schema*."""
     amount = quantity(text, schema["x-unit"]) if len(text) <= LONGEST else None
     return amount is not None and schema.get("minimum", amount) <= amount <= schema.get("maximum", amount)
 
