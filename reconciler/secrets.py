@@ -1,8 +1,8 @@
-"""`valueFrom` to values, at the moment they are sent; and what keeps those values out of every text.
+"""Resolves `valueFrom` when a value is sent, and keeps secret values out of every text.
 
-Called by `settings` for the credentials of clusters and by whoever sends a spec. A secret exists from here to the
-socket: `Secret` shows nothing of itself, and `Redactor` masks what slips into other people's messages. Knows nothing of
-kinds, manifests or the network.
+Called by `settings` for the credentials of clusters and by `apply` for specs. A secret exists from here to the socket:
+`Secret` never shows its value, and `Redactor` masks secrets in messages of others. Must not know kinds, manifests or
+the network.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SHORTEST_LINE = 16  # of a secret with several lines, such as a private key
 
 
 class Secret:
-    """A value that must not be seen. Only `reveal` gives it; everything else that could show it does not."""
+    """A secret value. Only `reveal` returns it; it has no other representation."""
 
     __slots__ = ("__value",)
 
@@ -41,7 +41,7 @@ class Secret:
         self.__value = value
 
     def reveal(self) -> str:
-        """Return the value: for the request that carries it, and the digest that compares it."""
+        """Return the value: for the request that sends it, and for its digest."""
         return self.__value
 
     def __repr__(self) -> str:
@@ -64,7 +64,7 @@ class Secret:
 
 
 class Redactor:
-    """Masks known secrets in text, in every form that they take on their way through libraries."""
+    """Masks known secrets in text, in every encoding that libraries apply."""
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
@@ -90,7 +90,7 @@ class Redactor:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield *value* as it can appear: raw, and as base64, URL, JSON, HTML, hexadecimal and Python literals have it."""
+    """Yield *value* raw and encoded: as base64, URL, JSON, HTML, hexadecimal and Python literals."""
     if len(value) < _SHORTEST_MASKED:
         return
     lines = [line for line in value.splitlines() if len(line) >= _SHORTEST_LINE] if "\n" in value else []
@@ -107,37 +107,37 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _base64_forms(data: bytes) -> Iterator[str]:
-    """Yield what base64 of any text around *data* must contain, for each of the three ways to align it."""
+    """Yield what base64 of any text with *data* inside must contain, for each of the three alignments."""
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + data).decode("ascii")
-        # Six bits a character: leave out those that hold a bit of what stands before or after.
+        # Six bits per character: omit those with bits of the bytes before or after.
         inner = encoded[-(-8 * before // 6) : 8 * (before + len(data)) // 6]
         if len(inner) >= _SHORTEST_ENCODED:
             yield inner
             yield inner.replace("+", "-").replace("/", "_")
 
 
-def _nobody(warning: str) -> None:
-    """Warn nobody."""
+def _no_warning(warning: str) -> None:
+    """Ignore *warning*."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Sources:
-    """Where secrets may come from."""
+    """The sources that secrets may come from."""
 
     environ: Mapping[str, str]
-    files: Path | None  # the folder that files must be in; None = any file, for what the operator configured
+    files: Path | None  # the folder that files must be in; None = any file, for operator configuration
     env: tuple[str, ...] | None = None  # patterns of names that may be read; None = all but *logins*
     logins: frozenset[str] = frozenset()  # names of variables that hold the credentials of clusters
     relative_to: Path = Path()  # of relative paths, where *files* is None
     redactor: Redactor = field(default_factory=Redactor)
-    warn: Callable[[str], None] = _nobody
+    warn: Callable[[str], None] = _no_warning
 
 
 def resolve(value_from: Mapping[str, Any], sources: Sources, *, where: str = "") -> Secret:
     """Return the secret that `{valueFrom: {env: NAME}}` or `{env: NAME}` (or `file`) names.
 
-    Raises SecretMissing, with the name of the source and never its content. *where* says who wants it.
+    Raises SecretMissing, with the name of the source and never its content. *where* is what the secret is for.
     """
     source = value_from.get("valueFrom", value_from)
     if "env" in source:
@@ -203,7 +203,7 @@ def _from_file(name: str, sources: Sources, where: str) -> str:
 
 
 def _inside(name: str, sources: Sources, what: str, where: str) -> Path:
-    """Return the real path of *name*, which must be inside the folder for secrets where there is one."""
+    """Return the real path of *name*, which must be inside the secrets folder where there is one."""
     if "\0" in name:
         raise _missing("secret file", where, "has a name with a NUL character", "check the path")
     if sources.files is None:
@@ -212,5 +212,5 @@ def _inside(name: str, sources: Sources, what: str, where: str) -> Path:
     path = Path(os.path.realpath(root / name))
     if not path.is_relative_to(root):
         hint = "set secrets.files of the project file to the folder that holds secrets"
-        raise _missing(what, where, "is outside the folder for secrets", hint)
+        raise _missing(what, where, "is outside the secrets folder", hint)
     return path

@@ -5,13 +5,13 @@
     loader         reads the kind files
     vocabulary     the keywords of a kind file, translated to JSON Schema
     quantities     `2GiB`, `5m`: numbers with units
-    versions       which server version has what
-    server_schema  what a cluster says of its own objects
-    labels         what an item of a list is called in a path
+    versions       which server version supports what
+    server_schema  the schema that a cluster serves
+    labels         names of list items in a path
     freeze         freeze windows, of manifests and of the project
-    validation     a value against a JSON Schema
+    validation     validates a value against a JSON Schema
 
-Everybody who needs to know what a field is asks here. Must not know manifests, clusters or plans.
+Read by every layer above. Must not know manifests, clusters or plans.
 """
 
 from reconciler.kinds.kind import (

@@ -1,7 +1,7 @@
-"""Freeze windows: whether something may be written at a moment, and when that changes. Home of cronsim.
+"""Freeze windows: whether something may be changed at a given time, and until when. Home of cronsim.
 
-Of clusters (the project file; a pass asks before it writes) and of single objects (their manifests; a pass and `apply`
-ask). Pure: the moment is an argument.
+For clusters (the project file; the agent checks before it writes) and for single objects (their manifests; the agent
+and `apply` check). Pure: the time is an argument.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from reconciler.errors import InputError, Problem
 
 
 class Window(NamedTuple):
-    """A time that comes back: it begins when *cron* says, in *time_zone*, and lasts so many seconds."""
+    """A recurring time: it starts by *cron* in *time_zone* and lasts for *seconds*."""
 
     name: str
     cron: str
     seconds: float
     time_zone: str = "UTC"
-    deny: bool = True  # else: writes are allowed in such windows only
+    deny: bool = True  # else: changes are allowed in such windows only
 
 
 HINT = "write minute, hour, day, month and weekday, such as 0 8 * * 1-5"
 
 
 class Frozen(NamedTuple):
-    """Why nothing may be written now, and until when (seconds since the epoch)."""
+    """Why nothing may be changed now, and until when (seconds since the epoch)."""
 
     why: str
     until: float
 
     def __str__(self) -> str:
-        """Return why and until when, by the clock of UTC."""
+        """Return why and until when, in UTC."""
         return f"{self.why}, until {datetime.fromtimestamp(self.until, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def is_cron(text: str) -> bool:
-    """Tell whether *text* is a cron expression of five fields that comes true some day."""
+    """Return whether *text* is a cron expression of five fields that has a next occurrence."""
     from cronsim import CronSim, CronSimError
 
     try:
@@ -50,7 +50,7 @@ def is_cron(text: str) -> bool:
 
 
 def is_usable(window: Window) -> bool:
-    """Tell whether *window*, which somebody else read, can be asked."""
+    """Return whether the time zone and cron expression of *window* are valid."""
     try:
         ZoneInfo(window.time_zone)
     except (KeyError, ValueError, OSError):
@@ -59,7 +59,7 @@ def is_usable(window: Window) -> bool:
 
 
 def check(windows: Iterable[Window], where: str) -> None:
-    """Raise InputError for a cron expression that makes no sense."""
+    """Raise InputError for each invalid cron expression."""
     problems = []
     for window in dict.fromkeys(windows):
         if not is_cron(window.cron):
@@ -70,7 +70,7 @@ def check(windows: Iterable[Window], where: str) -> None:
 
 
 def frozen(windows: Iterable[Window], now: float) -> Frozen | None:
-    """Return why nothing may be written at *now*; None if it may. A window that denies goes before one that allows."""
+    """Return why nothing may be written at *now*; None if it may. A window that denies takes precedence."""
     windows = tuple(windows)
     ends = [(end, window.name) for window in windows if window.deny and (end := _end(window, now)) is not None]
     if ends:
@@ -85,7 +85,7 @@ def frozen(windows: Iterable[Window], now: float) -> Frozen | None:
 
 
 def _end(window: Window, now: float) -> float | None:
-    """Return when the occurrence of *window* that *now* lies in ends; None if it lies in none."""
+    """Return the end of the occurrence of *window* at *now*; None if there is none."""
     from cronsim import CronSim
 
     moment = datetime.fromtimestamp(now, ZoneInfo(window.time_zone))

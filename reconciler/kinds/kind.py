@@ -1,7 +1,7 @@
 """What can be declared: `schemas/*.json` read into `Kind` values.
 
-Everything that differs between kinds is data there, or a module in `hooks/`. Called by everybody who needs to know what
-a field is; knows nothing of manifests, clusters or plans.
+Everything that differs between kinds is data there, a trait, or a module in `api/hooks/`. Read by every layer above;
+must not know manifests, clusters or plans.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from reconciler.kinds.traits import Traits
 from reconciler.kinds.validation import Validator
 
-SINGLETON = "cluster"  # what the one object of a singleton kind is called
+SINGLETON = "cluster"  # the name of the object of a singleton kind
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__bool__": lambda self: False})()
 
 
@@ -25,9 +25,9 @@ class Reference:
     kind: str
     as_string: bool = False  # the API wants "7", not 7
     literals: tuple[str, ...] = ()  # values that are not names, such as "all"
-    defer: bool = False  # may be set in a second step where references form a ring
-    address_into: str = ""  # the property beside it that gets HOST:PORT of the other object, where that is known
-    cluster_from: str = ""  # the property beside it that names the cluster of the other object; "" = the same cluster
+    defer: bool = False  # may be set in a second step if references form a cycle
+    address_into: str = ""  # the sibling property that gets HOST:PORT of the other object, if known
+    cluster_from: str = ""  # the sibling property that names the cluster of the other object; "" = the same
 
 
 class Impact(NamedTuple):
@@ -51,7 +51,7 @@ class Form(NamedTuple):
     unit: str | None = None  # x-unit: "bytes", "seconds", "milliseconds" …
     format: str | None = None  # "pem", "redis-acl" …: picks a canonical form
     key: tuple[str, ...] | None = None  # x-key: () a set, ("role",) a map by that field, None an ordered list
-    server_adds: bool = False  # x-server-adds: live items that are not declared are no difference
+    server_adds: bool = False  # x-server-adds: live items that are not declared do not count as a difference
     variants: bool = False  # oneOf: an object whose `type` picks its shape; replaced whole, never merged
 
 
@@ -169,7 +169,7 @@ class Kind:
         object.__setattr__(self, "validator", Validator(self.schema))
 
     def missing_on_create(self, spec: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the fields that a *spec* lacks, should its object have to be created."""
+        """Return the fields that a create requires and *spec* lacks."""
         return tuple(
             rule["field"]
             for rule in self.required_on_create
@@ -180,7 +180,7 @@ class Kind:
 
 
 class MarkedFields:
-    """The top-level fields of a kind that are marked, or that carry a marked field at any depth; found once a kind."""
+    """The top-level fields of a kind that are marked or contain a marked field at any depth; cached per kind."""
 
     def __init__(self, marked: Callable[[Field], bool]) -> None:
         self._marked = marked

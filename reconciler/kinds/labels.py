@@ -1,4 +1,4 @@
-"""What an item of a keyed list or a set is called in a path: `roles_permissions[role=app]`, `hosts[a.example.com]`."""
+"""Labels of items of a keyed list or a set in a path: `roles_permissions[role=app]`, `hosts[a.example.com]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads `schemas/*.json` into `Kind` values, and puts the schema of manifests together."""
+"""Reads `schemas/*.json` into `Kind` values, and composes the schema of manifests."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _reference(words: Mapping[str, Any]) -> Reference:
 
 
 def _field(name: str, schema: Mapping[str, Any]) -> Field:
-    """Read one property of a kind file; its words are in `vocabulary`."""
+    """Read one property of a kind file; its keywords are in `vocabulary`."""
     reference = schema.get("x-ref")
     items = _field("", schema["items"]) if "items" in schema else None
     children = _children(schema) if schema["type"] == "object" else {}
@@ -156,7 +156,7 @@ def _kind(source: Mapping[str, Any]) -> Kind:
 
 
 def schema_folder() -> Path:
-    """Return where the kind files are: inside the installed package, or beside it in a checkout."""
+    """Return the folder of the kind files: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).parent.parent
     inside = package / "schemas"
     return inside if inside.is_dir() else package.parent / "schemas"
@@ -171,7 +171,7 @@ def load_kinds() -> Mapping[str, Kind]:
 
 
 def kind_source(name: str) -> dict[str, Any]:
-    """Return the kind file of *name* as it stands: what people may want to know of a field is all there."""
+    """Return the kind file of *name* unchanged, for documentation."""
     source: dict[str, Any] = json.loads((schema_folder() / f"{name.lower()}.json").read_bytes())
     return source
 

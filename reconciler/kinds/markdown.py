@@ -21,6 +21,7 @@ from reconciler.kinds.describe import (
 )
 from reconciler.kinds.loader import kind_source, load_kinds
 from reconciler.kinds.quantities import EXAMPLES
+from reconciler.kinds.traits import traits_of
 from reconciler.kinds.vocabulary import CONSENT
 
 HEAD = """\
@@ -99,7 +100,7 @@ def _properties(source: Mapping[str, Any]) -> Iterator[str]:
         yield f"Required for a create: {', '.join(needed)}"
     if rest.get("protect"):
         yield "Holds data: delete and replace need consent (`metadata.protect`)"
-    if "spans" in rest:
+    if traits_of(rest.get("hook")).multi_cluster:
         yield "One object spans several clusters"
 
 

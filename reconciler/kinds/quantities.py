@@ -1,6 +1,6 @@
-"""Quantities as people write them, "2GiB" or "5m", to the whole numbers that the API takes.
+"""Quantities such as "2GiB" or "5m" to the integers of the API.
 
-Used by the validator (is it a quantity, is it in range) and by the canonical form. Knows nothing of kinds.
+Used by the validator (is it a quantity, is it in range) and by the canonical form. Must not know kinds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _REDIS_SIZE = re.compile(r"([0-9]{1,15})(kb|mb|gb|KiB|MiB|GiB)?")
 
 
 def quantity(text: str, unit: str) -> int | None:
-    """Return the whole number of *unit* that *text* stands for, None where it is no such quantity ("1.5B", "2 GB")."""
+    """Return the whole number of *unit* in *text*, None if it is not a quantity ("1.5B", "2 GB")."""
     match = _QUANTITY.fullmatch(text)
     factor = UNITS[unit].get(match[3]) if match else None
     if match is None or factor is None:
@@ -39,7 +39,7 @@ def quantity(text: str, unit: str) -> int | None:
 
 
 def redis_size(text: str) -> str | None:
-    """Return the plain decimal text of a size in a text field ("100mb" is "104857600"), None where it is none."""
+    """Return the plain decimal text of a size in a text field ("100mb" is "104857600"), None if it is not a size."""
     match = _REDIS_SIZE.fullmatch(text)
     if match is None:
         return None

@@ -1,8 +1,8 @@
-"""What a cluster says of its own objects: an answer of GET /v1/jsonschema, looked up by name. Pure.
+"""The schema that a cluster serves for its own objects: an answer of GET /v1/jsonschema. Pure.
 
-`live` fetches such answers and the planner compares them with what is declared. They come from outside and may hold
-anything: nothing in them is followed, compiled or run. Names, types, values and bounds are looked up; what a schema
-says in any other way (a reference, a pattern) counts as not said, so that a warning is only given where it is plain.
+`live` fetches such schemas and the planner compares declared values with them. They are untrusted input: nothing in
+them is followed, compiled or run. Names, types, values and bounds are read; other keywords (a reference, a pattern) are
+ignored, so that a warning is only given where the schema is unambiguous.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 class ServerSchema(NamedTuple):
-    """What a cluster says of the objects of one kind."""
+    """The schema that a cluster serves for one kind."""
 
     schema: Schema
-    elsewhere: frozenset[str] = frozenset()  # fields of the kind that may be no part of the object in the API
+    separate: frozenset[str] = frozenset()  # fields of the kind that the object of the API may not have
 
 
 EMPTY = ServerSchema({})
 
 
-def parse_answer(answer: Any, name: str, elsewhere: Iterable[str] = ()) -> ServerSchema | None:
-    """Return what an *answer* says of the object *name*, which may stand under its name; None where it says nothing."""
+def parse_answer(answer: Any, name: str, separate: Iterable[str] = ()) -> ServerSchema | None:
+    """Return the schema of the object *name* in *answer*, at the top or under its name; None if there is none."""
     for found in (answer, answer.get(name) if isinstance(answer, Mapping) else None):
         if isinstance(found, Mapping) and any(_properties(shape) for shape in _shapes(found)):
-            return ServerSchema(found, frozenset(elsewhere))
+            return ServerSchema(found, frozenset(separate))
     return None
 
 
@@ -53,7 +53,7 @@ def known_fields(kind: Kind, served: ServerSchema) -> frozenset[str]:
 
 
 def knows(served: ServerSchema, wire: Sequence[str], value: Any = MISSING) -> bool:
-    """Tell whether the cluster plainly names the property at *wire*; with a *value*, whether it lists that, too."""
+    """Return whether the schema has the property at *wire*; with a *value*, whether its enum has that, too."""
     found = [served.schema]
     for name in wire:
         found = _items(found) if name == ITEM else _named(found, name)
@@ -65,7 +65,7 @@ def knows(served: ServerSchema, wire: Sequence[str], value: Any = MISSING) -> bo
 def refusals(kind: Kind, body: Mapping[str, Any], served: ServerSchema) -> Iterator[tuple[str, str]]:
     """Yield (path, why) for each value of *body*, in spec form, that the cluster does not accept by its own schema."""
     known = known_fields(kind, served)
-    body = {name: value for name, value in body.items() if name in known or name not in served.elsewhere}
+    body = {name: value for name, value in body.items() if name in known or name not in served.separate}
     yield from _in_object(kind.fields, body, [served.schema], "")
 
 
@@ -73,7 +73,7 @@ def _in_object(
     fields: Mapping[str, Field], body: Mapping[str, Any], schemas: list[Schema], prefix: str
 ) -> Iterator[tuple[str, str]]:
     if any(field.reference is not None and field.reference.cluster_from for field in fields.values()):
-        return  # it is sent in another shape, which only the hook of its kind knows
+        return  # it is sent in another form, which only the hook of the kind knows
     for name in sorted(body.keys() & fields.keys()):
         field, path = fields[name], prefix + name
         if field.access.read_only:
@@ -82,12 +82,12 @@ def _in_object(
         if found:
             yield from _in_value(field, body[name], found, path)
         elif _is_complete(schemas) and not (field.access.write_only or field.access.option_of is not None):
-            yield path, "has no such field"  # of what is no state, a schema of the state need not know
+            yield path, "has no such field"  # a schema of the state need not have options
 
 
 def _in_value(field: Field, value: Any, schemas: list[Schema], path: str) -> Iterator[tuple[str, str]]:
     if is_value_from(value) or field.reference is not None:
-        return  # what goes over the wire is not known here, or is an id
+        return  # the value on the wire is unknown here, or an id
     reasons = [_refusal(value, schema) for schema in schemas]
     if all(reasons):
         yield path, reasons[0]
@@ -100,7 +100,7 @@ def _in_value(field: Field, value: Any, schemas: list[Schema], path: str) -> Ite
 
 
 def _refusal(value: Any, schema: Schema) -> str:
-    """Say in a few words why *schema* does not accept *value*; "" where it does or cannot be interpreted."""
+    """Return briefly why *schema* does not accept *value*; "" if it does, or if that is unknown."""
     if "$ref" in schema:
         return ""
     for word in ("anyOf", "oneOf"):
@@ -148,7 +148,7 @@ def _same(value: Any, other: Any) -> bool:
 
 
 def _shapes(schema: Any) -> Iterator[Schema]:
-    """Yield *schema* and the shapes that it puts together or lets choose from, as deep as two levels."""
+    """Yield *schema* and its alternatives (allOf, anyOf, oneOf), two levels deep."""
     if not isinstance(schema, Mapping):
         return
     level: list[Schema] = [schema]
@@ -169,7 +169,7 @@ def _properties(shape: Schema) -> Schema:
 
 
 def _named(schemas: list[Schema], name: str) -> list[Schema]:
-    """Return what the *schemas*, each with its shapes, say of the property *name*."""
+    """Return what the *schemas*, each with its shapes, contain for the property *name*."""
     found = [_properties(shape).get(name) for schema in schemas for shape in _shapes(schema)]
     return [one for one in found if isinstance(one, Mapping)][:_MOST_SHAPES]
 
@@ -180,6 +180,6 @@ def _items(schemas: list[Schema]) -> list[Schema]:
 
 
 def _is_complete(schemas: list[Schema]) -> bool:
-    """Tell whether the *schemas* list all the properties that there are: some, and none that stand elsewhere."""
+    """Return whether the *schemas* list all properties: some, and none by reference or pattern."""
     shapes = [shape for schema in schemas for shape in _shapes(schema)]
     return any(map(_properties, shapes)) and not any("$ref" in one or "patternProperties" in one for one in shapes)

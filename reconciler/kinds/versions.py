@@ -1,7 +1,7 @@
-"""Software versions of clusters, and what a cluster of some version lacks of a kind. Pure.
+"""Software versions of clusters, and which kinds and fields a version supports. Pure.
 
-`live` learns the version and reads only what it has; the planner asks what is declared beyond it. Two numbers count
-(7.4 < 7.8 < 7.22 < 8.0): that is how the API's documentation is divided, and so what the kind files know.
+`live` reads only supported fields; the planner checks what is declared. Two numbers are compared (7.4 < 7.8 < 7.22 <
+8.0), as in the documentation of the API and in the kind files.
 """
 
 from __future__ import annotations
@@ -14,52 +14,52 @@ from typing import Any, NamedTuple
 from reconciler.kinds import MISSING, Field, Kind
 from reconciler.kinds.labels import label
 
-OLDEST = "7.4"  # what this or any earlier version deprecates is deprecated wherever we work
-ITEM = "[]"  # stands in `VersionFinding.wire` for the items of a list
+OLDEST = "7.4"  # what this or an earlier version deprecates is deprecated in every supported version
+ITEM = "[]"  # the items of a list in `VersionFinding.wire`
 
 _TEXT = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})((?:[.-][0-9A-Za-z.+-]{0,40})?)")
 
 
 class ServerVersion(NamedTuple):
-    """What software a cluster runs."""
+    """The software version of a cluster."""
 
     major: int
     minor: int
-    build: str = ""  # the rest as it was stated: ".2-17"; nothing depends on it
+    build: str = ""  # the rest of the text: ".2-17"; not compared
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}{self.build}"
 
 
 def parse(text: str) -> ServerVersion | None:
-    """Return the version that *text* states, such as "8.0.2-17"; None for anything else."""
+    """Return the version in *text*, such as "8.0.2-17"; None for anything else."""
     found = _TEXT.fullmatch(text.strip())
     return ServerVersion(int(found[1]), int(found[2]), found[3]) if found else None
 
 
 def reached(version: ServerVersion | None, first: str | None) -> bool:
-    """Tell whether *version* is *first* or later; True where either is not known."""
+    """Return whether *version* is *first* or later; True if either is unknown."""
     least = parse(first) if first else None
     return version is None or least is None or version[:2] >= least[:2]
 
 
 def passed(version: ServerVersion | None, last: str | None) -> bool:
-    """Tell whether *version* is later than *last*; False where either is not known."""
+    """Return whether *version* is later than *last*; False if either is unknown."""
     most = parse(last) if last else None
     return version is not None and most is not None and version[:2] > most[:2]
 
 
 def has(version: ServerVersion | None, what: Field | Kind) -> bool:
-    """Tell whether a cluster of *version* has this field or kind."""
+    """Return whether a cluster of *version* has this field or kind."""
     return reached(version, what.support.since) and not passed(version, what.support.until)
 
 
 def available(
     kinds: Mapping[str, Kind], version: ServerVersion | None, known: Mapping[str, frozenset[str]]
 ) -> Mapping[str, Kind]:
-    """Return the kinds that a cluster of *version* has, each with the fields that it has: what may be read of it.
+    """Return the kinds that a cluster of *version* has, each with its supported fields.
 
-    *known* are fields that the cluster itself says it has, whatever the documentation of its version says.
+    *known* are fields in the schema that the cluster serves; they are supported in any version.
     """
     return {
         name: _restricted(kind, version, known.get(name, frozenset()))
@@ -72,7 +72,7 @@ _restricted_kinds: dict[tuple[int, frozenset[str]], tuple[Kind, Kind]] = {}
 
 
 def _restricted(kind: Kind, version: ServerVersion | None, known: frozenset[str]) -> Kind:
-    """Return *kind* without what *version* lacks; the same object every time, since what is compiled of it is kept."""
+    """Return *kind* without unsupported fields; always the same object, since results are cached by identity."""
     gone = frozenset(name for name, field in kind.fields.items() if name not in known and not has(version, field))
     if not gone:
         return kind
@@ -86,19 +86,19 @@ def _restricted(kind: Kind, version: ServerVersion | None, known: frozenset[str]
 
 
 class VersionFinding(NamedTuple):
-    """Something about a declared field that depends on the version of the cluster."""
+    """A declared field or value that the version of the cluster does not support, or deprecates."""
 
-    path: tuple[str | int, ...]  # below the spec, for the place in the manifest
-    text: str  # the same for people: `module_list[module_name=search].module_args`
+    path: tuple[str | int, ...]  # below the spec, for the location in the manifest
+    text: str  # the same for messages: `module_list[module_name=search].module_args`
     wire: tuple[str, ...]  # the names of the API down to it, `ITEM` for items
     message: str
     hint: str
-    missing: bool = True  # the version does not have it; else it is deprecated there
-    value: Any = MISSING  # the value that the version does not take, where it has the field
+    missing: bool = True  # not supported; else deprecated
+    value: Any = MISSING  # the unsupported value of a supported field
 
 
 def findings(kind: Kind, spec: Mapping[str, Any], version: ServerVersion | None) -> Iterator[VersionFinding]:
-    """Yield what canonical *spec* declares that a cluster of *version* lacks or deprecates, at any depth."""
+    """Yield what canonical *spec* declares and *version* does not support or deprecates, at any depth."""
     if version is not None:
         for name in sorted(spec):
             field = kind.fields.get(name)
@@ -107,7 +107,7 @@ def findings(kind: Kind, spec: Mapping[str, Any], version: ServerVersion | None)
 
 
 def unsupported_kind(kind: Kind, version: ServerVersion | None) -> str:
-    """Say why a cluster of *version* has no *kind*; "" where it has it."""
+    """Return why *version* does not support *kind*; "" if it does."""
     return "" if has(version, kind) else _unsupported(kind, version)
 
 
@@ -129,7 +129,7 @@ def _below(field: Field, value: Any, version: ServerVersion, at: VersionFinding)
         hint = "remove it" if passed(version, field.support.until) else "remove it, or upgrade the cluster first"
         instead = f"use {field.support.instead}" if field.support.instead else hint
         yield at._replace(message=_unsupported(field, version), hint=instead)
-        return  # what stands inside is gone with it
+        return  # the fields inside are not supported either
     first = field.support.values_since.get(value) if isinstance(value, str) else None
     if not reached(version, first):
         message = f"{value} requires version {first} or later; the cluster runs {version}"
@@ -149,7 +149,7 @@ def _below(field: Field, value: Any, version: ServerVersion, at: VersionFinding)
     elif isinstance(value, list) and field.items is not None:
         for index, item in enumerate(value):
             inside = at._replace(
-                # a list with keys is sorted by now, so the place of an item in the manifest is not known any more
+                # a list with keys is already sorted: the location of an item in the manifest is unknown
                 path=(*at.path, index) if field.form.key is None else at.path,
                 text=at.text + (f"[{index}]" if field.form.key is None else label(field, item)),
                 wire=(*at.wire, ITEM),

@@ -1,7 +1,7 @@
-"""The words of a kind file, and what they mean as plain JSON Schema.
+"""The keywords of a kind file, translated to JSON Schema.
 
-A kind file says `"type": "integer", "x-unit": "bytes"` or `"x-secret": true`; a manifest may then write `2GiB`, and
-must write `{valueFrom: …}`. `kinds` calls this to get the schema that manifests are held against; editors get the same.
+A kind file contains `"type": "integer", "x-unit": "bytes"` or `"x-secret": true`; a manifest may then contain `2GiB`,
+and must contain `{valueFrom: …}`. The loader validates manifests with the result; editors get the same schema.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ IMPACTS = (
     "irreversible",
     "may-cut-off",
 )
-"""What changing a field can do, from harmless to worst; "may-cut-off" is this tool's own access."""
+"""The effects of changing a field, by severity; "may-cut-off" affects the access of this tool."""
 
 CONSENT = IMPACTS[IMPACTS.index("may-lose-data") :]
-"""What nobody gets by surprise: it needs a yes by name. Data that is lost, and access that is lost, do not come back by
-the next change, and neither does what is irreversible."""
+"""The impacts that require consent by name, since a later change cannot revert them: lost data, lost access, and
+everything irreversible."""
 
 VALUE_FROM: Mapping[str, Any] = {
     "type": "object",
@@ -53,11 +53,11 @@ VALUE_FROM: Mapping[str, Any] = {
 
 
 def is_value_from(value: Any) -> bool:
-    """Tell whether *value* is a reference to a value elsewhere: `{valueFrom: …}`."""
+    """Return whether *value* is a reference to a value elsewhere: `{valueFrom: …}`."""
     return isinstance(value, Mapping) and len(value) == 1 and "valueFrom" in value
 
 
-_MOVED = {"name": "metadata.name"}  # what people look for elsewhere, and where it is
+_MOVED = {"name": "metadata.name"}  # keys that are often put elsewhere, and their right place
 _ABOUT = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
 _KEPT_WORDS = ("x-unit", "x-secret", "x-key")  # the validator knows these
 _SINGLE = ("items", "additionalProperties", "if", "then", "else", "not")
@@ -70,7 +70,7 @@ def spec_schema(source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(schema: Any) -> Any:
-    """Return *schema* with our words spelt out as JSON Schema, and those that do not validate dropped."""
+    """Return *schema* with own keywords translated to JSON Schema, without those that do not validate."""
     if not isinstance(schema, Mapping):
         return schema
     about = {word: schema[word] for word in _ABOUT if word in schema}
@@ -119,37 +119,40 @@ _METADATA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
         "name": {**_NAME, "description": "The object's name in the cluster."},
-        "labels": {**_LABELS, "description": "For your own use; nothing is sent to the cluster."},
-        "cluster": {**_CLUSTER_NAME, "description": "The cluster of the project file that this is meant for."},
+        "labels": {**_LABELS, "description": "Labels of the manifest; not sent to the cluster."},
+        "cluster": {**_CLUSTER_NAME, "description": "The cluster of the project file that the manifest applies to."},
         "clusters": {
             "type": "array",
             "items": _CLUSTER_NAME,
             "minItems": 1,
             "uniqueItems": True,
-            "description": "The clusters of the project file that this is meant for.",
+            "description": "The clusters of the project file that the manifest applies to.",
         },
         "clusterSelector": {
             **_LABELS,
             "minProperties": 1,
-            "description": "Meant for every cluster of the project file that has these labels.",
+            "description": "The manifest applies to every cluster of the project file with these labels.",
         },
-        "protect": {"type": "boolean", "description": "Refuse to delete or replace it without --allow-destroy."},
+        "protect": {
+            "type": "boolean",
+            "description": "Refuse to delete or replace the object without --allow-destroy.",
+        },
         "allow": {
             "type": "array",
             "items": {"enum": list(CONSENT)},
             "minItems": 1,
             "uniqueItems": True,
-            "description": "What changing it may do without being asked for, as long as this stands here.",
+            "description": "Impacts that a change may have without further consent, while they are listed here.",
         },
-        "state": {"enum": ["absent"], "description": "A tombstone: the object is to be deleted."},
-        "renamedFrom": {**_NAME, "description": "The name that the object had until now."},
+        "state": {"enum": ["absent"], "description": "A tombstone: the object is deleted."},
+        "renamedFrom": {**_NAME, "description": "The current name of the object, which is to be renamed."},
         "ignore": {
             "type": "array",
             "items": {"type": "string", "minLength": 1, "maxLength": 255},
             "uniqueItems": True,
             "description": "Fields of spec that are neither compared nor written.",
         },
-        "suspend": {"type": "boolean", "description": "Leave the object alone for now; every plan says so."},
+        "suspend": {"type": "boolean", "description": "Do not change the object for now; each plan lists it as held."},
         "freeze": {
             "type": "array",
             "minItems": 1,
@@ -162,7 +165,7 @@ _METADATA: Mapping[str, Any] = {
                         "type": "string",
                         "minLength": 9,
                         "maxLength": 255,
-                        "description": "When it begins: minute hour day month weekday.",
+                        "description": "Start of the window: minute hour day month weekday.",
                     },
                     "duration": {
                         "type": "string",
@@ -172,17 +175,17 @@ _METADATA: Mapping[str, Any] = {
                     "timeZone": {
                         "type": "string",
                         "pattern": "^[A-Za-z0-9+_/-]{1,64}$",
-                        "description": "Such as Europe/Berlin; else UTC.",
+                        "description": "A time zone such as Europe/Berlin; the default is UTC.",
                     },
                     "effect": {
                         "enum": ["deny", "allow"],
-                        "description": "deny: it is not changed in such windows; allow: in such windows only.",
+                        "description": "deny: no changes in such windows; allow: changes in such windows only.",
                     },
                 },
                 "required": ["cron", "duration"],
                 "additionalProperties": False,
             },
-            "description": "Windows in which this object is not changed, or outside of which it is not; deny wins.",
+            "description": "Windows in which changes are denied, or the only ones with changes allowed; deny wins.",
         },
     },
     "required": ["name"],
@@ -232,7 +235,7 @@ def envelope(names: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def manifest(around: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the schema of a whole manifest without any word of ours: what an editor understands."""
+    """Return the schema of a whole manifest in standard keywords only, for editors."""
     rules = [{"if": _of_kind(kind), "then": {"properties": {"spec": {"$ref": f"#/$defs/{kind}"}}}} for kind in specs]
     return {
         **_for_editors(around),

@@ -54,7 +54,7 @@ def merge(base: Any, patch: Any) -> Any:
 
 
 def is_for(manifest: Manifest, cluster: Target) -> bool:
-    """Tell whether *manifest* applies to *cluster*."""
+    """Return whether *manifest* applies to *cluster*."""
     metadata = manifest.value["metadata"]
     if "cluster" in metadata:
         return bool(metadata["cluster"] == cluster.title)

@@ -16,6 +16,7 @@ from reconciler.diff import normalize
 from reconciler.errors import InputError, Problem
 from reconciler.kinds import Kind, envelope_validator
 from reconciler.kinds.validation import Validator
+from reconciler.manifests.checks import check_metadata, check_renames, warnings_of
 from reconciler.manifests.file_tree import FileTree, TreeFiles
 from reconciler.manifests.files import STDIN, STDIN_NAME, Files, LimitExceeded
 from reconciler.manifests.hosts import check_hosts
@@ -23,7 +24,6 @@ from reconciler.manifests.layers import Manifest, check_clusters, merge_layers
 from reconciler.manifests.multicluster import check_member_clusters, check_member_conflicts, is_coordinated_elsewhere
 from reconciler.manifests.references import DeclaredManifests, check_cross_cluster
 from reconciler.manifests.resource import Manifests, Resource, resource_of
-from reconciler.manifests.rules import check_metadata, check_renames, warnings_of
 from reconciler.settings import ProjectLimits, Target
 from reconciler.yaml12 import Document
 

@@ -91,6 +91,6 @@ def check_member_conflicts(
 
 
 def is_coordinated_elsewhere(manifest: Manifest, kind: Kind, cluster: str) -> bool:
-    """Tell whether another cluster than *cluster* coordinates *manifest*."""
+    """Return whether another cluster than *cluster* coordinates *manifest*."""
     traits = kind.traits.multi_cluster
     return traits is not None and coordinator_of(manifest, traits) not in (cluster, None)

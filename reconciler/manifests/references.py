@@ -33,7 +33,7 @@ def _below(field: Field, value: Any, path: Path, siblings: Mapping[str, Any]) ->
     if isinstance(value, list):
         for index, item in enumerate(value):
             inner = field.items
-            # The reference of a list of names can stand on the list or on its items.
+            # A list of names can have the reference at the list or at its items.
             carrier = inner if inner is not None and reference_fields.contains(inner) else field
             yield from _below(carrier, item, (*path, index), siblings)
     elif isinstance(value, dict):

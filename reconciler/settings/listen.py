@@ -75,7 +75,7 @@ def own_names(listen: Listen, notify: Notify) -> frozenset[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether *host* is a loopback address."""
+    """Return whether *host* is a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

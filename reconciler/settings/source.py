@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler.kinds.quantities import quantity
-from reconciler.settings.semver import ranges
 from reconciler.settings.target import ReportProblem
 from reconciler.yaml12 import Path as YamlPath
 from reconciler.yaml12 import shown
@@ -97,7 +96,7 @@ def protocol(url: str) -> str:
 
 
 def is_ref(name: str) -> bool:
-    """Tell whether *name* can be a branch or a tag, by git's own rules."""
+    """Return whether *name* can be a branch or a tag, by git's own rules."""
     parts = name.split("/")
     invalid = "@{" in name or ".." in name or name == "@" or name.endswith(".")
     return bool(
@@ -179,6 +178,8 @@ class _SourceReader:
             if not is_ref(self.value[name]):
                 self.report(name, f"{shown(self.value[name])} is not a valid {name} name", f"write the {name} alone")
         if "semver" in given:
+            from reconciler.settings.semver import ranges
+
             try:
                 ranges(self.value["semver"])
             except ValueError as error:

@@ -2,7 +2,6 @@
 
 from reconciler.yaml12.reader import Document, Place, Reading, parse, read
 from reconciler.yaml12.text import PARSER_LIMITS, ParserLimits, Path, path_text, shown
-from reconciler.yaml12.writer import write
 
 __all__ = [
     "PARSER_LIMITS",
@@ -15,5 +14,4 @@ __all__ = [
     "path_text",
     "read",
     "shown",
-    "write",
 ]

@@ -27,12 +27,12 @@ from reconciler.yaml12.scalars import RejectedScalar, resolve
 from reconciler.yaml12.text import ParserLimits, Path, path_text, shown
 
 
-class Node:
+class ValueNode:
     """One node: its plain value, its position, and the nodes below it."""
 
     __slots__ = ("below", "column", "line", "value")
 
-    def __init__(self, value: Any, line: int, column: int, below: dict[str | int, Node] | None = None) -> None:
+    def __init__(self, value: Any, line: int, column: int, below: dict[str | int, ValueNode] | None = None) -> None:
         self.value = value
         self.line = line
         self.column = column
@@ -52,13 +52,13 @@ class Node:
 class PositionedDocuments(NamedTuple):
     """The content of a file: a tree and the paths with problems for each document, and the problems."""
 
-    trees: list[Node]
+    trees: list[ValueNode]
     invalid_paths: list[tuple[Path, ...]]
     problems: list[Problem]
 
 
 class _Anchored(NamedTuple):
-    node: Node
+    node: ValueNode
     nodes: int  # in it, with aliases expanded
     height: int
 
@@ -95,7 +95,7 @@ class _Builder:
         self.expanded = 0
         self.anchored = 0
 
-    def documents(self) -> Iterator[Node]:
+    def documents(self) -> Iterator[ValueNode]:
         self.get()
         while type(event := self.get()) is DocumentStartEvent:
             self.invalid_paths, self.anchors = [], {}
@@ -120,7 +120,7 @@ class _Builder:
         self.note(event, message, hint)
         return _Abort()
 
-    def node(self, event: Any) -> Node:
+    def node(self, event: Any) -> ValueNode:
         if type(event) is AliasEvent:
             return self.alias(event)
         if event.tag is not None:
@@ -138,7 +138,7 @@ class _Builder:
         self.anchors[event.anchor] = self.sizes[id(tree)] = _Anchored(tree, *self.size_of(tree))
         return tree
 
-    def size_of(self, tree: Node) -> tuple[int, int]:
+    def size_of(self, tree: ValueNode) -> tuple[int, int]:
         """Count the nodes in *tree*, aliases expanded, and its height."""
         known = self.sizes.get(id(tree))
         if known:
@@ -148,13 +148,13 @@ class _Builder:
         below = [self.size_of(node) for node in tree.below.values()]
         return 1 + sum(nodes for nodes, _ in below), 1 + max(height for _, height in below)
 
-    def alias(self, event: Any) -> Node:
+    def alias(self, event: Any) -> ValueNode:
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         name, alias = event.anchor, _cut(f"*{event.anchor}")
         if name not in self.anchors:
             message = f"the alias {alias} refers to an undefined anchor {_cut(f'&{name}')}"
             self.note(event, message, "put text that begins with * in quotes")
-            return Node(None, line, column)
+            return ValueNode(None, line, column)
         anchored = self.anchors[name]
         if anchored is None:
             raise self.stop(event, f"the alias {alias} refers to its own anchor", "write the value in full")
@@ -164,13 +164,13 @@ class _Builder:
             raise self.stop(event, message, "write the values in full")
         if len(self.path) + anchored.height > self.limits.depth:
             raise self.stop(event, f"aliases nest deeper than {self.limits.depth} levels", "write the values in full")
-        tree = Node(anchored.node.value, line, column, anchored.node.below)
+        tree = ValueNode(anchored.node.value, line, column, anchored.node.below)
         self.sizes[id(tree)] = anchored._replace(node=tree)
         return tree
 
-    def content(self, event: Any) -> Node:
+    def content(self, event: Any) -> ValueNode:
         mark = event.start_mark
-        tree = Node(None, mark.line + 1, mark.column + 1)
+        tree = ValueNode(None, mark.line + 1, mark.column + 1)
         if type(event) is ScalarEvent:
             tree.value = self.scalar(event)
             return tree
@@ -199,14 +199,14 @@ class _Builder:
             return text
         return value
 
-    def sequence(self, below: dict[str | int, Node]) -> None:
+    def sequence(self, below: dict[str | int, ValueNode]) -> None:
         while type(event := self.get()) is not SequenceEndEvent:
             self.path.append(len(below))
             below[len(below)] = self.node(event)
             self.path.pop()
 
-    def mapping(self, below: dict[str | int, Node]) -> None:
-        merged: list[Node] = []
+    def mapping(self, below: dict[str | int, ValueNode]) -> None:
+        merged: list[ValueNode] = []
         lines: dict[str, int] = {}
         while type(key_event := self.get()) is not MappingEndEvent:
             if len(below) >= self.limits.members:
@@ -235,9 +235,9 @@ class _Builder:
         self.node(event)
         self.path.pop()
 
-    def at_key(self, member: Node, mark: Any) -> Node:
+    def at_key(self, member: ValueNode, mark: Any) -> ValueNode:
         """Return *member* with the position of its key, where a reader looks for it."""
-        tree = Node(member.value, mark.line + 1, mark.column + 1, member.below)
+        tree = ValueNode(member.value, mark.line + 1, mark.column + 1, member.below)
         if id(member) in self.sizes:
             self.sizes[id(tree)] = self.sizes[id(member)]._replace(node=tree)
         return tree
@@ -265,7 +265,7 @@ class _Builder:
             return None
         return key
 
-    def merge_sources(self, event: Any) -> list[Node]:
+    def merge_sources(self, event: Any) -> list[ValueNode]:
         """Return the mappings of a merge key, in order of precedence."""
         node = self.node(event)
         sources = [node] if isinstance(node.value, dict) else list((node.below or {}).values())

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from reconciler.errors import InputError, Problem
 from reconciler.yaml12.events import SyntaxProblem
 from reconciler.yaml12.fast_path import Unsupported, values
-from reconciler.yaml12.positions import Node, documents_with_positions
+from reconciler.yaml12.positions import ValueNode, documents_with_positions
 from reconciler.yaml12.text import PARSER_LIMITS, ParserLimits, Path, unreadable
 
 
@@ -34,7 +34,7 @@ class _Source:
         self.file = file
         self.data = data
         self.limits = limits
-        self._trees: list[Node] | None = None
+        self._trees: list[ValueNode] | None = None
 
     def with_positions(self) -> Reading:
         found = documents_with_positions(self.data, self.file, self.limits)
@@ -45,7 +45,7 @@ class _Source:
         ]
         return Reading(documents, found.problems)
 
-    def tree(self, index: int) -> Node:
+    def tree(self, index: int) -> ValueNode:
         if self._trees is None:
             self._trees = documents_with_positions(self.data, self.file, self.limits).trees
         return self._trees[index]
@@ -87,7 +87,7 @@ class Document:
         return Place(self._source.file, *self.place(path))
 
     def holds(self, path: Path) -> bool:
-        """Tell whether this document contains all of *path*."""
+        """Return whether this document contains all of *path*."""
         return self._source.tree(self.index).find(path)[2]
 
 

@@ -86,7 +86,7 @@ def _item(value: Any, style: Style, indent: str) -> Iterator[str]:
 
 
 def _is_small(value: Any, style: Style) -> bool:
-    """Tell whether a mapping reads better on one line: `{valueFrom: {env: NAME}}`, `{role: a, redis_acl: b}`."""
+    """Return whether a mapping reads better on one line: `{valueFrom: {env: NAME}}`, `{role: a, redis_acl: b}`."""
     return (
         style.inline
         and isinstance(value, Mapping)

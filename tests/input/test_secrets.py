@@ -127,7 +127,7 @@ def test_a_file_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None
     (root / "folder").symlink_to(tmp_path)
     text = said({"file": name}, sources(root))
     assert "canary" not in text
-    assert "outside the folder for secrets" in text or "NUL" in text
+    assert "outside the secrets folder" in text or "NUL" in text
 
 
 @given(st.text("./ab~$\\%", max_size=20))

@@ -14,6 +14,7 @@ from reconciler.errors import InputError
 from reconciler.yaml12.positions import documents_with_positions
 from reconciler.yaml12.scalars import resolve
 from reconciler.yaml12.text import PARSER_LIMITS
+from reconciler.yaml12.writer import write
 
 
 def quoted_or_clear(text: str) -> bool:
@@ -48,7 +49,7 @@ def test_ordinary_values_read_as_pyyaml_reads_them(documents: list[Any], flow: b
 
 @given(st.lists(values, min_size=1, max_size=3))
 def test_what_is_written_reads_back_here_and_elsewhere(documents: list[Any]) -> None:
-    text = yaml12.write(documents)
+    text = write(documents)
     assert documents == read(text)
     assert documents == list(yaml.load_all(text, yaml.CSafeLoader))
 
@@ -56,7 +57,7 @@ def test_what_is_written_reads_back_here_and_elsewhere(documents: list[Any]) -> 
 @given(st.text(max_size=60))
 def test_any_string_is_written_so_that_it_reads_back_or_is_refused(text: str) -> None:
     try:
-        written = yaml12.write([[text]])
+        written = write([[text]])
         back = read(written)
     except (InputError, UnicodeEncodeError):
         assert any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in text)
@@ -66,7 +67,7 @@ def test_any_string_is_written_so_that_it_reads_back_or_is_refused(text: str) ->
 
 @given(values)
 def test_both_builders_agree(value: Any) -> None:
-    text = yaml12.write([value])
+    text = write([value])
     found = documents_with_positions(text.encode(), "f", PARSER_LIMITS)
     assert found.problems == []
     assert [tree.value for tree in found.trees] == read(text)

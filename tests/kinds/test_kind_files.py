@@ -24,7 +24,7 @@ from reconciler.kinds import (
     vocabulary,
 )
 from reconciler.kinds.validation import Validator
-from reconciler.kinds.validation.compiled import equal
+from reconciler.kinds.validation.rules import equal
 from tests.kinds.samples import fields_of, name_of, values_of
 
 KINDS = load_kinds()

@@ -15,7 +15,7 @@ import yaml
 
 from reconciler.kinds import envelope_validator, load_kinds, schema_folder
 from reconciler.kinds.validation import Validator
-from reconciler.kinds.validation.explanation import Finding
+from reconciler.kinds.validation.messages import Finding
 from tests.kinds.samples import fields_of, put
 
 CORPUS = Path(__file__).parent / "bad_specs.txt"

@@ -1,4 +1,4 @@
-"""The accelerator and jsonschema agree, whatever the schema and the value; what is too long never meets a pattern."""
+"""Compiled tests and jsonschema agree on any schema and value; text that is too long is never matched."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from referencing.exceptions import Unresolvable
 
 from reconciler.kinds import envelope_validator, load_kinds, schema_folder
 from reconciler.kinds.validation import Validator
-from reconciler.kinds.validation.compiled import LONGEST
-from reconciler.kinds.validation.explanation import Finding
+from reconciler.kinds.validation.messages import Finding
+from reconciler.kinds.validation.rules import LONGEST
 from tests.kinds.samples import values_of
 
 KINDS = load_kinds()
@@ -103,7 +103,7 @@ def test_check_and_explain_never_disagree(schema: Any, value: Any) -> None:
 @given(
     schemas(standard=True), VALUES, st.sampled_from(["$ref", "patternProperties", "contains", "prefixItems", "x-new"])
 )
-def test_a_word_that_the_accelerator_does_not_know_is_left_to_jsonschema(schema: Any, value: Any, word: str) -> None:
+def test_a_word_that_the_compiled_test_does_not_know_is_left_to_jsonschema(schema: Any, value: Any, word: str) -> None:
     if isinstance(schema, dict):
         known = {"$ref": "#/$defs/a", "patternProperties": {}, "contains": True, "prefixItems": [True], "x-new": 1}
         outer = {"allOf": [{**schema, word: known[word]}], "$defs": {"a": True}}
@@ -123,7 +123,7 @@ def specs(draw: st.DrawFn, kind: str, *, broken: bool) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_accelerator_settles_ordinary_specs_by_itself(kind: str) -> None:
+def test_the_compiled_test_settles_ordinary_specs_by_itself(kind: str) -> None:
     @settings(max_examples=60, deadline=None)
     @given(specs(kind, broken=False))
     def law(spec: dict[str, Any]) -> None:
@@ -134,7 +134,7 @@ def test_the_accelerator_settles_ordinary_specs_by_itself(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_the_accelerator_accepts_jsonschema_accepts(kind: str) -> None:
+def test_what_the_compiled_test_accepts_jsonschema_accepts(kind: str) -> None:
     plain = jsonschema.Draft202012Validator(KINDS[kind].schema, registry=Registry())
 
     @settings(max_examples=100, deadline=None)

@@ -1,29 +1,25 @@
-"""A JSON Schema compiled to closures, for the common case that a value is fine.
+"""A JSON Schema compiled to closures, for the common case of a valid value.
 
-Called by `validation` only. A test says True for what is surely valid and False for "ask jsonschema"; any word that is
-not known here makes its schema ask. Nothing is built before a value needs it, so that a schema of 300 fields costs
-nothing to load. The rules that jsonschema lacks (quantities, keyed lists) are here too, since both must agree on them.
+Called by `validator` only. A test returns True for a value that is certainly valid and False for "ask jsonschema"; a
+keyword that is not known here makes its schema ask. A test is built when a value first needs it, so that a schema of
+300 fields costs nothing to load.
 """
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
-from reconciler.kinds.quantities import UNITS, quantity
+from reconciler.kinds.validation.rules import LONGEST, equal, in_quantity, pattern, quantity_fits, repeated
 
 Test = Callable[[Any], bool]
 
-LONGEST = 4096
-"""Longer text is refused before any pattern sees it, unless the schema sets a maxLength of its own."""
 
-_SILENT = frozenset(
+_ANNOTATIONS = frozenset(
     ("$schema", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "format")
 )
-_SILENT_OURS = frozenset(("x-secret", "x-from-file", "x-variants", "x-moved"))
+_OWN_ANNOTATIONS = frozenset(("x-secret", "x-from-file", "x-variants", "x-moved"))
 
 
 def yes(_: Any) -> bool:
@@ -34,54 +30,6 @@ def yes(_: Any) -> bool:
 def ask(_: Any) -> bool:
     """Accept nothing: jsonschema decides."""
     return False
-
-
-@functools.cache
-def pattern(text: str) -> re.Pattern[str]:
-    """Return *text* compiled; `$` is the very end, as in ECMA regular expressions, not "before a last line feed"."""
-    return re.compile(re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]|\$", lambda m: r"\Z" if m[0] == "$" else m[0], text))
-
-
-def too_long(text: str, schema: Mapping[str, Any]) -> bool:
-    """Tell whether *text* is over the length that holds where *schema* sets none."""
-    return "maxLength" not in schema and len(text) > LONGEST
-
-
-def in_quantity(schema: Mapping[str, Any]) -> bool:
-    """Tell whether *schema* takes a quantity as text beside a whole number."""
-    return schema.get("x-unit") in UNITS and schema.get("type") == ["integer", "string"]
-
-
-def quantity_fits(text: str, schema: Mapping[str, Any]) -> bool:
-    """Tell whether *text* is a quantity in the range of *schema*."""
-    amount = quantity(text, schema["x-unit"]) if len(text) <= LONGEST else None
-    return amount is not None and schema.get("minimum", amount) <= amount <= schema.get("maximum", amount)
-
-
-def repeated(items: Sequence[Any], key: Sequence[str]) -> list[int]:
-    """Return the indexes of *items* whose *key* fields equal those of an item before them."""
-    seen: set[str] = set()
-    found = []
-    for index, item in enumerate(items):
-        if isinstance(item, dict) and all(name in item for name in key):
-            mark = repr([item[name] for name in key])
-            if mark in seen:
-                found.append(index)
-            seen.add(mark)
-    return found
-
-
-def equal(one: Any, other: Any) -> bool:
-    """Compare as JSON Schema does: 1 is 1.0, but neither is true."""
-    if one is other:
-        return True
-    if isinstance(one, bool) or isinstance(other, bool):
-        return False
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(equal(value, other[name]) for name, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return bool(one == other)
 
 
 _TYPES: Mapping[str, Test] = {
@@ -155,7 +103,7 @@ def _unique(wanted: bool, _: Mapping[str, Any]) -> Test:
 
 
 class _Fields(dict[str, Test]):
-    """Tests of the properties of an object, each compiled when it is first met."""
+    """Tests of the properties of an object, each compiled when it is first needed."""
 
     def __init__(self, schemas: Mapping[str, Any], extra: Any) -> None:
         super().__init__()
@@ -185,7 +133,7 @@ def _properties(schemas: Mapping[str, Any], schema: Mapping[str, Any]) -> Test:
 
 
 def _some_properties(names: Iterable[str], fields: _Fields) -> Test:
-    """Look only for *names*: most of such schemas are conditions on one property of many."""
+    """Test only *names*: most of such schemas are conditions on one property of many."""
 
     def test(value: Any) -> bool:
         if isinstance(value, dict):
@@ -259,11 +207,11 @@ def _key(key: Sequence[str], _: Mapping[str, Any]) -> Test:
     return (lambda value: not isinstance(value, list) or not repeated(value, key)) if key else yes
 
 
-def _silent(_: Any, __: Mapping[str, Any]) -> Test:
+def _no_test(_: Any, __: Mapping[str, Any]) -> Test:
     return yes
 
 
-_WORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], Test]] = {
+_KEYWORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], Test]] = {
     "type": _type,
     "enum": _enum,
     "const": lambda value, schema: _enum([value], schema),
@@ -287,23 +235,23 @@ _WORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], Test]] = {
     "oneOf": _one,
     "not": _not,
     "if": _if,
-    "then": _silent,
-    "else": _silent,
+    "then": _no_test,
+    "else": _no_test,
     "x-unit": _unit,
     "x-key": _key,
-    **dict.fromkeys(_SILENT | _SILENT_OURS, _silent),
+    **dict.fromkeys(_ANNOTATIONS | _OWN_ANNOTATIONS, _no_test),
 }
 
-_CHEAP = ("type", "required")  # asked first: they spare the other words of a schema that does not apply
+_CHEAP = ("type", "required")  # tested first: they save the other keywords of a schema that does not apply
 
 _SINGLE = ("items", "additionalProperties", "propertyNames", "not", "if", "then", "else")
 
 
 def _exact(schema: Any) -> bool:
-    """Tell whether every word in *schema* is known, so that False from its test means invalid, not "ask"."""
+    """Return whether every keyword in *schema* is known, so that False from its test means invalid, not "ask"."""
     if isinstance(schema, bool):
         return True
-    if not isinstance(schema, dict) or not schema.keys() <= _WORDS.keys():
+    if not isinstance(schema, dict) or not schema.keys() <= _KEYWORDS.keys():
         return False
     below = [schema[word] for word in _SINGLE if word in schema]
     below += [child for word in ("allOf", "anyOf", "oneOf") for child in schema.get(word, ())]
@@ -337,7 +285,7 @@ def compiled(schema: Any) -> Test:
     """Return the test of *schema*."""
     if isinstance(schema, bool):
         return yes if schema else ask
-    if not isinstance(schema, dict) or not schema.keys() <= _WORDS.keys():
+    if not isinstance(schema, dict) or not schema.keys() <= _KEYWORDS.keys():
         return ask
     words = sorted(schema, key=lambda word: word not in _CHEAP)
-    return _both([_WORDS[word](schema[word], schema) for word in words])
+    return _both([_KEYWORDS[word](schema[word], schema) for word in words])

@@ -85,7 +85,7 @@ def _is_watched(field: Field) -> bool:
 
 
 def _is_deprecated(field: Field) -> bool:
-    """Tell whether *field* is deprecated in every supported version; else the plan of a cluster warns."""
+    """Return whether *field* is deprecated in every supported version; else the plan of a cluster warns."""
     return field.support.deprecated and versions.reached(versions.parse(versions.OLDEST), field.support.deprecated_in)
 
 
