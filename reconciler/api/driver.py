@@ -185,7 +185,7 @@ class _Effects:
             return self.client
         found = self.connections.clients.get(cluster)
         if found is None:
-            raise Conflict(f"cluster {cluster} is not part of this run; leave out --cluster, or add it there")
+            raise Conflict(f"cluster {cluster} is not part of this run; omit --cluster, or add it there")
         return found
 
 

@@ -129,7 +129,7 @@ def _record(
 ) -> None:
     """Record the live object; then raise where it is not what was declared.
 
-    A create that failed has created an object all the same. Of an update that failed, nobody knows what took effect, so
+    A create that failed has created an object all the same. What a failed update changed is not known, so
     the last applied values stay as they were.
     """
     assert result.found is not None  # noqa: S101 - a create or an update ends with an object

@@ -20,7 +20,7 @@ from reconciler.model import Level, Observed, Reason
 from reconciler.plan import Action, Options
 from reconciler.plan.drift import Drift, find
 from reconciler.reconcile import check
-from reconciler.render.reasons import note_text
+from reconciler.render.reasons import note_text, why
 from tests.engine.clusters import CARTS, GIB, KINDS, NAMES, Rig, carts, declared, instance
 
 
@@ -94,7 +94,7 @@ def test_a_third_cluster_joins_and_one_leaves_with_consent(rig: Rig) -> None:
 
     two = [carts("dc1", "dc3")]
     plan = rig.plan(two)
-    assert plan.changes[0].why == "it leaves dc2, with the data there"
+    assert why(plan.changes[0]) == "removed from dc2, with its data there"
     assert plan.changes[0].impact == "loses-data"
     assert plan.changes[0].unconsented == ()  # leaving is agreed to as a delete is
     with pytest.raises(DestroyProtected, match="the plan would update dc1:ActiveActiveDatabase/carts"):
@@ -170,14 +170,12 @@ def test_a_lost_cluster_is_given_up_by_name_only(rig: Rig) -> None:
     rig.part("dc3", "dc2")
     rig.run = ["dc1", "dc3"]
     plain = rig.plan([carts("dc1", "dc3")])
-    assert held(plain) == {
-        str(CARTS): "it stands in several clusters, and dc2 takes no part in this run; leave out --cluster"
-    }
+    assert held(plain) == {str(CARTS): "spans several clusters; dc2 is not part of this run; omit --cluster"}
     by_force = [carts("dc1", "dc3", force_remove=["dc2"])]
     plan = rig.plan(by_force)
-    assert plan.changes[0].why == "it leaves dc2, by force, with the data there"
+    assert why(plan.changes[0]) == "removed from dc2, by force, with its data there"
     (note,) = plan.notes
-    assert f"purge it there: PUT /v1/crdbs/{plan.changes[0].uid}/purge" in note_text(note)
+    assert f"purge it: PUT /v1/crdbs/{plan.changes[0].uid}/purge" in note_text(note)
     with pytest.raises(DestroyProtected):
         check(plan, Options())
     rig.right(by_force)
@@ -275,7 +273,7 @@ def test_a_role_that_is_on_another_cluster_only_is_no_role(rig: Rig) -> None:
 def test_a_cluster_that_takes_no_part_holds_it(rig: Rig) -> None:
     rig.run = ["dc1"]
     assert held(rig.plan([carts("dc1", "dc2")])) == {
-        str(CARTS): "it stands in several clusters, and dc2 takes no part in this run; leave out --cluster"
+        str(CARTS): "spans several clusters; dc2 is not part of this run; omit --cluster"
     }
     rig.run = ["dc1", "dc2", "dc3"]
     rig.right([carts("dc1", "dc2")])
@@ -310,8 +308,8 @@ def test_another_coordinating_cluster_takes_over_without_a_change(rig: Rig) -> N
     rig.right([carts("dc1", "dc2")])
     moved = [carts("dc1", "dc2", home="dc2")]
     plan = rig.plan(moved, prune=True)
-    assert [(one.action, one.address, one.why) for one in plan.changes] == [
-        (Action.FORGET, CARTS, "declared as dc2:ActiveActiveDatabase/carts now")
+    assert [(one.action, one.address, why(one)) for one in plan.changes] == [
+        (Action.FORGET, CARTS, "now declared as dc2:ActiveActiveDatabase/carts")
     ]
 
 
@@ -345,7 +343,7 @@ def test_secrets_are_nowhere_in_a_plan(rig: Rig) -> None:
 def test_the_port_of_an_instance_cannot_be_changed(rig: Rig) -> None:
     rig.right([carts("dc1", instance("dc2", db_config={"port": 12345}))])
     plan = rig.plan([carts("dc1", instance("dc2", db_config={"port": 12346}))])
-    assert (plan.changes[0].action, plan.changes[0].why) == (Action.REPLACE, "port cannot be changed")
+    assert (plan.changes[0].action, why(plan.changes[0])) == (Action.REPLACE, "port cannot be changed")
     with pytest.raises(DestroyProtected):
         check(plan, Options())
 
@@ -393,9 +391,9 @@ def test_one_that_somebody_made_is_known_by_the_names_of_its_clusters(rig: Rig) 
     rig.clock.sleep(60)
     plan = rig.plan([carts("dc1", "dc2")])
     assert plan.changes == ()
-    assert {note_text(note).partition(": ")[2] for note in plan.notes} == {
-        f"whether it is the same is not known; not sent unless --resend-secret {CARTS}",
-        f"cannot be read back and was never applied by us; not sent unless --resend-secret {CARTS}",
+    assert {note_text(note).partition(" cannot ")[2] for note in plan.notes} == {
+        f"be compared (no recorded digest); not sent unless --resend-secret {CARTS}",
+        f"be read back and was never applied; not sent unless --resend-secret {CARTS}",
     }
     assert rig.converge([carts("dc1", "dc2", "dc3")]).complete
     assert rig.local("dc3") is not None

@@ -161,7 +161,7 @@ def test_what_maintenance_does_to_a_node_is_no_drift_of_it(rig: Rig) -> None:
 
 def test_no_node_is_made_by_declaring_it(rig: Rig) -> None:
     plan = rig.plan([declared("Node", "9", {"max_redis_servers": 50})])
-    assert [note_text(note) for note in plan.notes] == ["it is not there, and the API cannot create a Node"]
+    assert [note_text(note) for note in plan.notes] == ["does not exist; Node is adopt-only"]
 
 
 def test_fewer_threads_without_leave_to_restart_end_with_a_word_on_how_to_get_them(rig: Rig) -> None:
