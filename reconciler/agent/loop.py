@@ -15,8 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconciler.agent import slots
-from reconciler.agent.cluster_states import ClusterStates
-from reconciler.agent.cluster_states import ScheduledCluster
+from reconciler.agent.cluster_states import ClusterStates, ScheduledCluster
 from reconciler.agent.context import AgentContext, ReconcileRequest, ReconcileResult
 from reconciler.agent.fetching import FetchSchedule
 from reconciler.agent.logins import RefusedLogins
