@@ -1,7 +1,7 @@
 """Events that code reports while it works: one function, called with one value.
 
-Whoever shows or counts something (progress display, log, metrics) is such a function; the code that reports does not
-know which. Attributes hold addresses, counts and messages of the server: never a secret.
+What shows or counts something (progress display, log, metrics) is such a function; the code that reports does not know
+which. Attributes hold addresses, counts and messages of the server: never a secret.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The create, whose outcome may be unknown.
 
 A POST whose response is lost is never sent again before a look-up has shown, after the settle window, that it had no
-effect. An object that the look-up finds counts as ours by its operation id or its whole body, never by its name.
+effect. An object that the look-up finds counts as matches by its operation id or its whole body, never by its name.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _finish(task: Task, uid: Uid, action: str) -> Flow[FlowResult]:
 
 class _Search(NamedTuple):
     mine: ReadObject | None
-    create_in_progress: bool = False  # a create that may be ours is running
+    create_in_progress: bool = False  # a create that may be matches is running
 
 
 def _look_up(task: Task) -> Flow[ReadObject | None]:
@@ -96,7 +96,7 @@ def _look_up(task: Task) -> Flow[ReadObject | None]:
         try:
             search = yield from _search(task)
         except ReadIncomplete:
-            search = _Search(None, create_in_progress=True)  # a failed read is no evidence
+            search = _Search(None, create_in_progress=True)  # a failed read proves nothing
         if search.mine is not None:
             return search.mine
         if not search.create_in_progress and now - began >= task.settle_window:
@@ -108,32 +108,32 @@ def _look_up(task: Task) -> Flow[ReadObject | None]:
 
 
 def _search(task: Task) -> Flow[_Search]:
-    """Read the whole list once, and return the object that is certainly ours."""
-    ours, uids = [], set()
+    """Read the whole list once, and return the object that this create certainly made."""
+    matches, uids = [], set()
     for wire in (yield from task.reader.listing(task.kind, None)):
         if isinstance(wire, Mapping):
             uids.add(str(wire.get(task.kind.rest.id)))
             try:
                 found = ReadObject(wire, decode(task.kind, wire, task.names))
             except ReadIncomplete:
-                continue  # not ours: what we write can be decoded
-            if _is_ours(task, found.object):
-                ours.append(found)
-    if len(ours) > 1:
-        listed = ", ".join(str(found.object.uid) for found in ours)
+                continue  # another object: what this tool writes can be decoded
+            if _is_created(task, found.object):
+                matches.append(found)
+    if len(matches) > 1:
+        listed = ", ".join(str(found.object.uid) for found in matches)
         raise Conflict(
-            f"{len(ours)} objects have the operation id of one create ({task.kind.rest.id} {listed}); "
+            f"{len(matches)} objects have the operation id of one create ({task.kind.rest.id} {listed}); "
             "resolve this by hand"
         )
-    if not ours and task.hook.create_in_progress is not None:
+    if not matches and task.hook.create_in_progress is not None:
         return _Search(None, (yield from task.hook.create_in_progress()))
-    if ours or task.kind.traits.readiness is None:
-        return _Search(ours[0] if ours else None)
+    if matches or task.kind.traits.readiness is None:
+        return _Search(matches[0] if matches else None)
     return _Search(None, (yield from _create_in_progress(task, uids)))
 
 
-def _is_ours(task: Task, live: LiveObject) -> bool:
-    """Tell whether our create made this: by operation id, or by unique name and whole body; never by name alone."""
+def _is_created(task: Task, live: LiveObject) -> bool:
+    """Return whether our create made this: by operation id, or by unique name and whole body; never by name alone."""
     if live.operation or task.hook.stamp is not None:
         return live.operation == task.operation
     if live.name != task.address.name or live.builtin or live.owner:
@@ -143,7 +143,7 @@ def _is_ours(task: Task, live: LiveObject) -> bool:
 
 
 def _create_in_progress(task: Task, listed: set[str]) -> Flow[bool]:
-    """Tell whether the server is creating something that is not in the list yet."""
+    """Return whether the server is creating something that is not in the list yet."""
     return any(
         str(action.get("status")) in RUNNING
         and "create" in str(action.get("name", "")).lower()

@@ -46,7 +46,7 @@ def _send_delete(task: Task, uid: Uid, found: ReadObject) -> Flow[None]:
 
 
 def _is_reset(task: Task, found: ReadObject) -> bool:
-    """Tell whether settings, which a read always returns, are empty."""
+    """Return whether settings, which a read always returns, are empty."""
     return task.kind.singleton and is_blank(task.kind, found.object.spec)
 
 

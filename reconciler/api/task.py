@@ -117,7 +117,7 @@ def look(task: Task, uid: Uid) -> Flow[ReadObject | None]:
 
 
 def is_busy(kind: Kind, error: Rejected) -> bool:
-    """Tell whether *error* only means "retry later"; for a `Busy` the client has waited already."""
+    """Return whether *error* only means "retry later"; for a `Busy` the client has waited already."""
     reported = {"status": error.status, "error_code": error.error_code}
     return not isinstance(error, Busy) and any(
         all(reported.get(k) == v for k, v in rule.items()) for rule in kind.rest.busy

@@ -73,7 +73,7 @@ def _reread(task: Task, expected: Precondition) -> Flow[ReadObject]:
 
 
 def _took_effect(task: Task, found: ReadObject) -> bool:
-    """Tell whether a write whose response was lost certainly took effect; never certain where it has a secret."""
+    """Return whether a write whose response was lost certainly took effect; never certain where it has a secret."""
     if next(iter(hidden_values(task.kind, task.body)), None) is not None:
         return False
     return found.object.name == task.address.name and not changes(task.kind, task.body, found.object.spec)

@@ -114,7 +114,7 @@ class _ClusterView:
         return self.uid_of(Address(self.name, kind, name))
 
     def has(self, address: Address) -> bool:
-        """Tell whether an object that is referred to exists already."""
+        """Return whether an object that is referred to exists already."""
         try:
             self.uid_of(address)
         except Conflict:
@@ -159,7 +159,7 @@ def dry_run(
 
 
 def _is_supported(cluster: _ClusterView, change: Change) -> bool:
-    """Tell whether the cluster supports dry_run for the request of *change*."""
+    """Return whether the cluster supports dry_run for the request of *change*."""
     kind, version = cluster.kinds[change.address.kind], cluster.live[cluster.name].version
     if not kind.rest.dry_run or change.action in (Action.DELETE, Action.FORGET):
         return False

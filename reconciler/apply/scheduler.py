@@ -139,7 +139,7 @@ class Scheduler:
         )
 
     def _must_wait(self, change: Change) -> bool:
-        """Tell whether *change* must wait: one that may lock us out runs last on its cluster, and alone.
+        """Return whether *change* must wait: one that may lock us out runs last on its cluster, and alone.
 
         The numbers are an order in which everything can be executed, so the lowest one that is left never waits.
         """

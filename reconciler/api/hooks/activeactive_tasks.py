@@ -26,7 +26,7 @@ def running() -> Flow[list[Mapping[str, Any]]]:
 
 
 def create_in_progress() -> Flow[bool]:
-    """Tell whether a create is running: a task does not say of which database."""
+    """Return whether a create is running: a task does not say of which database."""
     return any("create" in str(task.get("operation", "create")) for task in (yield from running()))
 
 

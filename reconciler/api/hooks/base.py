@@ -104,7 +104,7 @@ class Hook:
     api_port_field: str = ""  # field that holds the port of the API itself
     same_secret_codes: frozenset[str] = frozenset()  # error codes that mean: the secret already has this value
     explain_mismatch: Callable[[str, Mapping[str, Any]], str] = _no_reason
-    separate_fields: frozenset[str] = frozenset()  # further fields of the spec that are no part of the API's object
+    separate_fields: frozenset[str] = frozenset()  # further fields of the spec, outside the API's object
     sub_resources: Mapping[str, SubResource] = field(default_factory=dict)  # by field of the spec, in order of writing
     listing: Callable[[frozenset[str] | None], Flow[list[Any]]] | None = None  # gets the fields to read; None: all
     look: Callable[[Uid], Flow[Any]] | None = None  # None where the object does not exist

@@ -1,4 +1,4 @@
-"""The hook of a node: in maintenance mode it returns other values, which nobody has declared."""
+"""The hook of a node: in maintenance mode it returns other values, which are not declared."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _MAX_POLLS = 400
 
 
 def under_maintenance(status: Any) -> bool:
-    """Tell whether *status* is that of a node in maintenance mode."""
+    """Return whether *status* is that of a node in maintenance mode."""
     return isinstance(status, Mapping) and bool(status.get("maintenance_snapshot"))
 
 
