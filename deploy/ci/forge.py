@@ -234,14 +234,14 @@ def fetch(forge: Forge, name: str, path: Path) -> str:
     environ = forge.environ
     commit = _first(environ, "FORGE_COMMIT", "CI_COMMIT_SHA" if forge.kind == "gitlab" else "GITHUB_SHA")
     if forge.kind == "gitlab":
-        content, whence = _from_gitlab(forge, name, commit)
+        content, origin = _from_gitlab(forge, name, commit)
     elif forge.kind == "github":
-        content, whence = _from_github(forge, name, commit)
+        content, origin = _from_github(forge, name, commit)
     else:
         raise Failed("fetch: this forge has no artifacts by commit; plan and apply in one pipeline")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    return f"{path} is the plan of {whence}"
+    return f"{path} is the plan of {origin}"
 
 
 def _from_github(forge: Forge, name: str, commit: str) -> tuple[bytes, str]:
@@ -250,7 +250,7 @@ def _from_github(forge: Forge, name: str, commit: str) -> tuple[bytes, str]:
         raise Refused(f"commit {commit} comes from {len(pulls)} pull requests: no plan was approved for this commit")
     head = pulls[0]["head"]["sha"]
     artifact = f"reconciler-plan-{name}-{head}"
-    ours = [
+    found = [
         item
         for item in forge.pages(f"{forge.base}/actions/artifacts?name={artifact}")
         # A fork can create artifacts with any name, too.
@@ -259,9 +259,9 @@ def _from_github(forge: Forge, name: str, commit: str) -> tuple[bytes, str]:
         and item["workflow_run"]["head_sha"] == head
         and item["workflow_run"]["head_repository_id"] == item["workflow_run"]["repository_id"]
     ]
-    if not ours:
+    if not found:
         raise Refused(f"pull request {pulls[0]['number']} has no artifact {artifact}, or it expired: plan again")
-    newest = max(ours, key=lambda item: int(item["id"]))
+    newest = max(found, key=lambda item: int(item["id"]))
     archive = forge.call("GET", f"{forge.api}{forge.base}/actions/artifacts/{newest['id']}/zip")
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened, opened.open("plan.json") as member:

@@ -1,6 +1,6 @@
-"""Which side changed where a cluster and its manifests differ, by comparison with what was last applied.
+"""Drift: where a cluster and its manifests differ, and which side changed since the last apply.
 
-Pure. `reconcile` calls it with a plan and what the plan was made from.
+Pure. `reconcile` calls it with a plan and its observed state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Ahead(enum.Enum):
     """Which side changed since the last apply."""
 
     OURS = "ours"  # the manifests changed; an apply is due
-    THEIRS = "theirs"  # somebody changed the cluster
+    THEIRS = "theirs"  # the cluster changed outside this tool
     BOTH = "both"
 
 
@@ -38,7 +38,7 @@ class Drift(NamedTuple):
 def find(kinds: Mapping[str, Kind], plan: Plan, observed: Observed) -> tuple[Drift, ...]:
     """Return every difference that *plan* would remove, in the order of the plan, with the side that changed.
 
-    A secret that is sent along with another change is reported as that: nobody declared it anew.
+    A secret that is sent along with another change is reported as sent along.
     """
     objects = {
         Address(state.cluster, kind, item.name): item
@@ -80,11 +80,11 @@ def _of(kind: Kind, change: Change, live: LiveObject | None, owned: Owned | None
 
 
 def _field(address: Address, field: FieldChange, owned: Owned, theirs: list[str]) -> Drift:
-    ahead, reason = _moved(field, owned, theirs)
+    ahead, reason = _changed_side(field, owned, theirs)
     return Drift(address, field.path, ahead, reason, (), field.before, field.after)
 
 
-def _moved(field: FieldChange, owned: Owned, theirs: list[str]) -> tuple[Ahead, Reason]:
+def _changed_side(field: FieldChange, owned: Owned, theirs: list[str]) -> tuple[Ahead, Reason]:
     if field.path.partition(".")[0].partition("[")[0] not in owned.fields:
         return Ahead.OURS, Reason.DECLARED_NEW
     if not any(_overlap(field.path, other) for other in theirs):

@@ -48,7 +48,7 @@ def _concerned(view: View, kind: Kind, change: Change) -> Iterator[str]:
     lost = spec.get(spans.lost, ()) if spans else ()
     yield from places(kind, spec)
     for name in places(kind, live.spec) if live is not None else ():
-        # A cluster that the project does not have can be left, and learns of changes, without its lock.
+        # A cluster that the project does not have can be left, and gets changes, without its lock.
         if name not in lost and not (name.startswith("#") and change.action is Action.UPDATE):
             yield name
 
@@ -105,11 +105,11 @@ def moved_to(address: Address, kind: Kind | None, declared: Iterable[Address]) -
 
 
 def moves(kinds: Mapping[str, Kind], address: Address, declared: Iterable[Address]) -> bool:
-    """Tell whether another cluster coordinates now what is owned as *address*."""
+    """Return whether another cluster coordinates now what is owned as *address*."""
     return moved_to(address, kinds.get(address.kind), declared) is not None
 
 
-def touched(kinds: Mapping[str, Kind], change: Change, live: Mapping[str, LiveState]) -> frozenset[str]:
+def written_clusters(kinds: Mapping[str, Kind], change: Change, live: Mapping[str, LiveState]) -> frozenset[str]:
     """Return the clusters among *live* that *change* writes to: all that its object spans, or will span."""
     home, kind = change.address.cluster, kinds[change.address.kind]
     names = {home, *places(kind, change.body)}

@@ -1,6 +1,6 @@
-"""What has to be read of each cluster, determined once, before anything is read. Pure.
+"""The read set of each cluster: kinds, fields, ports and metrics, determined once. Pure.
 
-`reconcile.observe` asks for the read sets and hands each to `live.read`, which reads every list once.
+`reconcile.observe` computes the read sets and gives each to `live.read`, which reads every list once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Drift as text: for each field what the cluster has, what is declared, and who moved."""
+"""Drift as text: for each field the live value, the declared value, and which side changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def drift_text(
 ) -> str:
     """Return *found* as text that ends with its summary line.
 
-    *since* says of an address and a path since when (seconds since the epoch), and by whom, where that is known.
+    *since* has by address and path the time of the change (seconds since the epoch) and its author, where known.
     """
     if not found:
         return paint("No drift.", "bold", color) + "\n"

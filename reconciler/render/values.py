@@ -1,4 +1,4 @@
-"""One value of a spec as text for people: short, safe, exact where it matters. All plan renderers use this."""
+"""Values of a spec as text: short, escaped, with exact quantities. All plan renderers call this."""
 
 from __future__ import annotations
 

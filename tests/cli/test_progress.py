@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
+from reconciler.commands.progress import Progress
 from reconciler.plan import Plan
-from reconciler.render.progress import Progress
 from reconciler.telemetry import Event
 
 ABOUT = {"number": 1, "address": "here:Role/a", "action": "create"}
@@ -36,7 +36,7 @@ def test_lines_tell_what_ended_and_what_went_wrong() -> None:
         Event("something.new", {}),
     )
     assert told(*events).splitlines() == [
-        "trying again in 0.5 s: GET /v1/bdbs: 503",
+        "retrying in 0.5 s: GET /v1/bdbs: 503",
         "[1/0] Role/a created (1.2 s)",
         "[2/0] Role/a failed: no such role",
         "[3/0] Role/a skipped: needs Role/b",

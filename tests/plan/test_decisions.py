@@ -366,7 +366,7 @@ def test_a_create_with_a_secret_that_is_missing_is_refused_with_its_place() -> N
     with pytest.raises(SecretMissing) as caught:
         plan_of([resource], state(found("Role", 7, "app")), secrets=secrets_are("missing", [resource]))
     assert str(caught.value) == (
-        "shop.yaml:7:3: spec.password: User/anna: password is needed to apply this and env ANNA_PASSWORD gives no "
+        "shop.yaml:7:3: spec.password: User/anna: password is required to apply this, and env ANNA_PASSWORD has no "
         "value (set it where this runs)"
     )
 
