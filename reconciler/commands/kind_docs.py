@@ -24,7 +24,7 @@ def kind_called(name: str) -> Kind:
     if name not in kinds:
         near = get_close_matches(name, kinds, 1, 0.5)
         hint = f"did you mean {near[0]}?" if near else listed("kinds", kinds)
-        raise InputError([Problem(name, 0, 0, "", f"there is no kind {name}", hint)])
+        raise InputError([Problem(name, 0, 0, "", f"unknown kind {name}", hint)])
     return kinds[name]
 
 

@@ -44,7 +44,7 @@ class Display(Protocol):
 
     def waiting(self, number: int, text: str) -> None: ...
 
-    def ended(self, number: int, text: str, *, failed: bool) -> None: ...
+    def ended(self, number: int, text: str, status: str) -> None: ...
 
     def line(self, text: str) -> None: ...
 
@@ -94,7 +94,7 @@ class Progress:
         elif name in ("change.done", "change.failed", "change.skipped"):
             self._ended += 1
             text = f"{self._count()} {_outcome(name, about)}"
-            self._shown().ended(about["number"], text, failed=name != "change.done")
+            self._shown().ended(about["number"], text, name.removeprefix("change."))
 
     def _count(self) -> str:
         return f"[{self._ended:>{len(str(self._total))}}/{self._total}]"
@@ -134,7 +134,7 @@ class _Lines:
             self._reported[number] = now
             self.line(text)
 
-    def ended(self, number: int, text: str, *, failed: bool) -> None:
+    def ended(self, number: int, text: str, status: str) -> None:
         self.line(text)
 
     def line(self, text: str) -> None:
@@ -145,7 +145,7 @@ class _Lines:
 
 
 class _Bar:
-    """A bar with the changes in progress and the elapsed time; failures and retries stay above it as lines."""
+    """A bar: changes done, elapsed time, changes in progress. Failures and retries stay above it as lines."""
 
     def __init__(self, stream: TextIO, total: int, clock: Callable[[], float]) -> None:
         self._stream = stream
@@ -163,7 +163,7 @@ class _Bar:
             show_percent=False,
             show_pos=True,
             item_show_func=lambda _: self._details(),
-            width=min(30, self._columns() // 4),
+            width=min(20, self._columns() // 5),
             file=stream,
         )
         self._used = len(f"applying [{' ' * self._bar.width}] {total}/{total}    ")  # columns before the details
@@ -177,12 +177,12 @@ class _Bar:
     def waiting(self, number: int, text: str) -> None:
         self._set(number, text)
 
-    def ended(self, number: int, text: str, *, failed: bool) -> None:
-        if failed:
+    def ended(self, number: int, text: str, status: str) -> None:
+        if status == "failed":
             self.line(text)
         with self._lock:
             self._active.pop(number, None)
-            self._bar.update(1)
+            self._bar.update(int(status == "done"))  # also draws it
 
     def line(self, text: str) -> None:
         with self._lock:
