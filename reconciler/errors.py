@@ -47,8 +47,8 @@ class Problem(NamedTuple):
     """One thing that is wrong with the input: where, what, and how to fix it."""
 
     file: str
-    line: int  # counted from 1; 0 where a whole file is meant
-    column: int  # counted from 1; 0 where a whole file is meant
+    line: int  # counted from 1; 0 for the whole file
+    column: int  # counted from 1; 0 for the whole file
     path: str  # place in the document, such as "spec.memory_size"; "" where it has none
     message: str
     hint: str = ""
@@ -81,7 +81,7 @@ class SecretMissing(InputError):
 
 
 class ClusterError(ReconcilerError):
-    """The cluster cannot be reached, or does not do what was asked."""
+    """The cluster is unreachable, or does not execute a request."""
 
     exit_code = 4
     cluster = ""  # its name in the project, where a call to it failed

@@ -38,7 +38,7 @@ _PARALLEL = 4
 
 
 class ClusterReader(Reader, Protocol):
-    """What reading a whole cluster needs of a client."""
+    """The methods of a client that reading a cluster needs."""
 
     @property
     def state_id(self) -> int: ...
@@ -60,7 +60,7 @@ class ClusterReader(Reader, Protocol):
 
 
 class Placed(Protocol):
-    """What this module needs of a target of the project."""
+    """The attributes of a target that this module needs."""
 
     @property
     def name(self) -> str: ...

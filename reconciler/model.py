@@ -179,3 +179,12 @@ class Observed(NamedTuple):
     )  # by path: "same", "changed", "unknown", "missing", "gone"
     started_ports: Mapping[Address, int] = MappingProxyType({})  # of creates whose outcome is still unknown
     absent: Mapping[str, str] = MappingProxyType({})  # by cluster of the project that is not part of this run: why
+
+    def objects(self) -> dict[Address, LiveObject]:
+        """Return all live objects by address."""
+        return {
+            Address(state.cluster, kind, one.name): one
+            for state in self.live.values()
+            for kind, objects in state.objects.items()
+            for one in objects
+        }

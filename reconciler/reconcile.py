@@ -61,7 +61,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
     from reconciler.manifests.resolve import resolve
 
-    desired = resolve(session.kinds, manifests, session.text, session.now)
+    desired = resolve(session.kinds, manifests, session.public_text, session.now)
     observed = observe(session, desired, options)
     made = decide(session.kinds, desired, observed, options)
     return Planned(made, observed, partial=bool(options.targets or options.excludes))
@@ -97,7 +97,7 @@ def execute(session: Session, approved: Plan, observed: Observed, *, parallelism
         runtime=session.runtime,
         live=observed.live,
         project_clusters=project_clusters(session.settings.targets, session.clients()),
-        read_file=session.load,
+        read_file=session.read_file,
     )
     report = apply.execute(approved, context, parallelism=parallelism, revision=revision)
     with contextlib.suppress(LedgerError):  # the report does not depend on this

@@ -90,13 +90,13 @@ class Session:
         """Return the secret that `{valueFrom: …}`, or its content, names."""
         return resolve(value_from, self.settings.sources)
 
-    def load(self, path: str) -> bytes:
+    def read_file(self, path: str) -> bytes:
         """Return a file of the project that is uploaded to a cluster; raises InputError."""
         from reconciler.manifests.artifacts import load
 
         return load(self.settings.root, path)
 
-    def text(self, value_from: Mapping[str, Any]) -> str:
+    def public_text(self, value_from: Mapping[str, Any]) -> str:
         """Return the public text of a `valueFrom`; it is not masked."""
         return resolve(value_from, replace(self.settings.sources, redactor=Redactor(), warn=lambda text: None)).reveal()
 

@@ -18,7 +18,7 @@ from reconciler.errors import Locked, ReconcilerError, Unauthorized
 from reconciler.kinds import Kind
 from reconciler.kinds.freeze import frozen
 from reconciler.model import Address, LiveState
-from reconciler.plan import Action, Plan, places, written_clusters
+from reconciler.plan import Action, Plan, spanned_clusters, written_clusters
 from reconciler.settings.agent import MODES
 
 if TYPE_CHECKING:
@@ -147,5 +147,5 @@ def member_clusters(kinds: Mapping[str, Kind], names: Iterable[Address], live: L
         if kinds[kind].traits.multi_cluster
         for one in objects
         if (kind, one.name) in wanted
-        for place in places(kinds[kind], one.spec)
+        for place in spanned_clusters(kinds[kind], one.spec)
     )

@@ -76,7 +76,7 @@ def _edited(kinds: Mapping[str, Kind], manifests: Manifests, wanted: Iterable[Ed
 
 
 def _put(kind: Kind, edit: Edit, resource: Resource, whole: str, text: str) -> str:
-    """Return *text*, which was *whole* before any edit, with the value of *edit* where *resource* declares it."""
+    """Return *text*, originally *whole*, with the value of *edit* where *resource* declares it."""
     from reconciler.plan.accept import as_written
     from reconciler.yaml12 import read
     from reconciler.yaml12.editing import CannotEdit, replaced
@@ -92,7 +92,7 @@ def _put(kind: Kind, edit: Edit, resource: Resource, whole: str, text: str) -> s
             return replaced(text, place.file, document.index, edit.path, as_written(kind, edit, before))
         except CannotEdit as error:
             where = f"{place.file}:{place.line}:{place.column}: {edit.address}.{'.'.join(edit.path[1:])}"
-            raise Refused(f"{where} cannot be edited safely: {error}; edit it by hand") from None
+            raise Refused(f"{where} cannot be edited safely: {error}; edit it manually") from None
     raise Refused(f"{place.file} changed while it was read; run it again")
 
 

@@ -59,7 +59,7 @@ def _history(session: Session, planned: reconcile.Planned, found: tuple[Drift, .
     for cluster in planned.plan.clusters:
         facts = ledger.memory.facts(cluster, DRIFT) if ledger else {}
         known |= {(cluster, name): (fact.at, fact.content.get("who", "")) for name, fact in facts.items()}
-        mine = [one for one in found if one.address.cluster == cluster and one.ahead is not Ahead.OURS]
+        mine = [one for one in found if one.address.cluster == cluster and one.ahead is not Ahead.MANIFESTS]
         new = [one for one in mine if field_key(one.address, one.path) not in facts]
         if new:
             records = audit.read_log(session.clients()[cluster], new, uids, None)

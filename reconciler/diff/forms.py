@@ -1,4 +1,4 @@
-"""The canonical form of one field, compiled into a closure; None where a value is as it is.
+"""The canonical form of one field, compiled into a closure; None where values need no change.
 
 A transform gets any JSON value and never raises; it returns MISSING for values to remove.
 """
@@ -129,7 +129,7 @@ def _by_key(key: Sequence[str], items: list[Any]) -> list[Any]:
 
 
 def _key_of(key: Sequence[str], item: Any) -> tuple[str, ...]:
-    """Return what sorts *item*: its key; where that is missing or the only thing there, the whole of it."""
+    """Return the sort key of *item*: its key fields; the whole item where one is missing."""
     named = [item.get(part) for part in key] if isinstance(item, Mapping) else [None]
     return tuple(map(order_key, named if None not in named else (item,)))
 
@@ -167,5 +167,5 @@ def _without_userinfo(value: Any) -> Any:
 
 
 def is_unread(field: Field) -> bool:
-    """Say whether no read shows *field*, or none that matters."""
+    """Return whether *field* cannot be read back or is not compared."""
     return field.access.read_only or field.access.write_only or field.access.option_of is not None

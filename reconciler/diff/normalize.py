@@ -18,7 +18,7 @@ from reconciler.kinds.vocabulary import is_value_from
 
 
 class _Shape(NamedTuple):
-    """What is worth knowing of a kind before its first spec comes by."""
+    """The compiled form of a kind."""
 
     kind: Kind  # keeps the kind alive, so that its id stays its own
     desired: Mapping[str, Transform]
@@ -31,7 +31,7 @@ _shapes: dict[int, _Shape] = {}
 
 
 def canonical(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a desired *spec* in canonical form; *spec* stays as it is."""
+    """Return a desired *spec* in canonical form; *spec* is not changed."""
     return transformed(spec, _shape(kind).desired)
 
 
@@ -118,7 +118,7 @@ def _shape(kind: Kind) -> _Shape:
 
 
 def _hides(field: Field) -> bool:
-    """Say whether *field* or anything below it cannot be read back."""
+    """Return whether *field* or anything below it cannot be read back."""
     if (
         field.access.secret
         or field.access.embeds_secret

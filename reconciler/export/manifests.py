@@ -16,7 +16,7 @@ from reconciler.kinds import MISSING, Field, Kind
 from reconciler.kinds.quantities import UNITS
 from reconciler.kinds.vocabulary import API_VERSION
 from reconciler.model import LiveObject
-from reconciler.plan.multicluster import places
+from reconciler.plan.multicluster import spanned_clusters
 from reconciler.plan.references import references
 from reconciler.render.escape import clean
 from reconciler.yaml12.writer import document
@@ -70,7 +70,7 @@ def _left_out(kind: Kind, found: LiveObject, namesakes: int) -> str:
     if found.owner:
         return f"it is managed by {found.owner}"
     if kind.traits.multi_cluster:
-        strange = [name for name in places(kind, found.spec) if name.startswith("#")]
+        strange = [name for name in spanned_clusters(kind, found.spec) if name.startswith("#")]
         if strange:
             return f"it has an instance on {strange[0][1:]}, a cluster that is not in this run"
     if namesakes > 1:
@@ -99,7 +99,7 @@ def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
             comments.append(f"{name} is left out: it holds control characters")
             continue
         if any(uid_of_unnamed(ref.name) is not None for ref in references(kind, {name: value})):
-            comments.append(f"{name} is left out: it refers to something that is gone")
+            comments.append(f"{name} is left out: it refers to a deleted object")
             continue
         shape = kind.schema.get("properties", {}).get(name, {})
         path = f"{kind.name}_{found.name}_{name}"

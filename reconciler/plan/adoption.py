@@ -37,12 +37,7 @@ def adopted(
     Values that cannot be read back are left out: secrets and write-only fields.
     """
     others = {change.address for change in plan.changes} | {n.address for n in plan.notes if n.level is Level.HELD}
-    found = {
-        Address(state.cluster, kind, one.name): one
-        for state in observed.live.values()
-        for kind, objects in state.objects.items()
-        for one in objects
-    }
+    found = observed.objects()
     for resource in resources:
         address = resource.address
         live = found.get(address)

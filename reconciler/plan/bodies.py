@@ -52,7 +52,7 @@ def is_option(field: Field) -> bool:
 
 
 def options_for(kind: Kind, spec: Spec, names: set[str]) -> set[str]:
-    """Return what is declared and goes along with a change of *names*: options, and fields that come together."""
+    """Return the declared fields that are sent with a change of *names*: options, and fields that belong together."""
     declared = [field for name, field in kind.fields.items() if name in spec]
     together = {field.name for field in declared if _is_sent_with(field.change.sent_with, names)}
     all_names = names | together

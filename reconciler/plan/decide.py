@@ -117,7 +117,7 @@ def _decide_create(view: View, resource: Resource) -> Decision:
         return Decision(Held(address, Reason.ADOPT_ONLY, (kind.name,)))
     made = full_body(view, resource)
     fields = create_fields(made.body)
-    # A new object has nothing to lose; the one object of a singleton changes what the cluster did without it.
+    # A new object has no data to lose; creating a singleton changes the behavior of the cluster.
     impacts = impacts_of(kind, address.name, fields, made.body, {}) if kind.singleton else ()
     change = change_of(resource, Action.CREATE, fields=fields, body=made.body, impacts=impacts)
     problems = (*check_instances(view, resource), *made.problems)

@@ -24,10 +24,10 @@ Figures = Mapping[str, float]  # what was measured of one object, by name, such 
 
 
 class Impacted(NamedTuple):
-    """One effect of one change."""
+    """One impact of one change."""
 
     impact: str  # a class of `vocabulary.IMPACTS`
-    field: str  # the path that has it; "" where the whole object does
+    field: str  # path; "" for the whole object
     why: str = ""
 
     def __str__(self) -> str:

@@ -164,7 +164,7 @@ def _soft_edges(changes: Sequence[Change], kinds: Kinds) -> Edges:
 
 
 def _kind_edges(changes: Sequence[Change], kinds: Kinds) -> Edges:
-    """What builds on a kind as a whole comes after its writes and before its deletes, on the same cluster."""
+    """Objects that depend on a whole kind come after its writes and before its deletes, on the same cluster."""
     places: dict[tuple[str, str], list[int]] = {}
     for place, change in enumerate(changes):
         places.setdefault((change.address.cluster, change.address.kind), []).append(place)

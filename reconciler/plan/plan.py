@@ -109,7 +109,7 @@ class Change:
 
     @property
     def unconsented(self) -> tuple[str, ...]:
-        """The classes of impact that still need consent by name; destroying a whole object is about `consent`."""
+        """The classes of impact that still need consent by name; `consent` covers deletes and replacements."""
         return missing_consent((one for one in self.impacts if one.field), self.allowed)
 
     @property

@@ -20,7 +20,7 @@ class StaleField(NamedTuple):
     """A value that a plan was made from and that changed since."""
 
     address: Address
-    field: str  # "" where the whole object came or went
+    field: str  # "" where the object was created or deleted
     planned: Any
     now: Any
 
@@ -72,7 +72,7 @@ def increased_impacts(plan: Plan, live: Mapping[str, LiveState], kinds: Mapping[
 def _stale(change: Change, found: LiveObject | None) -> Iterator[StaleField]:
     address = change.address
     if found is None:
-        yield StaleField(address, "", f"uid {change.uid}", "gone")
+        yield StaleField(address, "", f"uid {change.uid}", "deleted")
         return
     if found.created != change.created:
         yield StaleField(address, "created_time", change.created, found.created)

@@ -16,8 +16,8 @@ from reconciler.render.reasons import why
 from reconciler.render.text import paint
 from reconciler.render.values import field_at, quantity
 
-_WHERE = {Ahead.THEIRS: "on the cluster", Ahead.OURS: "in the manifests", Ahead.BOTH: "on both sides"}
-_STYLES = {Ahead.THEIRS: "-", Ahead.OURS: "+", Ahead.BOTH: "~"}
+_WHERE = {Ahead.CLUSTER: "on the cluster", Ahead.MANIFESTS: "in the manifests", Ahead.BOTH: "on both sides"}
+_STYLES = {Ahead.CLUSTER: "-", Ahead.MANIFESTS: "+", Ahead.BOTH: "~"}
 
 
 def drift_text(
@@ -46,7 +46,7 @@ def drift_text(
             else:
                 lines.append(f"      {reason}")
     ahead = Counter(drift.ahead for drift in found)
-    summary = ", ".join(f"{ahead[side]} {_WHERE[side]}" for side in (Ahead.THEIRS, Ahead.OURS, Ahead.BOTH))
+    summary = ", ".join(f"{ahead[side]} {_WHERE[side]}" for side in (Ahead.CLUSTER, Ahead.MANIFESTS, Ahead.BOTH))
     return "\n".join([*lines, "", paint(f"Drift: {summary}.", "bold", color)]) + "\n"
 
 

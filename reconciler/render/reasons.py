@@ -53,7 +53,7 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.NEEDS_HELD: "refers to {0}, which is held",
     Reason.STILL_REFERENCED: "not deleted: still referenced by {0}",
     Reason.REFERENCED_UNMANAGED: "not replaced: {0} would lose its reference; declare it here too, or change it first",
-    Reason.NAMELESS: "{0} has no {1} that can be read; no new object of this kind is created meanwhile",
+    Reason.NAMELESS: "{0} has no {1} that can be read; no object of this kind is created until it has one",
     # warnings
     Reason.RENAME_SOURCE_EXISTS: "{0} exists too, so renamedFrom is ignored",
     Reason.ABSENT_CANNOT_DELETE: "declared absent, but the API cannot delete a {0}",

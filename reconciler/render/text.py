@@ -25,7 +25,7 @@ _NARROWEST = 40  # on narrower terminals, lines wrap
 
 
 def paint(text: str, style: str, color: bool) -> str:
-    """Return *text* in the colour of a mark, or as it is."""
+    """Return *text* in the color of a mark, or unchanged."""
     return f"\x1b[{COLORS[style]}m{text}\x1b[0m" if text and color and style in COLORS else text
 
 
@@ -88,7 +88,7 @@ def _clusters(plan: Plan) -> list[str]:
 
 
 def name_of(address: Address) -> str:
-    """Return an address without its cluster, harmless."""
+    """Return an address without its cluster, escaped."""
     return clean(f"{address.kind}/{address.name}")
 
 
