@@ -66,7 +66,7 @@ def test_a_polite_signal_ends_at_a_boundary_and_the_next_run_goes_on(
     done = many.done(process, *process.communicate(timeout=60))
     assert done.code == 130
     assert f"{number.name}: completing in-flight operations; no new ones started" in done.err
-    assert "Stopped on request" in done.out
+    assert "Interrupted: in-flight operations completed" in done.out
     assert "not attempted" in done.out
     assert "To continue: reconciler apply --yes --parallelism 2" in done.out
     begun = len(created(server))
