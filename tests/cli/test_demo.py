@@ -26,7 +26,7 @@ def test_the_demo_tells_the_whole_story_within_100_columns(told: Done) -> None:
     assert "Drift: 2 on the cluster, 0 in the manifests, 0 on both sides." in out
     assert "Apply complete! 0 created, 2 updated, 0 deleted." in out
     assert out.count("No changes.") == 4
-    assert any("is no member of the cluster (503); asking another node" in line for line in err)
+    assert any("is not a cluster member (503); failing over to another node" in line for line in err)
     assert any("which may lose data" in line and "--allow-impact" in line for line in err)
     assert any("change.done" in line and "Database/rate-limiter" in line for line in err)
 
