@@ -34,7 +34,7 @@ layers: $(STAMP) ## imports point downwards only
 
 schemas: $(STAMP) ## write what is generated from the kind files: schemas/manifest.json and schemas/README.md
 	@$(BIN)/python -m reconciler.kinds >schemas/manifest.json.new && mv schemas/manifest.json.new schemas/manifest.json
-	@$(BIN)/python -m reconciler.kinds.markdown >schemas/README.md.new && mv schemas/README.md.new schemas/README.md
+	@$(BIN)/python -m reconciler.kinds.reference_page >schemas/README.md.new && mv schemas/README.md.new schemas/README.md
 
 build: $(STAMP) ## sdist and wheel in dist/
 	@rm -rf dist

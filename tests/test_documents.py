@@ -15,7 +15,7 @@ from reconciler.cli import COMMANDS
 from reconciler.commands.schema_docs import default_of
 from reconciler.commands.schema_paths import paths
 from reconciler.kinds import envelope_schema, kind_source, load_kinds
-from reconciler.kinds.markdown import markdown
+from reconciler.kinds.reference_page import markdown
 from reconciler.kinds.vocabulary import API_VERSION, CONSENT, IMPACTS
 from reconciler.settings import project
 from tests.test_layers import HOMES, LAYERS

@@ -1,6 +1,6 @@
 """Executes plans: the only place that writes to clusters."""
 
-from reconciler.apply.context import ExecutionContext
+from reconciler.apply.execution import ExecutionContext
 from reconciler.apply.executor import execute
 from reconciler.apply.recovery import recover, unfinished_creates
 

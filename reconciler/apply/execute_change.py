@@ -10,7 +10,7 @@ from reconciler.api.codec import Uid
 from reconciler.api.driver import Policy, drive
 from reconciler.api.precondition import Precondition
 from reconciler.api.task import FlowResult, Task
-from reconciler.apply.context import ClusterContext
+from reconciler.apply.execution import ClusterContext
 from reconciler.apply.flows import References, create_flow, delete_flow, task_of, update_flow
 from reconciler.diff.normalize import hidden_values
 from reconciler.errors import ChangedUnderneath, Conflict, LedgerError, ReconcilerError

@@ -7,7 +7,7 @@ else. Must not know manifests, files or terminals.
 
 from __future__ import annotations
 
-from reconciler.apply.context import ClusterContext, ExecutionContext
+from reconciler.apply.execution import ClusterContext, ExecutionContext
 from reconciler.apply.recovery import unfinished_creates
 from reconciler.apply.report import Report
 from reconciler.apply.scheduler import Scheduler

@@ -12,8 +12,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, nullcontext
 from graphlib import TopologicalSorter
 
-from reconciler.apply.context import ClusterContext
 from reconciler.apply.execute_change import ChangeProgress, execute_change
+from reconciler.apply.execution import ClusterContext
 from reconciler.apply.report import ChangeStatus, Outcome, Report
 from reconciler.errors import (
     ControlLost,

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from reconciler import __version__
 from reconciler.api.protocol import Call, Login, Upload
+from reconciler.client.error_texts import ErrorDetails, error_details
 from reconciler.client.json_parser import MAX_BYTES, MalformedJson, parse_json
-from reconciler.client.messages import ErrorDetails, error_details
 from reconciler.client.retry import RequestOutcome, RetryPolicy, outcome_of
 from reconciler.client.tls import Trust, cause_text, httpx, tls_failure, untrusted_text
 from reconciler.client.transport import attempt_deadline

@@ -13,7 +13,7 @@ from typing import Any, Final
 from reconciler import telemetry
 from reconciler.api.protocol import Call, Response
 from reconciler.client.attempt import AttemptResult, HttpSession, RequestOptions, origin_of
-from reconciler.client.messages import exhausted, rejected, request_text, unauthorized
+from reconciler.client.error_texts import exhausted, rejected, request_text, unauthorized
 from reconciler.client.node_pool import NodePool, NodeState
 from reconciler.client.retry import (
     CredentialState,

@@ -2,7 +2,7 @@
 
     kind           Kind, Field and what they consist of
     traits         what only one kind needs
-    loader         reads the kind files
+    kind_files     reads the kind files
     vocabulary     the keywords of a kind file, translated to JSON Schema
     quantities     `2GiB`, `5m`: numbers with units
     versions       which server version supports what
@@ -32,7 +32,7 @@ from reconciler.kinds.kind import (
     endpoint_fields,
     reference_fields,
 )
-from reconciler.kinds.loader import (
+from reconciler.kinds.kind_files import (
     envelope_schema,
     envelope_validator,
     kind_source,

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import json
 
-from reconciler.kinds.loader import manifest_schema
+from reconciler.kinds.kind_files import manifest_schema
 
 print(json.dumps(manifest_schema(), indent=1, ensure_ascii=False))

@@ -2,7 +2,7 @@
 
 planner        decide: everything declared and read, to a plan
 decide         what happens to one resource: Change, Held, Unchanged or Invalid
-update         what happens to an object that exists
+decide_update  what happens to an object that exists
 view           the input of a plan, read-only
 plan           the values that a plan consists of
 dependencies   references to what is missing, held, deleted or replaced

@@ -16,10 +16,10 @@ from reconciler.kinds import Kind
 from reconciler.model import Address, LiveObject, Note, Owned, Reason
 from reconciler.plan.bodies import create_fields
 from reconciler.plan.building import change_of, checked, full_body, is_same
+from reconciler.plan.decide_update import decide_update
 from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
 from reconciler.plan.multicluster import check_instances, moved_to
 from reconciler.plan.plan import Action, Change, Consent
-from reconciler.plan.update import decide_update
 from reconciler.plan.view import Decision, Held, Names, Unchanged, View, warning
 
 if TYPE_CHECKING:

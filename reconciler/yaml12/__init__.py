@@ -1,7 +1,7 @@
 """YAML 1.2 to plain values and back, strictly and within limits. Home of PyYAML."""
 
+from reconciler.yaml12.parser_limits import PARSER_LIMITS, ParserLimits, Path, path_text, shown
 from reconciler.yaml12.reader import Document, Place, Reading, parse, read
-from reconciler.yaml12.text import PARSER_LIMITS, ParserLimits, Path, path_text, shown
 
 __all__ = [
     "PARSER_LIMITS",

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from reconciler.errors import InputError
-from reconciler.yaml12.text import Path, path_text
+from reconciler.yaml12.parser_limits import Path, path_text
 from reconciler.yaml12.writer import EDITED, block, flow
 
 

@@ -18,8 +18,8 @@ from reconciler.yaml12.events import (
     SequenceEndEvent,
     events,
 )
+from reconciler.yaml12.parser_limits import ParserLimits
 from reconciler.yaml12.scalars import RejectedScalar, resolve
-from reconciler.yaml12.text import ParserLimits
 
 # Characters that a double-quoted string can contain by escapes, and that no value here may contain.
 ESCAPED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")

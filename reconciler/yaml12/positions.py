@@ -23,8 +23,8 @@ from reconciler.yaml12.events import (
     too_deep,
 )
 from reconciler.yaml12.fast_path import ESCAPED
+from reconciler.yaml12.parser_limits import ParserLimits, Path, path_text, shown
 from reconciler.yaml12.scalars import RejectedScalar, resolve
-from reconciler.yaml12.text import ParserLimits, Path, path_text, shown
 
 
 class ValueNode:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from reconciler.errors import InputError, Problem
 from reconciler.yaml12.events import SyntaxProblem
 from reconciler.yaml12.fast_path import Unsupported, values
+from reconciler.yaml12.parser_limits import PARSER_LIMITS, ParserLimits, Path, unreadable
 from reconciler.yaml12.positions import ValueNode, documents_with_positions
-from reconciler.yaml12.text import PARSER_LIMITS, ParserLimits, Path, unreadable
 
 
 class Place(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.apply.explain import calls_of
+from reconciler.apply.planned_calls import calls_of
 from reconciler.apply.recorder import ExplainContext, PlannedCall, PlannedCalls
 from reconciler.kinds import Kind
 from reconciler.manifests import Resource

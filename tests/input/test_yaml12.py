@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from reconciler import yaml12
 from reconciler.errors import InputError
+from reconciler.yaml12.parser_limits import PARSER_LIMITS
 from reconciler.yaml12.positions import documents_with_positions
 from reconciler.yaml12.scalars import resolve
-from reconciler.yaml12.text import PARSER_LIMITS
 from reconciler.yaml12.writer import write
 
 

@@ -12,7 +12,7 @@ import pytest
 from reconciler.diff import changes
 from reconciler.diff.normalize import canonical
 from reconciler.errors import DestroyProtected, ImpactRefused
-from reconciler.kinds.loader import _kind
+from reconciler.kinds.kind_files import _kind
 from reconciler.kinds.vocabulary import IMPACTS
 from reconciler.model import Address, LiveObject, LiveState
 from reconciler.plan import Action, Change, Options, Plan, from_json, increased_impacts, to_json

@@ -15,8 +15,8 @@ from reconciler.simulator.data.tables import table
 
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
-# `data/answers.json` lists the responses of groups of operations. With `own` the error code is one of the simulator: it belongs to a
-# documented status for which no source names a code; `why` gives the reason.
+# `data/answers.json` lists the responses of groups of operations. With `own` the error code is the simulator's: it
+# belongs to a documented status for which no source names a code; `why` gives the reason.
 
 
 def _is_database(row: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""`python -m reconciler.kinds.markdown > schemas/README.md`: the reference of every kind and field, in Markdown.
+"""`python -m reconciler.kinds.reference_page > schemas/README.md`: the reference of every kind and field, in Markdown.
 
 Everything comes from the kind files; `make schemas` writes the file and a test says when it is out of date.
 """
@@ -19,7 +19,7 @@ from reconciler.kinds.describe import (
     type_text,
     value_text,
 )
-from reconciler.kinds.loader import kind_source, load_kinds
+from reconciler.kinds.kind_files import kind_source, load_kinds
 from reconciler.kinds.quantities import EXAMPLES
 from reconciler.kinds.traits import traits_of
 from reconciler.kinds.vocabulary import CONSENT
