@@ -17,7 +17,7 @@ import jsonschema
 from referencing import Registry
 
 from reconciler.kinds import load_kinds, manifest_schema
-from reconciler.kinds.markdown import markdown
+from reconciler.kinds.reference_page import markdown
 from reconciler.simulator.api.routes import HANDLERS, load_handlers
 from tests.kinds import facts
 

@@ -28,6 +28,7 @@ FILES = sorted(str(path.relative_to(ADDED)) for path in ADDED.rglob("*.*") if pa
 RECEIVER = {place: next(file for file in FILES if file.startswith(place) and "banner" not in file) for place in PLACES}
 SERVED = [f"{verb} /v1/log_receivers" for verb in ("GET", "POST")]
 SERVED += [f"{verb} /v1/log_receivers/{{id}}" for verb in ("PUT", "DELETE")]
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## How to add a kind\n")[2]
 
 PROJECT = """\
@@ -77,7 +78,7 @@ class Tree:
 
     def generate(self) -> None:
         """Do what `make schemas` does."""
-        for name, module in (("manifest.json", "reconciler.kinds"), ("README.md", "reconciler.kinds.markdown")):
+        for module, name in re.findall(r"python -m (\S+) >schemas/(\S+)\.new", MAKEFILE):
             done = self.python(module)
             assert done.returncode == 0, done.stderr
             (self.folder / "schemas" / name).write_text(done.stdout, "utf-8")
