@@ -240,7 +240,7 @@ def dry_run(session: Session, planned: Planned) -> DryRunResult:
 
 def calls(session: Session, planned: Planned) -> dict[int, PlannedCalls]:
     """Return by number of each change the calls that it will make; sends nothing."""
-    from reconciler.apply.explain import calls_of
+    from reconciler.apply.planned_calls import calls_of
     from reconciler.apply.recorder import ExplainContext
     from reconciler.live import project_clusters
 

@@ -1,11 +1,11 @@
-"""A fleet of simulated clusters, a source and the agent, in one process and in virtual time."""
+"""The agent and its source on a simulation of clusters, in one process and in virtual time."""
 
 from __future__ import annotations
 
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,12 @@ from reconciler.ledger import Ledger
 from reconciler.runtime import Runtime
 from reconciler.settings import Settings
 from reconciler.simulator.core import LogEntry
-from reconciler.simulator.state.model import World as Around
-from reconciler.simulator.testing import Caller, VirtualClock
 from reconciler.source import Rejection, Revision
 from reconciler.telemetry import Event
-from tests.support.inprocess import InProcess, World
+from tests.support.inprocess import InProcess
+from tests.support.simulation import Simulation
 
+ACCOUNT = "admin@example.com"
 PASSWORD = "canary-Zq81mmPl-login"
 
 BASE = """\
@@ -50,11 +50,6 @@ spec:
   roles_permissions:
     - {role: app, redis_acl: app-keys}
 """
-
-
-def called(name: str, names: Sequence[str]) -> dict[str, str]:
-    """Return what tells one of several clusters from the others."""
-    return {"cluster_name": f"{name}.example.com"} if len(names) > 1 else {}
 
 
 class MemorySource:
@@ -102,7 +97,7 @@ class MemorySource:
 
 
 class Fleet:
-    """Clusters, agent and source; `run` lets time pass. *agent* is the agent's section, as flow YAML."""
+    """The agent and its source; `run` advances the time. *agent*: its section of the project file, as flow YAML."""
 
     def __init__(
         self,
@@ -114,32 +109,33 @@ class Fleet:
         **settings: Any,
     ) -> None:
         self.folder = folder
-        self.clock = VirtualClock()
-        around = Around(self.clock)
-        self.worlds = {
-            name: World(clock=self.clock, password=PASSWORD, around=around, **settings, **called(name, names))
-            for name in names or ("dc1",)
-        }
+        account = {"username": ACCOUNT, "password": PASSWORD}
+        self.simulation = Simulation(folder / ".reconciler", names or ("dc1",), **account, **settings)
+        self.clock = self.simulation.clock
+        self.clusters = self.simulation.clusters
         self.environ = {"LOGIN": PASSWORD, "ANNA_PASSWORD": "canary-Zq81mmPl-anna"}
         self.source = MemorySource(base=BASE)
         self.events: deque[Event] = deque(maxlen=20_000)
-        self.random = random.Random(5)
         self.agent = agent
         self.looks = looks  # seconds between two looks at the source
-        self.own = dict.fromkeys(self.worlds, own)  # what a cluster says itself, as flow YAML
+        self.own = dict.fromkeys(self.clusters, own)  # what a cluster says itself, as flow YAML
         self.connected: Callable[[str], None] = lambda cluster: None
         self._by_hand: set[tuple[str, int]] = set()
         folder.mkdir(parents=True, exist_ok=True)
         self.start()
 
+    @property
+    def ledger(self) -> Ledger:
+        return self.simulation.ledger
+
     def settings(self) -> Settings:
         """Write the project file, and read it as the agent does."""
         lines = [f"apiVersion: reconciler/v1\nagent: {{{self.agent}}}\nclusterDefaults:"]
-        lines.append("  username: admin@example.com\n  password: {valueFrom: {env: LOGIN}}\n  manifests: [base]")
+        lines.append(f"  username: {ACCOUNT}\n  password: {{valueFrom: {{env: LOGIN}}}}\n  manifests: [base]")
         lines.append("clusters:")
-        for name, world in self.worlds.items():
+        for name, cluster in self.clusters.items():
             own = f", {self.own[name]}" if self.own[name] else ""
-            lines.append(f"  - {{name: {name}, urls: {list(world.where().urls)}{own}}}")
+            lines.append(f"  - {{name: {name}, urls: {list(cluster.endpoints().urls)}{own}}}")
         path = self.folder / "reconciler.yaml"
         path.write_text("\n".join(lines))
         source = settings_module.FolderSource(self.folder, interval=self.looks)
@@ -148,13 +144,12 @@ class Fleet:
     def start(self) -> None:
         """Start the agent."""
         settings = self.settings()
-        self.ledger = Ledger.open(settings.state_dir, now=self.clock, random_bytes=self.random.randbytes)
         self.status_store = StatusStore(AgentStatus(self.clock.now, "test"))
         runtime = Runtime(
             now=self.clock,
             clock=self.clock,
             sleep=self.clock.sleep,
-            random=self.random,
+            random=self.simulation.random,
             observe=self.events.append,
         )
         self.context = AgentContext(
@@ -183,35 +178,31 @@ class Fleet:
             return stop.is_set()
 
         runtime = replace(runtime, sleep=sleep, clock=self.clock, random=random.Random(9))
-        transport = InProcess(self.worlds[target.name].core, self.clock)
+        transport = InProcess(self.clusters[target.name].core, self.clock)
         return Client(target, credentials, runtime, replace(options, transport=transport))
 
-    def kill(self) -> None:
-        """Be gone without a word, as after kill -9."""
-        self.ledger.disconnect()
-
     def restart(self) -> None:
-        self.kill()
+        """Start the agent again, as after kill -9."""
+        self.simulation.kill()
         self.start()
 
     def run(self, seconds: float, *, until: Callable[[], bool] = lambda: False) -> None:
-        """Let *seconds* pass for everybody."""
+        """Run the agent for *seconds*."""
         end = self.clock.now + seconds
         while self.clock.now < end and not until():
             self.loop.tick()
             if not self.loop.wake.is_set():
                 self.clock.now = min(self.clock.now + max(self.loop.pause(), 0.05), end)
 
-    # --- what is there ----------------------------------------------------------------------------------------------
+    # --- the agent's status and the clusters ------------------------------------------------------------------------
 
     def status(self, name: str = "dc1") -> ClusterStatus:
         return self.status_store.status.clusters[name]
 
     def call(self, method: str, path: str, body: Any = None, *, cluster: str = "dc1") -> Any:
-        """Be somebody else who works on a cluster, with the same account."""
-        core = self.worlds[cluster].core
-        answer = Caller(core)(method, path, body)
-        self._by_hand.add((cluster, core.calls))
+        """Call a cluster as another client with the same account."""
+        answer = self.simulation.call(method, path, body, cluster=cluster)
+        self._by_hand.add((cluster, self.clusters[cluster].core.calls))
         return answer.json() if answer.body else None
 
     def wire(self, path: str, name: str, *, cluster: str = "dc1") -> dict[str, Any]:
@@ -226,7 +217,7 @@ class Fleet:
 
     def calls(self, cluster: str = "dc1") -> list[LogEntry]:
         """The agent's calls that reached a cluster."""
-        return [one for one in self.worlds[cluster].log if (cluster, one.number) not in self._by_hand]
+        return [one for one in self.clusters[cluster].log if (cluster, one.number) not in self._by_hand]
 
     def sent(self, cluster: str = "dc1") -> list[str]:
         """The agent's writes that reached a cluster, as "PUT /v1/bdbs/1"."""

@@ -50,7 +50,7 @@ def make(tmp_path: Path) -> Callable[..., Fleet]:
 def sizes(fleet: Fleet, name: str = "carts") -> dict[str, int]:
     """Return the memory of the instance on each cluster that has one."""
     found: dict[str, int] = {}
-    for cluster in fleet.worlds:
+    for cluster in fleet.clusters:
         for one in fleet.call("GET", "/v1/bdbs", cluster=cluster):
             if one["name"] == name:
                 assert cluster not in found
@@ -60,28 +60,28 @@ def sizes(fleet: Fleet, name: str = "carts") -> dict[str, int]:
 
 def at_rest(fleet: Fleet) -> bool:
     """Whether every cluster is as git says, and the next looks write nothing."""
-    before = {name: len(fleet.sent(name)) for name in fleet.worlds}
+    before = {name: len(fleet.sent(name)) for name in fleet.clusters}
     fleet.run(1200)
-    for name in fleet.worlds:
+    for name in fleet.clusters:
         status = fleet.status(name)
         assert (name, status.failure, status.drift, status.held) == (name, None, (), ())
         assert (name, status.plan.changes, status.phase) == (name, (), Phase.IDLE)
-    return before == {name: len(fleet.sent(name)) for name in fleet.worlds}
+    return before == {name: len(fleet.sent(name)) for name in fleet.clusters}
 
 
 def die(fleet: Fleet, name: str) -> None:
     """Let a cluster be gone for the agent and for its peers."""
-    fleet.worlds[name].faults.add("refuse", times=1_000_000)
-    for other in fleet.worlds:
+    fleet.clusters[name].faults.add("refuse", times=1_000_000)
+    for other in fleet.clusters:
         if other != name:
-            links.set_connection(fleet.worlds[name].core.state, fleet.worlds[other].core.state)
+            links.set_connection(fleet.clusters[name].core.state, fleet.clusters[other].core.state)
 
 
 def come_back(fleet: Fleet, name: str) -> None:
-    fleet.worlds[name].faults.clear()
-    for other in fleet.worlds:
+    fleet.clusters[name].faults.clear()
+    for other in fleet.clusters:
         if other != name:
-            links.set_connection(fleet.worlds[name].core.state, fleet.worlds[other].core.state, connected=True)
+            links.set_connection(fleet.clusters[name].core.state, fleet.clusters[other].core.state, connected=True)
 
 
 # --- it comes, changes, widens, narrows, moves, goes ------------------------------------------------------------------
@@ -143,8 +143,8 @@ def test_another_cluster_may_coordinate_it_and_nothing_is_deleted(make: Callable
     fleet.source.commit(base=carts("west", "east", metadata=", cluster: west, protect: false") + beside)
     fleet.run(1200)
     assert sizes(fleet) == {"east": GIB, "west": GIB}
-    assert [fleet.sent(name).count("DELETE /v1/crdbs") for name in fleet.worlds] == [0, 0]
-    owned = {name: {one.kind for one in fleet.ledger.owned(name)} for name in fleet.worlds}
+    assert [fleet.sent(name).count("DELETE /v1/crdbs") for name in fleet.clusters] == [0, 0]
+    owned = {name: {one.kind for one in fleet.ledger.owned(name)} for name in fleet.clusters}
     assert owned == {"east": {"Database"}, "west": {"ActiveActiveDatabase"}}
     assert at_rest(fleet)
 
@@ -154,7 +154,7 @@ def test_another_cluster_may_coordinate_it_and_nothing_is_deleted(make: Callable
 
 def test_a_dead_peer_holds_up_nothing_but_what_stands_there(make: Callable[..., Fleet]) -> None:
     fleet = make("east", "west", "north")
-    names = tuple(fleet.worlds)
+    names = tuple(fleet.clusters)
     fleet.source.commit(base=carts("east", "west", "north") + "---\n" + plain("own", "east"))
     fleet.run(900)
     assert set(sizes(fleet)) == set(names)
@@ -293,14 +293,14 @@ def test_it_is_changed_as_soon_as_the_window_of_the_other_cluster_ends(make: Cal
 def test_the_locks_of_all_clusters_are_held_while_it_is_written(make: Callable[..., Fleet]) -> None:
     fleet = make("east", "west", "north")
     held: list[dict[str, bool]] = []
-    seen: Any = fleet.worlds["east"].core.exchange
+    seen: Any = fleet.clusters["east"].core.exchange
 
     def exchange(request: Any) -> Any:
         if request.method != "GET":
-            held.append({name: is_locked(fleet, name) for name in fleet.worlds})
+            held.append({name: is_locked(fleet, name) for name in fleet.clusters})
         return seen(request)
 
-    fleet.worlds["east"].core.exchange = exchange  # type: ignore[method-assign]
+    fleet.clusters["east"].core.exchange = exchange  # type: ignore[method-assign]
     fleet.source.commit(base=carts("east", "west") + "---\n" + plain("own", "north"))
     fleet.run(600)
     assert set(sizes(fleet)) == {"east", "west"}

@@ -234,18 +234,18 @@ def test_a_new_secret_is_tried_at_once(fleet: Fleet) -> None:
     fleet.environ["LOGIN"] = "wrong"
     fleet.run(60)
     assert fleet.status().failure.kind == "Unauthorized"
-    fleet.context.settings.login_sources.environ["LOGIN"] = fleet.worlds["dc1"].core.settings.password
+    fleet.context.settings.login_sources.environ["LOGIN"] = fleet.clusters["dc1"].core.settings.password
     fleet.run(30)
     assert (fleet.status().failure, fleet.status().phase) == (None, Phase.IDLE)
 
 
 def test_a_cluster_that_does_not_answer_is_asked_ever_less_and_comes_back(fleet: Fleet) -> None:
-    fleet.worlds["dc1"].faults.add("refuse", times=100_000)
+    fleet.clusters["dc1"].faults.add("refuse", times=100_000)
     fleet.run(3600)
     passes = len(fleet.emitted("reconciliation.failed"))
     assert 6 <= passes <= 16
     assert (fleet.status().phase, fleet.status().failure.kind) == (Phase.FAILING, "Unreachable")
-    fleet.worlds["dc1"].faults.clear()
+    fleet.clusters["dc1"].faults.clear()
     fleet.run(700)
     assert (fleet.status().failure, fleet.status().phase) == (None, Phase.IDLE)
 
@@ -254,7 +254,7 @@ def test_dead_clusters_do_not_keep_the_others_from_their_passes(tmp_path: Path) 
     names = [f"dc{number}" for number in range(40)]
     fleet = Fleet(tmp_path, *names, agent="mode: apply, interval: 10m")
     for name in ("dc3", "dc17"):
-        fleet.worlds[name].faults.add("refuse", times=100_000)
+        fleet.clusters[name].faults.add("refuse", times=100_000)
     fleet.run(600)
     ended = {name: fleet.status(name) for name in names}
     assert {name for name, status in ended.items() if status.failure} == {"dc3", "dc17"}
@@ -263,7 +263,7 @@ def test_dead_clusters_do_not_keep_the_others_from_their_passes(tmp_path: Path) 
 
 def test_a_create_without_an_answer_is_settled_after_a_restart_and_made_once(fleet: Fleet) -> None:
     def die(cluster: str) -> None:
-        fleet.worlds["dc1"].faults.add("drop", method="POST", path="^/v1/bdbs$", times=1)
+        fleet.clusters["dc1"].faults.add("drop", method="POST", path="^/v1/bdbs$", times=1)
 
     fleet.connected = die
     fleet.run(30)
@@ -279,12 +279,12 @@ def test_a_create_without_an_answer_is_settled_after_a_restart_and_made_once(fle
 
 def test_reloading_takes_up_new_clusters_and_lets_go_of_old_ones(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, "dc1", "dc2")
-    gone = fleet.worlds.pop("dc2")
+    gone = fleet.clusters.pop("dc2")
     fleet.loop.reload()
     fleet.run(60)
     assert list(fleet.status_store.status.clusters) == ["dc1"]
     before = len(gone.log)
-    fleet.worlds["dc2"] = gone
+    fleet.clusters["dc2"] = gone
     fleet.loop.reload()
     fleet.run(60)
     assert fleet.wire("/v1/bdbs", "sessions", cluster="dc2")["status"] == "active"

@@ -74,7 +74,7 @@ class Month:
 
     def person(self) -> None:
         """Let somebody work on the cluster by hand; what befalls the agent's calls spares theirs."""
-        rules = self.fleet.worlds["dc1"].faults.rules
+        rules = self.fleet.clusters["dc1"].faults.rules
         kept = list(rules)
         rules.clear()
         self.by_hand()
@@ -99,7 +99,7 @@ class Month:
         self.happened[f"person {kind}"] += 1
 
     def trouble(self) -> None:
-        faults = self.fleet.worlds["dc1"].faults
+        faults = self.fleet.clusters["dc1"].faults
         kind = self.random.choice(["503", "lost", "500_after", "drop", "409", "failover", "429", "dead", "stuck"])
         if kind == "failover":
             faults.add("failover", times=1, seconds=120)
@@ -123,7 +123,7 @@ class Month:
             self.fleet.run(STEP)
 
     def quiet(self, seconds: float = DAY) -> None:
-        self.fleet.worlds["dc1"].faults.clear()
+        self.fleet.clusters["dc1"].faults.clear()
         self.fleet.run(seconds)
 
     def footprint(self) -> tuple[int, int, int]:

@@ -21,12 +21,14 @@ from reconciler.plan import Action, Options
 from reconciler.plan.drift import Drift, find
 from reconciler.reconcile import check
 from reconciler.render.reasons import note_text, why
-from tests.engine.clusters import CARTS, GIB, KINDS, NAMES, Rig, carts, declared, instance
+from tests.engine.active_active import CARTS, GIB, ActiveActive, carts, instance
+from tests.support.resources import KINDS, declared
+from tests.support.simulation import NAMES
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path / "state")
+def rig(tmp_path: Path) -> ActiveActive:
+    return ActiveActive(tmp_path / "state")
 
 
 def paths(plan: Any) -> list[str]:
@@ -37,11 +39,11 @@ def held(plan: Any) -> dict[str, str]:
     return {str(note.address): note_text(note) for note in plan.notes if note.level is Level.HELD}
 
 
-def test_it_is_created_on_each_cluster_and_the_next_plan_is_empty(rig: Rig) -> None:
+def test_it_is_created_on_each_cluster_and_the_next_plan_is_empty(rig: ActiveActive) -> None:
     one = carts("dc1", "dc2", config={"eviction_policy": "volatile-lru"}, causal_consistency=True)
     plan = rig.plan([one])
     assert [(change.action, change.address) for change in plan.changes] == [(Action.CREATE, CARTS)]
-    rig.right([one])
+    rig.assert_converges([one])
     assert [rig.local(name)["eviction_policy"] for name in ("dc1", "dc2")] == ["volatile-lru"] * 2  # type: ignore[index]
     assert rig.crdb("dc2")["causal_consistency"] is True  # type: ignore[index]
     assert rig.local("dc3") is None
@@ -49,47 +51,47 @@ def test_it_is_created_on_each_cluster_and_the_next_plan_is_empty(rig: Rig) -> N
     assert rig.ledger.open_intents("dc1") == ()
 
 
-def test_shared_settings_reach_every_instance(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
+def test_shared_settings_reach_every_instance(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
     wider = carts("dc1", "dc2", config={"memory_size": 2 * GIB}, encryption=True)
     plan = rig.plan([wider])
     assert {"default_db_config.memory_size", "encryption"} <= set(paths(plan))
-    rig.right([wider])
+    rig.assert_converges([wider])
     assert [rig.local(name)["memory_size"] for name in ("dc1", "dc2")] == [2 * GIB] * 2  # type: ignore[index]
 
 
-def test_an_instance_has_settings_of_its_own(rig: Rig) -> None:
+def test_an_instance_has_settings_of_its_own(rig: ActiveActive) -> None:
     one = carts("dc1", instance("dc2", compression=6, db_config={"memory_size": 3 * GIB, "port": 12345}))
-    rig.right([one])
+    rig.assert_converges([one])
     assert rig.local("dc2")["memory_size"] == 3 * GIB  # type: ignore[index]
     assert rig.local("dc2")["endpoints"][0]["port"] == 12345  # type: ignore[index]
     other = carts("dc1", instance("dc2", compression=1, db_config={"memory_size": 2 * GIB, "port": 12345}))
     assert {"instances[cluster=dc2].compression", "instances[cluster=dc2].db_config.memory_size"} <= set(
         paths(rig.plan([other]))
     )
-    rig.right([other])
+    rig.assert_converges([other])
     assert [rig.local(name)["memory_size"] for name in ("dc1", "dc2")] == [GIB, 2 * GIB]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("override", ["kept", "replaced"])
 @pytest.mark.parametrize("size", [GIB, 4 * GIB])
 def test_what_somebody_set_on_one_instance_is_drift_and_is_taken_back(tmp_path: Path, override: str, size: int) -> None:
-    rig = Rig(tmp_path / "state", switches={"crdb_local_override": override})
-    rig.right([carts("dc1", "dc2")])
-    rig.call("dc2", "PUT", "/v1/bdbs/1", {"memory_size": 3 * GIB})
+    rig = ActiveActive(tmp_path / "state", switches={"crdb_local_override": override})
+    rig.assert_converges([carts("dc1", "dc2")])
+    rig.call("PUT", "/v1/bdbs/1", {"memory_size": 3 * GIB}, cluster="dc2")
     rig.clock.sleep(20)
     plan = rig.plan([carts("dc1", "dc2", config={"memory_size": size})])
     (change,) = [one for one in plan.changes[0].fields if one.path == "default_db_config.memory_size"]
     assert (change.before, change.after) == (3 * GIB, size)
-    rig.right([carts("dc1", "dc2", config={"memory_size": size})])
+    rig.assert_converges([carts("dc1", "dc2", config={"memory_size": size})])
     assert [rig.local(name)["memory_size"] for name in ("dc1", "dc2")] == [size] * 2  # type: ignore[index]
-    rig.right([carts("dc1", "dc2", config={"memory_size": 5 * GIB})])
+    rig.assert_converges([carts("dc1", "dc2", config={"memory_size": 5 * GIB})])
     assert rig.local("dc2")["memory_size"] == 5 * GIB  # type: ignore[index]
 
 
-def test_a_third_cluster_joins_and_one_leaves_with_consent(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
-    rig.right([carts("dc1", "dc2", "dc3")])
+def test_a_third_cluster_joins_and_one_leaves_with_consent(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
+    rig.assert_converges([carts("dc1", "dc2", "dc3")])
     assert rig.local("dc3")["crdt_replica_id"] == 3  # type: ignore[index]
 
     two = [carts("dc1", "dc3")]
@@ -100,15 +102,15 @@ def test_a_third_cluster_joins_and_one_leaves_with_consent(rig: Rig) -> None:
     with pytest.raises(DestroyProtected, match="the plan would update dc1:ActiveActiveDatabase/carts"):
         check(plan, Options())
     check(plan, Options(allow_destroy=frozenset({str(CARTS)})))
-    rig.right(two)
+    rig.assert_converges(two)
     assert rig.local("dc2") is None
     assert rig.crdb("dc2") is None
     assert [one["id"] for one in rig.crdb()["instances"]] == [1, 3]  # type: ignore[index]
 
 
-def test_settings_newcomers_and_leavers_are_one_change(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
-    rig.right([carts("dc1", "dc3", config={"memory_size": 2 * GIB})])
+def test_settings_newcomers_and_leavers_are_one_change(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
+    rig.assert_converges([carts("dc1", "dc3", config={"memory_size": 2 * GIB})])
     assert [rig.local(name) and rig.local(name)["memory_size"] for name in ("dc1", "dc2", "dc3")] == [  # type: ignore[index]
         2 * GIB,
         None,
@@ -116,21 +118,21 @@ def test_settings_newcomers_and_leavers_are_one_change(rig: Rig) -> None:
     ]
 
 
-def test_nobody_joins_or_leaves_while_a_link_is_down(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
+def test_nobody_joins_or_leaves_while_a_link_is_down(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
     rig.part("dc1", "dc2")
-    before = len(rig.sent())
+    before = len(rig.sent)
     report = rig.converge([carts("dc1", "dc2", "dc3")])
     assert "instances cannot be added or removed while" in report.failed[0].why
     assert "the link from a.example.com to b.example.com is down" in report.failed[0].why
-    assert len(rig.sent()) == before
+    assert len(rig.sent) == before
     assert rig.ledger.open_intents("dc1") == ()
     rig.part("dc1", "dc2", whole=True)
-    rig.right([carts("dc1", "dc2", "dc3")])
+    rig.assert_converges([carts("dc1", "dc2", "dc3")])
 
 
-def test_a_change_that_a_peer_cannot_take_fails_with_what_it_said(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
+def test_a_change_that_a_peer_cannot_take_fails_with_what_it_said(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
     rig.part("dc1", "dc2")
     report = rig.converge([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
     assert report.failed[0].why == (
@@ -138,34 +140,34 @@ def test_a_change_that_a_peer_cannot_take_fails_with_what_it_said(rig: Rig) -> N
     )
     assert rig.local("dc1")["memory_size"] == GIB  # type: ignore[index]
     rig.part("dc1", "dc2", whole=True)
-    rig.right([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
+    rig.assert_converges([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
 
 
-def test_a_wrong_password_of_a_peer_makes_nothing_and_the_next_run_is_right(rig: Rig) -> None:
+def test_a_wrong_password_of_a_peer_makes_nothing_and_the_next_run_is_right(rig: ActiveActive) -> None:
     rig.passwords["DC2_PASSWORD"] = "wrong"
     report = rig.converge([carts("dc1", "dc2")])
     assert report.failed[0].why == "the cluster accepted it, then it failed: b.example.com: Error [401]"
     assert (rig.local("dc1"), rig.crdb(), rig.ledger.open_intents("dc1")) == (None, None, ())
     rig.passwords.clear()
-    rig.right([carts("dc1", "dc2")])
+    rig.assert_converges([carts("dc1", "dc2")])
 
 
 @pytest.mark.parametrize("reading", ["absent", "masked", "value"])
 @pytest.mark.parametrize("keeping", ["kept", "every-time"])
 def test_a_new_password_of_a_peer_is_told_to_all(tmp_path: Path, reading: str, keeping: str) -> None:
-    rig = Rig(tmp_path / "state", switches={"crdb_credentials": keeping, "crdb_credentials_read": reading})
-    rig.right([carts("dc1", "dc2")])
-    rig.call("dc2", "PUT", "/v1/users/1", {"password": "another"})
-    rig.cores["dc2"].settings.password = "another"
+    rig = ActiveActive(tmp_path / "state", switches={"crdb_credentials": keeping, "crdb_credentials_read": reading})
+    rig.assert_converges([carts("dc1", "dc2")])
+    rig.call("PUT", "/v1/users/1", {"password": "another"}, cluster="dc2")
+    rig.clusters["dc2"].core.settings.password = "another"
     rig.clients = rig.connect()
     rig.passwords["DC2_PASSWORD"] = "another"
     assert "instances[cluster=dc2].credentials.password" in paths(rig.plan([carts("dc1", "dc2")]))
-    rig.right([carts("dc1", "dc2")])
-    rig.right([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
+    rig.assert_converges([carts("dc1", "dc2")])
+    rig.assert_converges([carts("dc1", "dc2", config={"memory_size": 2 * GIB})])
 
 
-def test_a_lost_cluster_is_given_up_by_name_only(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2", "dc3")])
+def test_a_lost_cluster_is_given_up_by_name_only(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2", "dc3")])
     rig.part("dc1", "dc2")
     rig.part("dc3", "dc2")
     rig.run = ["dc1", "dc3"]
@@ -178,22 +180,22 @@ def test_a_lost_cluster_is_given_up_by_name_only(rig: Rig) -> None:
     assert f"purge it: PUT /v1/crdbs/{plan.changes[0].uid}/purge" in note_text(note)
     with pytest.raises(DestroyProtected):
         check(plan, Options())
-    rig.right(by_force)
+    rig.assert_converges(by_force)
     assert [one["id"] for one in rig.crdb()["instances"]] == [1, 3]  # type: ignore[index]
     assert rig.local("dc2") is not None
-    rig.right([carts("dc1", "dc3")])
+    rig.assert_converges([carts("dc1", "dc3")])
 
 
-def test_a_tombstone_takes_every_instance_away(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
+def test_a_tombstone_takes_every_instance_away(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
     gone = declared("ActiveActiveDatabase", "carts", {}, absent=True)
     assert rig.converge([gone]).complete
     assert [rig.local(name) for name in ("dc1", "dc2")] == [None, None]
     assert rig.ledger.owned("dc1") == {}
 
 
-def test_a_delete_fails_while_a_peer_cannot_be_reached(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
+def test_a_delete_fails_while_a_peer_cannot_be_reached(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
     rig.part("dc1", "dc2")
     gone = declared("ActiveActiveDatabase", "carts", {}, absent=True)
     report = rig.converge([gone])
@@ -203,21 +205,21 @@ def test_a_delete_fails_while_a_peer_cannot_be_reached(rig: Rig) -> None:
     assert rig.converge([gone]).complete
 
 
-def test_what_cannot_be_changed_is_replaced_with_consent_only(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
+def test_what_cannot_be_changed_is_replaced_with_consent_only(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
     hashed = [carts("dc1", "dc2", config={"sharding": True, "oss_sharding": True, "shards_count": 2})]
     plan = rig.plan(hashed)
     assert plan.changes[0].action is Action.REPLACE
     with pytest.raises(DestroyProtected):
         check(plan, Options())
-    rig.right(hashed)
+    rig.assert_converges(hashed)
     assert rig.local("dc2")["shards_count"] == 2  # type: ignore[index]
 
 
 def test_a_new_version_is_an_upgrade(tmp_path: Path) -> None:
-    rig = Rig(tmp_path / "state")
-    rig.right([carts("dc1", "dc2", config={"redis_version": "7.4"})])
-    rig.right([carts("dc1", "dc2", config={"redis_version": "8.0"})])
+    rig = ActiveActive(tmp_path / "state")
+    rig.assert_converges([carts("dc1", "dc2", config={"redis_version": "7.4"})])
+    rig.assert_converges([carts("dc1", "dc2", config={"redis_version": "8.0"})])
     assert [rig.local(name)["redis_version"] for name in ("dc1", "dc2")] == ["8.0", "8.0"]  # type: ignore[index]
 
 
@@ -235,34 +237,36 @@ def using(role: str) -> dict[str, Any]:
     return {"roles_permissions": [{"role": role, "redis_acl": f"{role}-keys"}]}
 
 
-def test_each_instance_has_roles_of_its_own_cluster(rig: Rig) -> None:
+def test_each_instance_has_roles_of_its_own_cluster(rig: ActiveActive) -> None:
     for number in range(3):  # the same name has another uid on each cluster
-        rig.call("dc2", "POST", "/v1/roles", {"name": f"other-{number}", "management": "none"})
+        rig.call("POST", "/v1/roles", {"name": f"other-{number}", "management": "none"}, cluster="dc2")
     one = carts(instance("dc1", **using("east")), instance("dc2", **using("west"), default_user=False))
     everything = [one, *access("dc1", "east"), *access("dc2", "west")]
     plan = rig.plan(everything)
     assert plan.changes[-1].address == CARTS
     assert len(plan.changes[-1].after) == 4
-    rig.right(everything)
+    rig.assert_converges(everything)
     for cluster, role in (("dc1", "east"), ("dc2", "west")):
-        roles = {item["uid"]: item["name"] for item in rig.call(cluster, "GET", "/v1/roles").json()}
+        roles = {item["uid"]: item["name"] for item in rig.call("GET", "/v1/roles", cluster=cluster).json()}
         (entry,) = rig.local(cluster)["roles_permissions"]  # type: ignore[index]
         assert roles[entry["role_uid"]] == role
     assert [rig.local(name)["default_user"] for name in ("dc1", "dc2")] == [True, False]  # type: ignore[index]
-    rig.right([carts(instance("dc1", **using("east")), instance("dc2", roles_permissions=[])), *everything[1:]])
+    rig.assert_converges(
+        [carts(instance("dc1", **using("east")), instance("dc2", roles_permissions=[])), *everything[1:]]
+    )
     assert rig.local("dc2")["roles_permissions"] == []  # type: ignore[index]
 
 
-def test_a_role_that_an_instance_uses_is_not_deleted(rig: Rig) -> None:
+def test_a_role_that_an_instance_uses_is_not_deleted(rig: ActiveActive) -> None:
     everything = [carts("dc1", instance("dc2", **using("west"))), *access("dc2", "west")]
-    rig.right(everything)
+    rig.assert_converges(everything)
     gone = declared("Role", "west", {"management": "none"}, cluster="dc2", absent=True)
     with pytest.raises(InputError, match="Role/west is declared absent"):
         rig.plan([everything[0], gone, everything[2]])
     assert "dc2:Role/west" in held(rig.plan([gone]))
 
 
-def test_a_role_that_is_on_another_cluster_only_is_no_role(rig: Rig) -> None:
+def test_a_role_that_is_on_another_cluster_only_is_no_role(rig: ActiveActive) -> None:
     with pytest.raises(InputError, match="Role 'east' is neither declared nor on cluster dc2"):
         rig.plan([carts("dc1", instance("dc2", **using("east"))), *access("dc1", "east")])
 
@@ -270,19 +274,19 @@ def test_a_role_that_is_on_another_cluster_only_is_no_role(rig: Rig) -> None:
 # --- what a plan refuses -------------------------------------------------------------------------------------------
 
 
-def test_a_cluster_that_takes_no_part_holds_it(rig: Rig) -> None:
+def test_a_cluster_that_takes_no_part_holds_it(rig: ActiveActive) -> None:
     rig.run = ["dc1"]
     assert held(rig.plan([carts("dc1", "dc2")])) == {
         str(CARTS): "spans several clusters; dc2 is not part of this run; omit --cluster"
     }
     rig.run = ["dc1", "dc2", "dc3"]
-    rig.right([carts("dc1", "dc2")])
+    rig.assert_converges([carts("dc1", "dc2")])
     rig.run = ["dc1"]
     gone = declared("ActiveActiveDatabase", "carts", {}, absent=True)
     assert list(held(rig.plan([gone]))) == [str(CARTS)]
 
 
-def test_a_new_one_needs_two_clusters_and_a_way_into_each(rig: Rig) -> None:
+def test_a_new_one_needs_two_clusters_and_a_way_into_each(rig: ActiveActive) -> None:
     with pytest.raises(InputError, match="needs at least two clusters"):
         rig.plan([carts("dc1")])
     with pytest.raises(InputError, match="the instance on dc2 is new and needs credentials or certificate_auth"):
@@ -295,17 +299,17 @@ def test_snapshots_are_refused() -> None:
     assert finding.message == 'must be one of disabled or aof, got "snapshot"'
 
 
-def test_instances_are_no_databases_of_their_own(rig: Rig) -> None:
+def test_instances_are_no_databases_of_their_own(rig: ActiveActive) -> None:
     one = carts("dc1", "dc2")
     plain = declared("Database", "other", {"memory_size": GIB}, cluster="dc2")
-    rig.right([one, plain])
+    rig.assert_converges([one, plain])
     assert rig.plan([one, plain], prune=True).changes == ()
     same = declared("Database", "carts", {"memory_size": GIB}, cluster="dc2")
     assert held(rig.plan([one, same]))["dc2:Database/carts"].startswith("managed by the Active-Active database carts")
 
 
-def test_another_coordinating_cluster_takes_over_without_a_change(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
+def test_another_coordinating_cluster_takes_over_without_a_change(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
     moved = [carts("dc1", "dc2", home="dc2")]
     plan = rig.plan(moved, prune=True)
     assert [(one.action, one.address, why(one)) for one in plan.changes] == [
@@ -313,8 +317,8 @@ def test_another_coordinating_cluster_takes_over_without_a_change(rig: Rig) -> N
     ]
 
 
-def test_a_password_that_goes_along_is_told_from_another_one(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
+def test_a_password_that_goes_along_is_told_from_another_one(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
     more = [carts("dc1", "dc2", config={"memory_size": 2 * GIB})]
     assert {one.path: one.reason for one in drift_of(rig, more)} == {
         "default_db_config.memory_size": Reason.DECLARED_CHANGED,
@@ -328,33 +332,33 @@ def test_a_password_that_goes_along_is_told_from_another_one(rig: Rig) -> None:
     }
 
 
-def drift_of(rig: Rig, resources: list[Resource]) -> tuple[Drift, ...]:
+def drift_of(rig: ActiveActive, resources: list[Resource]) -> tuple[Drift, ...]:
     owned = {address: mine for name in rig.run for address, mine in rig.ledger.owned(name).items()}
     secrets = secret_statuses(KINDS, resources, rig.reveal, rig.ledger)
     return find(KINDS, rig.plan(resources), Observed(rig.read(), owned, secrets))
 
 
-def test_secrets_are_nowhere_in_a_plan(rig: Rig) -> None:
+def test_secrets_are_nowhere_in_a_plan(rig: ActiveActive) -> None:
     from reconciler.plan import to_json
 
     assert "secret-dc" not in json.dumps(to_json(rig.plan([carts("dc1", "dc2")])), default=str)
 
 
-def test_the_port_of_an_instance_cannot_be_changed(rig: Rig) -> None:
-    rig.right([carts("dc1", instance("dc2", db_config={"port": 12345}))])
+def test_the_port_of_an_instance_cannot_be_changed(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", instance("dc2", db_config={"port": 12345}))])
     plan = rig.plan([carts("dc1", instance("dc2", db_config={"port": 12346}))])
     assert (plan.changes[0].action, why(plan.changes[0])) == (Action.REPLACE, "port cannot be changed")
     with pytest.raises(DestroyProtected):
         check(plan, Options())
 
 
-def test_what_is_exported_declares_it_as_it_is(rig: Rig) -> None:
+def test_what_is_exported_declares_it_as_it_is(rig: ActiveActive) -> None:
     one = carts(
         instance("dc1", **using("east")),
         instance("dc2", **using("west"), compression=5, default_user=False, db_config={"memory_size": 2 * GIB}),
         config={"module_list": [{"module_name": "search"}], "tls_mode": "enabled"},
     )
-    rig.right([one, *access("dc1", "east"), *access("dc2", "west")])
+    rig.assert_converges([one, *access("dc1", "east"), *access("dc2", "west")])
     objects = rig.read()["dc1"].objects
     text = manifests_of(KINDS["ActiveActiveDatabase"], objects["ActiveActiveDatabase"], cluster="dc1")
     (document,) = [each.value for each in yaml12.parse(text.encode(), "export.yaml", yaml12.ParserLimits())[0]]
@@ -367,9 +371,9 @@ def test_what_is_exported_declares_it_as_it_is(rig: Rig) -> None:
     assert "carts" not in manifests_of(KINDS["Database"], objects["Database"])
 
 
-def test_an_instance_on_a_cluster_that_nobody_declared_is_not_exported(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
-    del rig.cores["dc2"]
+def test_an_instance_on_a_cluster_that_nobody_declared_is_not_exported(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
+    del rig.clusters["dc2"]
     rig.run = ["dc1"]
     (found,) = rig.read()["dc1"].objects["ActiveActiveDatabase"]
     assert [item["cluster"] for item in found.spec["instances"]] == ["#b.example.com", "dc1"]
@@ -379,7 +383,7 @@ def test_an_instance_on_a_cluster_that_nobody_declared_is_not_exported(rig: Rig)
 # --- how it is done ------------------------------------------------------------------------------------------------
 
 
-def test_one_that_somebody_made_is_known_by_the_names_of_its_clusters(rig: Rig) -> None:
+def test_one_that_somebody_made_is_known_by_the_names_of_its_clusters(rig: ActiveActive) -> None:
     logins = {name: {"username": f"admin@{NAMES[name]}", "password": f"secret-{name}"} for name in ("dc1", "dc2")}
     members = [
         {"cluster": {"name": NAMES[name], "url": f"https://{NAMES[name]}:9443", "credentials": login}}
@@ -402,7 +406,7 @@ def test_one_that_somebody_made_is_known_by_the_names_of_its_clusters(rig: Rig) 
 class Watching:
     """A client that looks, before each write, whether a task is still running."""
 
-    def __init__(self, rig: Rig, cluster: str) -> None:
+    def __init__(self, rig: ActiveActive, cluster: str) -> None:
         self._rig, self._cluster, self._client = rig, cluster, rig.clients[cluster]
         self.written = 0
 
@@ -421,18 +425,18 @@ class Watching:
         return self._client.send(call)
 
 
-def test_tasks_follow_each_other_however_many_writes_are_allowed_at_once(rig: Rig) -> None:
+def test_tasks_follow_each_other_however_many_writes_are_allowed_at_once(rig: ActiveActive) -> None:
     both = [carts("dc1", "dc2"), carts("dc1", "dc2", name="wishes")]
     client = Watching(rig, "dc1")
     assert rig.converge(both, parallelism=4, clients={"dc1": client}).complete
     assert client.written == 2
 
 
-def test_a_task_that_somebody_else_began_is_waited_for(rig: Rig) -> None:
-    rig.right([carts("dc1", "dc2")])
+def test_a_task_that_somebody_else_began_is_waited_for(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", "dc2")])
     guid = rig.crdb()["guid"]  # type: ignore[index]
     plan, live = rig.plan([carts("dc1", "dc2", "dc3")]), rig.read()
-    rig.call("dc1", "PATCH", f"/v1/crdbs/{guid}", {"causal_consistency": True})
+    rig.call("PATCH", f"/v1/crdbs/{guid}", {"causal_consistency": True})
     assert rig.apply(plan, live=live, clients={"dc1": Watching(rig, "dc1")}).complete
     assert rig.local("dc3") is not None
 
@@ -458,28 +462,28 @@ def test_a_task_that_is_forgotten_is_no_failure() -> None:
 @pytest.mark.parametrize("version", ["7.4", "7.8", "7.22", "8.0", "8.2"])
 @pytest.mark.parametrize("values", ["at-once", "when-done"])
 def test_every_version_takes_it_there_and_back(tmp_path: Path, version: str, values: str) -> None:
-    rig = Rig(tmp_path / "state", server_version=version, switches={"put_values": values})
-    rig.right([carts("dc1", instance("dc2", compression=6))])
-    rig.call("dc2", "PUT", "/v1/bdbs/1", {"memory_size": 3 * GIB})
+    rig = ActiveActive(tmp_path / "state", server_version=version, switches={"put_values": values})
+    rig.assert_converges([carts("dc1", instance("dc2", compression=6))])
+    rig.call("PUT", "/v1/bdbs/1", {"memory_size": 3 * GIB}, cluster="dc2")
     rig.clock.sleep(20)
-    rig.right([carts("dc1", "dc2", "dc3", config={"memory_size": 2 * GIB, "data_persistence": "disabled"})])
+    rig.assert_converges([carts("dc1", "dc2", "dc3", config={"memory_size": 2 * GIB, "data_persistence": "disabled"})])
     found = [rig.local(name) for name in ("dc1", "dc2", "dc3")]
     assert [(one["memory_size"], one["data_persistence"]) for one in found if one] == [(2 * GIB, "disabled")] * 3
-    rig.right([carts("dc2", "dc3", home="dc2", config={"memory_size": GIB})])
+    rig.assert_converges([carts("dc2", "dc3", home="dc2", config={"memory_size": GIB})])
     assert rig.local("dc1") is None
 
 
-def test_a_login_may_be_named_by_reference(rig: Rig) -> None:
+def test_a_login_may_be_named_by_reference(rig: ActiveActive) -> None:
     login = {"username": {"valueFrom": {"env": "PEER"}}, "password": {"valueFrom": {"env": "DC2_PASSWORD"}}}
     rig.passwords["PEER"] = f"admin@{NAMES['dc2']}"
     one = carts("dc1", {"cluster": "dc2", "credentials": login})
-    rig.right([one])
+    rig.assert_converges([one])
     rig.passwords["PEER"] = "nobody"
     assert "instances[cluster=dc2].credentials.username" in paths(rig.plan([one]))
 
 
-def test_harm_to_one_instance_alone_needs_a_yes_as_well(rig: Rig) -> None:
-    rig.right([carts("dc1", instance("dc2", db_config={"memory_size": 3 * GIB}))])
+def test_harm_to_one_instance_alone_needs_a_yes_as_well(rig: ActiveActive) -> None:
+    rig.assert_converges([carts("dc1", instance("dc2", db_config={"memory_size": 3 * GIB}))])
     plan = rig.plan([carts("dc1", instance("dc2", db_config={"memory_size": 2 * GIB}))])
     assert plan.changes[0].unconsented == ("may-lose-data",)
     with pytest.raises(ImpactRefused, match=r"instances\[cluster=dc2\].db_config.memory_size"):
@@ -488,7 +492,7 @@ def test_harm_to_one_instance_alone_needs_a_yes_as_well(rig: Rig) -> None:
     assert wider.changes[0].unconsented == ()
 
 
-class FirstIsNoMember(Rig):
+class FirstIsNoMember(ActiveActive):
     """The project file names a machine first that is in no cluster."""
 
     @property

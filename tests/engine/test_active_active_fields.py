@@ -14,8 +14,9 @@ import pytest
 
 from reconciler.kinds import schema_folder
 from reconciler.plan import Action
-from tests.engine.clusters import Rig, carts, declared, instance
+from tests.engine.active_active import ActiveActive, carts, instance
 from tests.kinds.samples import values_of
+from tests.support.resources import declared
 
 SCHEMA = json.loads((schema_folder() / "activeactivedatabase.json").read_text("utf-8"))
 ITEM = SCHEMA["properties"]["instances"]["items"]
@@ -70,10 +71,10 @@ def beside(place: str, name: str, value: Any) -> Iterator[Any]:
                 yield declared("RedisACL", entry["redis_acl"], {"acl": "+@read ~*"}, cluster="dc2")
 
 
-def fresh(folder: Path, name: str) -> Rig:
+def fresh(folder: Path, name: str) -> ActiveActive:
     if name == "rack_aware":
-        return Rig(folder, ("dc1", "dc2"), rack_aware=True)
-    return Rig(folder, ("dc1", "dc2"), **({"server_version": "7.22"} if name in OLD else {}))
+        return ActiveActive(folder, ("dc1", "dc2"), rack_aware=True)
+    return ActiveActive(folder, ("dc1", "dc2"), **({"server_version": "7.22"} if name in OLD else {}))
 
 
 @pytest.mark.parametrize(("place", "name"), CASES)
@@ -92,13 +93,13 @@ def test_a_field_goes_there_and_back(tmp_path: Path, place: str, name: str) -> N
         if not once and step and value != ways[step - 1] and "x-secret" not in schema:
             (change,) = [one for one in plan.changes if one.address == wanted[0].address]
             assert change.action is Action.UPDATE
-        rig.right(wanted)
+        rig.assert_converges(wanted)
 
 
 def test_a_certificate_is_a_way_in_as_well(tmp_path: Path) -> None:
-    rig = Rig(tmp_path / "state", ("dc1", "dc2"))
+    rig = ActiveActive(tmp_path / "state", ("dc1", "dc2"))
     certificate = ITEM["properties"]["certificate_auth"]["examples"][0]
-    rig.right(
+    rig.assert_converges(
         [
             carts(
                 {"cluster": "dc1", "certificate_auth": certificate}, {"cluster": "dc2", "certificate_auth": certificate}

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from reconciler.model import Address
-from tests.engine.clusters import GIB, Rig, carts, declared, instance
+from tests.engine.active_active import GIB, ActiveActive, carts, instance
 from tests.engine.killable import Fuse, KillableClient, KillableLedger, Killed
+from tests.support.resources import declared
 
 USING = {"roles_permissions": [{"role": "app", "redis_acl": "keys"}]}
 ACCESS = [
@@ -26,28 +27,28 @@ AFTER = [
 ]
 
 
-def start(folder: Path) -> Rig:
-    rig = Rig(folder)
+def start(folder: Path) -> ActiveActive:
+    rig = ActiveActive(folder)
     assert rig.converge(BEFORE).complete
     return rig
 
 
-def run(rig: Rig, fuse: Fuse) -> None:
+def run(rig: ActiveActive, fuse: Fuse) -> None:
     clients = {name: KillableClient(client, fuse) for name, client in rig.clients.items()}
     rig.converge(AFTER, clients=clients, ledger=KillableLedger(rig.ledger, fuse))
 
 
-def state(rig: Rig) -> dict[str, Any]:
+def state(rig: ActiveActive) -> dict[str, Any]:
     return {
         cluster: {one.name: dict(one.spec) for one in found.objects["ActiveActiveDatabase"]}
         for cluster, found in rig.read().items()
     }
 
 
-def effects(rig: Rig) -> list[tuple[str, str]]:
+def effects(rig: ActiveActive) -> list[tuple[str, str]]:
     """Return which Active-Active databases were created, and which instances came and went."""
     found = []
-    for entry in rig.cores["dc1"].log:
+    for entry in rig.clusters["dc1"].log:
         body = json.loads(entry.body) if entry.method == "POST" and entry.effect else {}
         if entry.path == "/v1/crdbs" and body:
             found.append(("create", body["name"]))
@@ -91,40 +92,40 @@ def test_a_killed_run_is_finished_by_the_next(
     assert rig.local("dc2") is None
     owned = {address for name in rig.run for address in rig.ledger.owned(name)}
     assert owned == {one.address for one in AFTER}
-    guid = {one["name"]: one["guid"] for one in rig.call("dc1", "GET", "/v1/crdbs").json()}
+    guid = {one["name"]: one["guid"] for one in rig.call("GET", "/v1/crdbs").json()}
     mine = rig.ledger.owned("dc1")
     assert {name: mine[Address("dc1", "ActiveActiveDatabase", name)].uid for name in guid} == guid
     assert [intent for name in rig.run for intent in rig.ledger.open_intents(name)] == []
-    before = len(rig.sent())
+    before = len(rig.sent)
     assert rig.converge(AFTER).outcomes == ()
-    assert len(rig.sent()) == before
+    assert len(rig.sent) == before
 
 
 @pytest.mark.parametrize("later", [0.0, 3.0, 30.0, 600.0])
 def test_a_create_that_was_under_way_is_found_by_the_next_run(tmp_path: Path, later: float) -> None:
-    rig = Rig(tmp_path / "state")
+    rig = ActiveActive(tmp_path / "state")
     with pytest.raises(Killed):
         rig.converge(BEFORE, clients={"dc1": KillableClient(rig.clients["dc1"], Fuse(1))})
     rig.reopen()
     rig.clock.sleep(later)
-    rig.right(BEFORE)
+    rig.assert_converges(BEFORE)
     assert effects(rig) == [("create", "carts")]
     assert rig.ledger.open_intents("dc1") == ()
 
 
 @pytest.mark.parametrize("action", ["lost", "late", "502_after", "reset", "truncate", "not_json"])
 def test_a_lost_answer_makes_nothing_twice(tmp_path: Path, action: str) -> None:
-    rig = Rig(tmp_path / "state")
+    rig = ActiveActive(tmp_path / "state")
     more = {"calls": 3} if action == "late" else {}
-    rig.cores["dc1"].faults.add(action, method="POST", path="^/v1/crdbs$", times=1, **more)
-    rig.right(BEFORE)
-    rig.cores["dc1"].faults.add(action, method="POST", path="/updates$", times=1, **more)
-    rig.right([carts("dc1", "dc2", "dc3", config={"port": 12000})])
+    rig.clusters["dc1"].faults.add(action, method="POST", path="^/v1/crdbs$", times=1, **more)
+    rig.assert_converges(BEFORE)
+    rig.clusters["dc1"].faults.add(action, method="POST", path="/updates$", times=1, **more)
+    rig.assert_converges([carts("dc1", "dc2", "dc3", config={"port": 12000})])
     assert effects(rig) == [("add", "c.example.com"), ("create", "carts")]
 
 
 def test_a_run_that_is_stopped_while_a_task_runs_is_taken_up_again(tmp_path: Path) -> None:
-    rig, stop = Rig(tmp_path / "state"), threading.Event()
+    rig, stop = ActiveActive(tmp_path / "state"), threading.Event()
 
     def sleep(seconds: float) -> None:
         rig.clock.sleep(seconds)
@@ -134,6 +135,6 @@ def test_a_run_that_is_stopped_while_a_task_runs_is_taken_up_again(tmp_path: Pat
     assert report.interrupted
     assert [intent.action for intent in rig.ledger.open_intents("dc1")] == ["create"]
     rig.reopen()
-    rig.right(BEFORE)
+    rig.assert_converges(BEFORE)
     assert effects(rig) == [("create", "carts")]
     assert rig.ledger.open_intents("dc1") == ()

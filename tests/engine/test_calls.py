@@ -18,10 +18,12 @@ from reconciler.manifests import Resource
 from reconciler.model import LiveState
 from reconciler.plan import Action, Plan
 from reconciler.simulator.core import LogEntry
-from tests.engine.clusters import Rig, declared, instance
-from tests.engine.rig import CANARY, KINDS
+from tests.engine.active_active import instance
 from tests.engine.test_every_kind import HOME, SPECS, example, new_rig
 from tests.engine.test_modules import packed
+from tests.engine.transition import ManyClusters as Rig
+from tests.support.resources import KINDS, declared
+from tests.support.simulation import CANARY
 
 ALERT = {"bdb_size": {"enabled": True, "threshold": "80"}}
 # What further declarations of the example change, one after the other.
@@ -126,7 +128,7 @@ def test_a_plan_announces_exactly_the_calls_that_an_apply_sends(rig: Rig, kind: 
 
 def test_what_an_update_repeats_without_having_been_read_is_said(rig: Rig) -> None:
     mine, *others = example(rig, KINDS["ConnectionAuditing"])
-    rig.right([mine, *others])
+    rig.assert_converges([mine, *others])
     changed = declared("ConnectionAuditing", "cluster", {**mine.spec, "audit_port": 4321})
     live = rig.read()
     (whole,) = live[HOME].objects["ConnectionAuditing"]

@@ -19,22 +19,23 @@ from reconciler.plan import Plan, digest, from_json, to_json
 from reconciler.plan.read_set import ReadSet, fields_of
 from reconciler.render.reasons import note_text
 from reconciler.secrets import Secret
-from tests.engine.rig import KINDS, Rig, declared, shop, user_spec
+from tests.support.resources import KINDS, declared, shop, user_spec
+from tests.support.simulation import Simulation
 
 VERSIONS = ("7.4", "7.8", "7.22", "8.0", "8.2")
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path / "state")
+def rig(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path / "state")
 
 
-def prepared(rig: Rig, resources: Sequence[Resource], **options: Any) -> tuple[Plan, LiveState]:
+def prepared(rig: Simulation, resources: Sequence[Resource], **options: Any) -> tuple[Plan, LiveState]:
     state = live.read(rig.client, KINDS, ReadSet(fields_of(KINDS, resources, ()), schemas=True), "dc1")
-    return rig.plan(resources, state, **options), state
+    return rig.plan(resources, {"dc1": state}, **options), state
 
 
-def asked(rig: Rig, resources: Sequence[Resource], **options: Any) -> DryRunResult:
+def asked(rig: Simulation, resources: Sequence[Resource], **options: Any) -> DryRunResult:
     """Rehearse what *resources* would do, and prove that it has no effect."""
     plan, state = prepared(rig, resources, **options)
     before = len(rig.writes), len(rig.sent)
@@ -57,7 +58,7 @@ def database(name: str = "big", **spec: Any) -> Resource:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_version_is_asked_where_it_knows_dry_run_and_nothing_takes_effect(tmp_path: Path, version: str) -> None:
-    rig = Rig(tmp_path / "state", server_version=version)
+    rig = Simulation(tmp_path / "state", server_version=version)
     said = asked(rig, shop())
     kinds = {entry.path for entry in rig.sent}
     if version == "7.4":  # users, roles and ACLs take it since 7.8: before, it would be done for real
@@ -69,7 +70,7 @@ def test_every_version_is_asked_where_it_knows_dry_run_and_nothing_takes_effect(
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_applied_shop_is_asked_about_whole(tmp_path: Path, version: str) -> None:
-    rig = Rig(tmp_path / "state", server_version=version)
+    rig = Simulation(tmp_path / "state", server_version=version)
     rig.apply(prepared(rig, shop())[0])
     changed = [
         declared("RedisACL", "app-keys", {"acl": "+@all ~app:*"}),
@@ -80,7 +81,7 @@ def test_an_applied_shop_is_asked_about_whole(tmp_path: Path, version: str) -> N
     assert asked(rig, changed) == DryRunResult((), 1 if version == "7.4" else 4, {})
 
 
-def test_what_is_asked_is_what_an_apply_sends(rig: Rig) -> None:
+def test_what_is_asked_is_what_an_apply_sends(rig: Simulation) -> None:
     resources = [shop()[0], shop()[2], database(tags=[{"key": "team", "value": "a"}])]
     asked(rig, resources)
     rehearsed = {entry.path: json.loads(entry.body) for entry in rig.sent}
@@ -91,7 +92,7 @@ def test_what_is_asked_is_what_an_apply_sends(rig: Rig) -> None:
     assert rehearsed == sent
 
 
-def test_a_put_is_completed_from_what_is_live_as_an_apply_does(rig: Rig) -> None:
+def test_a_put_is_completed_from_what_is_live_as_an_apply_does(rig: Simulation) -> None:
     rig.converge(shop())
     begun = len(rig.sent)
     asked(rig, [declared("Database", "db-0", {"tags": [{"key": "team", "value": "new"}]})])
@@ -104,7 +105,7 @@ def test_a_put_is_completed_from_what_is_live_as_an_apply_does(rig: Rig) -> None
 
 @pytest.mark.parametrize("version", VERSIONS[1:])
 def test_objections_are_notes_of_their_changes(tmp_path: Path, version: str) -> None:
-    rig = Rig(tmp_path / "state", server_version=version, shards_limit=8)
+    rig = Simulation(tmp_path / "state", server_version=version, shards_limit=8)
     said = asked(
         rig,
         [
@@ -123,14 +124,14 @@ def test_objections_are_notes_of_their_changes(tmp_path: Path, version: str) -> 
 
 
 def test_an_update_is_objected_to_as_well(tmp_path: Path) -> None:
-    rig = Rig(tmp_path / "state", shards_limit=4)
+    rig = Simulation(tmp_path / "state", shards_limit=4)
     rig.converge([database(sharding=True, shards_count=2)])
     said = asked(rig, [database(sharding=True, shards_count=16)])
     assert [note.address.name for note in said.objections] == ["big"]
     assert said.objections[0].level is Level.OBJECTION
 
 
-def test_objections_are_no_part_of_the_digest_and_survive_a_saved_plan(rig: Rig) -> None:
+def test_objections_are_no_part_of_the_digest_and_survive_a_saved_plan(rig: Simulation) -> None:
     from dataclasses import replace
 
     resource = declared("RedisACL", "bad", {"acl": "~* nonsense"})
@@ -141,7 +142,7 @@ def test_objections_are_no_part_of_the_digest_and_survive_a_saved_plan(rig: Rig)
     assert from_json(to_json(more)) == more
 
 
-def test_a_secret_is_sent_for_real_and_never_repeated(rig: Rig) -> None:
+def test_a_secret_is_sent_for_real_and_never_repeated(rig: Simulation) -> None:
     rig.converge(shop())
     rig.passwords["ANNA_PASSWORD"] = "a-new-password-7"
     begun = len(rig.sent)
@@ -151,10 +152,10 @@ def test_a_secret_is_sent_for_real_and_never_repeated(rig: Rig) -> None:
     assert "a-new-password-7" not in repr(said)
 
 
-def test_a_login_in_an_address_that_the_server_repeats_is_not_shown(rig: Rig) -> None:
+def test_a_login_in_an_address_that_the_server_repeats_is_not_shown(rig: Simulation) -> None:
     rig.converge([database("source")])
     text = "cannot reach redis://admin:p4ss@source.example:12000"
-    rig.world.faults.add(
+    rig.cluster.faults.add(
         "code", method="POST", path="/v1/bdbs", status=406, error_code="insufficient_resources", description=text
     )
     said = asked(rig, [database("copy", replica_sources=[{"database": "source"}], replica_sync="enabled")])
@@ -166,7 +167,7 @@ def test_a_login_in_an_address_that_the_server_repeats_is_not_shown(rig: Rig) ->
 # --- what cannot be asked --------------------------------------------------------------------------------------------
 
 
-def test_a_missing_secret_skips_that_one(rig: Rig) -> None:
+def test_a_missing_secret_skips_that_one(rig: Simulation) -> None:
     rig.converge(shop()[:4])
 
     def reveal(value_from: Mapping[str, Any]) -> Secret:
@@ -177,7 +178,7 @@ def test_a_missing_secret_skips_that_one(rig: Rig) -> None:
     assert said == DryRunResult((), 1, {dry_run.MISSING_SECRET: 2})
 
 
-def test_a_replacement_and_a_second_step_are_not_asked_about(rig: Rig) -> None:
+def test_a_replacement_and_a_second_step_are_not_asked_about(rig: Simulation) -> None:
     rig.converge([database()])
     said = asked(rig, [database(port=17777)], allow_destroy=frozenset({"dc1:Database/big"}))
     assert said == DryRunResult((), 0, {dry_run.REPLACES: 1})
@@ -191,7 +192,7 @@ def test_a_replacement_and_a_second_step_are_not_asked_about(rig: Rig) -> None:
 
 
 def test_a_login_that_may_only_read_is_no_objection(tmp_path: Path) -> None:
-    rig = Rig(tmp_path / "state")
+    rig = Simulation(tmp_path / "state")
     role = rig.call("GET", "/v1/roles").json()
     uid = next(one["uid"] for one in role if one["management"] == "cluster_viewer")
     body = {"email": "viewer@example.com", "password": "viewer-password-1", "role_uids": [uid], "name": "viewer"}
@@ -199,17 +200,18 @@ def test_a_login_that_may_only_read_is_no_objection(tmp_path: Path) -> None:
     before = len(rig.writes)
     from reconciler.client import Client, ClientOptions
     from reconciler.runtime import Runtime
-    from tests.support.inprocess import InProcess, Plain
+    from reconciler.secrets import Secret
+    from tests.support.inprocess import InProcess
 
     client = Client(
-        rig.world.where(),
-        ("viewer@example.com", Plain("viewer-password-1")),
-        Runtime(clock=rig.world.clock, sleep=rig.world.sleep),
-        ClientOptions(transport=InProcess(rig.world.core, rig.world.clock)),
+        rig.cluster.endpoints(),
+        ("viewer@example.com", Secret("viewer-password-1")),
+        Runtime(clock=rig.cluster.clock, sleep=rig.cluster.sleep),
+        ClientOptions(transport=InProcess(rig.cluster.core, rig.cluster.clock)),
     )
     resources = [*shop()[:4], *shop()[6:]]
     state = live.read(client, KINDS, ReadSet(fields_of(KINDS, resources, ())), "dc1")
-    said = dry_run.dry_run(rig.plan(resources, state), KINDS, {"dc1": client}, {"dc1": state}, rig.reveal)
+    said = dry_run.dry_run(rig.plan(resources, {"dc1": state}), KINDS, {"dc1": client}, {"dc1": state}, rig.reveal)
     assert said == DryRunResult((), 0, {dry_run.FORBIDDEN: 8})
     assert len(rig.writes) == before
 
@@ -223,16 +225,18 @@ def test_a_login_that_may_only_read_is_no_objection(tmp_path: Path) -> None:
         ("409", dry_run.BUSY),
     ],
 )
-def test_a_cluster_that_does_not_answer_has_no_objection_and_is_not_waited_for(rig: Rig, fault: str, why: str) -> None:
+def test_a_cluster_that_does_not_answer_has_no_objection_and_is_not_waited_for(
+    rig: Simulation, fault: str, why: str
+) -> None:
     plan, state = prepared(rig, shop()[:4])
-    rig.world.faults.add(fault, method="POST", times=100)
-    slept = list(rig.world.sleeps)
+    rig.cluster.faults.add(fault, method="POST", times=100)
+    slept = list(rig.cluster.sleeps)
     said = dry_run.dry_run(plan, KINDS, {"dc1": rig.client}, {"dc1": state}, rig.reveal)
     assert said == DryRunResult((), 0, {why: 4})
-    assert rig.world.sleeps == slept
+    assert rig.cluster.sleeps == slept
 
 
-def test_of_a_cluster_that_states_no_version_only_what_always_took_dry_run_is_asked(rig: Rig) -> None:
+def test_of_a_cluster_that_states_no_version_only_what_always_took_dry_run_is_asked(rig: Simulation) -> None:
     from dataclasses import replace
 
     plan, state = prepared(rig, [*shop()[:4], database()])
@@ -241,7 +245,7 @@ def test_of_a_cluster_that_states_no_version_only_what_always_took_dry_run_is_as
     assert (said.asked, {entry.path for entry in rig.sent}) == (1, {"/v1/bdbs"})
 
 
-def test_what_a_hook_puts_into_a_request_is_asked_about_too(rig: Rig) -> None:
+def test_what_a_hook_puts_into_a_request_is_asked_about_too(rig: Simulation) -> None:
     """The URI of a named source is looked up first; the first write is rehearsed, and nothing after it."""
     rig.converge([database("source")])
     begun = len(rig.sent)
@@ -251,7 +255,7 @@ def test_what_a_hook_puts_into_a_request_is_asked_about_too(rig: Rig) -> None:
     assert json.loads(entry.body)["replica_sources"][0]["uri"].startswith("redis://admin:")
 
 
-def test_a_sub_resource_alone_is_not_asked_about(rig: Rig) -> None:
+def test_a_sub_resource_alone_is_not_asked_about(rig: Simulation) -> None:
     rig.converge([database()])
     begun = len(rig.sent)
     said = asked(rig, [database(traffic="stopped")])

@@ -24,10 +24,13 @@ from reconciler.manifests import Resource
 from reconciler.model import Address
 from reconciler.plan import Action
 from reconciler.runtime import Runtime
+from reconciler.secrets import Secret as Plain
 from reconciler.simulator.testing import running
-from tests.engine.rig import CANARY, KINDS, Rig, declared, user_spec
+from tests.engine.transition import OneCluster as Rig
 from tests.kinds.samples import values_of
-from tests.support.inprocess import Plain, Where
+from tests.support.cluster import Endpoints as Where
+from tests.support.resources import KINDS, declared, user_spec
+from tests.support.simulation import CANARY
 
 # Where the fields that a create requires, with the values of the first example, are not what tests want.
 LEAST: Mapping[str, Mapping[str, Any]] = {

@@ -11,7 +11,8 @@ import pytest
 from reconciler.api.hooks.database import OP_TAG
 from reconciler.manifests import Resource
 from tests.engine.killable import Fuse, KillableClient, KillableLedger, Killed
-from tests.engine.rig import KINDS, Rig, declared, shop, user_spec
+from tests.support.resources import KINDS, declared, shop, user_spec
+from tests.support.simulation import Simulation
 
 BEFORE = [
     declared("RedisACL", "keys", {"acl": "+@read ~app:*"}),
@@ -38,27 +39,27 @@ AFTER = [
 ]
 
 
-def start(folder: Path) -> Rig:
-    rig = Rig(folder)
+def start(folder: Path) -> Simulation:
+    rig = Simulation(folder)
     rig.call("POST", "/v1/bdbs", {"name": "foreign", "memory_size": 104857600, "port": 15000})
-    rig.world.clock.sleep(60)
+    rig.cluster.clock.sleep(60)
     assert rig.converge(BEFORE).complete
     return rig
 
 
-def state(rig: Rig) -> dict[str, Any]:
+def state(rig: Simulation) -> dict[str, Any]:
     return {
         kind: {one.name: dict(one.spec) for one in objects}
-        for kind, objects in rig.read().objects.items()
+        for kind, objects in rig.live().objects.items()
         if kind != "Certificate"  # each cluster makes its own
     }
 
 
-def run(rig: Rig, resources: list[Resource], fuse: Fuse) -> None:
+def run(rig: Simulation, resources: list[Resource], fuse: Fuse) -> None:
     rig.converge(resources, clients={"dc1": KillableClient(rig.client, fuse)}, ledger=KillableLedger(rig.ledger, fuse))
 
 
-def creates(rig: Rig) -> list[tuple[str, str]]:
+def creates(rig: Simulation) -> list[tuple[str, str]]:
     return sorted((entry.path, json.loads(entry.body)["name"]) for entry in rig.writes if entry.method == "POST")
 
 
@@ -87,7 +88,7 @@ def test_a_killed_run_is_finished_by_the_next(
     with pytest.raises(Killed):
         run(rig, AFTER, Fuse(place))
     rig.reopen()
-    rig.world.clock.sleep(5)
+    rig.cluster.clock.sleep(5)
 
     report = rig.converge(AFTER)
 
@@ -120,7 +121,7 @@ def _readable(kind: str, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("place", range(0, 26, 3))
 def test_a_kill_during_the_recovery_from_a_kill_does_no_harm(tmp_path: Path, place: int) -> None:
-    rig = Rig(tmp_path / "state")
+    rig = Simulation(tmp_path / "state")
     with pytest.raises(Killed):
         run(rig, shop(), Fuse(26))
     rig.reopen()

@@ -9,7 +9,8 @@ import pytest
 from reconciler.diff import SECRET
 from reconciler.manifests import Resource
 from reconciler.render.reasons import note_text
-from tests.engine.rig import Rig, declared, user_spec
+from tests.support.resources import declared, user_spec
+from tests.support.simulation import Simulation
 
 ANNA = declared("User", "anna", user_spec("anna", ["DB Viewer"]))
 ANN = declared("User", "ann", user_spec("anna", ["DB Viewer"]), renamed_from="anna")
@@ -19,16 +20,16 @@ BIGGER = declared("Database", "orders", {"memory_size": "200MiB", **PASSWORD})
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path / "state")
+def rig(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path / "state")
 
 
-def sent_passwords(rig: Rig, resource: Resource) -> list[str]:
+def sent_passwords(rig: Simulation, resource: Resource) -> list[str]:
     """Plan once more, and return the paths of the secrets that would be sent."""
     return [field.path for change in rig.plan([resource]).changes for field in change.fields if field.after is SECRET]
 
 
-def test_a_renamed_user_keeps_what_is_known_of_its_password(rig: Rig) -> None:
+def test_a_renamed_user_keeps_what_is_known_of_its_password(rig: Simulation) -> None:
     rig.converge([ANNA])
     assert rig.converge([ANN]).complete
     plan = rig.plan([ANN])
@@ -41,7 +42,7 @@ def test_a_renamed_user_keeps_what_is_known_of_its_password(rig: Rig) -> None:
     assert rig.ledger.owned("dc1")[ANN.address].fields["email"] == "anna@example.com"
 
 
-def test_a_rename_that_was_killed_after_its_effect_keeps_it_too(rig: Rig) -> None:
+def test_a_rename_that_was_killed_after_its_effect_keeps_it_too(rig: Simulation) -> None:
     rig.converge([ANNA])
     original = rig.ledger.close
 
@@ -59,30 +60,30 @@ def test_a_rename_that_was_killed_after_its_effect_keeps_it_too(rig: Rig) -> Non
     assert sent_passwords(rig, ANN) == ["password"]
 
 
-def test_an_update_that_failed_was_not_applied(rig: Rig) -> None:
+def test_an_update_that_failed_was_not_applied(rig: Simulation) -> None:
     rig.converge([DATABASE])
     before = rig.ledger.owned("dc1")
-    rig.world.faults.add("fail", method="PUT", path="/v1/bdbs/")
+    rig.cluster.faults.add("fail", method="PUT", path="/v1/bdbs/")
     assert not rig.converge([BIGGER]).complete
     assert rig.ledger.owned("dc1") == before
 
 
-def test_an_update_that_failed_leaves_its_password_to_be_sent_again(rig: Rig) -> None:
+def test_an_update_that_failed_leaves_its_password_to_be_sent_again(rig: Simulation) -> None:
     with_password = declared("Database", "orders", {"memory_size": "100MiB", **PASSWORD})
     rig.converge([with_password])
     rig.passwords["ORDERS"] = "another-Pw-8831"
-    rig.world.faults.add("fail", method="PUT", path="/v1/bdbs/")
+    rig.cluster.faults.add("fail", method="PUT", path="/v1/bdbs/")
     assert not rig.converge([BIGGER]).complete
     assert sent_passwords(rig, BIGGER) == ["authentication_redis_pass"]
     assert rig.converge([BIGGER]).complete
     assert rig.plan([BIGGER]).changes == ()
 
 
-def test_another_object_of_the_name_is_not_known_by_what_was_sent_to_the_first(rig: Rig) -> None:
+def test_another_object_of_the_name_is_not_known_by_what_was_sent_to_the_first(rig: Simulation) -> None:
     rig.converge([ANNA])
     role, uid = rig.wire("Role", "DB Viewer")["uid"], rig.wire("User", "anna")["uid"]
     rig.call("DELETE", f"/v1/users/{uid}")
-    rig.world.clock.sleep(30)
+    rig.cluster.clock.sleep(30)
     account = {"email": "anna@example.com", "name": "anna", "password": "by-Hand-8831", "role_uids": [role]}
     assert rig.call("POST", "/v1/users", account).status == 200
     plan = rig.plan([ANNA])

@@ -15,19 +15,20 @@ from reconciler.api.codec import decode
 from reconciler.diff.normalize import comparable
 from reconciler.manifests import Resource
 from reconciler.plan import Action, Change
-from tests.engine.rig import KINDS, Rig, declared, shop, user_spec
+from tests.support.resources import KINDS, declared, shop, user_spec
+from tests.support.simulation import Simulation
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path / "state")
+def rig(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path / "state")
 
 
 def kind_of(path: str) -> str:
     return next(name for name, kind in KINDS.items() if path.startswith(kind.rest.path))
 
 
-def test_after_an_apply_the_plan_is_empty_and_a_second_apply_writes_nothing(rig: Rig) -> None:
+def test_after_an_apply_the_plan_is_empty_and_a_second_apply_writes_nothing(rig: Simulation) -> None:
     report = rig.converge(shop())
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
     assert rig.plan(shop()).changes == ()
@@ -36,7 +37,7 @@ def test_after_an_apply_the_plan_is_empty_and_a_second_apply_writes_nothing(rig:
     assert (again.outcomes, len(rig.sent)) == ((), before)
 
 
-def test_each_request_body_is_what_the_plan_showed(rig: Rig) -> None:
+def test_each_request_body_is_what_the_plan_showed(rig: Simulation) -> None:
     rig.converge(shop()[:8])
     changed = [
         declared("Database", "db-0", {"memory_size": "200MiB", "tags": [{"key": "team", "value": "other"}]}),
@@ -48,7 +49,7 @@ def test_each_request_body_is_what_the_plan_showed(rig: Rig) -> None:
     plan = rig.plan(changed)
     rig.apply(plan)
     shown = {change.address: change for change in plan.changes}
-    names = {name: {one.uid: one.name for one in rig.read().objects[name]} for name in KINDS}
+    names = {name: {one.uid: one.name for one in rig.live().objects[name]} for name in KINDS}
     sent = []
     for entry in rig.sent[begun:]:
         kind = KINDS[kind_of(entry.path)]
@@ -61,7 +62,7 @@ def test_each_request_body_is_what_the_plan_showed(rig: Rig) -> None:
     assert sorted(sent) == [change.number for change in plan.changes]
 
 
-def test_a_put_of_tags_keeps_the_mark_of_the_create(rig: Rig) -> None:
+def test_a_put_of_tags_keeps_the_mark_of_the_create(rig: Simulation) -> None:
     rig.converge(shop())
     mark = rig.object("Database", "db-0").operation
     rig.converge([declared("Database", "db-0", {"tags": [{"key": "team", "value": "new"}]})])
@@ -71,27 +72,27 @@ def test_a_put_of_tags_keeps_the_mark_of_the_create(rig: Rig) -> None:
     assert mark.isalnum()
 
 
-def test_what_nobody_declared_stays_byte_identical(rig: Rig) -> None:
+def test_what_nobody_declared_stays_byte_identical(rig: Simulation) -> None:
     rig.call("POST", "/v1/bdbs", {"name": "foreign", "memory_size": 104857600, "port": 15000})
     rig.call("POST", "/v1/roles", {"name": "foreign", "management": "none"})
-    rig.world.clock.sleep(60)
+    rig.cluster.clock.sleep(60)
     before = {kind: json.dumps(rig.wire(kind, "foreign"), sort_keys=True) for kind in ("Database", "Role")}
     rig.converge(shop())
     rig.converge([declared("Database", "db-1", {}, absent=True, protect=False), *shop()[:6]])
     assert {kind: json.dumps(rig.wire(kind, "foreign"), sort_keys=True) for kind in before} == before
 
 
-def test_deletes_go_after_what_refers_to_them(rig: Rig) -> None:
+def test_deletes_go_after_what_refers_to_them(rig: Simulation) -> None:
     rig.converge(shop())
     gone = [declared(one.address.kind, one.address.name, {}, absent=True, protect=False) for one in shop()]
     report = rig.converge(gone)
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
     assert report.count(Action.DELETE) == 10
     assert rig.ledger.owned("dc1") == {}
-    assert rig.read().objects["Database"] == ()
+    assert rig.live().objects["Database"] == ()
 
 
-def test_a_rename_is_an_update_and_others_may_refer_to_the_new_name_at_once(rig: Rig) -> None:
+def test_a_rename_is_an_update_and_others_may_refer_to_the_new_name_at_once(rig: Simulation) -> None:
     rig.converge(shop())
     renamed = [
         declared("Role", "application", {"management": "none"}, renamed_from="app"),
@@ -103,7 +104,7 @@ def test_a_rename_is_an_update_and_others_may_refer_to_the_new_name_at_once(rig:
     assert rig.plan(renamed).changes == ()
 
 
-def test_a_replacement_deletes_first_and_takes_the_name_again(rig: Rig) -> None:
+def test_a_replacement_deletes_first_and_takes_the_name_again(rig: Simulation) -> None:
     rig.converge(shop())
     before = rig.object("Database", "db-0")
     other = [declared("Database", "db-0", {"memory_size": "100MiB", "port": 17777})]
@@ -115,7 +116,7 @@ def test_a_replacement_deletes_first_and_takes_the_name_again(rig: Rig) -> None:
     assert rig.plan(other).changes == ()
 
 
-def test_a_changed_password_is_sent_once(rig: Rig) -> None:
+def test_a_changed_password_is_sent_once(rig: Simulation) -> None:
     rig.converge(shop())
     rig.passwords["ANNA_PASSWORD"] = "another-password-1"
     before = len(rig.sent)
@@ -128,13 +129,13 @@ def test_a_changed_password_is_sent_once(rig: Rig) -> None:
 def test_parallel_and_serial_applies_end_alike(tmp_path: Path) -> None:
     ends = []
     for parallelism in (1, 4):
-        rig = Rig(tmp_path / f"state{parallelism}")
+        rig = Simulation(tmp_path / f"state{parallelism}")
         report = rig.converge(shop(), parallelism=parallelism)
         assert report.complete
         ends.append(
             {
                 kind: [(o.name, o.spec) for o in sorted(objects, key=lambda one: one.name)]
-                for kind, objects in rig.read().objects.items()
+                for kind, objects in rig.live().objects.items()
                 if kind != "Certificate"  # each cluster makes its own
             }
         )
@@ -144,9 +145,9 @@ def test_parallel_and_serial_applies_end_alike(tmp_path: Path) -> None:
 def test_in_one_thread_the_same_plan_gives_the_same_calls(tmp_path: Path) -> None:
     logs = []
     for number in range(2):
-        rig = Rig(tmp_path / f"state{number}")
+        rig = Simulation(tmp_path / f"state{number}")
         rig.converge(shop())
-        logs.append([(entry.method, entry.path, entry.body, entry.time) for entry in rig.world.log])
+        logs.append([(entry.method, entry.path, entry.body, entry.time) for entry in rig.cluster.log])
     assert logs[0] == logs[1]
 
 
@@ -175,7 +176,7 @@ def _resources(databases: Mapping[str, Mapping[str, Any]]) -> list[Resource]:
 def test_from_any_state_one_apply_reaches_any_other(
     tmp_path_factory: pytest.TempPathFactory, first: dict[str, Any], then: dict[str, Any]
 ) -> None:
-    rig = Rig(tmp_path_factory.mktemp("law") / "state")
+    rig = Simulation(tmp_path_factory.mktemp("law") / "state")
     for databases in (first, then):
         report = rig.converge(_resources(databases))
         assert [outcome.why for outcome in report.outcomes if outcome.why] == []
@@ -183,10 +184,10 @@ def test_from_any_state_one_apply_reaches_any_other(
     assert rig.ledger.open_intents("dc1") == ()
 
 
-def test_the_ledger_knows_what_was_done(rig: Rig) -> None:
+def test_the_ledger_knows_what_was_done(rig: Simulation) -> None:
     report = rig.converge(shop())
     owned = rig.ledger.owned("dc1")
-    live = {(kind, one.name): one for kind, objects in rig.read().objects.items() for one in objects}
+    live = {(kind, one.name): one for kind, objects in rig.live().objects.items() for one in objects}
     assert {(a.kind, a.name): (mine.uid, mine.created) for a, mine in owned.items()} == {
         (a.kind, a.name): (live[a.kind, a.name].uid, live[a.kind, a.name].created) for a in owned
     }
@@ -198,12 +199,12 @@ def test_the_ledger_knows_what_was_done(rig: Rig) -> None:
     assert run.started < (run.finished or 0.0)
 
 
-def test_forgetting_touches_the_ledger_only(rig: Rig) -> None:
+def test_forgetting_touches_the_ledger_only(rig: Simulation) -> None:
     rig.converge(shop())
     address = shop()[0].address
     plan = rig.plan(shop())
     forget = Change(1, Action.FORGET, address, (), {})
-    before = len(rig.world.log)
+    before = len(rig.cluster.log)
     rig.apply(type(plan)((forget,)))
     assert address not in rig.ledger.owned("dc1")
-    assert len(rig.world.log) == before
+    assert len(rig.cluster.log) == before

@@ -13,7 +13,8 @@ from reconciler.manifests import Resource
 from reconciler.manifests.resolve import with_pending_retirements
 from reconciler.simulator.state.records import digest
 from tests.engine.killable import Fuse, KillableClient, KillableLedger, Killed
-from tests.engine.rig import CANARY, KINDS, Rig, declared
+from tests.support.resources import KINDS, declared
+from tests.support.simulation import CANARY, Simulation
 
 OLD, NEW, THIRD = ({"valueFrom": {"env": name}} for name in ("OLD", "NEW", "THIRD"))
 DUE = "2026-12-01T00:00:00Z"
@@ -21,8 +22,8 @@ BEFORE, AFTERWARDS = "2026-11-30T23:59:59Z", DUE
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path / "state")
+def rig(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path / "state")
 
 
 def user(now: str = BEFORE, **passwords: Any) -> list[Resource]:
@@ -31,15 +32,15 @@ def user(now: str = BEFORE, **passwords: Any) -> list[Resource]:
     return with_pending_retirements(KINDS, resources, now)
 
 
-def valid(rig: Rig) -> list[str]:
+def valid(rig: Simulation) -> list[str]:
     """Return which passwords log in, without counting as failed logins."""
-    hidden = next(one for one in rig.world.core.state.users.values() if one.fields["name"] == "ana").hidden
+    hidden = next(one for one in rig.cluster.core.state.users.values() if one.fields["name"] == "ana").hidden
     held = [hidden["password"], *hidden.get("more", ())]
     names = {digest(f"{CANARY}-{name}"): name for name in ("OLD", "NEW", "THIRD")}
     return [names[one] for one in held]
 
 
-def apply(rig: Rig, wanted: Sequence[Resource]) -> list[tuple[str, str]]:
+def apply(rig: Simulation, wanted: Sequence[Resource]) -> list[tuple[str, str]]:
     begun = len(rig.sent)
     report = rig.converge(wanted)
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
@@ -47,7 +48,7 @@ def apply(rig: Rig, wanted: Sequence[Resource]) -> list[tuple[str, str]]:
     return [(entry.method, entry.path) for entry in rig.sent[begun:]]
 
 
-def test_the_old_password_stays_valid_until_its_time(rig: Rig) -> None:
+def test_the_old_password_stays_valid_until_its_time(rig: Simulation) -> None:
     apply(rig, user(password=OLD))
     rotating = {"passwords": [NEW], "retire": {"passwords": [OLD], "after": DUE}}
     assert apply(rig, user(**rotating)) == [("POST", "/v1/users/password")]
@@ -58,25 +59,27 @@ def test_the_old_password_stays_valid_until_its_time(rig: Rig) -> None:
     assert apply(rig, user(AFTERWARDS, passwords=[NEW])) == []
 
 
-def test_told_so_the_old_password_goes_at_once(rig: Rig) -> None:
+def test_told_so_the_old_password_goes_at_once(rig: Simulation) -> None:
     apply(rig, user(passwords=[OLD]))
     apply(rig, user(passwords=[OLD, NEW]))
     assert apply(rig, user(passwords=[NEW], retire={"passwords": [OLD]})) == [("DELETE", "/v1/users/password")]
     assert valid(rig) == ["NEW"]
 
 
-def test_what_goes_without_being_named_takes_all_others_along(rig: Rig) -> None:
+def test_what_goes_without_being_named_takes_all_others_along(rig: Simulation) -> None:
     apply(rig, user(passwords=[OLD, THIRD]))
     assert apply(rig, user(passwords=[NEW]))[0] == ("PUT", "/v1/users/password")
     assert valid(rig) == ["NEW"]
 
 
-def test_a_new_user_gets_all_of_its_passwords(rig: Rig) -> None:
+def test_a_new_user_gets_all_of_its_passwords(rig: Simulation) -> None:
     apply(rig, user(passwords=[NEW, OLD]))
     assert sorted(valid(rig)) == ["NEW", "OLD"]
 
 
-def test_a_password_that_does_not_log_in_leaves_the_old_one_in_place(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_that_does_not_log_in_leaves_the_old_one_in_place(
+    rig: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     apply(rig, user(passwords=[OLD]))
     tried: list[str] = []
 
@@ -93,8 +96,8 @@ def test_a_password_that_does_not_log_in_leaves_the_old_one_in_place(rig: Rig, m
 
 @pytest.mark.parametrize("build", ["7.4", "7.8"])
 def test_a_build_that_would_change_our_own_password_is_not_asked(tmp_path: Path, build: str) -> None:
-    rig = Rig(tmp_path / "state", server_version=build)
-    for node in rig.world.core.state.nodes.values():
+    rig = Simulation(tmp_path / "state", server_version=build)
+    for node in rig.cluster.core.state.nodes.values():
         node.set(software_version=f"{build}.2-10")
     apply(rig, user(passwords=[OLD]))
     report = rig.converge(user(passwords=[OLD, NEW]))
@@ -102,12 +105,12 @@ def test_a_build_that_would_change_our_own_password_is_not_asked(tmp_path: Path,
     assert valid(rig) == ["OLD"]
 
 
-def rotate(rig: Rig, now: str, fuse: Fuse) -> None:
+def rotate(rig: Simulation, now: str, fuse: Fuse) -> None:
     rotating = user(now, passwords=[NEW], retire={"passwords": [OLD], "after": DUE})
     rig.converge(rotating, clients={"dc1": KillableClient(rig.client, fuse)}, ledger=KillableLedger(rig.ledger, fuse))
 
 
-def test_the_harness_reaches_every_step(rig: Rig) -> None:
+def test_the_harness_reaches_every_step(rig: Simulation) -> None:
     apply(rig, user(passwords=[OLD]))
     fuse = Fuse()
     rotate(rig, BEFORE, fuse)
@@ -118,7 +121,7 @@ def test_the_harness_reaches_every_step(rig: Rig) -> None:
 
 @pytest.mark.parametrize("step", range(20))
 def test_a_rotation_that_was_killed_anywhere_is_finished(tmp_path: Path, step: int) -> None:
-    rig = Rig(tmp_path / "state")
+    rig = Simulation(tmp_path / "state")
     apply(rig, user(passwords=[OLD]))
     fuse = Fuse(step)
 

@@ -16,9 +16,11 @@ from reconciler.kinds import SINGLETON, Kind, kind_source
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.manifests import Resource
 from reconciler.simulator.cluster.licenses import make
-from tests.engine.rig import CANARY, KINDS, Rig, declared
 from tests.engine.test_fields import APART, journeys
 from tests.kinds.samples import name_of
+from tests.support.resources import KINDS, declared
+from tests.support.simulation import CANARY
+from tests.support.simulation import Simulation as Rig
 
 FIXED = [kind for kind in KINDS.values() if (kind.singleton or kind.rest.key == ("uid",)) and kind.name not in APART]
 

@@ -11,10 +11,11 @@ import pytest
 from reconciler.kinds import Kind, kind_source
 from reconciler.manifests import Resource
 from reconciler.simulator.settings import SWITCHES
-from tests.engine.rig import KINDS, Rig, declared
 from tests.engine.test_settings import FIXED, LEAST, VALUES, cases, values_through
 from tests.kinds.samples import name_of
 from tests.kinds.test_simulator import VERSIONS, has
+from tests.support.resources import KINDS, declared
+from tests.support.simulation import Simulation as Rig
 
 READINGS = [
     (name, choice)

@@ -13,18 +13,19 @@ from reconciler.diff import SECRET
 from reconciler.errors import InputError
 from reconciler.kinds import MISSING
 from reconciler.plan import Action, Plan
-from tests.engine.rig import CANARY, Rig, declared
+from tests.support.resources import declared
+from tests.support.simulation import CANARY, Simulation
 
 LEAST = {"memory_size": "100MiB"}
 ONE, TWO = {"valueFrom": {"env": "ONE"}}, {"valueFrom": {"env": "TWO"}}
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path / "state")
+def rig(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path / "state")
 
 
-def apply(rig: Rig, spec: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
+def apply(rig: Simulation, spec: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
     """Apply *spec* to one database, show that nothing is left to do; return the calls other than to the object."""
     wanted = [declared("Database", "db", {**LEAST, **spec})]
     begun = len(rig.sent)
@@ -37,7 +38,7 @@ def apply(rig: Rig, spec: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
     ]
 
 
-def plan(rig: Rig, spec: Mapping[str, Any]) -> Plan:
+def plan(rig: Simulation, spec: Mapping[str, Any]) -> Plan:
     return rig.plan([declared("Database", "db", {**LEAST, **spec})])
 
 
@@ -45,14 +46,14 @@ def alert(threshold: str) -> dict[str, Any]:
     return {"enabled": True, "threshold": threshold}
 
 
-def test_a_new_database_gets_its_alerts_once_it_is_there(rig: Rig) -> None:
+def test_a_new_database_gets_its_alerts_once_it_is_there(rig: Simulation) -> None:
     calls = apply(rig, {"alerts": {"bdb_size": alert("80")}})
     assert [call[:2] for call in calls] == [("POST", "/v1/bdbs"), ("POST", "alerts/1")]
     assert "alerts" not in calls[0][2]
     assert calls[1][2] == {"bdb_size": alert("80")}
 
 
-def test_alerts_that_nobody_declares_stay_unchanged(rig: Rig) -> None:
+def test_alerts_that_nobody_declares_stay_unchanged(rig: Simulation) -> None:
     apply(rig, {"alerts": {"bdb_size": alert("80")}})
     rig.call("POST", "/v1/bdbs/alerts/1", {"bdb_high_latency": alert("3000")})
     assert plan(rig, {"alerts": {"bdb_size": alert("80")}}).changes == ()
@@ -62,30 +63,30 @@ def test_alerts_that_nobody_declares_stay_unchanged(rig: Rig) -> None:
     assert rig.call("GET", "/v1/bdbs/alerts/1").json()["bdb_high_latency"]["threshold"] == "3000"
 
 
-def test_a_sub_resource_that_nobody_declares_costs_no_request(rig: Rig) -> None:
+def test_a_sub_resource_that_nobody_declares_costs_no_request(rig: Simulation) -> None:
     apply(rig, {"alerts": {"bdb_size": alert("80")}})
-    begun = len(rig.world.log)
+    begun = len(rig.cluster.log)
     rig.converge([declared("Database", "other", LEAST)])
-    paths = [entry.path for entry in rig.world.log[begun:] if entry.path.startswith("/v1/bdbs/alerts")]
+    paths = [entry.path for entry in rig.cluster.log[begun:] if entry.path.startswith("/v1/bdbs/alerts")]
     assert paths == ["/v1/bdbs/alerts"] * paths.count("/v1/bdbs/alerts")  # the rig reads all there is, the flows do not
 
 
-def test_traffic_stops_and_runs_again(rig: Rig) -> None:
+def test_traffic_stops_and_runs_again(rig: Simulation) -> None:
     assert [call[1] for call in apply(rig, {"traffic": "stopped"})] == ["/v1/bdbs", "1/actions/stop_traffic"]
     assert [call[1] for call in apply(rig, {"traffic": "running"})] == ["1/actions/resume_traffic"]
     rig.call("POST", "/v1/bdbs/1/actions/stop_traffic", {})
-    rig.world.clock.sleep(60)
+    rig.cluster.clock.sleep(60)
     assert [call[1] for call in apply(rig, {"traffic": "running"})] == ["1/actions/resume_traffic"]
 
 
-def test_a_raised_version_is_an_upgrade_with_its_options(rig: Rig) -> None:
+def test_a_raised_version_is_an_upgrade_with_its_options(rig: Simulation) -> None:
     apply(rig, {"redis_version": "7.4", "replication": True, "upgrade": {"preserve_roles": True}})
     calls = apply(rig, {"redis_version": "8.0", "replication": True, "upgrade": {"preserve_roles": True}})
     assert calls == [("POST", "1/upgrade", {"preserve_roles": True, "redis_version": "8.0"})]
     assert rig.wire("Database", "db")["redis_version"] == "8.0"
 
 
-def test_options_by_themselves_are_no_difference(rig: Rig) -> None:
+def test_options_by_themselves_are_no_difference(rig: Simulation) -> None:
     apply(rig, {"redis_version": "8.0"})
     assert plan(rig, {"redis_version": "8.0", "upgrade": {"force_restart": True}}).changes == ()
 
@@ -99,7 +100,7 @@ def test_options_by_themselves_are_no_difference(rig: Rig) -> None:
     ],
 )
 def test_what_only_grows_is_refused_before_anything_is_sent(
-    rig: Rig, first: Mapping[str, Any], then: Mapping[str, Any]
+    rig: Simulation, first: Mapping[str, Any], then: Mapping[str, Any]
 ) -> None:
     apply(rig, first)
     with pytest.raises(InputError, match="cannot go back to") as refused:
@@ -107,13 +108,13 @@ def test_what_only_grows_is_refused_before_anything_is_sent(
     assert "now" in refused.value.problems[0].hint
 
 
-def passwords(rig: Rig) -> int:
+def passwords(rig: Simulation) -> int:
     """Return how many passwords the database has."""
-    record = next(one for one in rig.world.core.state.bdbs.values() if one.fields["name"] == "db")
+    record = next(one for one in rig.cluster.core.state.bdbs.values() if one.fields["name"] == "db")
     return len(record.hidden["passwords"])
 
 
-def test_a_password_is_added_and_the_old_one_removed_later(rig: Rig) -> None:
+def test_a_password_is_added_and_the_old_one_removed_later(rig: Simulation) -> None:
     assert apply(rig, {"passwords": [ONE]})[1:] == [("PUT", "1/passwords", {"password": f"{CANARY}-ONE"})]
     change = plan(rig, {"passwords": [ONE, TWO]}).changes[0]
     assert [tuple(one) for one in change.fields] == [("passwords[1]", MISSING, SECRET)]
@@ -123,29 +124,29 @@ def test_a_password_is_added_and_the_old_one_removed_later(rig: Rig) -> None:
     assert passwords(rig) == 1
 
 
-def test_a_password_that_is_named_as_retired_is_removed_alone(rig: Rig) -> None:
+def test_a_password_that_is_named_as_retired_is_removed_alone(rig: Simulation) -> None:
     apply(rig, {"passwords": [ONE, TWO]})
     calls = apply(rig, {"passwords": [TWO], "retire": {"passwords": [ONE]}})
     assert calls == [("DELETE", "1/passwords", {"password": f"{CANARY}-ONE"})]
     assert passwords(rig) == 1
 
 
-def test_a_password_that_was_removed_can_come_back(rig: Rig) -> None:
+def test_a_password_that_was_removed_can_come_back(rig: Simulation) -> None:
     apply(rig, {"passwords": [ONE, TWO]})
     apply(rig, {"passwords": [ONE]})
     assert apply(rig, {"passwords": [ONE, TWO]}) == [("POST", "1/passwords", {"password": f"{CANARY}-TWO"})]
     assert passwords(rig) == 2
 
 
-def test_a_busy_sub_resource_is_retried(rig: Rig) -> None:
+def test_a_busy_sub_resource_is_retried(rig: Simulation) -> None:
     apply(rig, {})
-    rig.world.faults.add("lost", method="POST", path="/v1/bdbs/alerts", times=1)
+    rig.cluster.faults.add("lost", method="POST", path="/v1/bdbs/alerts", times=1)
     calls = apply(rig, {"alerts": {"bdb_size": alert("80")}})
     assert [call[:2] for call in calls] == [("POST", "alerts/1"), ("POST", "alerts/1")]
 
 
-def test_a_create_that_was_killed_before_its_sub_resources_is_finished_by_the_next_run(rig: Rig) -> None:
-    rig.world.faults.add("401", method="POST", path="/v1/bdbs/alerts", times=1)
+def test_a_create_that_was_killed_before_its_sub_resources_is_finished_by_the_next_run(rig: Simulation) -> None:
+    rig.cluster.faults.add("401", method="POST", path="/v1/bdbs/alerts", times=1)
     wanted = [declared("Database", "db", {**LEAST, "alerts": {"bdb_size": alert("80")}, "passwords": [ONE]})]
     assert not rig.converge(wanted).complete
     rig.reopen()
@@ -156,7 +157,7 @@ def test_a_create_that_was_killed_before_its_sub_resources_is_finished_by_the_ne
     assert len(rig.call("GET", "/v1/bdbs").json()) == 1
 
 
-def bring(rig: Rig, *versions: str) -> None:
+def bring(rig: Simulation, *versions: str) -> None:
     """Make versions of a module of users known to the cluster."""
     rig.call("PUT", "/v1/cluster", {"allow_modules_upload": True})
     for version in versions:
@@ -173,7 +174,7 @@ def bring(rig: Rig, *versions: str) -> None:
         assert rig.call("POST", "/v2/modules/user-defined", own).status == 200
 
 
-def test_a_raised_module_version_is_an_upgrade_and_no_replacement(rig: Rig) -> None:
+def test_a_raised_module_version_is_an_upgrade_and_no_replacement(rig: Simulation) -> None:
     bring(rig, "1.0.0")
     geo = {"module_name": "geo", "semantic_version": "1.0.0"}
     apply(rig, {"module_list": [geo], "upgrade": {"preserve_roles": True}})
@@ -189,7 +190,7 @@ def test_a_raised_module_version_is_an_upgrade_and_no_replacement(rig: Rig) -> N
         plan(rig, {"module_list": [geo]})
 
 
-def test_a_module_more_still_means_another_database(rig: Rig) -> None:
+def test_a_module_more_still_means_another_database(rig: Simulation) -> None:
     bring(rig, "1.0.0")
     apply(rig, {"redis_version": "7.4", "module_list": [{"module_name": "geo"}]})
     more = {"redis_version": "7.4", "module_list": [{"module_name": "geo"}, {"module_name": "search"}]}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.simulator.settings import SWITCHES
-from tests.engine.rig import Rig, declared, shop, user_spec
+from tests.support.resources import declared, shop, user_spec
+from tests.support.simulation import Simulation
 
 READINGS = [(name, choice) for name, switch in SWITCHES.items() for choice in switch.choices]
 CHANGED = [
@@ -23,7 +24,7 @@ CHANGED = [
 
 @pytest.mark.parametrize(("switch", "choice"), READINGS)
 def test_apply_converges(tmp_path: Path, switch: str, choice: str) -> None:
-    rig = Rig(tmp_path / "state", switches={switch: choice})
+    rig = Simulation(tmp_path / "state", switches={switch: choice})
     for resources in (shop(), CHANGED):
         report = rig.converge(resources, parallelism=2)
         assert [outcome.why for outcome in report.outcomes if outcome.why] == []
@@ -32,7 +33,7 @@ def test_apply_converges(tmp_path: Path, switch: str, choice: str) -> None:
 
 
 def test_a_role_keeps_its_resources_when_something_else_of_it_changes(tmp_path: Path) -> None:
-    rig = Rig(tmp_path / "state", switches={"role_put_resources": "clears"})
+    rig = Simulation(tmp_path / "state", switches={"role_put_resources": "clears"})
     rig.converge(shop())
     rig.converge([CHANGED[2]])
     rig.converge([declared("Role", "ops", {"management": "db_member"})])
@@ -40,7 +41,7 @@ def test_a_role_keeps_its_resources_when_something_else_of_it_changes(tmp_path: 
 
 
 def test_a_password_that_the_server_has_already_is_no_failure(tmp_path: Path) -> None:
-    rig = Rig(tmp_path / "state", switches={"same_password": "refuse"})
+    rig = Simulation(tmp_path / "state", switches={"same_password": "refuse"})
     rig.converge(shop())
     changed = [declared("User", "anna", {**user_spec("anna", ["app"]), "email_alerts": False})]
     plan = rig.plan(changed, resend_secrets=frozenset({"dc1:User/anna"}))

@@ -17,10 +17,11 @@ from reconciler.model import LiveState
 from reconciler.plan import Plan
 from reconciler.plan.read_set import ReadSet, fields_of
 from reconciler.render.reasons import note_text
-from tests.engine.rig import KINDS, Rig, declared, shop
 from tests.kinds.samples import values_of
 from tests.kinds.test_kind_files import SOURCES
 from tests.support.inprocess import InProcess
+from tests.support.resources import KINDS, declared, shop
+from tests.support.simulation import Simulation
 
 VERSIONS = ("7.4", "7.8", "7.22", "8.0", "8.2")
 SERVED = {name: kind.rest.jsonschema for name, kind in KINDS.items() if kind.rest.jsonschema}
@@ -28,11 +29,11 @@ SERVED = {name: kind.rest.jsonschema for name, kind in KINDS.items() if kind.res
 every_version = pytest.mark.parametrize("version", VERSIONS)
 
 
-def read(rig: Rig, resources: Sequence[Resource]) -> LiveState:
+def read(rig: Simulation, resources: Sequence[Resource]) -> LiveState:
     return live.read(rig.client, KINDS, ReadSet(fields_of(KINDS, resources, ()), schemas=True), "dc1")
 
 
-def plan(rig: Rig, resources: Sequence[Resource]) -> Plan:
+def plan(rig: Simulation, resources: Sequence[Resource]) -> Plan:
     return rig.plan(resources, read(rig, resources))
 
 
@@ -47,10 +48,10 @@ def lacking(version: str) -> list[tuple[str, str]]:
 
 @every_version
 def test_the_shop_plans_and_applies_under_every_version(tmp_path: Path, version: str) -> None:
-    rig = Rig(tmp_path / "state", server_version=version)
+    rig = Simulation(tmp_path / "state", server_version=version)
     state = read(rig, shop())
     assert str(state.version).startswith(f"{version}.")
-    made = rig.plan(shop(), state)
+    made = rig.plan(shop(), {"dc1": state})
     assert made.notes == ()
     report = rig.apply(made, live={"dc1": state})
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
@@ -60,17 +61,17 @@ def test_the_shop_plans_and_applies_under_every_version(tmp_path: Path, version:
 
 @every_version
 def test_an_old_cluster_is_not_asked_for_what_it_lacks(tmp_path: Path, version: str) -> None:
-    rig = Rig(tmp_path / "state", server_version=version)
+    rig = Simulation(tmp_path / "state", server_version=version)
     live.read(rig.client, KINDS, ReadSet(dict.fromkeys(KINDS), schemas=True), "dc1")
     state = live.read(rig.client, KINDS, ReadSet({"Database": frozenset(KINDS["Database"].fields)}), "dc1")
     there = versions.parse(version)
     single = {
         kind.rest.path for kind in KINDS.values() if kind.singleton and versions.has(there, kind)
     }  # may be missing
-    assert [entry.path for entry in rig.world.log if entry.status != 200 and entry.path not in single] == []
-    asked = {name for entry in rig.world.log for name in entry.query.get("fields", "").split(",")}
+    assert [entry.path for entry in rig.cluster.log if entry.status != 200 and entry.path not in single] == []
+    asked = {name for entry in rig.cluster.log for name in entry.query.get("fields", "").split(",")}
     assert asked & {name for kind, name in lacking(version) if kind == "Database"} == set()
-    extended = any("extended" in entry.query for entry in rig.world.log)
+    extended = any("extended" in entry.query for entry in rig.cluster.log)
     assert extended == (version in ("8.0", "8.2"))
     assert state.objects.keys() == {name for name in state.objects if versions.has(there, KINDS[name])}
 
@@ -78,7 +79,7 @@ def test_an_old_cluster_is_not_asked_for_what_it_lacks(tmp_path: Path, version: 
 @every_version
 def test_kind_files_and_servers_agree_on_what_a_version_has(tmp_path: Path, version: str) -> None:
     """Two witnesses: our kind files, and the schemas that the server makes of its own data."""
-    rig = Rig(tmp_path / "state", server_version=version)
+    rig = Simulation(tmp_path / "state", server_version=version)
     state = live.read(rig.client, KINDS, ReadSet(dict.fromkeys(KINDS), schemas=True), "dc1")
     assert state.schemas.keys() == {name for name in SERVED if versions.has(state.version, KINDS[name])}
     for name in state.schemas:
@@ -99,7 +100,7 @@ LACKING = [(version, kind, name) for version in VERSIONS for kind, name in lacki
 def test_a_field_that_the_version_lacks_is_refused_before_any_write(
     tmp_path: Path, version: str, kind: str, name: str
 ) -> None:
-    rig = Rig(tmp_path / "state", server_version=version, nodes=1)
+    rig = Simulation(tmp_path / "state", server_version=version, nodes=1)
     resource = declared(
         kind, "cluster" if KINDS[kind].singleton else "a", {name: values_of(SOURCES[kind]["properties"][name])[0]}
     )
@@ -114,28 +115,28 @@ def test_a_field_that_the_version_lacks_is_refused_before_any_write(
 
 @pytest.mark.parametrize("fault", ["500", "503", "truncate", "wrong_type", "drop", "refuse", "409", "429"])
 def test_a_schema_that_does_not_come_is_not_waited_for_and_changes_nothing(tmp_path: Path, fault: str) -> None:
-    rig = Rig(tmp_path / "state")
+    rig = Simulation(tmp_path / "state")
     expected = plan(rig, shop())
-    slept = list(rig.world.sleeps)
-    rig.world.faults.add(fault, path="/v1/jsonschema", times=100)
+    slept = list(rig.cluster.sleeps)
+    rig.cluster.faults.add(fault, path="/v1/jsonschema", times=100)
     assert plan(rig, shop()) == expected
-    assert rig.world.sleeps == slept
+    assert rig.cluster.sleeps == slept
 
 
 def test_a_schema_that_is_slow_costs_seconds_and_not_minutes(tmp_path: Path) -> None:
-    rig = Rig(tmp_path / "state")
+    rig = Simulation(tmp_path / "state")
     expected = plan(rig, shop())
-    rig.world.faults.add("slow", path="/v1/jsonschema", times=100, seconds=60)
-    before = rig.world.clock()
+    rig.cluster.faults.add("slow", path="/v1/jsonschema", times=100, seconds=60)
+    before = rig.cluster.clock()
     assert plan(rig, shop()) == expected
-    assert rig.world.clock() - before < 20  # in virtual time: one attempt, however many kinds
+    assert rig.cluster.clock() - before < 20  # in virtual time: one attempt, however many kinds
 
 
 class Without(httpx.BaseTransport):
     """A cluster that answers all but one endpoint."""
 
-    def __init__(self, rig: Rig, status: int) -> None:
-        self._others = InProcess(rig.world.core, rig.world.clock)
+    def __init__(self, rig: Simulation, status: int) -> None:
+        self._others = InProcess(rig.cluster.core, rig.cluster.clock)
         self._status = status
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -146,24 +147,24 @@ class Without(httpx.BaseTransport):
 
 @pytest.mark.parametrize("status", [200, 400, 403, 404, 406, 501])
 def test_a_cluster_without_such_schemas_is_planned_all_the_same(tmp_path: Path, status: int) -> None:
-    rig = Rig(tmp_path / "state")
-    rig.client = rig.world.client(transport=Without(rig, status))
+    rig = Simulation(tmp_path / "state")
+    rig.client = rig.cluster.client(transport=Without(rig, status))
     state = read(rig, shop())
     assert state.schemas == {}
-    made = rig.plan(shop(), state)
+    made = rig.plan(shop(), {"dc1": state})
     assert (len(made.changes), made.notes) == (10, ())
 
 
 def test_one_schema_a_kind_is_asked_for_and_only_of_what_is_declared(tmp_path: Path) -> None:
-    rig = Rig(tmp_path / "state")
+    rig = Simulation(tmp_path / "state")
     plan(rig, shop()[:2])
-    asked = [entry.query["object"] for entry in rig.world.log if entry.path == "/v1/jsonschema"]
+    asked = [entry.query["object"] for entry in rig.cluster.log if entry.path == "/v1/jsonschema"]
     assert asked == ["redis_acl"]
 
 
 def test_what_only_the_cluster_says_that_it_has_is_written_and_read_back(tmp_path: Path) -> None:
     """The documentation may be younger than the software: eviction policies are an example that the server knows."""
-    rig = Rig(tmp_path / "state", server_version="7.22")
+    rig = Simulation(tmp_path / "state", server_version="7.22")
     resource = declared("Database", "a", {"memory_size": "100MiB", "eviction_policy": "allkeys-lrm"})
     made = plan(rig, [resource])
     assert ["the cluster's own schema has it" in note_text(note) for note in made.notes] == [True]

@@ -13,7 +13,7 @@ from reconciler.api.driver import drive
 from reconciler.api.hooks import hook_of
 from reconciler.api.read import listing
 from reconciler.kinds import Kind, kind_source, load_kinds
-from tests.support.inprocess import World
+from tests.support.cluster import SimulatedCluster as World
 
 VERSIONS = ("7.4", "7.8", "7.22", "8.0", "8.2")
 # Not in answers while nobody has set them.

@@ -12,10 +12,11 @@ from typing import Any, ClassVar, NamedTuple
 
 from reconciler.client import Client, ClientOptions, RetryPolicy
 from reconciler.runtime import Runtime
+from reconciler.secrets import Secret
 from reconciler.simulator.http.tls import HOSTS, make
 from reconciler.simulator.testing import Running
 from reconciler.telemetry import Event
-from tests.support.inprocess import Plain, Where
+from tests.support.cluster import Endpoints
 
 PASSWORD = "canary-Pa55/word+with?odd=signs"
 QUICK = RetryPolicy(post_timeout=2.0)  # reads have the usual time, so that a busy machine does not matter
@@ -86,7 +87,7 @@ class RecordingClient:
 
     def __init__(
         self,
-        where: Where,
+        where: Endpoints,
         user: str,
         password: str,
         *,
@@ -97,7 +98,7 @@ class RecordingClient:
         self.sleeps: list[float] = []
         self.client = Client(
             where,
-            (user, Plain(password)),
+            (user, Secret(password)),
             Runtime(observe=self.events.append, sleep=self.sleeps.append),
             ClientOptions(policy=policy or RetryPolicy(), redact=redact),
         )
@@ -113,8 +114,8 @@ class RecordingClient:
 def connected(
     server: Running, *, password: str | None = None, policy: RetryPolicy | None = None, **where: object
 ) -> RecordingClient:
-    """Return a client of *server*; *where* are fields of `Where`, the CA file by default."""
+    """Return a client of *server*; *where* are fields of `Endpoints`, the CA file by default."""
     fields = {"urls": server.urls, "ca_cert": server.ca_file, **where}
     return RecordingClient(
-        Where(**fields), server.username, server.password if password is None else password, policy=policy
+        Endpoints(**fields), server.username, server.password if password is None else password, policy=policy
     )  # type: ignore[arg-type]

@@ -13,70 +13,67 @@ from reconciler.api.hooks import hook_of
 from reconciler.api.protocol import Response
 from reconciler.client import MalformedObject
 from reconciler.errors import ReadIncomplete, Refused, Unreachable
-from reconciler.kinds import load_kinds
 from reconciler.model import Address, Level, LiveObject, Note, Reason
 from reconciler.plan import Options
 from reconciler.plan.read_set import ReadSet
 from reconciler.render.reasons import note_text
 from reconciler.simulator.testing import databases
-from tests.engine.rig import declared
-from tests.support.inprocess import World
+from tests.support.cluster import SimulatedCluster
 from tests.support.planning import make_plan
-
-KINDS = load_kinds()
-
-
-def asked(world: World) -> list[str]:
-    return sorted(entry.path + (f"?{'&'.join(entry.query)}" if entry.query else "") for entry in world.log)
+from tests.support.resources import KINDS, declared
 
 
-def shop() -> World:
+def asked(cluster: SimulatedCluster) -> list[str]:
+    return sorted(entry.path + (f"?{'&'.join(entry.query)}" if entry.query else "") for entry in cluster.log)
+
+
+def shop() -> SimulatedCluster:
     """Return a cluster with three databases, an ACL and a role that one of them refers to."""
     found: dict[str, Any] = databases(3)
     found["/v1/redis_acls"] = [{"uid": 50, "name": "readers", "acl": "+@read ~*"}]
     admin = {"uid": 1, "name": "Admin", "management": "admin"}
     found["/v1/roles"] = [admin, {"uid": 60, "name": "app", "management": "none"}]
     found["/v1/bdbs"][0]["roles_permissions"] = [{"role_uid": 60, "redis_acl_uid": 50}]
-    return World(snapshot=found)
+    return SimulatedCluster(snapshot=found)
 
 
 def test_one_list_call_a_kind_and_one_probe() -> None:
-    world = shop()
+    cluster = shop()
     kinds = ("Database", "RedisACL", "Role", "User")
-    state = live.read(world.client(), KINDS, ReadSet(dict.fromkeys(kinds)), "dc1")
+    state = live.read(cluster.client(), KINDS, ReadSet(dict.fromkeys(kinds)), "dc1")
     paths = ["/v1/bdbs/alerts", "/v1/bdbs?extended", "/v1/nodes", "/v1/redis_acls", "/v1/roles", "/v1/users"]
-    assert asked(world) == paths
+    assert asked(cluster) == paths
     assert {name: len(objects) > 0 for name, objects in state.objects.items()} == dict.fromkeys(kinds, True)
 
 
 def test_the_probe_comes_first_and_alone() -> None:
-    world = shop()
-    live.read(world.client(), KINDS, ReadSet(dict.fromkeys(KINDS.keys() - {live.BOOTSTRAP})), "dc1")
-    assert world.log[0].path == "/v1/nodes"
+    cluster = shop()
+    live.read(cluster.client(), KINDS, ReadSet(dict.fromkeys(KINDS.keys() - {live.BOOTSTRAP})), "dc1")
+    assert cluster.log[0].path == "/v1/nodes"
 
 
 def test_whether_there_is_a_cluster_is_asked_before_anything_else() -> None:
-    world = shop()
-    live.read(world.client(), KINDS, ReadSet({live.BOOTSTRAP: None, "Role": None}), "dc1")
-    asked = [entry.path for entry in world.log]
+    cluster = shop()
+    live.read(cluster.client(), KINDS, ReadSet({live.BOOTSTRAP: None, "Role": None}), "dc1")
+    asked = [entry.path for entry in cluster.log]
     assert set(asked[: asked.index("/v1/nodes")]) == {"/v1/bootstrap", "/v1/cluster"}
 
 
 def test_only_the_declared_fields_are_asked_for() -> None:
-    world = shop()
-    state = live.read(world.client(), KINDS, ReadSet({"Database": frozenset({"memory_size", "replication"})}), "dc1")
-    query = world.log[-1].query
+    cluster = shop()
+    state = live.read(cluster.client(), KINDS, ReadSet({"Database": frozenset({"memory_size", "replication"})}), "dc1")
+    query = cluster.log[-1].query
     assert set(query) == {"fields"}
     assert {"uid", "name", "status", "memory_size", "replication", "created_time"} <= set(query["fields"].split(","))
     assert len(query["fields"].split(",")) < 15
-    assert asked(world) == ["/v1/bdbs?fields", "/v1/nodes"]
+    assert asked(cluster) == ["/v1/bdbs?fields", "/v1/nodes"]
     assert all(item.spec.keys() <= {"memory_size", "replication", "port", "tags"} for item in state.objects["Database"])
 
 
 def test_references_bring_the_names_of_their_kinds() -> None:
-    world = shop()
-    state = live.read(world.client(), KINDS, ReadSet({"Database": frozenset({"roles_permissions"})}), "dc1")
-    assert asked(world) == ["/v1/bdbs?fields", "/v1/nodes", "/v1/redis_acls", "/v1/roles"]
+    cluster = shop()
+    state = live.read(cluster.client(), KINDS, ReadSet({"Database": frozenset({"roles_permissions"})}), "dc1")
+    assert asked(cluster) == ["/v1/bdbs?fields", "/v1/nodes", "/v1/redis_acls", "/v1/roles"]
     permissions = state.objects["Database"][0].spec["roles_permissions"]
     items = permissions.values() if isinstance(permissions, Mapping) else permissions
     assert [dict(item) for item in items] == [{"role": "app", "redis_acl": "readers"}]
@@ -93,8 +90,8 @@ def test_extended_fields_are_asked_for_only_when_wanted() -> None:
 
 
 def test_objects_come_in_order_of_uid() -> None:
-    world = World(snapshot={"/v1/bdbs": list(reversed(databases(12)["/v1/bdbs"]))})
-    state = live.read(world.client(), KINDS, ReadSet({"Database": frozenset()}), "dc1")
+    cluster = SimulatedCluster(snapshot={"/v1/bdbs": list(reversed(databases(12)["/v1/bdbs"]))})
+    state = live.read(cluster.client(), KINDS, ReadSet({"Database": frozenset()}), "dc1")
     assert [item.uid for item in state.objects["Database"]] == list(range(1, 13))
 
 
@@ -103,10 +100,10 @@ def test_objects_come_in_order_of_uid() -> None:
     ("fault", "error"), [("500", Unreachable), ("wrong_type", ReadIncomplete), ("truncate", ReadIncomplete)]
 )
 def test_a_list_that_cannot_be_read_whole_stops_everything(path: str, fault: str, error: type[Exception]) -> None:
-    world = shop()
-    world.faults.add(fault, path=path, times=100)
+    cluster = shop()
+    cluster.faults.add(fault, path=path, times=100)
     with pytest.raises(error, match=path):
-        live.read(world.client(), KINDS, ReadSet(dict.fromkeys(KINDS)), "dc1")
+        live.read(cluster.client(), KINDS, ReadSet(dict.fromkeys(KINDS)), "dc1")
 
 
 class Canned:

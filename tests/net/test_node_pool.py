@@ -11,90 +11,91 @@ from reconciler.client import RetryPolicy
 from reconciler.client.node_pool import CircuitBreaker, NodePool, RetryBudget
 from reconciler.client.retry import RequestOutcome, retry_after
 from reconciler.errors import Interrupted, ReadIncomplete, Unauthorized, Unreachable
-from tests.support.inprocess import Moving, World
+from tests.support.cluster import SimulatedCluster
+from tests.support.inprocess import Moving
 
 ACL = {"name": "app", "acl": "+@read ~*"}
 
 
-def nodes_asked(world: World) -> list[int]:
-    return [entry.node for entry in world.log]
+def nodes_asked(cluster: SimulatedCluster) -> list[int]:
+    return [entry.node for entry in cluster.log]
 
 
 def test_a_node_that_refuses_costs_no_time_when_another_serves() -> None:
-    world = World(nodes=3)
-    world.core.set_node(1, up=False)
-    world.client().open()
-    assert nodes_asked(world) == [1, 2]
-    assert world.sleeps == []
+    cluster = SimulatedCluster(nodes=3)
+    cluster.core.set_node(1, up=False)
+    cluster.client().open()
+    assert nodes_asked(cluster) == [1, 2]
+    assert cluster.sleeps == []
 
 
 def test_the_client_stays_with_the_node_that_served() -> None:
-    world = World(nodes=3)
-    world.faults.add("refuse", node=1)
-    client = world.client()
+    cluster = SimulatedCluster(nodes=3)
+    cluster.faults.add("refuse", node=1)
+    client = cluster.client()
     client.open()
     for _ in range(3):
         client.get("/v1/bdbs")
-    assert nodes_asked(world) == [1, 2, 2, 2, 2]
+    assert nodes_asked(cluster) == [1, 2, 2, 2, 2]
 
 
 def test_a_node_outside_the_cluster_is_out_of_rotation_for_five_minutes() -> None:
-    world = World(nodes=1, outside=1)
-    client = world.client(first=2)
+    cluster = SimulatedCluster(nodes=1, outside=1)
+    client = cluster.client(first=2)
     client.open()
-    assert nodes_asked(world) == [2, 1]
-    world.faults.add("500", node=1)  # even then: the retry goes to the member
-    world.clock.sleep(290)
+    assert nodes_asked(cluster) == [2, 1]
+    cluster.faults.add("500", node=1)  # even then: the retry goes to the member
+    cluster.clock.sleep(290)
     client.get("/v1/bdbs")
-    assert nodes_asked(world)[2:] == [1, 1]
+    assert nodes_asked(cluster)[2:] == [1, 1]
 
 
 def test_a_node_outside_is_used_again_when_no_other_is_left() -> None:
-    world = World(nodes=1)
-    client = world.client()
-    world.faults.add("503_member", times=2)
+    cluster = SimulatedCluster(nodes=1)
+    client = cluster.client()
+    cluster.faults.add("503_member", times=2)
     client.open()
-    assert nodes_asked(world) == [1, 1, 1]
+    assert nodes_asked(cluster) == [1, 1, 1]
 
 
 def test_a_write_goes_past_a_node_outside_the_cluster_at_once() -> None:
-    world = World(nodes=1, outside=1)
-    client = world.client(first=2)
+    cluster = SimulatedCluster(nodes=1, outside=1)
+    client = cluster.client(first=2)
     client.send(Call("POST", "/v1/redis_acls", ACL))
-    assert [(entry.node, entry.effect) for entry in world.log] == [(2, False), (1, True)]
-    assert world.sleeps == []
+    assert [(entry.node, entry.effect) for entry in cluster.log] == [(2, False), (1, True)]
+    assert cluster.sleeps == []
 
 
 def test_retry_after_is_the_least_that_is_waited() -> None:
-    world = World(nodes=1)
-    client = world.client()
+    cluster = SimulatedCluster(nodes=1)
+    client = cluster.client()
     client.open()
-    world.faults.add("429", method="POST", retry_after=30)
+    cluster.faults.add("429", method="POST", retry_after=30)
     client.send(Call("POST", "/v1/redis_acls", ACL))
-    assert 30 <= world.sleeps[0] <= 33
+    assert 30 <= cluster.sleeps[0] <= 33
 
 
 def test_a_wait_that_passes_the_deadline_is_not_begun() -> None:
-    world = World(nodes=1)
-    client = world.client()
+    cluster = SimulatedCluster(nodes=1)
+    client = cluster.client()
     client.open()
-    world.faults.add("429", method="POST", retry_after=200)
+    cluster.faults.add("429", method="POST", retry_after=200)
     with pytest.raises(Unreachable, match="slow down"):
         client.send(Call("POST", "/v1/redis_acls", ACL))
-    assert world.sleeps == []
+    assert cluster.sleeps == []
 
 
 def test_throttling_holds_every_call_to_the_cluster() -> None:
-    world = World(nodes=2)
-    client = world.client()
+    cluster = SimulatedCluster(nodes=2)
+    client = cluster.client()
     client.open()
-    world.faults.add("429", method="POST", retry_after=200)
+    cluster.faults.add("429", method="POST", retry_after=200)
     with pytest.raises(Unreachable):
         client.send(Call("POST", "/v1/redis_acls", ACL))
-    before = len(world.log)
+    before = len(cluster.log)
     with pytest.raises(Unreachable):
         client.get("/v1/bdbs")
-    assert len(world.log) == before
+    assert len(cluster.log) == before
 
 
 @pytest.mark.parametrize(
@@ -141,33 +142,36 @@ def test_a_timeout_costs_twice_the_budget() -> None:
 
 
 def test_a_failing_cluster_gets_fewer_and_fewer_retries() -> None:
-    world = World(nodes=1)
-    client = world.client()
+    cluster = SimulatedCluster(nodes=1)
+    client = cluster.client()
     client.open()
-    world.faults.add("429", times=10_000, retry_after=0)
+    cluster.faults.add("429", times=10_000, retry_after=0)
     for _ in range(30):
         with pytest.raises(Unreachable):
             client.get("/v1/bdbs")
-    retries = len(world.log) - 1 - 30
+    retries = len(cluster.log) - 1 - 30
     assert retries == 10  # 50 tokens at 5 each
 
 
 def test_the_breaker_opens_after_five_failures_and_tries_one_get_later() -> None:
-    world = World(nodes=1)
-    client = world.client()
+    cluster = SimulatedCluster(nodes=1)
+    client = cluster.client()
     client.open()
-    world.faults.add("500", times=5)
+    cluster.faults.add("500", times=5)
     for _ in range(2):
         with pytest.raises(Unreachable):
             client.get("/v1/bdbs")
-    assert len(world.log) == 6
-    assert [event.name for event in world.events].count("breaker.opened") == 1
+    assert len(cluster.log) == 6
+    assert [event.name for event in cluster.events].count("breaker.opened") == 1
     with pytest.raises(Unreachable, match="500"):
         client.send(Call("POST", "/v1/redis_acls", ACL))
-    assert len(world.log) == 6
-    world.clock.sleep(40)
+    assert len(cluster.log) == 6
+    cluster.clock.sleep(40)
     client.send(Call("POST", "/v1/redis_acls", ACL))
-    assert [(entry.method, entry.path) for entry in world.log[6:]] == [("GET", "/v1/nodes"), ("POST", "/v1/redis_acls")]
+    assert [(entry.method, entry.path) for entry in cluster.log[6:]] == [
+        ("GET", "/v1/nodes"),
+        ("POST", "/v1/redis_acls"),
+    ]
 
 
 def test_a_failed_trial_keeps_the_breaker_open() -> None:
@@ -202,42 +206,42 @@ def test_a_refusal_of_the_server_is_no_failure_of_its_node() -> None:
 
 
 def test_a_stale_read_is_taken_to_other_nodes_three_times() -> None:
-    world = World(nodes=3)
-    client = world.client(state_id=1_000_000)
+    cluster = SimulatedCluster(nodes=3)
+    client = cluster.client(state_id=1_000_000)
     with pytest.raises(ReadIncomplete, match="older than 1000000"):
         client.get("/v1/bdbs")
-    assert sorted(nodes_asked(world)) == [1, 2, 3]
+    assert sorted(nodes_asked(cluster)) == [1, 2, 3]
 
 
 def test_a_read_as_new_as_the_last_state_id_is_accepted() -> None:
-    world = World(nodes=1)
-    client = world.client()
+    cluster = SimulatedCluster(nodes=1)
+    client = cluster.client()
     client.send(Call("POST", "/v1/bdbs", {"name": "a", "memory_size": 1 << 30}))
     seen = client.state_id
     assert seen > 0
     client.get("/v1/bdbs")
-    assert world.client(state_id=seen).get("/v1/bdbs").status == 200
+    assert cluster.client(state_id=seen).get("/v1/bdbs").status == 200
 
 
 def test_a_sleep_that_is_cut_short_ends_the_call() -> None:
-    world = World(nodes=1)
-    world.faults.add("500", times=100)
+    cluster = SimulatedCluster(nodes=1)
+    cluster.faults.add("500", times=100)
     with pytest.raises(Interrupted, match="stopped before GET /v1/nodes was retried"):
-        world.client(sleep=lambda seconds: True).open()
-    assert len(world.log) == 1
+        cluster.client(sleep=lambda seconds: True).open()
+    assert len(cluster.log) == 1
 
 
 def test_a_wrong_password_is_sent_once_and_not_again_for_twenty_minutes() -> None:
-    world = World(nodes=3)
-    client = world.client(password="wrong")
+    cluster = SimulatedCluster(nodes=3)
+    client = cluster.client(password="wrong")
     for _ in range(5):
         with pytest.raises(Unauthorized, match="not retried"):
             client.open()
-    assert len(world.log) == 1
-    world.clock.sleep(1201)
+    assert len(cluster.log) == 1
+    cluster.clock.sleep(1201)
     with pytest.raises(Unauthorized):
         client.get("/v1/bdbs")
-    assert len(world.log) == 2
+    assert len(cluster.log) == 2
 
 
 def test_an_untrusted_node_is_never_asked_again() -> None:
@@ -255,9 +259,9 @@ def test_an_untrusted_node_is_never_asked_again() -> None:
 
 
 def test_the_nodes_are_asked_at_the_port_that_the_api_has_now() -> None:
-    world = World(nodes=2)
-    transport = Moving(world.core, world.clock)
-    client = world.client(transport=transport)
+    cluster = SimulatedCluster(nodes=2)
+    transport = Moving(cluster.core, cluster.clock)
+    client = cluster.client(transport=transport)
     client.open()
     transport.port = 8443
     with pytest.raises(Unreachable):
@@ -270,48 +274,48 @@ def test_the_nodes_are_asked_at_the_port_that_the_api_has_now() -> None:
 
 
 def test_a_reconnect_is_retried_as_long_as_services_may_need() -> None:
-    world = World(nodes=2)
-    client = world.client()
+    cluster = SimulatedCluster(nodes=2)
+    client = cluster.client()
     client.open()
     for uid in (1, 2):
-        world.core.set_node(uid, up=False)
-    began = world.clock()
+        cluster.core.set_node(uid, up=False)
+    began = cluster.clock()
     with pytest.raises(Unreachable):
         client.reconnect()
     policy = RetryPolicy()
     assert (
         policy.reconnect_timeout - policy.backoff_max
-        <= world.clock() - began
+        <= cluster.clock() - began
         <= policy.reconnect_timeout + policy.call_timeout
     )
-    world.core.set_node(2, up=True)
+    cluster.core.set_node(2, up=True)
     client.reconnect()
-    assert nodes_asked(world)[-1] == 2
+    assert nodes_asked(cluster)[-1] == 2
 
 
 def test_rejected_credentials_are_sent_once_during_a_reconnect() -> None:
-    world = World(nodes=2)
-    client = world.client()
+    cluster = SimulatedCluster(nodes=2)
+    client = cluster.client()
     client.open()
-    world.faults.add("401", path="^/v1/nodes$", times=9)
-    before = len(world.log)
+    cluster.faults.add("401", path="^/v1/nodes$", times=9)
+    before = len(cluster.log)
     for _ in range(2):
         with pytest.raises(Unauthorized):
             client.reconnect()
-    assert len(world.log) == before + 1
+    assert len(cluster.log) == before + 1
 
 
 def test_a_reconnect_ends_on_a_request_to_stop() -> None:
-    world = World(nodes=1)
+    cluster = SimulatedCluster(nodes=1)
     stopping = [False]
 
     def sleep(seconds: float) -> bool:
-        world.sleep(seconds)
+        cluster.sleep(seconds)
         return stopping[0]
 
-    client = world.client(sleep=sleep)
+    client = cluster.client(sleep=sleep)
     client.open()
-    world.core.set_node(1, up=False)
+    cluster.core.set_node(1, up=False)
     stopping[0] = True
     with pytest.raises(Interrupted):
         client.reconnect()

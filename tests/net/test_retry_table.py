@@ -7,7 +7,7 @@ import pytest
 from reconciler.api.protocol import Call, Response
 from reconciler.client import Client
 from reconciler.errors import Ambiguous, Busy, ClusterError, ReadIncomplete, Rejected, Unreachable
-from tests.support.inprocess import World
+from tests.support.cluster import SimulatedCluster
 
 BODY = {"name": "app", "acl": "+@read ~*"}
 CALLS = {
@@ -23,9 +23,9 @@ UNCLEAR = [
 ]  # fmt: skip
 
 
-def world() -> tuple[World, Client]:
+def cluster() -> tuple[SimulatedCluster, Client]:
     """Return a cluster with one ACL, uid 50, and a client that has logged in."""
-    one = World(nodes=1, snapshot={"/v1/redis_acls": [{"uid": 50, "name": "old", "acl": "+@all"}]})
+    one = SimulatedCluster(nodes=1, snapshot={"/v1/redis_acls": [{"uid": 50, "name": "old", "acl": "+@all"}]})
     client = one.client()
     client.open()
     return one, client
@@ -36,14 +36,14 @@ def do(client: Client, method: str) -> Response:
     return client.get(call.path, shape=list) if method == "GET" else client.send(call)
 
 
-def sent(one: World, method: str) -> int:
+def sent(one: SimulatedCluster, method: str) -> int:
     return sum(entry.method == method and entry.path != "/v1/nodes" for entry in one.log)
 
 
 @pytest.mark.parametrize("method", CALLS)
 @pytest.mark.parametrize("fault", KNOWN_NOT_APPLIED)
 def test_what_is_known_not_applied_is_sent_again(method: str, fault: str) -> None:
-    one, client = world()
+    one, client = cluster()
     one.faults.add(fault, method=method, path="redis_acls", times=2)
     do(client, method)
     assert sent(one, method) == 3
@@ -52,7 +52,7 @@ def test_what_is_known_not_applied_is_sent_again(method: str, fault: str) -> Non
 
 @pytest.mark.parametrize("fault", UNCLEAR)
 def test_a_read_is_repeated_after_an_unclear_answer(fault: str) -> None:
-    one, client = world()
+    one, client = cluster()
     one.faults.add(fault, method="GET", path="redis_acls", times=2)
     assert do(client, "GET").status == 200
     assert sent(one, "GET") == 3
@@ -61,7 +61,7 @@ def test_a_read_is_repeated_after_an_unclear_answer(fault: str) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 @pytest.mark.parametrize("fault", UNCLEAR)
 def test_a_write_is_never_repeated_after_an_unclear_answer(method: str, fault: str) -> None:
-    one, client = world()
+    one, client = cluster()
     one.faults.add(fault, method=method, times=2)
     with pytest.raises(Ambiguous, match="may have taken effect"):
         do(client, method)
@@ -70,7 +70,7 @@ def test_a_write_is_never_repeated_after_an_unclear_answer(method: str, fault: s
 
 @pytest.mark.parametrize("method", CALLS)
 def test_silence_is_waited_for_no_longer_than_the_attempt_may_take(method: str) -> None:
-    one, client = world()
+    one, client = cluster()
     one.faults.add("slow", method=method, path="redis_acls", seconds=61.0)
     start = one.clock()
     if method == "GET":
@@ -84,7 +84,7 @@ def test_silence_is_waited_for_no_longer_than_the_attempt_may_take(method: str) 
 
 @pytest.mark.parametrize("method", CALLS)
 def test_a_dripping_answer_ends_at_the_deadline(method: str) -> None:
-    one, client = world()
+    one, client = cluster()
     one.faults.add("drip", method=method, path="redis_acls", seconds=4.0)
     start = one.clock()
     if method == "GET":
@@ -111,7 +111,7 @@ def test_a_dripping_answer_ends_at_the_deadline(method: str) -> None:
     ],
 )
 def test_a_read_gives_up_after_four_attempts(fault: str, error: type[ClusterError]) -> None:
-    one, client = world()
+    one, client = cluster()
     one.faults.add(fault, method="GET", path="redis_acls", times=100)
     with pytest.raises(error, match="GET /v1/redis_acls: no node"):
         do(client, "GET")
@@ -128,7 +128,7 @@ def test_a_read_gives_up_after_four_attempts(fault: str, error: type[ClusterErro
     ],
 )
 def test_a_refusal_is_not_repeated(call: Call, code: str) -> None:
-    one, client = world()
+    one, client = cluster()
     with pytest.raises(Rejected, match=f"dc1: {call.method} .* at https://10.20.0.11:9443: 4") as caught:
         client.send(call)
     assert sent(one, call.method) == 1
@@ -136,19 +136,19 @@ def test_a_refusal_is_not_repeated(call: Call, code: str) -> None:
 
 
 def test_deleting_what_is_gone_is_an_answer() -> None:
-    _, client = world()
+    _, client = cluster()
     assert client.send(Call("DELETE", "/v1/redis_acls/99")).status == 404
 
 
 def test_a_missing_object_is_an_answer_where_it_is_asked_for() -> None:
-    _, client = world()
+    _, client = cluster()
     assert client.get("/v1/redis_acls/99", missing_ok=True).status == 404
     with pytest.raises(Rejected, match="404"):
         client.get("/v1/redis_acls/99")
 
 
 def test_busy_is_waited_for_ten_minutes_and_no_longer() -> None:
-    one, client = world()
+    one, client = cluster()
     one.faults.add("409", method="PUT", times=100_000)
     start = one.clock()
     with pytest.raises(Busy) as caught:

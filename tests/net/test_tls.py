@@ -9,9 +9,10 @@ import pytest
 from reconciler.client import Client
 from reconciler.client.tls import normal_pin, peer_fingerprint
 from reconciler.errors import ClusterError, InputError, Untrusted
+from reconciler.secrets import Secret
 from reconciler.simulator.testing import Running, running
 from tests.net.support import RecordingClient, connected, trap
-from tests.support.inprocess import Plain, Where
+from tests.support.cluster import Endpoints
 
 
 def shown_by(server: Running) -> str:
@@ -112,7 +113,7 @@ def test_one_untrusted_node_does_not_stop_the_others() -> None:
 
 def test_a_plain_port_is_no_tls() -> None:
     with trap(b"HTTP/1.1 400 Bad Request\r\n\r\n") as plain:
-        client = RecordingClient(Where((plain.url,), insecure=True), "u", "p").client
+        client = RecordingClient(Endpoints((plain.url,), insecure=True), "u", "p").client
         with pytest.raises(ClusterError, match="TLS handshake failed"):
             client.open()
         assert not any(b"Authorization" in data for data in plain.received)
@@ -123,7 +124,7 @@ def test_a_plain_port_is_no_tls() -> None:
 )
 def test_only_plain_https_addresses_are_taken(url: str) -> None:
     with pytest.raises(ClusterError, match="https://host:port") as caught:
-        Client(Where((url,)), ("u", Plain("p")))
+        Client(Endpoints((url,)), ("u", Secret("p")))
     assert "word" not in str(caught.value)
 
 
@@ -140,7 +141,7 @@ def test_a_ca_file_that_cannot_be_used_is_invalid_input(tmp_path: Path, content:
     if content is not None:
         path.write_text(content)
     with pytest.raises(InputError) as caught:
-        Client(Where(("https://a:1",), ca_cert=path), ("u", Plain("p")))
+        Client(Endpoints(("https://a:1",), ca_cert=path), ("u", Secret("p")))
     assert str(caught.value) == (
         f"{path}: dc1: the CA file cannot be used: {why} "
         "(set --ca-cert or caCert to the cluster's CA certificate in PEM format)"
@@ -152,4 +153,4 @@ def test_a_pin_has_64_hex_digits() -> None:
     with pytest.raises(ValueError, match="64 hex digits"):
         normal_pin("ab")
     with pytest.raises(InputError, match="the pin cannot be used: a pin is the SHA-256"):
-        Client(Where(("https://a:1",), pin="ab"), ("u", Plain("p")))
+        Client(Endpoints(("https://a:1",), pin="ab"), ("u", Secret("p")))

@@ -21,7 +21,7 @@ from reconciler.errors import (
 )
 from reconciler.simulator.testing import running
 from tests.net.support import PASSWORD, QUICK, RecordingClient, connected, trap, writes
-from tests.support.inprocess import Where
+from tests.support.cluster import Endpoints
 
 ACL = Call("POST", "/v1/redis_acls", {"name": "app", "acl": "+@read ~*"})
 
@@ -73,7 +73,7 @@ def test_no_node_at_all_is_reported_for_each() -> None:
 
 
 def test_a_name_that_does_not_resolve_is_reported() -> None:
-    recording = RecordingClient(Where(("https://no-such-host.invalid:9443",), insecure=True), "u", "p")
+    recording = RecordingClient(Endpoints(("https://no-such-host.invalid:9443",), insecure=True), "u", "p")
     with pytest.raises(Unreachable, match=r"no-such-host.invalid:9443: the host name cannot be resolved"):
         recording.client.open()
 
@@ -81,7 +81,7 @@ def test_a_name_that_does_not_resolve_is_reported() -> None:
 def test_a_node_that_never_shakes_hands_is_left_in_time() -> None:
     with trap(None) as silent:
         recording = RecordingClient(
-            Where((silent.url,), insecure=True), "u", "p", policy=RetryPolicy(connect_timeout=1.0, max_attempts=1)
+            Endpoints((silent.url,), insecure=True), "u", "p", policy=RetryPolicy(connect_timeout=1.0, max_attempts=1)
         )
         with pytest.raises(Unreachable, match="the TLS handshake timed out"):
             recording.client.open()
@@ -214,7 +214,7 @@ def answered(status: str, body: bytes, headers: str = "") -> bytes:
 )
 def test_malformed_responses_are_reported_clearly(answer: bytes, error: type[ReconcilerError], text: str) -> None:
     with trap(answer, tls=True) as odd:
-        recording = RecordingClient(Where((odd.url,), ca_cert=odd.ca_file), "u", PASSWORD)
+        recording = RecordingClient(Endpoints((odd.url,), ca_cert=odd.ca_file), "u", PASSWORD)
         with pytest.raises(error) as caught:
             recording.client.get("/v1/bdbs")
         assert text in str(caught.value)
@@ -225,7 +225,7 @@ def test_an_answer_without_end_is_not_read_to_its_end() -> None:
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + b" " * (65 << 20)
     with trap(endless, tls=True) as odd:
         recording = RecordingClient(
-            Where((odd.url,), ca_cert=odd.ca_file), "u", "p", policy=RetryPolicy(max_attempts=1)
+            Endpoints((odd.url,), ca_cert=odd.ca_file), "u", "p", policy=RetryPolicy(max_attempts=1)
         )
         with pytest.raises(ReconcilerError, match="larger than 64 MiB"):
             recording.client.get("/v1/bdbs")
@@ -236,7 +236,7 @@ def test_no_credential_is_in_an_exception_or_its_locals() -> None:
 
     with running(nodes=1) as server:
         recording = RecordingClient(
-            Where(server.urls, ca_cert=server.ca_file), server.username, PASSWORD, redact=lambda text: text.upper()
+            Endpoints(server.urls, ca_cert=server.ca_file), server.username, PASSWORD, redact=lambda text: text.upper()
         )
         with pytest.raises(Unauthorized) as caught:
             recording.client.open()
@@ -253,7 +253,7 @@ def test_no_credential_is_in_an_exception_or_its_locals() -> None:
 def test_a_server_that_repeats_the_password_does_not_get_it_printed() -> None:
     echo = json.dumps({"description": f"bad login with {PASSWORD}"}).encode()
     with trap(answered("400 Bad Request", echo), tls=True) as odd:
-        client = RecordingClient(Where((odd.url,), ca_cert=odd.ca_file), "u", PASSWORD).client
+        client = RecordingClient(Endpoints((odd.url,), ca_cert=odd.ca_file), "u", PASSWORD).client
         with pytest.raises(Rejected, match=r"bad login with \(secret\)") as caught:
             client.get("/v1/bdbs")
         assert PASSWORD not in caught.value.description

@@ -10,15 +10,14 @@ import pytest
 
 from reconciler.diff.normalize import canonical
 from reconciler.errors import InputError
-from reconciler.kinds import Field, Kind, Support, load_kinds, server_schema, versions
+from reconciler.kinds import Field, Kind, Support, server_schema, versions
 from reconciler.manifests import Resource
 from reconciler.model import Level, LiveObject, LiveState, Note, Reason
 from reconciler.plan import Options, Plan
 from reconciler.render.reasons import note_text
-from tests.engine.rig import declared
 from tests.support.planning import make_plan
+from tests.support.resources import KINDS, declared
 
-KINDS = load_kinds()
 DATABASE = KINDS["Database"]
 
 

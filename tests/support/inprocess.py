@@ -1,30 +1,18 @@
-"""The simulator behind httpx without a socket: schedules of faults run in virtual time, in one process.
+"""A transport of httpx that hands requests to a simulated cluster in this process, in virtual time.
 
-world = World(nodes=3, outside=1)
-client = world.client()
-world.faults.add("503", method="GET", path="/v1/bdbs", times=2)
+`simulation` builds clients on it. It must not know what the clients are for.
 """
 
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import httpx
 
-from reconciler.client import Client, ClientOptions
-from reconciler.runtime import Runtime
 from reconciler.simulator.api.messages import ApiResponse, Request
-from reconciler.simulator.core import Core, LogEntry
-from reconciler.simulator.faults.rules import Faults
-from reconciler.simulator.settings import SimulatorSettings
-from reconciler.simulator.state.model import World as Around
+from reconciler.simulator.core import Core
 from reconciler.simulator.testing import VirtualClock
-from reconciler.telemetry import Event
 
 PIECES = 20  # in how many pieces a dripping answer comes
 
@@ -97,69 +85,3 @@ class Moving(InProcess):
             self.port = json.loads(request.content)["cnm_https_port"]
             raise httpx.ReadError("reset", request=request) from ConnectionResetError(104, "Connection reset by peer")
         return answer
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A made-up secret; shows itself to nobody by accident."""
-
-    value: str = field(repr=False)
-
-    def reveal(self) -> str:
-        return self.value
-
-
-@dataclass(frozen=True)
-class Where:
-    """A target without a project file."""
-
-    urls: tuple[str, ...]
-    name: str = "dc1"
-    ca_cert: Path | None = None
-    pin: str | None = None
-    insecure: bool = False
-
-
-class World:
-    """One simulated cluster, its clock, and clients for it whose sleep turns that clock."""
-
-    def __init__(
-        self,
-        *,
-        seed: int = 1,
-        snapshot: dict[str, Any] | None = None,
-        clock: VirtualClock | None = None,
-        around: Around | None = None,
-        **settings: Any,
-    ) -> None:
-        self.clock = clock or VirtualClock()
-        self.core = Core(SimulatorSettings(**settings), clock=self.clock, seed=seed, snapshot=snapshot, world=around)
-        self.sleeps: list[float] = []
-        self.events: list[Event] = []
-
-    @property
-    def faults(self) -> Faults:
-        return self.core.faults
-
-    @property
-    def log(self) -> list[LogEntry]:
-        return list(self.core.log)
-
-    def where(self, first: int = 1) -> Where:
-        """Return the nodes in order of uid, *first* before the others."""
-        uids = sorted(self.core.urls, key=lambda uid: (uid != first, uid))
-        return Where(tuple(self.core.urls[uid] for uid in uids))
-
-    def sleep(self, seconds: float) -> None:
-        """Note *seconds* and let them pass at once."""
-        self.sleeps.append(seconds)
-        self.clock.sleep(seconds)
-
-    def client(self, *, password: str | None = None, seed: int = 1, first: int = 1, **more: Any) -> Client:
-        """Return a client that reaches every node of this cluster in process; *more*: its runtime and options."""
-        settings = self.core.settings
-        login = (settings.username, Plain(settings.password if password is None else password))
-        sleep = more.pop("sleep", self.sleep)
-        runtime = Runtime(clock=self.clock, sleep=sleep, random=random.Random(seed), observe=self.events.append)
-        transport = more.pop("transport", None) or InProcess(self.core, self.clock)
-        return Client(self.where(first), login, runtime, ClientOptions(transport, **more))
