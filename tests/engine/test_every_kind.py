@@ -30,8 +30,7 @@ from reconciler.simulator.cluster.licenses import make
 from reconciler.yaml12.writer import document
 from tests.engine import test_active_active_fields, test_fields, test_settings
 from tests.engine.active_active import instance
-from tests.engine.test_fields import least
-from tests.engine.test_fields import referred
+from tests.engine.test_fields import least, referred
 from tests.engine.test_modules import FILE, packed
 from tests.engine.transition import ManyClusters as Rig
 from tests.kinds.samples import fields_of, name_of, put, wrong_values_of
