@@ -83,18 +83,18 @@ class _Apply:
         session = self.session
         reconcile.recover(session)
         manifests = load_manifests(session.settings, files, self.console)
-        wanted = plan_options(flags, session.settings, files)
+        options = plan_options(flags, session.settings, files)
         if self.yes:  # without a prompt, one plan under the lock is enough
             with session.locked(target.name for target in session.targets):
-                planned = reconcile.plan(session, manifests, wanted)
-                report = self.finish(manifests, planned, go=self.approved(planned.plan, wanted))
+                planned = reconcile.plan(session, manifests, options)
+                report = self.finish(manifests, planned, go=self.approved(planned.plan, options))
             return self.next_stage(planned, report, files, flags)
-        planned = reconcile.plan(session, manifests, wanted)
-        go = self.approved(planned.plan, wanted)
+        planned = reconcile.plan(session, manifests, options)
+        go = self.approved(planned.plan, options)
         with session.locked(planned.plan.clusters):
             if not go:
                 return self.finish(manifests, planned, go=False)
-            now = reconcile.plan(session, manifests, reconcile.same_ports(wanted, planned.plan))
+            now = reconcile.plan(session, manifests, reconcile.same_ports(options, planned.plan))
             reconcile.require_same_plan(planned, now)
             report = self.finish(manifests, now, go=True)
         return self.next_stage(planned, report, files, flags)
@@ -136,16 +136,16 @@ class _Apply:
             reconcile.refuse_if_stale(plan, observed.live)
             return self.execute(plan, observed)
 
-    def approved(self, plan: Plan, wanted: Options, *, known: bool = False) -> bool:
+    def approved(self, plan: Plan, options: Options, *, known: bool = False) -> bool:
         """Show *plan*, only its summary if it is *known*; return whether to execute it. Raises Refused."""
         from reconciler.apply.report import Report
         from reconciler.plan import with_consent
 
         self.held = plan.held
         if self.output == "text":
-            show_plan(with_consent(plan, wanted), "summary" if known else "text", self.console)
-        reconcile.check(plan, wanted)
-        reconcile.check_freeze(plan, wanted, self.session.runtime.now())
+            show_plan(with_consent(plan, options), "summary" if known else "text", self.console)
+        reconcile.check(plan, options)
+        reconcile.check_freeze(plan, options, self.session.runtime.now())
         if not plan.changes:
             if self.output == "json":
                 show_report(Report(()), "json", self.console, brief=False)

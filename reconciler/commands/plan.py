@@ -53,17 +53,17 @@ def command(
     console = console_of(flags)
     with open_session(flags, console) as session:
         manifests = load_manifests(session.settings, files, console)
-        wanted = plan_options(flags, session.settings, files)
-        planned = reconcile.plan(session, manifests, wanted)
+        options = plan_options(flags, session.settings, files)
+        planned = reconcile.plan(session, manifests, options)
         plan, refused = planned.plan, False
         if session.settings.ci if dry_run is None else dry_run:
             plan, refused = _with_objections(session, planned, console)
         calls = reconcile.calls(session, planned) if flags["calls"] else None
         now = session.runtime.now()
-    show_plan(with_consent(plan, wanted) if output != "json" else plan, output, console, calls)
+    show_plan(with_consent(plan, options) if output != "json" else plan, output, console, calls)
     for address, frozen in frozen_changes(plan, now).items():
         console.warn(f"{address} is frozen: {frozen}")
-    reconcile.check(plan, wanted)
+    reconcile.check(plan, options)
     if out is not None:
         saved_plan.write(Path(out), plan_json(plan))
         if plan.changes:

@@ -389,9 +389,7 @@ def test_one_that_somebody_made_is_known_by_the_names_of_its_clusters(rig: Activ
         {"cluster": {"name": NAMES[name], "url": f"https://{NAMES[name]}:9443", "credentials": login}}
         for name, login in logins.items()
     ]
-    rig.call(
-        "dc1", "POST", "/v1/crdbs", {"name": "carts", "default_db_config": {"memory_size": GIB}, "instances": members}
-    )
+    rig.call("POST", "/v1/crdbs", {"name": "carts", "default_db_config": {"memory_size": GIB}, "instances": members})
     rig.clock.sleep(60)
     plan = rig.plan([carts("dc1", "dc2")])
     assert plan.changes == ()
@@ -420,7 +418,7 @@ class Watching:
         return self._client.at(url)
 
     def send(self, call: Call) -> Any:
-        assert self._rig.call(self._cluster, "GET", "/v1/crdb_tasks").json() == []
+        assert self._rig.call("GET", "/v1/crdb_tasks", cluster=self._cluster).json() == []
         self.written += 1
         return self._client.send(call)
 

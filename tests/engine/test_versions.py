@@ -34,7 +34,7 @@ def read(rig: Simulation, resources: Sequence[Resource]) -> LiveState:
 
 
 def plan(rig: Simulation, resources: Sequence[Resource]) -> Plan:
-    return rig.plan(resources, read(rig, resources))
+    return rig.plan(resources, {"dc1": read(rig, resources)})
 
 
 def lacking(version: str) -> list[tuple[str, str]]:

@@ -67,7 +67,8 @@ class Simulation:
         self.random = random.Random(7)
         self.events: list[Event] = []
         self.stop = threading.Event()
-        self.passwords = {f"{name.upper()}_PASSWORD": each["password"] for name, each in own.items() if each}
+        self.passwords: dict[str, str] = {}  # secrets by their names, where they are not as usual
+        self.logins = {f"{name.upper()}_PASSWORD": each["password"] for name, each in own.items() if each}
         self._ledger: Ledger | None = None
 
     # --- the process ------------------------------------------------------------------------------------------------
@@ -96,7 +97,7 @@ class Simulation:
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         (name,) = value_from.values()
-        return Secret(self.passwords.get(name, f"{CANARY}-{name}"))
+        return Secret({**self.logins, **self.passwords}.get(name, f"{CANARY}-{name}"))
 
     @property
     def project_clusters(self) -> dict[str, ProjectCluster]:
