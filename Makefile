@@ -12,7 +12,7 @@ SBOM ?= dist/sbom.cdx.json
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
-demo: $(STAMP) ## the whole story on a simulated cluster, in under a minute
+demo: $(STAMP) ## the full demonstration on a simulated cluster, in under a minute
 	@$(BIN)/python -m reconciler demo
 
 test: $(STAMP) ## every test
@@ -22,7 +22,7 @@ lint: $(STAMP) ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-format: $(STAMP) ## let ruff rewrite what it can
+format: $(STAMP) ## apply the fixes and the format of ruff
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
@@ -32,7 +32,7 @@ types: $(STAMP) ## mypy --strict
 layers: $(STAMP) ## imports point downwards only
 	@$(BIN)/python -m pytest -q tests/test_layers.py
 
-schemas: $(STAMP) ## write what is generated from the kind files: schemas/manifest.json and schemas/README.md
+schemas: $(STAMP) ## generate schemas/manifest.json and schemas/README.md from the kind files
 	@$(BIN)/python -m reconciler.kinds >schemas/manifest.json.new && mv schemas/manifest.json.new schemas/manifest.json
 	@$(BIN)/python -m reconciler.kinds.reference_page >schemas/README.md.new && mv schemas/README.md.new schemas/README.md
 
@@ -40,21 +40,21 @@ build: $(STAMP) ## sdist and wheel in dist/
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation --outdir dist .
 
-bench: $(STAMP) ## measure the whole commands against the floor (minutes)
+bench: $(STAMP) ## run the benchmarks (minutes)
 	@$(BIN)/python -m tests.benchmarks
 
 image: $(STAMP) ## build the image from Debian's packages and run it (root, buildah, debootstrap; minutes)
 	@$(BIN)/python -m pytest -q tests/deploy/image.py
 
-deploy-checks: $(TOOLS)/.installed $(STAMP) ## hold everything in deploy/ against the tool that knows its form
+deploy-checks: $(TOOLS)/.installed $(STAMP) ## validate the files in deploy/ with the tools of their formats
 	@DEPLOY_TOOLS=$(TOOLS) $(BIN)/python -m pytest -q tests/deploy/checks.py
 
-sbom: $(TOOLS)/.installed ## what the lock names, as CycloneDX, to $(SBOM)
+sbom: $(TOOLS)/.installed ## write the locked packages as CycloneDX to $(SBOM)
 	@mkdir -p $(dir $(SBOM))
 	@$(TOOLS)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
 	  --of JSON -o $(SBOM)
 
-lock: $(STAMP) ## resolve the dependencies anew and pin them with hashes
+lock: $(STAMP) ## resolve the dependencies and pin them with hashes
 	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra agent --extra simulator --output-file requirements.lock pyproject.toml
 	@$(BIN)/pip-compile $(LOCKFLAGS) --upgrade --extra agent --extra otel --extra simulator --extra dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock pyproject.toml

@@ -1,7 +1,7 @@
-"""The command `reconciler`: finds the subcommand, turns failures into text and exit codes.
+"""The command `reconciler`: finds the subcommand; maps errors to messages and exit codes.
 
-The only place that exits. A subcommand's module is imported when it is used, so that `--help` and a typo cost
-nothing; this module must not import anything heavy, and knows nothing of what the commands do.
+The only place that exits. A subcommand's module is imported when it is used, so that `--help` starts fast. It must not
+import heavy libraries, nor know what the commands do.
 """
 
 from __future__ import annotations
@@ -19,68 +19,68 @@ if TYPE_CHECKING:
 
     import click
 
-# Subcommand → what it does. Its module is reconciler.commands.<name>, its function `command`.
+# Subcommand → its description. Its module is reconciler.commands.<name>, its function `command`.
 COMMANDS = {
-    "validate": "Check manifests and the project file, without any network.",
-    "plan": "Show what an apply would do; reads, never writes.",
-    "apply": "Make the clusters equal to the manifests, or do what a saved plan says.",
-    "run": "Keep the clusters equal to their manifests: the agent.",
-    "approve": "Let the agent apply the plan that it keeps.",
-    "drift": "Compare the clusters with what was declared and last applied; exit 2 on drift.",
-    "accept": "Take what a cluster has into the manifests.",
-    "export": "Write manifests for what a cluster holds.",
-    "outputs": "Print what applications need to connect to each database.",
-    "kinds": "List what can be declared, or the fields of one kind.",
-    "explain": "Explain a kind, metadata, the project file, or one of their fields.",
+    "validate": "Check manifests and the project file; no network access.",
+    "plan": "Show the changes that an apply would make; read-only.",
+    "apply": "Apply manifests or a saved plan.",
+    "run": "Run the agent, which keeps clusters in sync with their manifests.",
+    "approve": "Approve a plan of the agent.",
+    "drift": "Show differences between clusters and manifests, and which side changed.",
+    "accept": "Accept drift: write live values into the manifests.",
+    "export": "Export the live objects of a cluster as manifests.",
+    "outputs": "Print the connection details of each database.",
+    "kinds": "List the kinds, or the fields of one kind.",
+    "explain": "Document a kind, metadata, the project file, or one of their fields.",
     "history": "List the runs in the ledger.",
-    "snapshot": "Read a cluster into a file that the embedded API server can start from.",
-    "simulate": "Serve the embedded API server.",
-    "demo": "Play the whole story on a simulated cluster.",
+    "snapshot": "Save the state of a cluster as input for the simulator.",
+    "simulate": "Run the simulator, the embedded API server.",
+    "demo": "Run the full demonstration on a simulated cluster.",
 }
 
 USAGE_CODE = 3  # a wrong flag is invalid input; click's own 2 means "changes" here
 DEBUG_FLAG = "--debug"
 COMPLETION = "_RECONCILER_COMPLETE"  # set by the shell when it asks click for completions
 
-SERVERS = ("simulate", "demo", "run")  # they live long; all other commands read, decide and end
+LONG_RUNNING = ("simulate", "demo", "run")  # the other commands end soon
 
 
-class ReaderGone(Exception):
-    """Whoever read standard output has closed it; a class of our own, since click swallows the system's."""
+class OutputClosed(Exception):
+    """The reader of standard output closed it. click would swallow BrokenPipeError."""
 
 
 def main() -> NoReturn:
     """Run the command line in `sys.argv` and exit with its code."""
     arguments = sys.argv[1:]
-    if arguments[:1] and arguments[0] not in SERVERS:
-        gc.disable()  # what is read stays until the end: searching it for garbage is a tenth of a run, and finds none
-    _mend_streams()
+    if arguments[:1] and arguments[0] not in LONG_RUNNING:
+        gc.disable()  # the data stays until the end; collecting garbage costs a tenth of a run
+    _open_missing_streams()
     try:
         code = quick(arguments)
         if code is None:
             code = run(arguments)
         if code == 0:
             sys.stdout.flush()
-    except (BrokenPipeError, ReaderGone):
-        code = 141  # whoever read our output has seen enough
+    except (BrokenPipeError, OutputClosed):
+        code = 141  # 128 + SIGPIPE
     except OSError as error:
-        code = told(error, debug=False)
+        code = report_error(error, debug=False)
     _silence_broken_streams()
-    gc.freeze()  # the interpreter collects once more on its way out; there is nothing to be had any more
+    gc.freeze()  # the collection at interpreter exit would find nothing
     sys.exit(code)
 
 
-def _mend_streams() -> None:
-    """Give every stream something to work on, and a way to write what its encoding does not have."""
+def _open_missing_streams() -> None:
+    """Open each standard stream that is closed; escape characters that the encoding of the terminal lacks."""
     for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_WRONLY), ("stderr", os.O_WRONLY)):
-        if getattr(sys, name) is None:  # closed by whoever started us
+        if getattr(sys, name) is None:  # closed by the parent process
             setattr(sys, name, os.fdopen(os.open(os.devnull, flags), "r" if flags == os.O_RDONLY else "w"))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _silence_broken_streams() -> None:
-    """Point what cannot be written at nothing: Python would complain when it flushes at exit, and change the code."""
+    """Redirect streams that cannot be written: flushing them at exit would change the exit code."""
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
             stream.flush()
@@ -89,7 +89,7 @@ def _silence_broken_streams() -> None:
 
 
 def quick(arguments: list[str]) -> int | None:
-    """Answer what needs no library at all, and return the exit code; None for everything else."""
+    """Handle arguments that need no library, and return the exit code; None for all others."""
     if arguments == ["--version"]:
         print(f"reconciler {__version__}")
     elif arguments in (["--help"], ["-h"]) or (not arguments and COMPLETION not in os.environ):
@@ -112,15 +112,17 @@ Commands:
 
 Options:
   --version   Print the version.
-  -h, --help  Print this; after a command, print what that command takes.
+  -h, --help  Print this help.
 
-Exit codes: 0 done or nothing to do, 1 error, 2 changes or drift (where asked for),
-  3 invalid input, 4 cluster unreachable or refusing, 5 refused by us, 6 applied in part,
-  130 interrupted."""
+Exit codes: 0 done or nothing to do, 1 error, 2 changes or drift (where requested),
+  3 invalid input, 4 cluster unreachable or refuses, 5 refused by this tool,
+  6 partially applied, 130 interrupted.
+
+Use "reconciler COMMAND --help" for the options of a command."""
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line *arguments* and return its exit code; every failure is told on standard error."""
+    """Run the command line *arguments* and return its exit code; failures are reported on standard error."""
     import click
 
     try:
@@ -130,22 +132,22 @@ def run(arguments: list[str]) -> int:
         return stop.exit_code
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "reconciler"
-        say(f"error: {error.format_message()}\nFor what can be written here: {where} --help")
+        say(f"error: {error.format_message()}\nSee {where} --help")
         return USAGE_CODE
     except click.ClickException as error:
         say(f"error: {error.format_message()}")
         return USAGE_CODE
     except (KeyboardInterrupt, click.Abort):
-        say("interrupted; nothing was left half done")
+        say("interrupted; no change was left half done")
         return 130
-    except (BrokenPipeError, ReaderGone):
+    except (BrokenPipeError, OutputClosed):
         raise
     except Exception as error:
-        return told(error, debug=DEBUG_FLAG in arguments)
+        return report_error(error, debug=DEBUG_FLAG in arguments)
 
 
-def told(error: Exception, *, debug: bool) -> int:
-    """Print *error* for people and return its exit code."""
+def report_error(error: Exception, *, debug: bool) -> int:
+    """Print *error* on standard error and return its exit code."""
     from reconciler.errors import InputError, ReconcilerError
 
     if debug:
@@ -166,7 +168,7 @@ def told(error: Exception, *, debug: bool) -> int:
         say(f"error: {where}{(error.strerror or str(error)).lower()}")
         return 1
     say(f"error: unexpected {type(error).__name__}. This is a bug in reconciler {__version__}: please report it,")
-    say(f"with what `{DEBUG_FLAG}` adds when you run the same command again.")
+    say(f"with the traceback that {DEBUG_FLAG} prints.")
     return 1
 
 
@@ -176,7 +178,7 @@ def say(text: str) -> None:
     try:
         print(clean, file=sys.stderr)
     except OSError:
-        return  # nobody listens, which must not decide about anything else
+        return  # a closed stream must not change the exit code
 
 
 def group() -> click.Group:
@@ -205,8 +207,8 @@ def group() -> click.Group:
                 from difflib import get_close_matches
 
                 near = get_close_matches(name, COMMANDS, 1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
-                ctx.fail(f"no command {name!r}; {hint}")
+                hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}"
+                ctx.fail(f"unknown command {name!r}; {hint}")
             return super().resolve_command(ctx, args)
 
         def get_help(self, ctx: click.Context) -> str:

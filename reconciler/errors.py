@@ -1,39 +1,39 @@
-"""Every failure that a user can meet, and the exit code that it ends with.
+"""The errors that users see, and the exit code of each.
 
-ReconcilerError            1   anything of ours that is not named below
-├── InputError             3   manifests, project file or flags are wrong; carries every problem at once
-│   └── SecretMissing      3   a `valueFrom` that gives nothing
-├── ClusterError           4   the cluster cannot be reached or refuses
+ReconcilerError            1   any error that is not listed below
+├── InputError             3   manifests, project file or flags are wrong; has every problem
+│   └── SecretMissing      3   a `valueFrom` without a value
+├── ClusterError           4   the cluster is unreachable or refuses
 │   ├── Unreachable        4   no node answered
 │   ├── Untrusted          4   TLS: unknown CA, wrong name, expired, pin differs
 │   ├── Unauthorized       4   401; tried once, since five failures lock the account
 │   ├── Forbidden          4   403, a lapsed licence included
 │   ├── VersionUnsupported 4   505
-│   ├── ReadIncomplete     4   a list could not be read whole: no plan is made from it
-│   ├── Rejected           4   400, 404, 406, 409 …: well understood and refused
-│   │   └── Busy           4   409 while another change runs; worth another try
+│   ├── ReadIncomplete     4   a list could not be read completely: no plan is made from it
+│   ├── Rejected           4   400, 404, 406, 409 …: the server rejected a request
+│   │   └── Busy           4   409 while another change runs; can be retried
 │   ├── Ambiguous          4   a write whose outcome is unknown
-│   ├── ControlLost        4   our own change was sent, and the cluster does not let us in any more
-│   ├── ActionFailed       4   the server accepted a change, worked on it, and failed
-│   └── Conflict           4   what we were to create is there already, and is not ours
-├── LedgerError            1   our local record cannot be used
+│   ├── ControlLost        4   a change locked out the management account
+│   ├── ActionFailed       4   the server accepted a change and failed to complete it
+│   └── Conflict           4   the object to create exists already and is unmanaged
+├── LedgerError            1   the ledger cannot be used
 │   ├── LedgerUnwritable   1   disk full, read-only …: no write is sent to a cluster
-│   └── LedgerCorrupt      1   the record is damaged
-├── SourceError            4   where manifests come from gives nothing usable: the last good revision stays
-│   ├── SourceStale        4   it could not be fetched: network, login, time
+│   └── LedgerCorrupt      1   the ledger is corrupt
+├── SourceError            4   the source gives nothing usable: the last good revision stays
+│   ├── SourceStale        4   the source could not be fetched: network, login, timeout
 │   ├── SourceRewound      5   the new revision does not descend from the last one
-│   ├── SourceEmpty        5   it holds no manifests: never taken for "delete everything"
-│   ├── SourceUnverified   5   a commit carries no good signature
-│   └── SourceUnsafe       5   it holds what is not read: links, submodules, odd names, too much
-├── Refused                5   we decline: unsafe, stale, protected, locked
+│   ├── SourceEmpty        5   it has no manifests; does not mean "delete everything"
+│   ├── SourceUnverified   5   a commit has no valid signature
+│   └── SourceUnsafe       5   it has content that is not read: links, submodules, unusual names, too much
+├── Refused                5   refused by this tool: unsafe, stale, protected, locked
 │   ├── PlanStale          5
-│   ├── ChangedUnderneath  5   one object moved between the plan and its write
+│   ├── ChangedUnderneath  5   an object changed between the plan and its write
 │   ├── PlanTooLarge       5
 │   ├── DestroyProtected   5
 │   ├── ImpactRefused      5
 │   ├── InFreezeWindow     5
 │   └── Locked             5
-├── AppliedInPart          6   some changes are done, some are not
+├── AppliedInPart          6   partially applied
 └── Interrupted          130   Ctrl-C or SIGTERM, at a safe boundary
 """
 
@@ -44,11 +44,11 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with the input: where it is, what it is, what to do."""
+    """One thing that is wrong with the input: where, what, and how to fix it."""
 
     file: str
-    line: int  # counted from 1; 0 where a whole file is meant
-    column: int  # counted from 1; 0 where a whole file is meant
+    line: int  # counted from 1; 0 for the whole file
+    column: int  # counted from 1; 0 for the whole file
     path: str  # place in the document, such as "spec.memory_size"; "" where it has none
     message: str
     hint: str = ""
@@ -61,13 +61,13 @@ class Problem(NamedTuple):
 
 
 class ReconcilerError(Exception):
-    """The root of everything that we raise on purpose."""
+    """The base of all errors that are raised on purpose."""
 
     exit_code = 1
 
 
 class InputError(ReconcilerError):
-    """What the user wrote cannot be used; *problems* has all of it, in reading order."""
+    """The input is invalid; *problems* lists all problems, in reading order."""
 
     exit_code = 3
 
@@ -77,14 +77,14 @@ class InputError(ReconcilerError):
 
 
 class SecretMissing(InputError):
-    """A `valueFrom` names a source that gives no value."""
+    """A `valueFrom` names a source without a value."""
 
 
 class ClusterError(ReconcilerError):
-    """The cluster cannot be reached, or does not do what was asked."""
+    """The cluster is unreachable, or does not execute a request."""
 
     exit_code = 4
-    cluster = ""  # which one, as the project calls it, where a call to it brought this
+    cluster = ""  # its name in the project, where a call to it failed
 
 
 class Unreachable(ClusterError):
@@ -104,15 +104,15 @@ class Forbidden(ClusterError):
 
 
 class VersionUnsupported(ClusterError):
-    """505: the server does not speak the version that was asked for."""
+    """505: the server does not support the requested version."""
 
 
 class ReadIncomplete(ClusterError):
-    """A read gave garbage or only a part, after every retry."""
+    """The response of a read was malformed or incomplete, after all retries."""
 
 
 class Rejected(ClusterError):
-    """The server understood the request and refused it."""
+    """The server rejected the request."""
 
     def __init__(self, message: str, *, status: int = 0, error_code: str = "", description: str = "") -> None:
         super().__init__(message)
@@ -122,15 +122,15 @@ class Rejected(ClusterError):
 
 
 class Busy(Rejected):
-    """409 because another change of the same object is under way."""
+    """409 because another change of the same object is in progress."""
 
 
 class Ambiguous(ClusterError):
-    """A write was sent and no clean answer came back: it may have taken effect."""
+    """A write was sent without a clear response: it may have taken effect."""
 
 
 class ControlLost(ClusterError):
-    """A change that may cut us off was sent, and since then the cluster cannot be reached or refuses us."""
+    """A change that may lock out the management account was sent, and the cluster is unreachable or refuses since."""
 
 
 class ActionFailed(ClusterError):
@@ -138,29 +138,29 @@ class ActionFailed(ClusterError):
 
 
 class Conflict(ClusterError):
-    """What a create was to make exists already, and nothing proves that it is ours."""
+    """The object to create exists already, and nothing shows that this tool created it."""
 
 
 class LedgerError(ReconcilerError):
-    """Our local record cannot be used."""
+    """The ledger cannot be used."""
 
 
 class LedgerUnwritable(LedgerError):
-    """An intent cannot be made durable, so the write that it announces is not sent."""
+    """An intent cannot be stored, so its write is not sent."""
 
 
 class LedgerCorrupt(LedgerError):
-    """The record is damaged, or written by a later version."""
+    """The ledger is corrupt, or was written by a later version."""
 
 
 class SourceError(ReconcilerError):
-    """Where manifests come from gives nothing that can be used; what was good last stays in force."""
+    """The source gives nothing usable; the last good revision stays in force."""
 
     exit_code = 4
 
 
 class SourceStale(SourceError):
-    """The source could not be fetched: network, certificate, login or time."""
+    """The source could not be fetched: network, certificate, login or timeout."""
 
 
 class SourceRewound(SourceError):
@@ -175,35 +175,35 @@ class SourceRewound(SourceError):
 
 
 class SourceEmpty(SourceError):
-    """The revision holds no manifests, or not the folder that they are to be in."""
+    """The revision has no manifests, or lacks their folder."""
 
     exit_code = 5
 
 
 class SourceUnverified(SourceError):
-    """A commit between the last accepted revision and the new one carries no good signature."""
+    """A commit between the last accepted revision and the new one has no valid signature."""
 
     exit_code = 5
 
 
 class SourceUnsafe(SourceError):
-    """The revision holds what is not read: links, submodules, odd names, or more than the limits allow."""
+    """The revision has content that is not read: links, submodules, unusual names, or more than the limits allow."""
 
     exit_code = 5
 
 
 class Refused(ReconcilerError):
-    """We decline to go on, because going on could do harm."""
+    """This tool refuses to continue, because that could do harm."""
 
     exit_code = 5
 
 
 class PlanStale(Refused):
-    """The cluster moved after the plan was made."""
+    """The cluster changed after the plan was made."""
 
 
 class ChangedUnderneath(Refused):
-    """One object differs from what its change was decided from; nothing was sent for it."""
+    """An object changed after its change was planned; nothing was sent for it."""
 
 
 class PlanTooLarge(Refused):
@@ -211,11 +211,11 @@ class PlanTooLarge(Refused):
 
 
 class DestroyProtected(Refused):
-    """Something protected would be destroyed without consent."""
+    """A protected object would be deleted or replaced without consent."""
 
 
 class ImpactRefused(Refused):
-    """An update would lose data, our own access, or something else for good, and nobody has agreed to that."""
+    """A change has an impact that needs consent, and there is none."""
 
 
 class InFreezeWindow(Refused):
@@ -223,16 +223,16 @@ class InFreezeWindow(Refused):
 
 
 class Locked(Refused):
-    """Somebody else is applying to the same cluster."""
+    """Another process is applying to the same cluster."""
 
 
 class AppliedInPart(ReconcilerError):
-    """Some changes are done and some are not; the report says which."""
+    """Some changes are done and some are not; the report lists them."""
 
     exit_code = 6
 
 
 class Interrupted(ReconcilerError):
-    """Stopped on request, at a boundary from which the next run goes on."""
+    """Stopped on request; the next run continues."""
 
     exit_code = 130

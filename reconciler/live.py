@@ -1,8 +1,7 @@
-"""Reads a cluster: one list call a kind, concurrently, and only the fields that somebody asked for.
+"""Reads a cluster: one list call for each kind, concurrently, and only the fields of the read set.
 
-`reconcile` calls `read` before each plan. A list that cannot be read whole stops everything, since what is missing from
-it would look as if it were gone; a single object that makes no sense is held, and costs nothing but itself. Knows
-nothing of manifests and plans.
+`reconcile` calls `read` before each plan. An incomplete list is an error, since objects that are missing from it would
+seem to be deleted; a single malformed object is held. It must not know manifests and plans.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from reconciler.kinds import Kind, server_schema, versions
 from reconciler.model import Address, Level, LiveObject, LiveState, Note, Reason
 from reconciler.plan.read_set import Fields, Metrics, ReadSet, referred_kinds
 
-BOOTSTRAP = "ClusterBootstrap"  # the one kind that can be read before there is a cluster
+BOOTSTRAP = "ClusterBootstrap"  # the only kind that can be read before the cluster exists
 CLUSTER = "/v1/cluster"
 PORTS = ("port", "endpoints")  # fields of a database that hold the ports it uses
 
@@ -39,7 +38,7 @@ _PARALLEL = 4
 
 
 class ClusterReader(Reader, Protocol):
-    """What reading a whole cluster needs of a client."""
+    """The methods of a client that reading a cluster needs."""
 
     @property
     def state_id(self) -> int: ...
@@ -61,7 +60,7 @@ class ClusterReader(Reader, Protocol):
 
 
 class Placed(Protocol):
-    """What this module needs of a target of the project."""
+    """The attributes of a target that this module needs."""
 
     @property
     def name(self) -> str: ...
@@ -114,7 +113,7 @@ def _objects(
 
     fields = _with_referenced(kinds, {name: fields for name, fields in read_set.fields.items() if name in kinds})
     with_ports = {address.kind for address in read_set.ports}
-    with gc_paused():  # tens of thousands of values are made here, and none of them is garbage
+    with gc_paused():  # creates tens of thousands of values, and none of them is garbage
         queries = [_Query(kinds[name], mine, name in with_ports) for name, mine in fields.items()]
         lists = dict(zip(fields, _in_parallel(client, queries, connections), strict=True))
         names = {name: _names(kinds[name], lists[name]) for name in fields}
@@ -132,9 +131,9 @@ def _objects(
 
 
 def probe(client: ClusterReader, cluster: str) -> versions.ServerVersion | None:
-    """Prove the login with a single GET and return the version that all nodes run, None where they do not say.
+    """Verify the login with a single GET and return the version of all nodes, None where it is unknown.
 
-    Refuses while nodes differ in version: an upgrade is under way then.
+    Refuses while nodes differ in version: an upgrade is in progress.
     The vendor advises against configuration changes during an upgrade, and parts of the API answer as unsupported.
     """
     nodes = [node for node in client.open().body if isinstance(node, dict)]
@@ -148,9 +147,9 @@ def probe(client: ClusterReader, cluster: str) -> versions.ServerVersion | None:
 def _served_schemas(
     client: ClusterReader, kinds: Mapping[str, Kind], names: Iterable[str], version: versions.ServerVersion | None
 ) -> dict[str, server_schema.ServerSchema]:
-    """Return the schemas that the cluster serves of the kinds *names*: optional, so a failure is no error.
+    """Return the schemas that the cluster serves of the kinds *names*: optional, so failures are ignored.
 
-    One after the other, and no more after the first that fails: failures in a row would take a node out of rotation.
+    One at a time, and none after the first failure: consecutive failures would take a node out of rotation.
     """
     found = {}
     for name in sorted(names):
@@ -193,7 +192,7 @@ def _measured(
 ) -> dict[tuple[str, int | str], dict[str, float]]:
     """Return the figures *metrics*, as they are measured now, by kind and uid.
 
-    Without permission or an answer there is no figure: nobody may rely on having one.
+    Without permission or a response there is no figure: callers must not rely on one.
     """
     found: dict[tuple[str, int | str], dict[str, float]] = {}
     for kind, name in ((kind, name) for kind, names in metrics.items() for name in sorted(names)):
@@ -248,10 +247,10 @@ class _Reading(NamedTuple):
 
 
 def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
-    """Decode one by one and let go of each wire object: two copies of a large cluster never stand side by side."""
+    """Decode one by one and let go of each wire object: there are never two copies of a large cluster."""
     kind, fields = reading.kind, reading.fields
     wires.sort(key=lambda wire: (isinstance(wire[kind.rest.id], str), wire[kind.rest.id]), reverse=True)
-    # The server sends all of it where a kind does not narrow; what nobody wants may refer to kinds that nobody read.
+    # Fields outside the read set, which a kind that does not narrow returns too, may refer to kinds that were not read.
     kept = None if fields is None or hook_of(kind).narrows else wire_names(kind, fields)
     objects = []
     while wires:
@@ -260,7 +259,7 @@ def _decoded(reading: _Reading, wires: list[Any]) -> tuple[LiveObject, ...]:
 
 
 def _object(reading: _Reading, wire: dict[str, Any], kept: frozenset[str] | None) -> LiveObject:
-    """Return the decoded object; one that cannot be read stands there as somebody else's, so that nobody touches it."""
+    """Return the decoded object; an unreadable one is marked as managed elsewhere, so that it is never changed."""
     from reconciler.client import MalformedObject
 
     kind = reading.kind
@@ -287,7 +286,7 @@ def _name(kind: Kind, wire: Mapping[str, Any]) -> str:
 
 
 def _nameless(cluster: str, kind: Kind, wires: Iterable[Mapping[str, Any]]) -> Iterator[Note]:
-    """Yield a note where an object has no name at all: it might be any of those that seem to be missing."""
+    """Yield a note for each object without a name: it may be one of those that seem to be missing."""
     for wire in wires:
         if not any(isinstance(wire.get(name), str) for name in kind.rest.key) and not _name(kind, wire):
             details = (f"{kind.rest.id} {wire[kind.rest.id]}", " or ".join(kind.rest.key))

@@ -1,4 +1,4 @@
-"""Value types that the whole program shares: addresses, what a cluster holds, and why something is as it is.
+"""Shared value types: addresses, live objects, live and observed state, notes and their reasons.
 
 Values only. `live` makes `LiveState`, the planner compares it, the ledger stores `Owned`.
 """
@@ -36,7 +36,7 @@ class LiveObject:
     spec: Mapping[str, Any]  # canonical; names instead of uids; secrets left out; only the fields that were read
     status: str = ""  # the kind's wait field, as "active"; "" for kinds without one
     builtin: bool = False
-    owner: str = ""  # who else manages it, such as "a Kubernetes operator"; "" = nobody that we know of
+    owner: str = ""  # who else manages it, such as "a Kubernetes operator"; "" = unknown
     ourselves: bool = False  # this tool logs in as it
     operation: str = ""  # op id that our create put on it, "" = none
     created: str = ""  # the server's created_time; part of its identity
@@ -52,7 +52,7 @@ class Reason(enum.Enum):
     """
 
     # of a change
-    NONE = ""  # the fields say it all
+    NONE = ""  # the fields say it
     ABSENT = "declared-absent"
     ABSENT_GONE = "declared-absent-already-gone"
     ABSENT_UNSET = "declared-absent-not-set"
@@ -126,7 +126,7 @@ class Reason(enum.Enum):
 
 
 class Level(enum.Enum):
-    """How much a note matters."""
+    """The level of a note."""
 
     HELD = "held"  # the object is not changed in this run
     WARNING = "warning"
@@ -134,7 +134,7 @@ class Level(enum.Enum):
 
 
 class Note(NamedTuple):
-    """Something that the reader of a plan must know of one object."""
+    """A remark on one object of a plan."""
 
     level: Level
     address: Address
@@ -150,10 +150,10 @@ class LiveState:
     objects: Mapping[str, tuple[LiveObject, ...]]  # by kind name, ordered by uid
     taken_ports: frozenset[int] = frozenset()  # only where ports had to be read: used and reserved ones
     state_id: int = 0  # highest cluster-state-id seen
-    bootstrapped: bool = True  # False: its machines are idle, there is no cluster yet that could be read
-    notes: tuple[Note, ...] = ()  # of the reading: an object that made no sense is held, by name, or "" if unknown
-    version: ServerVersion | None = None  # what it runs; None where it does not say
-    schemas: Mapping[str, ServerSchema] = field(default_factory=dict)  # by kind: what it says of such objects itself
+    bootstrapped: bool = True  # False: the cluster does not exist yet
+    notes: tuple[Note, ...] = ()  # of unreadable objects, which are held; name "" if unknown
+    version: ServerVersion | None = None  # None where it is unknown
+    schemas: Mapping[str, ServerSchema] = field(default_factory=dict)  # by kind: the JSON schema that it serves
     measured: Mapping[tuple[str, int | str], Mapping[str, float]] = field(default_factory=dict)  # by kind, uid; figure
 
     def figures(self, kind: str, uid: int | str) -> Mapping[str, float]:
@@ -162,7 +162,7 @@ class LiveState:
 
 
 class Owned(NamedTuple):
-    """What the ledger knows of an object that we created or adopted."""
+    """The ledger entry of an object that was created or adopted."""
 
     uid: int | str
     created: str  # the server's created_time, "" where it gives none
@@ -170,7 +170,7 @@ class Owned(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """What was found out for one plan: the clusters, the ledger, and whether secrets are as last sent."""
+    """The observed state of one plan: clusters, ledger, and whether secrets changed since they were sent."""
 
     live: Mapping[str, LiveState]  # by cluster
     owned: Mapping[Address, Owned] = MappingProxyType({})
@@ -179,3 +179,12 @@ class Observed(NamedTuple):
     )  # by path: "same", "changed", "unknown", "missing", "gone"
     started_ports: Mapping[Address, int] = MappingProxyType({})  # of creates whose outcome is still unknown
     absent: Mapping[str, str] = MappingProxyType({})  # by cluster of the project that is not part of this run: why
+
+    def objects(self) -> dict[Address, LiveObject]:
+        """Return all live objects by address."""
+        return {
+            Address(state.cluster, kind, one.name): one
+            for state in self.live.values()
+            for kind, objects in state.objects.items()
+            for one in objects
+        }

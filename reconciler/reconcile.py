@@ -1,7 +1,6 @@
-"""The pipeline of a run, resolve → observe → decide → execute, and the use cases that are built from it.
+"""The pipeline of a run, resolve → observe → decide → execute, and the use cases that consist of it.
 
-The commands and the agent call it with a session and what the user chose. It prints nothing; what is decided is decided
-in `plan`, and what is written is written by `apply`.
+The commands and the agent call it with a session and options. It prints nothing; `plan` decides, and `apply` writes.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from reconciler.plan.read_set import ReadSet, read_sets, read_sets_of
 
 if TYPE_CHECKING:
     from reconciler.apply.dry_run import DryRunResult
+    from reconciler.apply.recorder import PlannedCalls
     from reconciler.apply.report import Report
     from reconciler.export.outputs import Output
     from reconciler.manifests import Manifests
@@ -47,11 +47,11 @@ Probe = Callable[[str, Callable[[], ReconcilerError | None]], ReconcilerError | 
 
 
 class Planned(NamedTuple):
-    """A plan, and what it was made from."""
+    """A plan and its observed state."""
 
     plan: Plan
     observed: Observed
-    partial: bool = False  # --target or --exclude left something out
+    partial: bool = False  # limited by --target or --exclude
 
 
 # --- the pipeline ----------------------------------------------------------------------------------------------------
@@ -61,14 +61,14 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     """Compare *manifests* with the clusters; reads, and writes nothing."""
     from reconciler.manifests.resolve import resolve
 
-    desired = resolve(session.kinds, manifests, session.text, session.now)
+    desired = resolve(session.kinds, manifests, session.public_text, session.now)
     observed = observe(session, desired, options)
     made = decide(session.kinds, desired, observed, options)
     return Planned(made, observed, partial=bool(options.targets or options.excludes))
 
 
 def observe(session: Session, desired: Desired, options: Options) -> Observed:
-    """Read from the clusters and the ledger everything that decides what has to be done for *desired*."""
+    """Read from the clusters and the ledger what a plan for *desired* needs."""
     from reconciler.ledger.secret_status import secret_statuses
     from reconciler.plan.addresses import with_addresses
 
@@ -76,16 +76,16 @@ def observe(session: Session, desired: Desired, options: Options) -> Observed:
     declared = {resource.address for resource in desired.resources}
     previous = options.previous - declared - owned.keys() if options.prune else frozenset()
     leaving = [*owned, *previous] if options.prune else []
-    clusters = [target.name for target in (*session.targets, *session.neighbours)]
+    clusters = [target.name for target in (*session.targets, *session.other_clusters)]
     live = read(session, read_sets(kinds, desired.resources, leaving, clusters))
     resources = with_addresses(kinds, desired.resources, live)
     secrets = secret_statuses(kinds, resources, session.reveal, session.known_ledger())
-    observed = Observed(live, owned, secrets, session.begun_ports(), session.absent)
+    observed = Observed(live, owned, secrets, session.started_ports(), session.absent)
     return with_inherited(kinds, previous, observed)
 
 
 def execute(session: Session, approved: Plan, observed: Observed, *, parallelism: int, revision: str = "") -> Report:
-    """Do what *approved* says; the caller holds the locks and has made sure that the plan still holds."""
+    """Apply *approved*; the caller holds the locks and has checked that the plan is not stale."""
     from reconciler import apply
     from reconciler.live import project_clusters
 
@@ -97,17 +97,17 @@ def execute(session: Session, approved: Plan, observed: Observed, *, parallelism
         runtime=session.runtime,
         live=observed.live,
         project_clusters=project_clusters(session.settings.targets, session.clients()),
-        read_file=session.load,
+        read_file=session.read_file,
     )
     report = apply.execute(approved, context, parallelism=parallelism, revision=revision)
-    with contextlib.suppress(LedgerError):  # what was done is reported, whatever becomes of this
+    with contextlib.suppress(LedgerError):  # the report does not depend on this
         for name, client in session.clients().items():
             session.ledger().saw_state_id(name, client.state_id)
     return report
 
 
 def read(session: Session, sets: Mapping[str, ReadSet]) -> dict[str, LiveState]:
-    """Read a set of each cluster, all clusters at once."""
+    """Read the read set of each cluster, concurrently."""
     from reconciler import live
     from reconciler.api.driver import Connections
 
@@ -125,7 +125,7 @@ def read(session: Session, sets: Mapping[str, ReadSet]) -> dict[str, LiveState]:
 
 
 def _at_once(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
-    """Return what *work* gives for each of *items*, with up to 8 threads; in this one where there is only one item."""
+    """Return the result of *work* for each of *items*, with up to 8 threads; a single item needs none."""
     if len(items) == 1:
         return [work(items[0])]
     with ThreadPoolExecutor(max_workers=min(8, len(items)) or 1) as pool:
@@ -136,7 +136,7 @@ def _at_once(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
 
 
 def check(plan: Plan, options: Options) -> None:
-    """Raise DestroyProtected, ImpactRefused or PlanTooLarge where *plan* does more than *options* allow."""
+    """Raise DestroyProtected, ImpactRefused or PlanTooLarge where *plan* exceeds what *options* allow."""
     from reconciler.render.refusals import consent_text, limit_text
 
     missing = missing_consents(plan, options)
@@ -158,12 +158,12 @@ def check_freeze(plan: Plan, options: Options, now: float) -> None:
         )
 
 
-def still_true(before: Planned, now: Planned) -> None:
-    """Raise PlanStale unless the plan made *now* is the one made *before*, to the byte."""
+def require_same_plan(before: Planned, now: Planned) -> None:
+    """Raise PlanStale unless the plan made *now* is identical to the one made *before*."""
     if digest(before.plan) == digest(now.plan):
         return
     refuse_if_stale(before.plan, now.observed.live)
-    raise PlanStale("the manifests or the ledger changed since the plan was shown; nothing was changed; run it again")
+    raise PlanStale("the manifests or the ledger changed since the plan was shown; nothing was written; run it again")
 
 
 def same_ports(options: Options, approved: Plan) -> Options:
@@ -173,14 +173,14 @@ def same_ports(options: Options, approved: Plan) -> Options:
 
 
 def refuse_if_stale(approved: Plan, live: Mapping[str, LiveState]) -> None:
-    """Raise PlanStale, naming each value, where the live state is not what *approved* was decided from."""
+    """Raise PlanStale, naming each value, where the live state is not the basis of *approved*."""
     if found := [*stale_fields(approved, live), *increased_impacts(approved, live, load_kinds())]:
         lines = [f"  {one.address} {one.field}: was {_shown(one.planned)}, is {_shown(one.now)}" for one in found]
         raise PlanStale("\n".join(["the cluster changed since this plan was made; nothing was written", *lines]))
 
 
 def reread(session: Session, approved: Plan) -> Observed:
-    """Read again what *approved* was decided from; raises InputError where it has fields that are not known here."""
+    """Read the basis of *approved* again; raises InputError where this version does not know a kind or field."""
     for change in approved.changes:
         kind = session.kinds.get(change.address.kind)
         strange = sorted(change.body.keys() - kind.fields.keys()) if kind else [f"the kind {change.address.kind}"]
@@ -192,9 +192,9 @@ def reread(session: Session, approved: Plan) -> Observed:
 
 
 def probe(session: Session, ask: Probe) -> None:
-    """Find out which neighbours can be reached and accept the login; the others are not part of this session.
+    """Find out which other clusters are reachable and accept the login; exclude the others from this session.
 
-    *ask* gets the name of each, and the function that finds it out: somebody else may know already.
+    *ask* gets the name of each and a function that probes it: the result may be known already.
     """
     from reconciler.live import probe as probe_cluster
 
@@ -205,15 +205,15 @@ def probe(session: Session, ask: Probe) -> None:
             return error
         return None
 
-    neighbours = session.neighbours
-    errors = _at_once(lambda target: ask(target.name, lambda: reached(target)), neighbours)
-    for target, error in zip(neighbours, errors, strict=True):
+    other_clusters = session.other_clusters
+    errors = _at_once(lambda target: ask(target.name, lambda: reached(target)), other_clusters)
+    for target, error in zip(other_clusters, errors, strict=True):
         if error is not None:
             session.leave_out(target.name, error)
 
 
 def recover(session: Session) -> None:
-    """Close in the ledger what an earlier run left open and the clusters show by now."""
+    """Close intents of an earlier run in the ledger whose outcome the clusters show."""
     from reconciler.apply import recover
 
     ledger = session.known_ledger()
@@ -232,14 +232,25 @@ def recover(session: Session) -> None:
 
 
 def dry_run(session: Session, planned: Planned) -> DryRunResult:
-    """Ask the clusters what they would reject of a plan; stores nothing there."""
+    """Ask the clusters what they would reject of a plan; changes nothing."""
     from reconciler.apply.dry_run import dry_run
 
     return dry_run(planned.plan, session.kinds, session.clients(), planned.observed.live, session.reveal)
 
 
+def calls(session: Session, planned: Planned) -> dict[int, PlannedCalls]:
+    """Return by number of each change the calls that it will make; sends nothing."""
+    from reconciler.apply.planned_calls import calls_of
+    from reconciler.apply.recorder import ExplainContext
+    from reconciler.live import project_clusters
+
+    clusters = project_clusters(session.settings.targets, session.clients())
+    context = ExplainContext(session.kinds, planned.observed.live, clusters)
+    return {change.number: calls_of(change, context) for change in planned.plan.changes}
+
+
 def adopt(session: Session, manifests: Manifests, planned: Planned) -> int:
-    """Own what is as declared already; return how many objects were adopted. The caller holds the locks."""
+    """Record existing objects that match their manifests as owned; return their number. The caller holds the locks."""
     from reconciler.ledger import Record
 
     found = [*adopted(session.kinds, manifests.resources, planned.plan, planned.observed)]
@@ -254,7 +265,7 @@ def find_drift(session: Session, planned: Planned) -> tuple[drifting.Drift, ...]
 
 
 def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (file name, YAML) for each kind that has something to export, a folder for each of several clusters."""
+    """Return (file name, YAML) for each kind with objects to export; several clusters get a folder each."""
     from reconciler import export as exporting
 
     names = dict.fromkeys(kinds or session.kinds)

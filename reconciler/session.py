@@ -1,7 +1,7 @@
-"""What one command, or one pass of the agent, works with: its clusters, its clients, the ledger, secrets.
+"""The context of one run: clusters, clients, the ledger, secrets.
 
-It opens clients and the ledger when they are first asked for and closes them at the end. The use cases of `reconcile`
-take one; it knows nothing of plans.
+A command, or a reconciliation of the agent, creates one for the functions of `reconcile`. Clients and the ledger are
+opened on first use and closed at the end. It must not know plans.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 
 class SessionOverrides(NamedTuple):
-    """What the agent and tests give a session beside settings."""
+    """What the agent and tests give a session besides settings."""
 
     ledger: Ledger | None = None  # shared, and left open; None: the session opens its own
-    connect: Callable[..., Client] | None = None  # creates a client, with the arguments of its class
-    neighbours: tuple[Target, ...] = ()  # further clusters that the resources refer to or are members of
+    connect: Callable[..., Client] | None = None  # creates a client; same arguments as the class
+    other_clusters: tuple[Target, ...] = ()  # further clusters that the resources refer to or are members of
     absent: Mapping[str, str] = MappingProxyType({})  # by such a cluster that is not part of this run: why
 
 
 class Session:
-    """The clusters that one command works on; a context manager that closes what it opened."""
+    """The clusters of one run; a context manager that closes what it opened."""
 
     def __init__(
         self,
@@ -51,9 +51,9 @@ class Session:
         self.runtime = runtime or Runtime()
         self.targets = tuple(targets)
         self.kinds = load_kinds()
-        self.neighbours = overrides.neighbours
+        self.other_clusters = overrides.other_clusters
         self.absent: dict[str, str] = dict(overrides.absent)  # by cluster that is not part of this run: why
-        self.missed: dict[str, ReconcilerError] = {}  # neighbours that could not be met
+        self.unreachable: dict[str, ReconcilerError] = {}  # other_clusters that could not be reached
         self._clients: dict[str, Client] = {}
         self._ledger = overrides.ledger
         self._connect = overrides.connect
@@ -75,7 +75,7 @@ class Session:
         self.runtime = replace(self.runtime, observe=observer)
 
     def only(self, names: Iterable[str]) -> None:
-        """Work on these clusters alone; raises InputError where one is not configured."""
+        """Limit the run to these clusters; raises InputError where one is not configured."""
         known = {target.name: target for target in self.targets}
         unknown = [
             Problem("the plan file", 0, 0, "", f"cluster {name or 'default'} is not configured here")
@@ -87,22 +87,22 @@ class Session:
         self.targets = tuple(known[name] for name in names)
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
-        """Return the secret that `{valueFrom: …}` or what stands in it names."""
+        """Return the secret that `{valueFrom: …}`, or its content, names."""
         return resolve(value_from, self.settings.sources)
 
-    def load(self, path: str) -> bytes:
-        """Return a file beside the project file that goes to a cluster; raises InputError."""
+    def read_file(self, path: str) -> bytes:
+        """Return a file of the project that is uploaded to a cluster; raises InputError."""
         from reconciler.manifests.artifacts import load
 
         return load(self.settings.root, path)
 
-    def text(self, value_from: Mapping[str, Any]) -> str:
-        """Return public text that `valueFrom` gives: it may be shown, so it is treated as no secret."""
+    def public_text(self, value_from: Mapping[str, Any]) -> str:
+        """Return the public text of a `valueFrom`; it is not masked."""
         return resolve(value_from, replace(self.settings.sources, redactor=Redactor(), warn=lambda text: None)).reveal()
 
     def clients(self) -> Mapping[str, Client]:
-        """Return a client for each cluster; credentials are looked up now, nothing is sent yet."""
-        for target in (*self.targets, *self.neighbours):
+        """Return a client for each cluster; looks up the credentials, sends nothing."""
+        for target in (*self.targets, *self.other_clusters):
             self.client_of(target)
         return self._clients
 
@@ -124,16 +124,16 @@ class Session:
         return self._clients[target.name]
 
     def leave_out(self, name: str, error: ReconcilerError) -> None:
-        """Go on without a neighbour: what concerns it is held, and nothing else."""
-        self.neighbours = tuple(one for one in self.neighbours if one.name != name)
-        self.missed[name] = error
+        """Continue without another cluster: only what concerns it is held."""
+        self.other_clusters = tuple(one for one in self.other_clusters if one.name != name)
+        self.unreachable[name] = error
         self.absent[name] = str(error)
         client = self._clients.pop(name, None)
         if client is not None:
             client.close()
 
     def ledger(self) -> Ledger:
-        """Return the ledger, made where there is none yet."""
+        """Return the ledger; create it where it does not exist."""
         from reconciler.ledger import Ledger
 
         if self._ledger is None:
@@ -141,22 +141,22 @@ class Session:
         return self._ledger
 
     def known_ledger(self) -> Ledger | None:
-        """Return the ledger if there is one: reading must leave no trace."""
+        """Return the ledger if it exists: a read-only command must not create one."""
         return self.ledger() if self._ledger is not None or self.settings.state_dir.is_dir() else None
 
     def owned(self) -> Mapping[Address, Owned]:
-        """Return what we own on these clusters."""
+        """Return the owned objects of these clusters."""
         ledger = self.known_ledger()
         return {k: v for target in self.targets for k, v in ledger.owned(target.name).items()} if ledger else {}
 
-    def begun_ports(self) -> Mapping[Address, int]:
-        """Return the ports that were chosen for creates whose outcome is still unknown."""
+    def started_ports(self) -> Mapping[Address, int]:
+        """Return the ports of creates whose outcome is unknown."""
         ledger = self.known_ledger()
         intents = [intent for target in self.targets for intent in ledger.open_intents(target.name)] if ledger else []
         return {one.address: one.body["port"] for one in intents if one.action == "create" and one.body.get("port")}
 
-    def believe(self) -> None:
-        """Take the clusters as they are now, however old: somebody says that they were restored or rebuilt."""
+    def accept_restored(self) -> None:
+        """Accept a cluster-state-id that went backwards: the clusters were restored or rebuilt."""
         ledger = self.known_ledger()
         for target in self.targets if ledger else ():
             self.ledger().forget_state_id(target.name)

@@ -45,7 +45,6 @@ HOMES = {
     "httpcore": ("client",),
     "sqlite3": ("ledger",),
     "click": ("cli", "commands"),
-    "rich": ("render",),
     "subprocess": ("commands", "source"),
     "cronsim": ("kinds",),
     "opentelemetry": ("agent",),

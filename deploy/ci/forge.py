@@ -72,7 +72,7 @@ class Forge:
         return self.account
 
     def wrote(self, item: Mapping[str, Any]) -> bool:
-        """Say whether *item* was written by the account of the token."""
+        """Return whether *item* was written by the account of the token."""
         if self.kind == "gitlab":
             return bool(item["author"]["username"] == self.me())
         return bool(item["user"]["login"] == self.me())

@@ -59,7 +59,7 @@ class Applier:
         with self.writing({self.name, *clusters}):
             options = reconcile.same_ports(found.options, before.plan)
             now = reconcile.plan(self.session, found.manifests, options)
-            reconcile.still_true(before, now)
+            reconcile.require_same_plan(before, now)
             if crosscluster.clusters_written(kinds, now.plan, now.observed.live) - clusters:
                 raise PlanStale("an object has members on more clusters than when it was planned; nothing was written")
             self.context.status_store.update_cluster(

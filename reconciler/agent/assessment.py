@@ -143,7 +143,7 @@ class Assessor:
 
 def by_others(drifts: Iterable[Drift]) -> list[Drift]:
     """Return the drift that was not caused by a change in git."""
-    return [drift for drift in drifts if drift.ahead is not Ahead.OURS]
+    return [drift for drift in drifts if drift.ahead is not Ahead.MANIFESTS]
 
 
 def _short(address: Address) -> Address:

@@ -18,7 +18,7 @@ from reconciler.errors import Locked, ReconcilerError, Unauthorized
 from reconciler.kinds import Kind
 from reconciler.kinds.freeze import frozen
 from reconciler.model import Address, LiveState
-from reconciler.plan import Action, Plan, places, touched
+from reconciler.plan import Action, Plan, spanned_clusters, written_clusters
 from reconciler.settings.agent import MODES
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Coordination:
 
 def clusters_written(kinds: Mapping[str, Kind], plan: Plan, live: Mapping[str, LiveState]) -> frozenset[str]:
     """Return every cluster that *plan* writes to."""
-    return frozenset().union(*(touched(kinds, change, live) for change in plan.changes))
+    return frozenset().union(*(written_clusters(kinds, change, live) for change in plan.changes))
 
 
 def cross_cluster_writes(
@@ -104,7 +104,7 @@ def cross_cluster_writes(
 ) -> dict[Address, frozenset[str]]:
     """Return, for each change that also writes to other clusters than its own, those clusters."""
     found = {
-        change.address: touched(kinds, change, live) - {change.address.cluster}
+        change.address: written_clusters(kinds, change, live) - {change.address.cluster}
         for change in plan.changes
         if kinds[change.address.kind].traits.multi_cluster and change.action is not Action.FORGET
     }
@@ -147,5 +147,5 @@ def member_clusters(kinds: Mapping[str, Kind], names: Iterable[Address], live: L
         if kinds[kind].traits.multi_cluster
         for one in objects
         if (kind, one.name) in wanted
-        for place in places(kinds[kind], one.spec)
+        for place in spanned_clusters(kinds[kind], one.spec)
     )

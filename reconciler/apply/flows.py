@@ -84,4 +84,4 @@ def delete_flow(change: Change, task: Task, expected: Precondition) -> Flow[Flow
 
 
 def _checked(change: Change, task: Task, flow: Flow[FlowResult]) -> Flow[FlowResult]:
-    return with_access_check(task, flow) if change.cuts_off else flow
+    return with_access_check(task, flow) if change.may_lock_out else flow

@@ -56,7 +56,7 @@ class Scheduler:
         needs = {change.number: [n for n in change.after if n in self._changes] for change in plan.changes}
         self._sorter = TopologicalSorter(dict(sorted(needs.items())))
         self._sorter.prepare()
-        self._cutting_off = [change for change in plan.changes if change.cuts_off]
+        self._cutting_off = [change for change in plan.changes if change.may_lock_out]
 
     def walk(self, run: str) -> Report:
         """Execute everything that can be executed."""
@@ -143,7 +143,7 @@ class Scheduler:
 
         The numbers are an order in which everything can be executed, so the lowest one that is left never waits.
         """
-        others = self._changes.values() if change.cuts_off else self._cutting_off
+        others = self._changes.values() if change.may_lock_out else self._cutting_off
         return any(
             other.number < change.number
             and other.number not in self._outcomes

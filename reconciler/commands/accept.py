@@ -1,4 +1,4 @@
-"""`reconciler accept`: takes what a cluster has into the manifests: as a patch, or in place with --write."""
+"""`reconciler accept`: writes live values into the manifests, as a patch or in place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import reconcile
-from reconciler.commands.common import FILES, REACH, WHERE, console, declared, opening, options
+from reconciler.commands.console import console_of
+from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, with_flags
+from reconciler.commands.inputs import load_manifests, open_session
 from reconciler.errors import InputError, Problem, Refused
 
 if TYPE_CHECKING:
@@ -23,32 +25,35 @@ if TYPE_CHECKING:
 
 @click.command("accept")
 @click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS[.FIELD]...")
-@click.option("--write", is_flag=True, help="Edit the manifests in place; else print a unified diff.")
-@options(*FILES, *REACH, *WHERE)
+@click.option("--write", is_flag=True, help="Edit the manifests in place instead of printing a unified diff.")
+@with_flags(*FILES, *CONNECTION, *GLOBAL)
 def command(addresses: tuple[str, ...], write: bool, files: tuple[str, ...], **flags: Any) -> int:
-    """Write into the manifests what the cluster has at each ADDRESS, so that it is no drift any more."""
-    from reconciler.plan import Options
-    from reconciler.plan.accept import NotAcceptable, edits, meant
+    """Accept drift: write the live value of each ADDRESS into the manifests.
 
-    screen = console(flags)
-    with opening(flags, screen) as session:
-        manifests = declared(session.settings, files, screen)
+    Prints a unified diff, or edits the files with --write.
+    """
+    from reconciler.plan import Options
+    from reconciler.plan.accept import NotAcceptable, edits, selected
+
+    console = console_of(flags)
+    with open_session(flags, console) as session:
+        manifests = load_manifests(session.settings, files, console)
         planned = reconcile.plan(session, manifests, Options(limits=session.settings.limits))
         found = reconcile.find_drift(session, planned)
         try:
-            wanted = edits(session.kinds, meant(found, addresses), planned.observed.live)
+            wanted = edits(session.kinds, selected(found, addresses), planned.observed.live)
         except NotAcceptable as error:
             raise InputError([Problem("accept", 0, 0, "", str(error))]) from None
         texts = _edited(session.kinds, manifests, wanted)
     for path, (before, after) in sorted(texts.items()):
         if write:
             _write(Path(path), after)
-            screen.note(f"edited {path}")
+            console.note(f"edited {path}")
         else:
             lines = difflib.unified_diff(
                 before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{path}", f"b/{path}"
             )
-            screen.out(
+            console.out(
                 "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
             )
     return 0
@@ -71,7 +76,7 @@ def _edited(kinds: Mapping[str, Kind], manifests: Manifests, wanted: Iterable[Ed
 
 
 def _put(kind: Kind, edit: Edit, resource: Resource, whole: str, text: str) -> str:
-    """Return *text*, which was *whole* before any edit, with the value of *edit* where *resource* declares it."""
+    """Return *text*, originally *whole*, with the value of *edit* where *resource* declares it."""
     from reconciler.plan.accept import as_written
     from reconciler.yaml12 import read
     from reconciler.yaml12.editing import CannotEdit, replaced
@@ -87,12 +92,12 @@ def _put(kind: Kind, edit: Edit, resource: Resource, whole: str, text: str) -> s
             return replaced(text, place.file, document.index, edit.path, as_written(kind, edit, before))
         except CannotEdit as error:
             where = f"{place.file}:{place.line}:{place.column}: {edit.address}.{'.'.join(edit.path[1:])}"
-            raise Refused(f"{where} cannot be edited safely: {error}; edit it by hand") from None
+            raise Refused(f"{where} cannot be edited safely: {error}; edit it manually") from None
     raise Refused(f"{place.file} changed while it was read; run it again")
 
 
 def _refuse_shared(edit: Edit, resource: Resource, manifests: Manifests) -> None:
-    """Refuse to change for other clusters what only one of them has."""
+    """Refuse to change a value that other clusters share."""
     place = resource.place(edit.path)
     others = sorted(
         one.address.cluster
@@ -115,7 +120,7 @@ def _read(path: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Put *text* in the place of a file in one step, with the rights that it had."""
+    """Replace the content of a file atomically; keep its mode."""
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

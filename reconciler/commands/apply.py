@@ -1,8 +1,9 @@
-"""`reconciler apply`: shows a plan, asks, does it, and reports. The only command that writes to a cluster."""
+"""`reconciler apply`: shows a plan, asks for approval, executes it, and reports. The only command that writes."""
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,20 +13,10 @@ import click
 
 from reconciler import reconcile
 from reconciler.cli import say
-from reconciler.commands import savedplan
-from reconciler.commands.common import (
-    CHOICE,
-    FILES,
-    REACH,
-    WHERE,
-    Console,
-    choice,
-    console,
-    declared,
-    format_option,
-    opening,
-    options,
-)
+from reconciler.commands import saved_plan
+from reconciler.commands.console import Console, console_of
+from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, PLANNING, format_option, plan_options, with_flags
+from reconciler.commands.inputs import load_manifests, open_session
 from reconciler.commands.show import show_plan, show_report
 from reconciler.commands.signals import stopping
 from reconciler.errors import AppliedInPart, Interrupted, Refused
@@ -40,138 +31,145 @@ if TYPE_CHECKING:
 
 @click.command("apply")
 @click.argument("saved", required=False, metavar="[PLANFILE]")
-@options(*FILES)
-@click.option("--yes", "--auto-approve", "yes", is_flag=True, help="Do not ask.")
+@with_flags(*FILES)
+@click.option("--yes", "--auto-approve", "yes", is_flag=True, help="Skip the prompt for approval.")
 @click.option(
-    "--parallelism", type=click.IntRange(1, 32), default=4, show_default=True, help="Writes a cluster at once."
+    "--parallelism",
+    type=click.IntRange(1, 32),
+    default=4,
+    show_default=True,
+    help="Concurrent changes per cluster.",
 )
 @format_option("text", "json")
-@options(*CHOICE, *REACH, *WHERE)
+@with_flags(*PLANNING, *CONNECTION, *GLOBAL)
 def command(saved: str | None, files: tuple[str, ...], yes: bool, parallelism: int, output: str, **flags: Any) -> int:
-    """Make the clusters equal to the manifests, or do exactly what a saved plan says."""
+    """Apply manifests, or exactly the changes of a saved plan.
+
+    Shows the plan and asks for approval, unless --yes is given. A saved plan is refused if it is stale.
+    """
     if saved is not None and files:
-        raise click.UsageError("give a saved plan or manifests (-f), not both")
-    screen = console(flags)
-    with opening(flags, screen) as session:
-        run = _Apply(session, screen, output, yes, parallelism)
+        raise click.UsageError("use either a saved plan or manifests (-f), not both")
+    console = console_of(flags)
+    with open_session(flags, console) as session:
+        run = _Apply(session, console, output, yes, parallelism)
         report = run.saved(Path(saved), flags) if saved is not None else run.manifests(files, flags)
     code = 0 if report is None else _code(report)
     if run.held:
-        those, they = ("1 object is", "it") if run.held == 1 else (f"{run.held} objects are", "they")
-        say(f"{those} held, so {they} may not be as declared; `reconciler plan` says why")
+        held = "1 object is held and may" if run.held == 1 else f"{run.held} objects are held and may"
+        say(f"{held} differ from the manifests; `reconciler plan` shows the reasons")
     return code or (AppliedInPart.exit_code if run.held else 0)
 
 
 class _Apply:
-    """One run of the command: what it works with, and its two ways to begin."""
+    """One run of the command, from manifests or from a saved plan."""
 
     def __init__(
         self,
         session: Session,
-        screen: Console,
+        console: Console,
         output: str,
         yes: bool,
         parallelism: int,
     ) -> None:
         self.session = session
-        self.screen = screen
+        self.console = console
         self.output = output
         self.yes = yes
         self.parallelism = parallelism
-        self.held = 0  # how much the approved plan leaves alone
+        self.held = 0  # number of held objects of the approved plan
 
     def manifests(self, files: tuple[str, ...], flags: Mapping[str, Any]) -> Report | None:
-        """Plan what the manifests say, and do it; None where there was nothing to do."""
+        """Plan and apply the manifests; return None where nothing was applied."""
         session = self.session
         reconcile.recover(session)
-        manifests = declared(session.settings, files, self.screen)
-        wishes = choice(flags, session.settings, files)
-        if self.yes:  # nobody is asked, so nothing can move in the meantime: one look, under the lock, is enough
+        manifests = load_manifests(session.settings, files, self.console)
+        options = plan_options(flags, session.settings, files)
+        if self.yes:  # without a prompt, one plan under the lock is enough
             with session.locked(target.name for target in session.targets):
-                planned = reconcile.plan(session, manifests, wishes)
-                report = self.finish(manifests, planned, go=self.approved(planned.plan, wishes))
+                planned = reconcile.plan(session, manifests, options)
+                report = self.finish(manifests, planned, go=self.approved(planned.plan, options))
             return self.next_stage(planned, report, files, flags)
-        planned = reconcile.plan(session, manifests, wishes)
-        go = self.approved(planned.plan, wishes)
+        planned = reconcile.plan(session, manifests, options)
+        go = self.approved(planned.plan, options)
         with session.locked(planned.plan.clusters):
             if not go:
                 return self.finish(manifests, planned, go=False)
-            now = reconcile.plan(session, manifests, reconcile.same_ports(wishes, planned.plan))
-            reconcile.still_true(planned, now)
+            now = reconcile.plan(session, manifests, reconcile.same_ports(options, planned.plan))
+            reconcile.require_same_plan(planned, now)
             report = self.finish(manifests, now, go=True)
         return self.next_stage(planned, report, files, flags)
 
     def next_stage(
         self, planned: reconcile.Planned, report: Report | None, files: tuple[str, ...], flags: Mapping[str, Any]
     ) -> Report | None:
-        """Go on with what is declared for clusters that exist only now."""
-        born = (
+        """Continue with the resources of clusters that this run bootstrapped."""
+        bootstrapped = (
             report is not None
             and report.complete
             and not all(state.bootstrapped for state in planned.observed.live.values())
         )
-        if not born:
+        if not bootstrapped:
             return report
-        self.screen.note("The cluster exists now; on with what is declared for it.")
+        self.console.note("The cluster is bootstrapped; continuing with its other resources.")
         return self.manifests(files, flags) or report
 
     def finish(self, manifests: Manifests, planned: reconcile.Planned, *, go: bool) -> Report | None:
-        """Do what was approved, and own what was right before; the caller holds the locks."""
+        """Execute an approved plan, and adopt existing resources that match; the caller holds the locks."""
         if not planned.partial:
             count = reconcile.adopt(self.session, manifests, planned)
             if count:
-                self.screen.note(f"{count} that {'was' if count == 1 else 'were'} there and right: ours from now on")
+                self.console.note(f"adopted {count} existing resource{'' if count == 1 else 's'}")
         return self.execute(planned.plan, planned.observed) if go else None
 
     def saved(self, path: Path, flags: Mapping[str, Any]) -> Report | None:
-        """Do what a saved plan says, if it still holds."""
+        """Apply a saved plan, unless it is stale."""
         from reconciler.plan import from_json
 
-        plan = from_json(savedplan.read(path))
+        plan = from_json(saved_plan.read(path))
         self.session.only(plan.clusters)
         if not self.yes:
             reconcile.refuse_if_stale(plan, reconcile.reread(self.session, plan).live)
-        if not self.approved(plan, choice(flags, self.session.settings), known=True):
+        if not self.approved(plan, plan_options(flags, self.session.settings), known=True):
             return None
         with self.session.locked(plan.clusters):
             observed = reconcile.reread(self.session, plan)
             reconcile.refuse_if_stale(plan, observed.live)
             return self.execute(plan, observed)
 
-    def approved(self, plan: Plan, wishes: Options, *, known: bool = False) -> bool:
-        """Show *plan*, only its summary if it is *known*; return whether to do it. Raises Refused where it must not."""
+    def approved(self, plan: Plan, options: Options, *, known: bool = False) -> bool:
+        """Show *plan*, only its summary if it is *known*; return whether to execute it. Raises Refused."""
         from reconciler.apply.report import Report
         from reconciler.plan import with_consent
 
         self.held = plan.held
         if self.output == "text":
-            show_plan(with_consent(plan, wishes), "summary" if known else "text", self.screen)
-        reconcile.check(plan, wishes)
-        reconcile.check_freeze(plan, wishes, self.session.runtime.now())
+            show_plan(with_consent(plan, options), "summary" if known else "text", self.console)
+        reconcile.check(plan, options)
+        reconcile.check_freeze(plan, options, self.session.runtime.now())
         if not plan.changes:
             if self.output == "json":
-                show_report(Report(()), "json", self.screen, brief=False)
+                show_report(Report(()), "json", self.console, brief=False)
             return False
         if not self.yes:
             self.ask()
         return True
 
     def ask(self) -> None:
-        """Ask for a yes; raises Refused without one, or without somebody to ask."""
+        """Ask for approval; raises Refused without it, or without a terminal."""
         if not sys.stdin.isatty() or self.output == "json":
-            raise Refused("apply asks before it writes, and nobody is there to answer; read the plan, then add --yes")
-        sys.stderr.write("\nDo this? Only `yes` is taken for an answer: ")
+            raise Refused("No TTY to confirm on; review the plan, then pass --yes")
+        sys.stderr.write("\nApply these changes? Only 'yes' is accepted: ")
         sys.stderr.flush()
         if sys.stdin.readline().strip() != "yes":
             raise Refused("not approved; nothing was written")
 
     def execute(self, plan: Plan, observed: Observed) -> Report:
-        """Do *plan* while its progress is shown, and print the report."""
-        from reconciler.render.progress import Progress
+        """Execute *plan*, show its progress, and print the report."""
+        from reconciler.commands.progress import Progress
 
-        shown = not (self.screen.quiet or self.screen.verbose)
-        drawn = sys.stderr.isatty()
-        gc.freeze()  # the plan stays; from here on there may be hours, with garbage of their own
+        shown = not (self.console.quiet or self.console.verbose)
+        drawn = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        gc.freeze()  # the plan stays; an apply may take hours and create garbage
         gc.enable()
         stopping(self.session.runtime.stop)
         with Progress(sys.stderr, live=drawn) as progress:
@@ -179,7 +177,7 @@ class _Apply:
             if shown:
                 self.session.observe(progress)
             report = reconcile.execute(self.session, plan, observed, parallelism=self.parallelism)
-        show_report(report, self.output, self.screen, brief=shown and not drawn)
+        show_report(report, self.output, self.console, brief=shown and not drawn)
         return report
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
-from reconciler.commands.common import WHERE, console, load_settings, options
+from reconciler.commands.console import console_of
+from reconciler.commands.flags import GLOBAL, with_flags
+from reconciler.commands.inputs import load_settings
 from reconciler.errors import Refused
 
 _MIN_PREFIX = 12  # characters of a digest that are accepted for all of it
@@ -15,14 +17,14 @@ _MIN_PREFIX = 12  # characters of a digest that are accepted for all of it
 @click.command("approve")
 @click.argument("digest")
 @click.option("--cluster", "clusters", multiple=True, metavar="NAME", help="Only on this cluster (repeatable).")
-@options(*WHERE)
+@with_flags(*GLOBAL)
 def command(digest: str, clusters: tuple[str, ...], **flags: Any) -> int:
     """Approve the plan with this DIGEST, as shown by the agent's log, page and notifications."""
     from reconciler.agent.approvals import Approvals
     from reconciler.ledger import Ledger
 
-    screen = console(flags)
-    settings = load_settings({**flags, "clusters": clusters}, screen)
+    console = console_of(flags)
+    settings = load_settings({**flags, "clusters": clusters}, console)
     selected = {target.name for target in settings.selected}
     if not settings.state_dir.is_dir():
         raise Refused(f"no agent has a plan here: {settings.state_dir} does not exist; check --state-dir")
@@ -40,7 +42,7 @@ def command(digest: str, clusters: tuple[str, ...], **flags: Any) -> int:
             approvals.approve(cluster, name)
             about = pending[cluster, name].content
             where = f"cluster {cluster or 'default'}"
-            screen.out(f"Approved: {about['changes']} changes on {where}, revision {about['revision']}.")
+            console.out(f"Approved: {about['changes']} changes on {where}, revision {about['revision']}.")
     return 0
 
 

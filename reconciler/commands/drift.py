@@ -1,4 +1,4 @@
-"""`reconciler drift`: where clusters and manifests differ, and who moved."""
+"""`reconciler drift`: shows where clusters and manifests differ, and which side changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import click
 
 from reconciler import reconcile
 from reconciler.agent.status import DriftEntry
-from reconciler.commands.common import FILES, REACH, WHERE, console, declared, format_option, opening, options
+from reconciler.commands.console import console_of
+from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, format_option, with_flags
+from reconciler.commands.inputs import load_manifests, open_session
 from reconciler.diff import SECRET
 from reconciler.kinds import MISSING
 from reconciler.plan.drift import Ahead, Drift
@@ -20,31 +22,34 @@ if TYPE_CHECKING:
 
 
 @click.command("drift")
-@options(*FILES)
+@with_flags(*FILES)
 @format_option("text", "json")
-@options(*REACH, *WHERE)
+@with_flags(*CONNECTION, *GLOBAL)
 def command(files: tuple[str, ...], output: str, **flags: Any) -> int:
-    """Compare the clusters with what was declared and last applied, and say who is ahead; exit 2 on drift."""
+    """Show where clusters differ from their manifests, and which side changed since the last apply.
+
+    Exits with 2 on drift.
+    """
     from reconciler.plan import Options
 
-    screen = console(flags)
-    with opening(flags, screen) as session:
-        manifests = declared(session.settings, files, screen)
+    console = console_of(flags)
+    with open_session(flags, console) as session:
+        manifests = load_manifests(session.settings, files, console)
         planned = reconcile.plan(session, manifests, Options(limits=session.settings.limits))
         found = reconcile.find_drift(session, planned)
         history = _history(session, planned, found)
     if output == "json":
-        screen.out(json.dumps([_plain(one) for one in history], indent=2))
+        console.out(json.dumps([_plain(one) for one in history], indent=2))
     else:
         from reconciler.render.drift import drift_text
 
         since = {(one.drift.address, one.drift.path): (one.since, one.who) for one in history if one.since}
-        screen.out(drift_text(found, screen.color, since))
+        console.out(drift_text(found, console.color, since))
     return 2 if found else 0
 
 
 def _history(session: Session, planned: reconcile.Planned, found: tuple[Drift, ...]) -> tuple[DriftEntry, ...]:
-    """Return *found* with since when and by whom: as an agent remembers it, else as the clusters' own logs tell it."""
+    """Return *found* with time and author of each change: from the ledger, else from the audit logs of the clusters."""
     from reconciler.agent import audit
     from reconciler.agent.drift_history import DRIFT, field_key
 
@@ -54,7 +59,7 @@ def _history(session: Session, planned: reconcile.Planned, found: tuple[Drift, .
     for cluster in planned.plan.clusters:
         facts = ledger.memory.facts(cluster, DRIFT) if ledger else {}
         known |= {(cluster, name): (fact.at, fact.content.get("who", "")) for name, fact in facts.items()}
-        mine = [one for one in found if one.address.cluster == cluster and one.ahead is not Ahead.OURS]
+        mine = [one for one in found if one.address.cluster == cluster and one.ahead is not Ahead.MANIFESTS]
         new = [one for one in mine if field_key(one.address, one.path) not in facts]
         if new:
             records = audit.read_log(session.clients()[cluster], new, uids, None)

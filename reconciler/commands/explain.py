@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from reconciler.commands.common import WHERE, console, format_option, options
+from reconciler.commands.console import console_of
+from reconciler.commands.flags import GLOBAL, format_option, with_flags
 from reconciler.commands.schema_docs import completions, explained, topics
 from reconciler.kinds.describe import impact_text, range_text, value_text
 from reconciler.kinds.quantities import EXAMPLES
@@ -25,7 +26,7 @@ def _complete(_: click.Context, __: click.Parameter, start: str) -> list[str]:
 @click.command("explain")
 @click.argument("topic", required=False, metavar="[TOPIC]", shell_complete=_complete)
 @format_option("text", "json")
-@options(*WHERE)
+@with_flags(*GLOBAL)
 def command(topic: str | None, output: str, **flags: Any) -> int:
     """Explain a kind, metadata, the project file, or one of their fields.
 
@@ -37,12 +38,12 @@ def command(topic: str | None, output: str, **flags: Any) -> int:
     reconciler explain metadata.freeze
     reconciler explain project.limits
     """
-    screen = console(flags)
+    console = console_of(flags)
     about: Any = explained(topic) if topic else topics()
     if output == "json":
-        screen.out(json.dumps(about, indent=2))
+        console.out(json.dumps(about, indent=2))
     else:
-        screen.out(_text(about, screen.width) if topic else "\n".join(_listed(about, screen.width)))
+        console.out(_text(about, console.width) if topic else "\n".join(_listed(about, console.width)))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`reconciler export`: manifests for what a cluster holds."""
+"""`reconciler export`: writes the live objects of a cluster as manifests."""
 
 from __future__ import annotations
 
@@ -8,28 +8,32 @@ from typing import Any
 import click
 
 from reconciler import reconcile
-from reconciler.commands.common import REACH, WHERE, console, opening, options
+from reconciler.commands.console import console_of
+from reconciler.commands.flags import CLUSTERS, CONNECTION, GLOBAL, with_flags
+from reconciler.commands.inputs import open_session
 
 
 @click.command("export")
 @click.argument("names", nargs=-1, metavar="[KIND]...")
-@click.option("--cluster", "clusters", multiple=True, metavar="NAME", help="Only this cluster (repeatable).")
-@click.option("--out", metavar="DIR", help="Write one file a kind into this folder, which must not hold any.")
-@options(*REACH, *WHERE)
+@click.option("--out", metavar="DIR", help="Write one file per kind into this folder; never overwrites files.")
+@with_flags(*CLUSTERS, *CONNECTION, *GLOBAL)
 def command(names: tuple[str, ...], out: str | None, **flags: Any) -> int:
-    """Write manifests for what a cluster holds: fields at their defaults are left out, secrets become references."""
-    screen = console(flags)
-    with opening(flags, screen) as session:
+    """Export the live objects of a cluster as manifests.
+
+    Fields with default values are omitted; secrets become references.
+    """
+    console = console_of(flags)
+    with open_session(flags, console) as session:
         pages = reconcile.export(session, names)
     if out is None:
-        screen.out("---\n".join(text for _, text in pages))
+        console.out("---\n".join(text for _, text in pages))
         return 0
     folder = Path(out)
     for path, _ in pages:
         if (folder / path).exists():
-            raise click.UsageError(f"{folder / path} is there already; name a new folder")
+            raise click.UsageError(f"{folder / path} exists already; use another folder")
     for path, text in pages:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
-        screen.out(f"{folder / path}")
+        console.out(f"{folder / path}")
     return 0

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.commands.common import WHERE, console, format_option, load_settings, options
+from reconciler.commands.console import console_of
+from reconciler.commands.flags import GLOBAL, format_option, with_flags
+from reconciler.commands.inputs import load_settings
 
 if TYPE_CHECKING:
     from reconciler.ledger import Run
@@ -17,11 +19,11 @@ if TYPE_CHECKING:
 @click.command("history")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most this many runs.")
 @format_option("text", "json")
-@options(*WHERE)
+@with_flags(*GLOBAL)
 def command(limit: int, output: str, **flags: Any) -> int:
     """List the runs in the ledger: start, duration and outcome."""
-    screen = console(flags)
-    settings = load_settings(flags, screen)
+    console = console_of(flags)
+    settings = load_settings(flags, console)
     runs: tuple[Run, ...] = ()
     if settings.state_dir.is_dir():
         from reconciler.ledger import Ledger
@@ -29,9 +31,9 @@ def command(limit: int, output: str, **flags: Any) -> int:
         with Ledger.open(settings.state_dir) as ledger:
             runs = ledger.runs(limit)
     if output == "json":
-        screen.out(json.dumps([_plain(run) for run in runs], indent=2))
+        console.out(json.dumps([_plain(run) for run in runs], indent=2))
     else:
-        screen.out("\n".join(map(_line, runs)) if runs else "No runs yet.")
+        console.out("\n".join(map(_line, runs)) if runs else "No runs yet.")
     return 0
 
 

@@ -24,7 +24,7 @@ def kind_called(name: str) -> Kind:
     if name not in kinds:
         near = get_close_matches(name, kinds, 1, 0.5)
         hint = f"did you mean {near[0]}?" if near else listed("kinds", kinds)
-        raise InputError([Problem(name, 0, 0, "", f"there is no kind {name}", hint)])
+        raise InputError([Problem(name, 0, 0, "", f"unknown kind {name}", hint)])
     return kinds[name]
 
 
@@ -65,8 +65,8 @@ def kind_about(kind: Kind) -> dict[str, Any]:
 def field_about(kind: Kind, steps: Sequence[Step]) -> dict[str, Any]:
     """Return what is known about the field of *kind* that *steps* lead to."""
     schema, hook = steps[-1].schema, hook_of(kind)
-    door = hook.sub_resources.get(steps[0].name)
-    apart = steps[0].name in hook.separate_fields or (door is not None and door.on_create)
+    sub_resource = hook.sub_resources.get(steps[0].name)
+    apart = steps[0].name in hook.separate_fields or (sub_resource is not None and sub_resource.on_create)
     sources = [kind_source(kind.name)["x-rest"], *(step.schema for step in steps)]
     about: dict[str, Any] = {
         "field": ".".join([kind.name, *(step.name for step in steps)]),

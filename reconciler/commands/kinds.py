@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from reconciler.api.hooks import hook_of
-from reconciler.commands.common import WHERE, console, format_option, options
+from reconciler.commands.console import console_of
+from reconciler.commands.flags import GLOBAL, format_option, with_flags
 from reconciler.commands.kind_docs import find, kind_about, kind_called, shape_of
 from reconciler.commands.schema_paths import below
 from reconciler.kinds import Kind, kind_source, load_kinds
@@ -22,10 +23,10 @@ _COLUMNS = ("kind", "shape", "key", "verbs", "path")
 @click.command("kinds")
 @click.argument("place", required=False, metavar="[KIND[.field]]")
 @format_option("text", "json")
-@options(*WHERE)
+@with_flags(*GLOBAL)
 def command(place: str | None, output: str, **flags: Any) -> int:
     """List what can be declared, the fields of one kind, or those of one field."""
-    screen = console(flags)
+    console = console_of(flags)
     name, _, path = (place or "").partition(".")
     rows: Any
     if not name:
@@ -34,8 +35,8 @@ def command(place: str | None, output: str, **flags: Any) -> int:
     else:
         kind = kind_called(name)
         rows = find(kind, path)[-1].schema if path else kind_source(name)
-        text = "\n".join(_lines(f"{name}.{path}" if path else name, rows, screen.width))
-    screen.out(json.dumps(rows, indent=2) if output == "json" else text)
+        text = "\n".join(_lines(f"{name}.{path}" if path else name, rows, console.width))
+    console.out(json.dumps(rows, indent=2) if output == "json" else text)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`reconciler outputs`: what applications need to connect to each database."""
+"""`reconciler outputs`: prints the connection details of each database."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from typing import Any
 import click
 
 from reconciler import reconcile
-from reconciler.commands.common import REACH, WHERE, console, format_option, opening, options
+from reconciler.commands.console import console_of
+from reconciler.commands.flags import CLUSTERS, CONNECTION, GLOBAL, format_option, with_flags
+from reconciler.commands.inputs import open_session
 
 
 @click.command("outputs")
-@click.option("--cluster", "clusters", multiple=True, metavar="NAME", help="Only this cluster (repeatable).")
-@click.option("--passwords", is_flag=True, help="With -o json or dotenv: the passwords of default users, too.")
+@click.option("--passwords", is_flag=True, help="Include the passwords of default users (-o json or dotenv).")
 @format_option("text", "json", "dotenv")
-@options(*REACH, *WHERE)
+@with_flags(*CLUSTERS, *CONNECTION, *GLOBAL)
 def command(passwords: bool, output: str, **flags: Any) -> int:
-    """Print what applications need to connect to each database: endpoint, addresses, port, TLS, roles."""
+    """Print the connection details of each database: endpoint, addresses, port, TLS, roles."""
     from reconciler.export import outputs
 
     if passwords and output == "text":
-        raise click.UsageError("the table never shows passwords; add -o json or -o dotenv")
-    screen = console(flags)
-    with opening(flags, screen) as session:
+        raise click.UsageError("--passwords requires -o json or -o dotenv")
+    console = console_of(flags)
+    with open_session(flags, console) as session:
         rows = reconcile.outputs(session, passwords=passwords)
     if passwords:
-        screen.warn("passwords are on standard output now; keep it out of logs")
+        console.warn("standard output contains passwords; keep it out of logs")
     show = {"text": outputs.table, "json": outputs.to_json, "dotenv": outputs.dotenv}[output]
-    screen.out(show(rows))
+    console.out(show(rows))
     return 0

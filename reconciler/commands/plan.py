@@ -1,4 +1,4 @@
-"""`reconciler plan`: shows what an apply would do; reads, asks on request, and stores nothing."""
+"""`reconciler plan`: shows the changes that an apply would make; read-only."""
 
 from __future__ import annotations
 
@@ -9,20 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import reconcile
-from reconciler.commands import savedplan
-from reconciler.commands.common import (
-    CHOICE,
-    FILES,
-    REACH,
-    WHERE,
-    Console,
-    choice,
-    console,
-    declared,
-    format_option,
-    opening,
-    options,
-)
+from reconciler.commands import saved_plan
+from reconciler.commands.console import Console, console_of
+from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, PLANNING, format_option, plan_options, with_flags
+from reconciler.commands.inputs import load_manifests, open_session
 from reconciler.commands.show import show_plan
 from reconciler.errors import ClusterError
 
@@ -32,57 +22,64 @@ if TYPE_CHECKING:
 
 
 @click.command("plan")
-@options(*FILES)
-@click.option("--out", metavar="FILE", help="Save the plan: `apply FILE` does exactly that, or refuses.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 where there are changes, 0 where there are none.")
+@with_flags(*FILES)
+@click.option("--out", metavar="FILE", help="Save the plan; `apply FILE` applies exactly this plan, or refuses.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes, 0 if there are none.")
 @click.option(
     "--server-dry-run/--no-server-dry-run",
     "dry_run",
     default=None,
-    help="Also ask the clusters what they would refuse: exit 4 where they object. On where CI=true.",
+    help="Also let the clusters validate the changes; exit with 4 if they reject any. Default where CI=true.",
 )
+@click.option("--calls", is_flag=True, help="Also show the API requests of each change: method, path, field names.")
 @format_option("text", "json", "markdown")
-@options(*CHOICE, *REACH, *WHERE)
+@with_flags(*PLANNING, *CONNECTION, *GLOBAL)
 def command(
-    files: tuple[str, ...], out: str | None, detailed_exitcode: bool, dry_run: bool | None, output: str, **flags: Any
+    files: tuple[str, ...],
+    out: str | None,
+    detailed_exitcode: bool,
+    dry_run: bool | None,
+    output: str,
+    **flags: Any,
 ) -> int:
-    """Show what an apply would do, and store nothing in the clusters.
+    """Show the changes that an apply would make. Nothing is changed.
 
-    It sends GETs. With --server-dry-run it also sends each create and update with dry_run=true, values of secrets
-    included: the cluster checks such a request and does not carry it out.
+    Sends only GETs. With --server-dry-run, also sends each create and update with dry_run=true, including the values
+    of secrets: the cluster validates such a request and does not execute it.
     """
     from reconciler.plan import frozen_changes, with_consent
     from reconciler.render.plan_json import plan_json
 
-    screen = console(flags)
-    with opening(flags, screen) as session:
-        manifests = declared(session.settings, files, screen)
-        wishes = choice(flags, session.settings, files)
-        planned = reconcile.plan(session, manifests, wishes)
+    console = console_of(flags)
+    with open_session(flags, console) as session:
+        manifests = load_manifests(session.settings, files, console)
+        options = plan_options(flags, session.settings, files)
+        planned = reconcile.plan(session, manifests, options)
         plan, refused = planned.plan, False
         if session.settings.ci if dry_run is None else dry_run:
-            plan, refused = _rehearsed(session, planned, screen)
+            plan, refused = _with_objections(session, planned, console)
+        calls = reconcile.calls(session, planned) if flags["calls"] else None
         now = session.runtime.now()
-    show_plan(with_consent(plan, wishes) if output != "json" else plan, output, screen)
+    show_plan(with_consent(plan, options) if output != "json" else plan, output, console, calls)
     for address, frozen in frozen_changes(plan, now).items():
-        screen.warn(f"{address} is not changed now: {frozen}")
-    reconcile.check(plan, wishes)
+        console.warn(f"{address} is frozen: {frozen}")
+    reconcile.check(plan, options)
     if out is not None:
-        savedplan.write(Path(out), plan_json(plan))
+        saved_plan.write(Path(out), plan_json(plan))
         if plan.changes:
-            screen.note(f"The plan is saved; to do exactly this: reconciler apply {out}")
+            console.note(f"Plan saved. To apply exactly this plan: reconciler apply {out}")
     if refused:
         return ClusterError.exit_code
     return 2 if detailed_exitcode and plan.changes else 0
 
 
-def _rehearsed(session: Session, planned: reconcile.Planned, screen: Console) -> tuple[Plan, bool]:
-    """Return the plan with what the clusters object to among its notes, and whether they do; tell of the rest."""
-    said = reconcile.dry_run(session, planned)
-    count = said.asked + sum(said.unasked.values())
-    for why, number in said.unasked.items():
-        screen.note(f"dry run: {number} of {count} could not be asked, because {why}")
-    if said.asked:
-        answer = f"the clusters object to {len(said.objections)}" if said.objections else "no objection"
-        screen.note(f"dry run: {said.asked} of {count} asked; {answer}")
-    return replace(planned.plan, notes=(*planned.plan.notes, *said.objections)), bool(said.objections)
+def _with_objections(session: Session, planned: reconcile.Planned, console: Console) -> tuple[Plan, bool]:
+    """Return the plan with the objections of the clusters as notes, and whether there are any."""
+    result = reconcile.dry_run(session, planned)
+    count = result.asked + sum(result.unasked.values())
+    for why, number in result.unasked.items():
+        console.note(f"dry run: {number} of {count} could not be validated: {why}")
+    if result.asked:
+        answer = f"the clusters reject {len(result.objections)}" if result.objections else "no objections"
+        console.note(f"dry run: {result.asked} of {count} validated; {answer}")
+    return replace(planned.plan, notes=(*planned.plan.notes, *result.objections)), bool(result.objections)

@@ -11,7 +11,9 @@ import click
 from reconciler.cli import say
 from reconciler.commands.agent_process import AgentProcess
 from reconciler.commands.agent_settings import completed
-from reconciler.commands.common import REACH, WHERE, console, load_settings, options
+from reconciler.commands.console import console_of
+from reconciler.commands.flags import CLUSTERS, CONNECTION, GLOBAL, with_flags
+from reconciler.commands.inputs import load_settings
 from reconciler.errors import Refused
 
 if TYPE_CHECKING:
@@ -22,19 +24,18 @@ if TYPE_CHECKING:
 @click.option("--mode", type=click.Choice(("observe", "plan", "apply")), help="Override the mode of all clusters.")
 @click.option("--once", is_flag=True, help="Reconcile each cluster once, then end with the usual exit codes.")
 @click.option("--path", metavar="DIR", help="Use this folder instead of the configured source.")
-@click.option("--cluster", "clusters", multiple=True, metavar="NAME", help="Only this cluster (repeatable).")
 @click.option("--detailed-exitcode", is_flag=True, help="With --once: exit 2 on drift.")
 @click.option("--log-format", type=click.Choice(("text", "json")), default="text", show_default=True)
-@options(*REACH, *WHERE)
+@with_flags(*CLUSTERS, *CONNECTION, *GLOBAL)
 def command(once: bool, detailed_exitcode: bool, log_format: str, **flags: Any) -> int:
     """Run the agent: keep every cluster in sync with its manifests, or only report, until it is stopped."""
     from reconciler.agent.log import Log
 
-    screen = console(flags)
-    loaded = load_settings(flags, screen)
+    console = console_of(flags)
+    loaded = load_settings(flags, console)
     _check_account(loaded)
     settings = completed(loaded, flags)
-    log = Log(say, form=log_format, verbose=screen.verbose, redact=settings.redactor.redact)
+    log = Log(say, form=log_format, verbose=console.verbose, redact=settings.redactor.redact)
     with ExitStack() as stack:
         agent = stack.enter_context(AgentProcess.open(settings, flags, log.observe))
         if not once:

@@ -35,7 +35,7 @@ def explained(topic: str) -> dict[str, Any]:
     if name in _ABOUT:
         return document_about(name, steps_to(name, _document(name), path) if path else [])
     if name not in load_kinds():
-        raise InputError([Problem(topic, 0, 0, "", f"there is no kind or topic {name}", _topic_hint(name))])
+        raise InputError([Problem(topic, 0, 0, "", f"unknown kind or topic {name}", _topic_hint(name))])
     kind = load_kinds()[name]
     return field_about(kind, find(kind, path)) if path else kind_about(kind)
 

@@ -1,4 +1,4 @@
-"""Plans and reports on standard output, in the format that was asked for. `plan` and `apply` use it."""
+"""Plans and reports on standard output, in the requested format. `plan` and `apply` call this."""
 
 from __future__ import annotations
 
@@ -7,47 +7,48 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from reconciler.commands.common import Console
+from reconciler.commands.console import Console
 
 if TYPE_CHECKING:
     from reconciler.apply.report import Report
     from reconciler.plan import Plan
+    from reconciler.render.calls import Calls
 
 
-def show_plan(plan: Plan, output: str, screen: Console) -> None:
-    """Print *plan*."""
+def show_plan(plan: Plan, output: str, console: Console, calls: Calls | None = None) -> None:
+    """Print *plan*, with the *calls* of its changes where they are given."""
     if output == "json":
         from reconciler.render.plan_json import plan_json
 
-        screen.out(plan_json(plan).decode())
+        console.out(plan_json(plan, calls).decode())
     elif output == "markdown":
         from reconciler.render.markdown import plan_markdown
 
-        screen.out(plan_markdown(plan))
+        console.out(plan_markdown(plan, calls))
     elif output == "summary":
         from reconciler.render.text import summary
 
-        screen.out(summary(plan))
+        console.out(summary(plan))
     else:
         from reconciler.render.text import plan_text
 
-        screen.out(plan_text(plan, width=screen.width, color=screen.color))
+        console.out(plan_text(plan, width=console.width, color=console.color, calls=calls))
 
 
-def show_report(report: Report, output: str, screen: Console, *, brief: bool) -> None:
-    """Print *report*; only its last line where it is *brief*, because each change was told, and all went well."""
+def show_report(report: Report, output: str, console: Console, *, brief: bool) -> None:
+    """Print *report*; only its last line where it is *brief* and complete: each change was reported already."""
     if output == "json":
         body = {"complete": report.complete, "interrupted": report.interrupted, "counts": dict(report.counts)}
-        screen.out(json.dumps({**body, "outcomes": report.to_json()}, indent=2))
+        console.out(json.dumps({**body, "outcomes": report.to_json()}, indent=2))
     else:
         from reconciler.render.report import final_line, report_text
 
         if brief and report.complete:
-            screen.out(final_line(report))
+            console.out(final_line(report))
         else:
-            screen.out(report_text(report, width=screen.width, color=screen.color, go_on=_again()))
+            console.out(report_text(report, width=console.width, color=console.color, go_on=_again()))
 
 
 def _again() -> str:
-    """Return this command line, to be run once more: every apply goes on where the last one stopped."""
+    """Return this command line: every apply continues where the last one stopped."""
     return shlex.join(["reconciler", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do: leave at once while a command only reads, and finish what is under way once it writes."""
+"""Ctrl-C and SIGTERM: exit at once while a command only reads; complete in-flight operations once it writes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def leaving() -> Iterator[None]:
-    """End the process where it stands: nothing has been written, and a read may take long to give up by itself."""
+def exiting() -> Iterator[None]:
+    """End the process at once on a signal: nothing was written, and a read may take long."""
 
     def leave(_number: int, _frame: object) -> None:
         _say("interrupted; nothing was written")
@@ -30,20 +30,20 @@ def leaving() -> Iterator[None]:
 
 
 def stopping(stop: threading.Event) -> None:
-    """Turn every signal from here on into a wish: calls in flight are finished, and no other is begun.
+    """Turn every signal into a request to stop: in-flight calls complete, and no new ones start.
 
-    It lasts until `leaving` ends: once something may have been written, nobody may leave before it is told.
+    It lasts until `exiting` ends: once something may have been written, the report must be printed.
     """
 
-    def wish(number: int, _frame: object) -> None:
+    def request(number: int, _frame: object) -> None:
         stop.set()
-        _say(f"\n{signal.Signals(number).name}: finishing what is under way, starting nothing new …")
+        _say(f"\n{signal.Signals(number).name}: completing in-flight operations; no new ones started …")
 
     for number in _NUMBERS:
-        signal.signal(number, wish)
+        signal.signal(number, request)
 
 
 def _say(text: str) -> None:
-    """Write past Python's own streams: a handler may run in the middle of their work, and they do not like that."""
+    """Write without Python's streams: a handler may interrupt them, and they are not reentrant."""
     with suppress(OSError):
         os.write(2, f"{text}\n".encode())

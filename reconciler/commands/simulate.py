@@ -1,4 +1,4 @@
-"""`reconciler simulate`: serves the embedded API server in this process."""
+"""`reconciler simulate`: runs the simulator in this process."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import click
 @click.command("simulate", context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(arguments: tuple[str, ...]) -> int:
-    """Serve the embedded API server; `reconciler simulate --help` has its options."""
+    """Run the simulator, the embedded API server."""
     from importlib.util import find_spec
 
     if not all(map(find_spec, ("uvicorn", "starlette", "cryptography"))):
         raise click.ClickException(
-            "the simulator needs more libraries: pip install 'redis-reconciler[simulator]'",
+            "the simulator needs the extra [simulator]: run pip install '.[simulator]' in a checkout",
         )
     from reconciler.simulator.__main__ import main
 

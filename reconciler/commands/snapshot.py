@@ -1,7 +1,7 @@
-"""`reconciler snapshot`: what a live cluster answers to reads, as a file that `simulate --snapshot` starts from.
+"""`reconciler snapshot`: saves the responses of a cluster to GETs as input for `simulate --snapshot`.
 
-GETs only. Certificates are not read at all, since their answer holds private keys; whatever else looks like a secret is
-masked before it is written. A path that this cluster does not have, or does not show us, is left out and told.
+GETs only. Certificates are not read, since the response contains private keys; all other values that look like secrets
+are masked. A path that the cluster does not have, or refuses to show, is left out with a note.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any
 
 import click
 
-from reconciler.commands.common import REACH, WHERE, Console, console, opening, options
+from reconciler.commands.console import Console, console_of
+from reconciler.commands.flags import CONNECTION, GLOBAL, with_flags
+from reconciler.commands.inputs import open_session
 from reconciler.errors import Forbidden, ReadIncomplete, Rejected, VersionUnsupported
 
 MASK = "********"
@@ -57,36 +59,36 @@ _LOGIN_IN_URL = re.compile(r"(\w+://)[^/@\s]+@")
 
 @click.command("snapshot")
 @click.option("--cluster", "clusters", multiple=True, metavar="NAME", help="Only this cluster.")
-@click.option("--out", metavar="FILE", help="Write there, readable by you alone; else to standard output.")
-@options(*REACH, *WHERE)
+@click.option("--out", metavar="FILE", help="Write to this file, readable by the owner only; default: standard output.")
+@with_flags(*CONNECTION, *GLOBAL)
 def command(out: str | None, **flags: Any) -> int:
-    """Read a cluster into a file that `reconciler simulate --snapshot FILE` starts from; secrets are masked."""
-    screen = console(flags)
-    with opening(flags, screen) as session:
+    """Save the state of a cluster as input for `reconciler simulate --snapshot`; secrets are masked."""
+    console = console_of(flags)
+    with open_session(flags, console) as session:
         clients = session.clients()
         if len(clients) != 1:
             raise click.UsageError(f"choose one cluster with --cluster: {', '.join(sorted(clients))}")
         (client,) = clients.values()
-        text = json.dumps(taken(client.get, screen), indent=1, sort_keys=True) + "\n"
+        text = json.dumps(taken(client.get, console), indent=1, sort_keys=True) + "\n"
     if out is None:
-        screen.out(text)
+        console.out(text)
     else:
         _write(Path(out), text)
-        screen.note(f"wrote {out}; secrets are masked, names and addresses are not")
+        console.note(f"wrote {out}; secrets are masked, names and addresses are not")
     return 0
 
 
-def taken(get: Callable[..., Any], screen: Console) -> dict[str, Any]:
-    """Return `{path: body}` of all PATHS that can be read with *get*, secrets masked; tell which could not."""
+def taken(get: Callable[..., Any], console: Console) -> dict[str, Any]:
+    """Return `{path: body}` of all PATHS that can be read with *get*, secrets masked; note those that cannot."""
     parts: dict[str, Any] = {}
     for path in PATHS:
         try:
             answer = get(path + QUERIES.get(path, ""), missing_ok=True)
         except (Forbidden, Rejected, VersionUnsupported, ReadIncomplete) as error:
-            screen.note(f"left out {path}: {error}")
+            console.note(f"left out {path}: {error}")
             continue
         if answer.status == 404:
-            screen.note(f"left out {path}: this cluster does not have it")
+            console.note(f"left out {path}: this cluster does not have it")
         else:
             parts[path] = masked(answer.body)
     return parts
@@ -106,7 +108,7 @@ def masked(value: Any, name: str = "", beside: Mapping[str, Any] | None = None) 
 
 
 def _is_key(name: str, beside: Mapping[str, Any]) -> bool:
-    """Say whether the field *name* is a key that opens something: of a storage place, or of the licence."""
+    """Return whether the field *name* is a credential: a storage key, or the licence."""
     return (name == "key" and "value" not in beside) or (name == "license" and "key" in beside)
 
 

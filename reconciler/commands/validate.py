@@ -1,4 +1,4 @@
-"""`reconciler validate`: what can be known to be wrong without any network."""
+"""`reconciler validate`: checks manifests and the project file without network access."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from typing import Any
 
 import click
 
-from reconciler.commands.common import FILES, WHERE, console, declared, format_option, load_settings, options
+from reconciler.commands.console import console_of
+from reconciler.commands.flags import FILES, GLOBAL, format_option, with_flags
+from reconciler.commands.inputs import load_manifests, load_settings
 from reconciler.errors import InputError, Problem
 
 
 @click.command("validate")
-@options(*FILES)
-@click.option("--strict", is_flag=True, help="References to what no manifest declares are errors.")
+@with_flags(*FILES)
+@click.option("--strict", is_flag=True, help="Treat references to undeclared objects as errors.")
 @format_option("text", "json")
-@options(*WHERE)
+@with_flags(*GLOBAL)
 def command(files: tuple[str, ...], strict: bool, output: str, **flags: Any) -> int:
-    """Check manifests and the project file, without any network: syntax, schemas, names, references."""
-    screen = console(flags)
+    """Check manifests and the project file: syntax, schemas, names, references. No network access."""
+    console = console_of(flags)
     try:
-        settings = load_settings(flags, screen)
-        manifests = declared(settings, files, screen)
+        settings = load_settings(flags, console)
+        manifests = load_manifests(settings, files, console)
         if strict and manifests.unresolved:
             raise InputError(manifests.unresolved)
     except InputError as error:
         if output == "json":
-            screen.out(json.dumps({"valid": False, "problems": [_plain(p) for p in error.problems]}, indent=2))
+            console.out(json.dumps({"valid": False, "problems": [_plain(p) for p in error.problems]}, indent=2))
             return error.exit_code
         raise
     count = len(manifests.resources)
     if output == "json":
         warnings = [_plain(problem) for problem in manifests.unresolved]
-        screen.out(json.dumps({"valid": True, "resources": count, "warnings": warnings}, indent=2))
+        console.out(json.dumps({"valid": True, "resources": count, "warnings": warnings}, indent=2))
         return 0
     for problem in manifests.unresolved:
-        screen.warn(str(problem))
+        console.warn(str(problem))
     clusters = sorted({resource.address.cluster for resource in manifests.resources} - {""})
     where = f" for {', '.join(clusters)}" if clusters else ""
-    screen.out(f"Valid: {count} resource{'' if count == 1 else 's'}{where}.")
+    console.out(f"Valid: {count} resource{'' if count == 1 else 's'}{where}.")
     return 0
 
 

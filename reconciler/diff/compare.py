@@ -1,9 +1,8 @@
 """Desired and live, in canonical form, to the field changes between them. Home of deepdiff.
 
 The planner and the check after a write call this. An equality test comes first: deepdiff costs milliseconds an object
-and is asked only about values that are known to differ. Where both sides of a field are single values, that they differ
-is all there is to say, and deepdiff is not even loaded; whatever has parts is compared by deepdiff, with no other way
-beside it. It must not know what a difference leads to.
+and is used only for values that are known to differ, and loaded only where one of them has parts. It must not know
+what a difference leads to.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from reconciler.kinds.vocabulary import is_value_from
 
 
 class _Secret:
-    """Stands for a secret value; there is one of it."""
+    """The marker of a secret value; a singleton."""
 
     __slots__ = ()
 

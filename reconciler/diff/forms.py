@@ -1,6 +1,6 @@
-"""The canonical form of one field, compiled into a closure; None where a value is as it is.
+"""The canonical form of one field, compiled into a closure; None where values need no change.
 
-A touch gets any JSON value and never raises; it returns MISSING for what is to go.
+A transform gets any JSON value and never raises; it returns MISSING for values to remove.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reconciler.kinds import MISSING, Field, Kind
 from reconciler.kinds.quantities import UNITS, quantity, redis_size
 from reconciler.kinds.vocabulary import is_value_from
 
-Touch = Callable[[Any], Any]
+Transform = Callable[[Any], Any]
 
 
 def order_key(value: Any) -> str:
@@ -22,19 +22,21 @@ def order_key(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
-def touches_of(fields: Mapping[str, Field], kind: Kind | None, *, live: bool) -> dict[str, Touch]:
+def transforms_of(fields: Mapping[str, Field], kind: Kind | None, *, live: bool) -> dict[str, Transform]:
     """Return what to do to the values of *fields*; *kind* is given for the top level of its spec."""
-    touches = {name: touch for name, field in fields.items() if (touch := _touch(field, live=live)) is not None}
+    transforms = {
+        name: transform for name, field in fields.items() if (transform := _transform(field, live=live)) is not None
+    }
     if kind is not None and "port" in kind.policy.guard and "port" in fields:
-        touches["port"] = lambda value: MISSING if value == 0 else value  # 0 = the server chooses
-    return touches
+        transforms["port"] = lambda value: MISSING if value == 0 else value  # 0 = the server chooses
+    return transforms
 
 
-def touched(spec: Mapping[str, Any], touches: Mapping[str, Touch]) -> dict[str, Any]:
-    """Return a copy of *spec* with *touches* applied."""
+def transformed(spec: Mapping[str, Any], transforms: Mapping[str, Transform]) -> dict[str, Any]:
+    """Return a copy of *spec* with *transforms* applied."""
     out = dict(spec)
-    for name in touches.keys() & out.keys():
-        value = touches[name](out[name])
+    for name in transforms.keys() & out.keys():
+        value = transforms[name](out[name])
         if value is MISSING:
             del out[name]
         else:
@@ -42,17 +44,17 @@ def touched(spec: Mapping[str, Any], touches: Mapping[str, Touch]) -> dict[str, 
     return out
 
 
-def _touch(field: Field, *, live: bool) -> Touch | None:
+def _transform(field: Field, *, live: bool) -> Transform | None:
     if field.access.secret:
         return _nothing if live else None
     if field.access.embeds_secret:
         return _without_userinfo if live else None
     if field.items is not None or field.form.key is not None:
-        return _list_touch(field, live=live)
+        return _list_transform(field, live=live)
     if field.properties:
-        return _object_touch(field, live=live)
+        return _object_transform(field, live=live)
     if field.form.unit in UNITS and (field.type != "string" or field.form.unit == "bytes"):
-        return _quantity_touch(field)
+        return _quantity_transform(field)
     if field.form.format == "pem":
         return _pem
     if field.form.format == "lower-case":
@@ -64,7 +66,7 @@ def _touch(field: Field, *, live: bool) -> Touch | None:
     return None
 
 
-def _quantity_touch(field: Field) -> Touch:
+def _quantity_transform(field: Field) -> Transform:
     unit = field.form.unit or ""
 
     def number(value: Any) -> Any:
@@ -81,33 +83,33 @@ def _quantity_touch(field: Field) -> Touch:
     return text if field.type == "string" else number
 
 
-def _object_touch(field: Field, *, live: bool) -> Touch | None:
-    touches = touches_of(field.properties, None, live=live)
+def _object_transform(field: Field, *, live: bool) -> Transform | None:
+    transforms = transforms_of(field.properties, None, live=live)
     readable = frozenset(name for name, below in field.properties.items() if not is_unread(below))
 
     def whole(value: Any) -> Any:
-        return touched(value, touches) if type(value) is dict and not is_value_from(value) else value
+        return transformed(value, transforms) if type(value) is dict and not is_value_from(value) else value
 
     def readable_part(value: Any) -> Any:
-        if type(value) is not dict or (not touches and value.keys() <= readable):
+        if type(value) is not dict or (not transforms and value.keys() <= readable):
             return value
-        return touched({name: below for name, below in value.items() if name in readable}, touches)
+        return transformed({name: below for name, below in value.items() if name in readable}, transforms)
 
     if live:
         return readable_part
-    return whole if touches else None
+    return whole if transforms else None
 
 
-def _list_touch(field: Field, *, live: bool) -> Touch | None:
-    touch = _touch(field.items, live=live) if field.items is not None else None
-    if touch is None and field.form.key is None:
+def _list_transform(field: Field, *, live: bool) -> Transform | None:
+    transform = _transform(field.items, live=live) if field.items is not None else None
+    if transform is None and field.form.key is None:
         return None
     key = field.form.key
 
     def ordered(value: Any) -> Any:
         if type(value) is not list:
             return value
-        items = value if touch is None else [made for item in value if (made := touch(item)) is not MISSING]
+        items = value if transform is None else [made for item in value if (made := transform(item)) is not MISSING]
         if key is None or len(items) < 2:
             return items
         if key:
@@ -127,7 +129,7 @@ def _by_key(key: Sequence[str], items: list[Any]) -> list[Any]:
 
 
 def _key_of(key: Sequence[str], item: Any) -> tuple[str, ...]:
-    """Return what sorts *item*: its key; where that is missing or the only thing there, the whole of it."""
+    """Return the sort key of *item*: its key fields; the whole item where one is missing."""
     named = [item.get(part) for part in key] if isinstance(item, Mapping) else [None]
     return tuple(map(order_key, named if None not in named else (item,)))
 
@@ -165,5 +167,5 @@ def _without_userinfo(value: Any) -> Any:
 
 
 def is_unread(field: Field) -> bool:
-    """Say whether no read shows *field*, or none that matters."""
+    """Return whether *field* cannot be read back or is not compared."""
     return field.access.read_only or field.access.write_only or field.access.option_of is not None

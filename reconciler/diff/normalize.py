@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.diff.forms import Touch, is_unread, touched, touches_of
+from reconciler.diff.forms import Transform, is_unread, transformed, transforms_of
 from reconciler.kinds import MISSING, Field, Kind
 from reconciler.kinds.labels import label
 from reconciler.kinds.vocabulary import is_value_from
 
 
 class _Shape(NamedTuple):
-    """What is worth knowing of a kind before its first spec comes by."""
+    """The compiled form of a kind."""
 
     kind: Kind  # keeps the kind alive, so that its id stays its own
-    desired: Mapping[str, Touch]
-    live: Mapping[str, Touch]
+    desired: Mapping[str, Transform]
+    live: Mapping[str, Transform]
     readable: frozenset[str]  # top-level fields that a read can show
     hidden: frozenset[str]  # top-level fields with something in them that no read shows
 
@@ -31,8 +31,8 @@ _shapes: dict[int, _Shape] = {}
 
 
 def canonical(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a desired *spec* in canonical form; *spec* stays as it is."""
-    return touched(spec, _shape(kind).desired)
+    """Return a desired *spec* in canonical form; *spec* is not changed."""
+    return transformed(spec, _shape(kind).desired)
 
 
 def canonical_live(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,14 +41,14 @@ def canonical_live(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
     What can never be compared or written goes: unknown and read-only fields, and secrets at any depth.
     """
     shape = _shape(kind)
-    return touched({name: value for name, value in spec.items() if name in shape.readable}, shape.live)
+    return transformed({name: value for name, value in spec.items() if name in shape.readable}, shape.live)
 
 
 def project(kind: Kind, desired: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
     """Cut canonical *live* down to what *desired* declares; both sides then compare with `==`.
 
-    A live item of a keyed list that nobody declared stays (it is a difference), unless the server may add items. A
-    declared default that the server leaves out of its answer counts as there.
+    An undeclared live item of a keyed list stays (it is a difference), unless the server may add items. A
+    declared default that the server omits from its response counts as equal.
     """
     fields = kind.fields
     cut = {}
@@ -66,7 +66,7 @@ def project(kind: Kind, desired: Mapping[str, Any], live: Mapping[str, Any]) -> 
 
 
 def is_blank(kind: Kind, spec: Mapping[str, Any]) -> bool:
-    """Tell whether live *spec* holds nothing that anybody has set: only defaults and nothing at all."""
+    """Return whether live *spec* has only defaults and empty values."""
     return all(
         value in (None, "", [], {}, False) or (name in kind.fields and value == kind.fields[name].usual.default)
         for name, value in spec.items()
@@ -109,8 +109,8 @@ def _shape(kind: Kind) -> _Shape:
             _shapes.clear()
         shape = _shapes[id(kind)] = _Shape(
             kind,
-            touches_of(kind.fields, kind, live=False),
-            touches_of(kind.fields, kind, live=True),
+            transforms_of(kind.fields, kind, live=False),
+            transforms_of(kind.fields, kind, live=True),
             frozenset(name for name, field in kind.fields.items() if not is_unread(field)),
             frozenset(name for name, field in kind.fields.items() if _hides(field)),
         )
@@ -118,7 +118,7 @@ def _shape(kind: Kind) -> _Shape:
 
 
 def _hides(field: Field) -> bool:
-    """Say whether *field* or anything below it cannot be read back."""
+    """Return whether *field* or anything below it cannot be read back."""
     if (
         field.access.secret
         or field.access.embeds_secret

@@ -1,4 +1,4 @@
-"""What a cluster holds, for others to read: manifests of its objects, and endpoints for applications."""
+"""Export of live state: manifests of objects, and endpoints for applications."""
 
 from reconciler.export.manifests import Exported, manifests_of
 

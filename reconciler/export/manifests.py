@@ -1,7 +1,7 @@
-"""Live objects to manifests: the way in for a cluster that exists. Planning what comes out is an empty plan.
+"""Live objects to manifests, to adopt an existing cluster. A plan of the result is empty.
 
-The use case calls `manifests_of` with everything that was read of one kind. What the server would choose by itself is
-left out, and so is what we never touch; secrets become references to be filled in. Pure.
+`reconcile.export` calls `manifests_of` with the live objects of one kind. Defaults are left out, and so are objects
+that are never changed; secrets become references to be filled in. Pure.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from reconciler.kinds import MISSING, Field, Kind
 from reconciler.kinds.quantities import UNITS
 from reconciler.kinds.vocabulary import API_VERSION
 from reconciler.model import LiveObject
-from reconciler.plan.multicluster import places
+from reconciler.plan.multicluster import spanned_clusters
 from reconciler.plan.references import references
 from reconciler.render.escape import clean
 from reconciler.yaml12.writer import document
 
 SCHEMA = "schemas/manifest.json"
 
-# The server adds its bundled modules to every database from Redis 8 on; before that, each was asked for by somebody.
+# The server adds its bundled modules to every database from Redis 8 on; before that, each was requested by a user.
 _ADDED_FROM = {"module_list": ("redis_version", 8)}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # no manifest may hold them
 _NICE_UNITS = {"bytes": ("TiB", "GiB", "MiB", "KiB"), "seconds": ("d", "h", "m")}
 
 
 class Exported:
-    """Which objects were exported already: an object that spans clusters is listed by each of them."""
+    """The objects that were exported already: an object that spans clusters is listed by each of them."""
 
     def __init__(self) -> None:
         self._uids: set[tuple[str, int | str]] = set()
@@ -56,7 +56,7 @@ def manifests_of(kind: Kind, objects: Sequence[LiveObject], *, cluster: str = ""
             comments.append(f"# {kind.name}/{clean(found.name)} is left out: {clean(reason)}.")
             continue
         spec, remarks = spec_of(kind, found)
-        if spec or "create" in kind.rest.verbs:  # what is always there and as usual needs no manifest
+        if spec or "create" in kind.rest.verbs:  # built-in objects with default settings need no manifest
             documents.append(_document(kind, found.name, cluster, spec, remarks))
     if not documents:
         return ""
@@ -70,7 +70,7 @@ def _left_out(kind: Kind, found: LiveObject, namesakes: int) -> str:
     if found.owner:
         return f"it is managed by {found.owner}"
     if kind.traits.multi_cluster:
-        strange = [name for name in places(kind, found.spec) if name.startswith("#")]
+        strange = [name for name in spanned_clusters(kind, found.spec) if name.startswith("#")]
         if strange:
             return f"it has an instance on {strange[0][1:]}, a cluster that is not in this run"
     if namesakes > 1:
@@ -99,7 +99,7 @@ def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
             comments.append(f"{name} is left out: it holds control characters")
             continue
         if any(uid_of_unnamed(ref.name) is not None for ref in references(kind, {name: value})):
-            comments.append(f"{name} is left out: it refers to something that is gone")
+            comments.append(f"{name} is left out: it refers to a deleted object")
             continue
         shape = kind.schema.get("properties", {}).get(name, {})
         path = f"{kind.name}_{found.name}_{name}"
@@ -113,16 +113,16 @@ def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
             spec[name] = found.spec[name]
     needed = kind.missing_on_create(spec)
     if needed:
-        comments.append(f"add {' and '.join(needed)} before it is created anew: no cluster tells that")
+        comments.append(f"add {' and '.join(needed)} to create it again: clusters do not report that")
     return _made_valid(kind, spec, found.spec, comments), comments
 
 
 def _made_valid(kind: Kind, spec: dict[str, Any], live: Mapping[str, Any], comments: list[str]) -> dict[str, Any]:
-    """Leave out what the server holds and no manifest may say: a manifest that cannot be read helps nobody."""
+    """Remove values that are invalid in a manifest, with a comment on each."""
     while findings := kind.validator.findings(spec):
         bad = {str(finding.path[0]): finding.message for finding in findings if finding.path}
         alone = sorted(bad.keys() & spec.keys())
-        if not alone:  # fields that do not go together: say more where that helps, or less
+        if not alone:  # fields that exclude or require each other: add one where that helps, or remove one
             more = _first_better(kind, len(findings), ({**spec, name: live[name]} for name in live if name not in spec))
             if more is not None:
                 spec = more
@@ -148,7 +148,7 @@ def _is_added(name: str, spec: Mapping[str, Any]) -> bool:
 
 
 def _kept(field: Field, value: Any, shape: Mapping[str, Any], path: str) -> Any:
-    """Return *value* without what goes without saying; MISSING for nothing left."""
+    """Return *value* without defaults; MISSING where nothing is left."""
     if value is None or field.access.read_only:
         return MISSING
     if any(usual is not MISSING and value == usual for usual in (field.usual.default, field.usual.policy_default)):

@@ -1,6 +1,6 @@
-"""What applications need to connect to each database: as table, JSON or dotenv. Pure; the command reads and prints.
+"""Connection details of databases as a table, JSON or dotenv. Pure; the command `outputs` reads and prints.
 
-Passwords are shown only where the caller hands them in, which it does on request.
+Passwords are included only where the caller passes them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Output(NamedTuple):
     addresses: tuple[str, ...]
     tls: bool
     roles: tuple[str, ...]  # whose users may log in; none where only the default user is
-    password: str = ""  # of the default user, "" unless asked for
+    password: str = ""  # of the default user, "" unless requested
 
     @property
     def url(self) -> str:

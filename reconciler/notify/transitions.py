@@ -96,10 +96,10 @@ def _of(cluster: ClusterStatus) -> Iterable[tuple[Subject, ActiveCondition]]:
         kind = cluster.failure.kind
         text = _line(f"{name}: {kind}: {cluster.failure.text}")
         yield Subject(cluster.name, "failure"), ActiveCondition(kind, text, kind in _URGENT)
-    changed = sorted({str(one.drift.address) for one in cluster.drift if one.drift.ahead is not Ahead.OURS})
+    changed = sorted({str(one.drift.address) for one in cluster.drift if one.drift.ahead is not Ahead.MANIFESTS})
     if changed:
         more = f" and {len(changed) - _MAX_NAMES} more" if len(changed) > _MAX_NAMES else ""
-        who = sorted({one.who for one in cluster.drift if one.who and one.drift.ahead is not Ahead.OURS})
+        who = sorted({one.who for one in cluster.drift if one.who and one.drift.ahead is not Ahead.MANIFESTS})
         by = f", by {', '.join(who[:_MAX_NAMES])}" if who else ""
         text = f"{name}: changed on the cluster: {', '.join(changed[:_MAX_NAMES])}{more}{by}"
         yield Subject(cluster.name, "drift"), ActiveCondition("\n".join(changed), _line(text))

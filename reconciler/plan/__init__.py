@@ -18,7 +18,7 @@ adoption       objects that become owned without a change
 
 from reconciler.plan.impacts import Impacted, missing_consent, undecided
 from reconciler.plan.limits import frozen_changes, with_consent
-from reconciler.plan.multicluster import places, touched
+from reconciler.plan.multicluster import spanned_clusters, written_clusters
 from reconciler.plan.plan import Action, Change, Consent, Limits, Options, Plan, SourceLocation, UsualLimits
 from reconciler.plan.plan_file import FORMAT, digest, from_json, to_json
 from reconciler.plan.planner import decide
@@ -41,10 +41,10 @@ __all__ = [
     "frozen_changes",
     "increased_impacts",
     "missing_consent",
-    "places",
+    "spanned_clusters",
     "stale_fields",
     "to_json",
-    "touched",
     "undecided",
     "with_consent",
+    "written_clusters",
 ]

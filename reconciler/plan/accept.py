@@ -1,7 +1,7 @@
-"""Which value a manifest would have to say so that it agrees with the cluster. Pure: `accept` edits the files.
+"""The edits of manifests that accept drift. Pure: the command `accept` edits the files.
 
-A field is taken whole where only a part of a list differs. Secrets are never taken over, and what is gone from the
-cluster is no value: that takes a person who writes a tombstone.
+A field is written completely where only a part of a list differs. Secrets are never accepted, and neither are deleted
+objects: those need a tombstone, written by a person.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ class Edit(NamedTuple):
 
 
 class NotAcceptable(Exception):
-    """The text says what cannot be taken over, and why."""
+    """Drift that cannot be accepted; the text says why."""
 
 
-def meant(drifts: Iterable[Drift], addresses: Sequence[str]) -> tuple[Drift, ...]:
-    """Return those of *drifts* that *addresses* mean, each `[cluster:]Kind/name[.field]`; raises NotAcceptable."""
+def selected(drifts: Iterable[Drift], addresses: Sequence[str]) -> tuple[Drift, ...]:
+    """Return those of *drifts* that *addresses* select, each `[cluster:]Kind/name[.field]`; raises NotAcceptable."""
     found: list[Drift] = []
     all_of_them = list(drifts)
     for text in addresses:
-        mine = [drift for drift in all_of_them if _means(text, drift)]
+        mine = [drift for drift in all_of_them if _selects(text, drift)]
         if not mine:
-            raise NotAcceptable(f"{text}: nothing differs there; `reconciler drift` lists what does")
+            raise NotAcceptable(f"{text}: no drift; `reconciler drift` lists all drift")
         found += [drift for drift in mine if drift not in found]
     return tuple(found)
 
 
-def _means(text: str, drift: Drift) -> bool:
+def _selects(text: str, drift: Drift) -> bool:
     for name in (str(drift.address), str(drift.address._replace(cluster=""))):
         field = text.removeprefix(name)
         if text == name or (text.startswith(name) and field.startswith(".") and _below(drift.path, field[1:])):
@@ -53,7 +53,7 @@ def _below(path: str, field: str) -> bool:
 
 
 def edits(kinds: Mapping[str, Kind], drifts: Iterable[Drift], live: Mapping[str, LiveState]) -> tuple[Edit, ...]:
-    """Return what has to be written to agree with *live* on *drifts*; raises NotAcceptable."""
+    """Return the edits that write the *live* values of *drifts*; raises NotAcceptable."""
     found: list[Edit] = []
     for drift in drifts:
         edit = _edit(kinds[drift.address.kind], drift, live)
@@ -65,7 +65,7 @@ def edits(kinds: Mapping[str, Kind], drifts: Iterable[Drift], live: Mapping[str,
 def _edit(kind: Kind, drift: Drift, live: Mapping[str, LiveState]) -> Edit:
     address, where = drift.address, f"{drift.address}{f'.{drift.path}' if drift.path else ''}"
     if not drift.path:
-        raise NotAcceptable(f"{where}: it is not there; to agree, write state: absent, or remove its manifest")
+        raise NotAcceptable(f"{where}: does not exist; to accept that, write state: absent, or remove its manifest")
     objects = live[address.cluster].objects.get(address.kind, ())
     spec = next((one.spec for one in objects if one.name == address.name), {})
     path = tuple(drift.path.partition("[")[0].split("."))
@@ -73,9 +73,9 @@ def _edit(kind: Kind, drift: Drift, live: Mapping[str, LiveState]) -> Edit:
     for step in path:
         value = value.get(step, MISSING) if isinstance(value, Mapping) else MISSING
     if drift.live is SECRET or _hides(_field(kind, path)):
-        raise NotAcceptable(f"{where}: it is or holds a secret, which nobody reads from a cluster")
+        raise NotAcceptable(f"{where}: is or contains a secret, which cannot be read back")
     if value is MISSING:
-        raise NotAcceptable(f"{where}: the cluster has no value; to agree, remove the field from the manifest")
+        raise NotAcceptable(f"{where}: the cluster has no value; to accept that, remove the field from the manifest")
     return Edit(address, ("spec", *path), _plain(value))
 
 
@@ -105,7 +105,7 @@ def _hides(field: Field | None) -> bool:
 
 
 def as_written(kind: Kind, edit: Edit, before: Any) -> Any:
-    """Return the value as whoever wrote *before* would: a quantity stays one where that says exactly the same."""
+    """Return the value in the notation of *before*: a quantity stays a quantity where that is exact."""
     field = _field(kind, edit.path[1:])
     units = UNITS.get(field.form.unit or "") if field is not None else None
     if units is None or not isinstance(before, str) or type(edit.value) is not int:

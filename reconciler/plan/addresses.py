@@ -1,6 +1,6 @@
-"""Addresses of live objects, filled in where a resource refers to an object by name and the API wants HOST:PORT. Pure.
+"""Network addresses (HOST:PORT) of live objects, for fields of the API that refer to an object by address. Pure.
 
-What does not exist yet has no address, and is not compared.
+The planner calls this. An object that does not exist yet has no address, and the field is not compared.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Which objects become owned although nothing has to be done to them, and which an earlier revision declared. Pure.
+"""Adoption of existing objects that match their manifests, and of objects that an earlier revision declared. Pure.
 
-`reconcile` asks after an apply, over everything that is declared, and before a plan that knows an earlier revision. To
-own an object is to know what it was last applied as: drift then has a direction, and `--prune` may delete the object
-once its manifest is gone.
+`reconcile` calls this after an apply, and before a plan with `--previous`. For an owned object it is known what was
+last applied: drift then has a direction, and `--prune` may delete the object once its manifest is removed.
 """
 
 from __future__ import annotations
@@ -35,15 +34,10 @@ def adopted(
 ) -> Iterator[Adopted]:
     """Yield each object that *plan* does not change because it is as declared, where the ledger does not say so yet.
 
-    What cannot be read back is not claimed to be as declared: secrets and write-only fields are left out.
+    Values that cannot be read back are left out: secrets and write-only fields.
     """
     others = {change.address for change in plan.changes} | {n.address for n in plan.notes if n.level is Level.HELD}
-    found = {
-        Address(state.cluster, kind, one.name): one
-        for state in observed.live.values()
-        for kind, objects in state.objects.items()
-        for one in objects
-    }
+    found = observed.objects()
     for resource in resources:
         address = resource.address
         live = found.get(address)

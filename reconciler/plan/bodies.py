@@ -1,4 +1,6 @@
-"""What a change sends, and what it shows of that. The planner calls this; it must not know how an object was paired.
+"""The request body of a change, and its fields as shown.
+
+`decide`, `update` and `dependencies` call this; it must not know how objects are paired.
 
 A body is in spec form: names for uids, `{valueFrom: …}` for secrets, no name (the address has it).
 """
@@ -45,12 +47,12 @@ def create_body(kind: Kind, spec: Spec, port: int | None) -> dict[str, Any]:
 
 
 def is_option(field: Field) -> bool:
-    """Say whether *field* is no state, but how a change of certain others is to be made; a create has no use for it."""
+    """Return whether *field* only says how a change of other fields is made. A create does not send it."""
     return bool(field.access.option_of)
 
 
 def options_for(kind: Kind, spec: Spec, names: set[str]) -> set[str]:
-    """Return what is declared and goes along with a change of *names*: options, and fields that come together."""
+    """Return the declared fields that are sent with a change of *names*: options, and fields that belong together."""
     declared = [field for name, field in kind.fields.items() if name in spec]
     together = {field.name for field in declared if _is_sent_with(field.change.sent_with, names)}
     all_names = names | together
@@ -67,7 +69,7 @@ def _is_sent_with(fields: tuple[str, ...] | None, names: set[str]) -> bool:
 
 
 def goes_back(kind: Kind, change: FieldChange) -> bool:
-    """Say whether what only grows would shrink: a smaller number, an older version, true to false."""
+    """Return whether a field that only grows would shrink: a smaller number, an older version, true to false."""
     along = [field for _, field in fields_along(kind, change.path)]
     if not along or not along[-1].change.only_grows:
         return False

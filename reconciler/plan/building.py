@@ -1,4 +1,4 @@
-"""Parts of a change that `decide` and `update` have in common: its body, its consents, its problems."""
+"""Construction of changes, for `decide` and `update`: the body, the consents, the problems."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CreateBody(NamedTuple):
-    """What a create or a replacement sends, and what came up on the way."""
+    """The body of a create or a replacement, with its problems and warnings."""
 
     body: Mapping[str, Any]
     problems: tuple[Problem, ...]
@@ -41,7 +41,7 @@ def full_body(view: View, resource: Resource, port: int | None = None) -> Create
 
 
 def needs_port(kind: Kind, spec: Mapping[str, Any]) -> bool:
-    """Tell whether the planner has to choose a port: a server refuses a second create with the same one."""
+    """Return whether the planner has to choose a port: a server rejects a second create with the same one."""
     return "port" in kind.policy.guard and "port" in kind.fields and "port" not in spec
 
 
@@ -50,7 +50,7 @@ def missing_secrets(view: View, resource: Resource, body: Mapping[str, Any]) -> 
     for path, value in hidden_values(view.kind(resource.address), body):
         if is_value_from(value) and view.observed.secrets.get((resource.address, path)) == "missing":
             source = ", ".join(f"{kind} {name}" for kind, name in sorted(value["valueFrom"].items()))
-            message = f"{path} is needed to apply this and {source} gives no value"
+            message = f"{path} is required to apply this, and {source} has no value"
             yield problem(resource, ("spec", top(path)), message, "set it where this runs")
 
 
@@ -77,5 +77,5 @@ def checked(
 
 
 def is_same(owned: Owned, live: LiveObject) -> bool:
-    """Tell whether *live* is the object that the ledger means: names and uids are given away again."""
+    """Return whether *live* is the object of the ledger entry: names and uids may be reused."""
     return str(owned.uid) == str(live.uid) and not (owned.created and live.created and owned.created != live.created)

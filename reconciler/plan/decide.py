@@ -47,7 +47,7 @@ def followed_renames(view: View) -> Mapping[str, Names]:
 
 
 def decide_resource(view: View, resource: Resource) -> Decision:
-    """Return what has to be done for *resource*."""
+    """Return the decision on *resource*."""
     address = resource.address
     if (held := _held_before(view, resource)) is not None:
         return Decision(held)
@@ -117,7 +117,7 @@ def _decide_create(view: View, resource: Resource) -> Decision:
         return Decision(Held(address, Reason.ADOPT_ONLY, (kind.name,)))
     made = full_body(view, resource)
     fields = create_fields(made.body)
-    # A new object has nothing to lose; the one object of a singleton changes what the cluster did without it.
+    # A new object has no data to lose; creating a singleton changes the behavior of the cluster.
     impacts = impacts_of(kind, address.name, fields, made.body, {}) if kind.singleton else ()
     change = change_of(resource, Action.CREATE, fields=fields, body=made.body, impacts=impacts)
     problems = (*check_instances(view, resource), *made.problems)
@@ -165,7 +165,7 @@ def _losses(kind: Kind) -> tuple[Impacted, ...]:
 
 
 def decide_undeclared(view: View) -> Iterator[Decision]:
-    """Yield what has to be done about each object that is owned and no longer declared."""
+    """Yield the decision on each object that is owned and no longer declared."""
     followed = {r.address._replace(name=r.renamed_from): r.address for r in view.resources.values() if r.renamed_from}
     everywhere = {*view.resources, *view.elsewhere}
     for address, owned in sorted(view.observed.owned.items()):
@@ -178,7 +178,7 @@ def decide_undeclared(view: View) -> Iterator[Decision]:
             continue
         new_name = followed.get(address)
         renamed = new_name is not None and (not view.named(new_name) or view.named(new_name)[0].uid == owned.uid)
-        if address.kind in state.objects and not renamed:  # of a kind that was not read nothing is known
+        if address.kind in state.objects and not renamed:  # nothing is known of a kind that was not read
             yield _decide_owned(view, address, kind, owned)
 
 

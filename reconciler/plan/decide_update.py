@@ -1,4 +1,4 @@
-"""What has to happen to an object that exists: an update, a replacement, or nothing. `decide` calls `decide_update`."""
+"""The decision on an object that exists: an update, a replacement, or nothing. `decide` calls `decide_update`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Differences(NamedTuple):
     """How an object differs from its manifest."""
 
     fields: tuple[FieldChange, ...]
-    doubts: tuple[Note, ...] = ()  # values of which it is not known whether they differ
+    unknown: tuple[Note, ...] = ()  # on values that cannot be compared
     warnings: tuple[Note, ...] = ()
     immutable: tuple[str, ...] = ()  # fields among them that an update cannot change
 
@@ -45,7 +45,7 @@ def decide_update(view: View, resource: Resource, live: LiveObject, renamed_from
     address, kind = resource.address, view.kinds[live.kind]
     found = _differences(view, resource, live)
     if not found.fields and not renamed_from and not found.warnings:
-        return Decision(Unchanged(address), found.doubts)
+        return Decision(Unchanged(address), found.unknown)
     if found.immutable:
         return _decide_replace(view, resource, live, found)
     if "update" not in kind.rest.verbs:
@@ -55,9 +55,9 @@ def decide_update(view: View, resource: Resource, live: LiveObject, renamed_from
 
 def _differences(view: View, resource: Resource, live: LiveObject) -> Differences:
     address, kind, spec = resource.address, view.kinds[live.kind], view.spec(resource)
-    doubts: list[Note] = []
+    unknown: list[Note] = []
     fields = list(changes(kind, spec, view.renamed_spec(address.cluster, live)))
-    fields += _unreadable_changes(view, resource, live, doubts)
+    fields += _unreadable_changes(view, resource, live, unknown)
     fixed = {name: change for change in fields if (name := immutable_field(kind, change))}
     warnings = []
     for name in sorted(fixed):
@@ -65,29 +65,29 @@ def _differences(view: View, resource: Resource, live: LiveObject) -> Difference
             warnings.append(warning(address, Reason.IMMUTABLE_UNKNOWN, name))
             fields = [change for change in fields if top(change.path) != top(fixed[name].path)]
             del fixed[name]
-    return Differences(tuple(fields), tuple(doubts), tuple(warnings), tuple(sorted(fixed)))
+    return Differences(tuple(fields), tuple(unknown), tuple(warnings), tuple(sorted(fixed)))
 
 
-def _unreadable_changes(view: View, resource: Resource, live: LiveObject, doubts: list[Note]) -> Iterator[FieldChange]:
+def _unreadable_changes(view: View, resource: Resource, live: LiveObject, unknown: list[Note]) -> Iterator[FieldChange]:
     """Yield changes of what cannot be read back: secrets by the ledger's digest, the rest by what was last applied.
 
-    What cannot be compared is added to *doubts*.
+    What cannot be compared is added to *unknown*.
     """
     address, kind, spec = resource.address, view.kinds[live.kind], view.spec(resource)
     last = view.observed.owned.get(address._replace(name=live.name))
-    replaced = last is not None and not is_same(last, live)  # what the ledger knows is about an object that is gone
+    replaced = last is not None and not is_same(last, live)  # the ledger entry is of a deleted object
     resend = bool({str(address), str(address._replace(cluster=""))} & view.options.resend_secrets)
     applied = dict(hidden_values(kind, last.fields)) if last is not None and not replaced else {}
     for path, value in hidden_values(kind, spec):
         if is_value_from(value):
             status = _secret_status(view, (address, path), replaced=replaced)
-            change, doubt = _secret_change(kind, live, (address, path), status, resend=resend)
+            change, note = _secret_change(kind, live, (address, path), status, resend=resend)
             if change is not None:
                 yield change
-            if doubt is not None:
-                doubts.append(doubt)
+            if note is not None:
+                unknown.append(note)
         elif path not in applied and not resend:
-            doubts.append(warning(address, Reason.WRITE_ONLY_UNKNOWN, path, str(address)))
+            unknown.append(warning(address, Reason.WRITE_ONLY_UNKNOWN, path, str(address)))
         elif resend or applied[path] != value:
             yield FieldChange(path, applied.get(path, MISSING), masked(value))
     for name in sorted(spec):
@@ -103,7 +103,7 @@ def _secret_status(view: View, place: tuple[Address, str], *, replaced: bool) ->
 def _secret_change(
     kind: Kind, live: LiveObject, place: tuple[Address, str], status: str, *, resend: bool
 ) -> tuple[FieldChange | None, Note | None]:
-    """Return the change of one secret, or why nothing is known of it."""
+    """Return the change of one secret, or a note that it cannot be compared."""
     address, path = place
     if status == "changed" or (resend and status != "missing"):
         added = kind.fields[top(path)].lists_secrets and not resend
@@ -125,7 +125,7 @@ def _decide_fields(view: View, resource: Resource, live: LiveObject, found: Diff
     body = _body(view, resource, live, fields, names)
     fields += secrets_sent(kind, body, {change.path for change in fields})
     warnings = [*found.warnings]
-    warnings += [doubt for doubt in found.doubts if top(doubt.details[0]) not in body]  # the others are sent anyway
+    warnings += [note for note in found.unknown if top(note.details[0]) not in body]  # the others are sent anyway
     warnings += [warning(address, Reason.UNUSUALLY_SMALL, *details) for details in warnings_of(kind, body)]
     missing = tuple(missing_secrets(view, resource, body))
     if renamed_from:

@@ -1,6 +1,6 @@
-"""Which side changed where a cluster and its manifests differ, by comparison with what was last applied.
+"""Drift: where a cluster and its manifests differ, and which side changed since the last apply.
 
-Pure. `reconcile` calls it with a plan and what the plan was made from.
+Pure. `reconcile` calls it with a plan and its observed state.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from reconciler.plan import Action, Change, Plan
 class Ahead(enum.Enum):
     """Which side changed since the last apply."""
 
-    OURS = "ours"  # the manifests changed; an apply is due
-    THEIRS = "theirs"  # somebody changed the cluster
+    MANIFESTS = "ours"  # the manifests changed; an apply is due
+    CLUSTER = "theirs"  # the cluster changed outside this tool
     BOTH = "both"
 
 
@@ -38,14 +38,9 @@ class Drift(NamedTuple):
 def find(kinds: Mapping[str, Kind], plan: Plan, observed: Observed) -> tuple[Drift, ...]:
     """Return every difference that *plan* would remove, in the order of the plan, with the side that changed.
 
-    A secret that is sent along with another change is reported as that: nobody declared it anew.
+    A secret that is sent along with another change is reported as sent along.
     """
-    objects = {
-        Address(state.cluster, kind, item.name): item
-        for state in observed.live.values()
-        for kind, items in state.objects.items()
-        for item in items
-    }
+    objects = observed.objects()
     found = (
         drift
         for change in plan.changes
@@ -66,13 +61,13 @@ def _of(kind: Kind, change: Change, live: LiveObject | None, owned: Owned | None
     address = change.address
     if change.action is Action.CREATE:
         if owned is None:
-            return [Drift(address, "", Ahead.OURS, Reason.NOT_APPLIED)]
-        return [Drift(address, "", Ahead.THEIRS, Reason.REMOVED_OUTSIDE)]
+            return [Drift(address, "", Ahead.MANIFESTS, Reason.NOT_APPLIED)]
+        return [Drift(address, "", Ahead.CLUSTER, Reason.REMOVED_OUTSIDE)]
     if change.action in (Action.DELETE, Action.FORGET):
-        return [Drift(address, "", Ahead.OURS, change.reason, change.details)]
+        return [Drift(address, "", Ahead.MANIFESTS, change.reason, change.details)]
     if live is None or owned is None:
         return [
-            Drift(address, field.path, Ahead.OURS, Reason.NEVER_APPLIED, (), field.before, field.after)
+            Drift(address, field.path, Ahead.MANIFESTS, Reason.NEVER_APPLIED, (), field.before, field.after)
             for field in change.fields
         ]
     theirs = [field.path for field in changes(kind, owned.fields, live.spec)]
@@ -80,23 +75,23 @@ def _of(kind: Kind, change: Change, live: LiveObject | None, owned: Owned | None
 
 
 def _field(address: Address, field: FieldChange, owned: Owned, theirs: list[str]) -> Drift:
-    ahead, reason = _moved(field, owned, theirs)
+    ahead, reason = _changed_side(field, owned, theirs)
     return Drift(address, field.path, ahead, reason, (), field.before, field.after)
 
 
-def _moved(field: FieldChange, owned: Owned, theirs: list[str]) -> tuple[Ahead, Reason]:
+def _changed_side(field: FieldChange, owned: Owned, theirs: list[str]) -> tuple[Ahead, Reason]:
     if field.path.partition(".")[0].partition("[")[0] not in owned.fields:
-        return Ahead.OURS, Reason.DECLARED_NEW
+        return Ahead.MANIFESTS, Reason.DECLARED_NEW
     if not any(_overlap(field.path, other) for other in theirs):
-        return Ahead.OURS, Reason.DECLARED_CHANGED
+        return Ahead.MANIFESTS, Reason.DECLARED_CHANGED
     applied = _at(owned.fields, field.path)
     if applied is not MISSING and applied != field.after:
         return Ahead.BOTH, Reason.CHANGED_BOTH
-    return Ahead.THEIRS, Reason.CHANGED_OUTSIDE
+    return Ahead.CLUSTER, Reason.CHANGED_OUTSIDE
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Say whether one path is the other or lies below it."""
+    """Return whether one path is the other or lies below it."""
     short, long = sorted((one, other), key=len)
     return long == short or long.startswith((f"{short}.", f"{short}["))
 

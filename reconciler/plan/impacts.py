@@ -1,7 +1,6 @@
-"""What a change does beyond its values: to connections, to data, to our own access; and what of it needs consent.
+"""The impact of a change on connections, data and the access of this tool, and the consent that it needs.
 
-The planner, `limits` and the renderers call this. It knows what the kind files say (`x-impact`), and no
-cluster.
+The planner, `limits` and the renderers call this. It knows the kind files (`x-impact`), and no cluster.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from reconciler.kinds.vocabulary import CONSENT, IMPACTS
 from reconciler.plan.bodies import fields_along
 
 RANK = {name: rank for rank, name in enumerate(IMPACTS)}
-CUTS_OFF = "may-cut-off"
+LOCKS_OUT = "may-cut-off"
 LOSES = "loses-data"
-_COVERS = {LOSES: "may-lose-data"}  # whoever agrees to the loss has agreed to the risk of it
+_COVERS = {LOSES: "may-lose-data"}  # consent to the loss includes consent to the risk
 
 Figures = Mapping[str, float]  # what was measured of one object, by name, such as used_memory
 
 
 class Impacted(NamedTuple):
-    """One effect of one change."""
+    """One impact of one change."""
 
     impact: str  # a class of `vocabulary.IMPACTS`
-    field: str  # the path that has it; "" where the whole object does
+    field: str  # path; "" for the whole object
     why: str = ""
 
     def __str__(self) -> str:
@@ -42,7 +41,7 @@ def impacts_of(
 ) -> tuple[Impacted, ...]:
     """Return what an update of *name* with these *fields* and this *body* does, the worst first, each once.
 
-    An option is no state and never a change, and yet it says how a change is made.
+    An option is not state and never a change, but it says how a change is made.
     """
     options = (
         FieldChange(field, MISSING, body[field]) for field in body if kind.fields[field].access.option_of is not None
@@ -97,7 +96,7 @@ def count(changes: Iterable[Iterable[Impacted]]) -> dict[str, int]:
 
 
 def _along(kind: Kind, change: FieldChange) -> Iterator[tuple[str, FieldChange, Impact]]:
-    """Yield (path, change there, impact) for what *change* goes through, and for what it brings or takes inside."""
+    """Yield (path, change there, impact) for each field on the path of *change*, and each changed field inside."""
     for path, field in fields_along(kind, change.path):
         for impact in field.change.impacts:
             yield path, change, impact
@@ -116,7 +115,7 @@ def _inside(field: Field, change: FieldChange) -> Iterator[tuple[str, FieldChang
 
 
 def _happens(impact: Impact, change: FieldChange, sent: Any, figures: Figures) -> bool:
-    """Tell whether *change* does it; *sent* is the whole new value of a top-level field."""
+    """Return whether *change* has *impact*; *sent* is the whole new value of a top-level field."""
     if impact.to and change.after not in impact.to:
         return False
     if impact.when == "set":
@@ -127,11 +126,11 @@ def _happens(impact: Impact, change: FieldChange, sent: Any, figures: Figures) -
     if before is not None and after is not None and (after > before) != (impact.when == "increase"):
         return False
     figure = figures.get(impact.below) if impact.below else None
-    return figure is None or after is None or after < figure  # what is not known counts as the worse
+    return figure is None or after is None or after < figure  # unknown counts as the worse
 
 
 def _amount(value: Any, unlimited: int | None) -> float | None:
-    """Return *value* as something to compare; None for what is no number."""
+    """Return *value* as something to compare; None where it is not a number."""
     if unlimited is not None and value == unlimited and type(value) is not bool:
         return math.inf
     return float(value) if isinstance(value, int | float) else None

@@ -1,6 +1,6 @@
-"""How much and what a plan may change before it is refused. Pure; `reconcile.check` raises what is found here.
+"""Consent, limits and freeze windows: what refuses a plan. Pure; `reconcile.check` raises the refusals.
 
-A plan over a limit is still a plan: it can be shown, so that the user sees what was refused.
+A plan over a limit can still be shown, so that the user sees what is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class OverLimit(NamedTuple):
 
 
 def missing_consents(plan: Plan, options: Options) -> list[MissingConsent]:
-    """Return what of *plan* needs consent by name and has none: what destroys objects first."""
+    """Return what of *plan* lacks a consent by name: deletes and replacements first."""
     destroys = [MissingConsent(change) for change in plan.changes if _is_destroyed(plan, change, options)]
     return [*destroys, *(one for change in plan.changes for one in _missing_impacts(plan, change, options))]
 
@@ -61,7 +61,7 @@ def frozen_changes(plan: Plan, now: float, options: Options | None = None) -> di
 
 
 def with_consent(plan: Plan, options: Options) -> Plan:
-    """Return *plan* as it is shown to the person who gave the consents of *options*; it is not the plan to be saved."""
+    """Return *plan* with the consents of *options*, to be shown. It is not the plan to be saved."""
     changes = []
     for change in plan.changes:
         names = names_of(plan, change)
@@ -73,7 +73,7 @@ def with_consent(plan: Plan, options: Options) -> Plan:
 
 
 def names_of(plan: Plan, change: Change) -> set[str]:
-    """Return how people may name what *change* is about; without its cluster where the plan has only one."""
+    """Return the addresses that name the object of *change*; without its cluster where the plan has only one."""
     names = {str(change.address)}
     return names | {str(change.address._replace(cluster=""))} if len(plan.clusters) <= 1 else names
 

@@ -1,7 +1,7 @@
 """Objects that span several clusters: when they are held, and what of them needs consent. The planner calls this.
 
-Such an object is planned on one of its clusters, and the server changes it on all of them. It is held unless every
-cluster that it concerns is part of the run: only then are their locks taken.
+Such an object is planned on one of its clusters, and the server changes it on all of them. It is held unless all
+clusters that it concerns are part of the run, since only then are their locks held.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.manifests import Resource
 
 
-def places(kind: Kind, spec: Mapping[str, Any]) -> list[str]:
+def spanned_clusters(kind: Kind, spec: Mapping[str, Any]) -> list[str]:
     """Return the clusters that *spec* names as members."""
     items = spec.get(kind.traits.multi_cluster.field) if kind.traits.multi_cluster else None
     return [str(item.get("cluster", "")) for item in items or () if isinstance(item, Mapping)]
@@ -46,9 +46,9 @@ def _concerned(view: View, kind: Kind, change: Change) -> Iterator[str]:
     resource, live = view.resources.get(change.address), view.object_of(change)
     spans, spec = kind.traits.multi_cluster, resource.spec if resource is not None else {}
     lost = spec.get(spans.lost, ()) if spans else ()
-    yield from places(kind, spec)
-    for name in places(kind, live.spec) if live is not None else ():
-        # A cluster that the project does not have can be left, and learns of changes, without its lock.
+    yield from spanned_clusters(kind, spec)
+    for name in spanned_clusters(kind, live.spec) if live is not None else ():
+        # A cluster that the project does not have can be left, and gets changes, without its lock.
         if name not in lost and not (name.startswith("#") and change.action is Action.UPDATE):
             yield name
 
@@ -59,9 +59,9 @@ def check_instances(view: View, resource: Resource, live: LiveObject | None = No
     if not kind.traits.multi_cluster:
         return
     spec, field = view.spec(resource), kind.traits.multi_cluster.field
-    if live is None and len(places(kind, spec)) == 1:
+    if live is None and len(spanned_clusters(kind, spec)) == 1:
         yield problem(resource, ("spec", field), f"a new {kind.name} needs at least two clusters", "add another one")
-    there = places(kind, live.spec) if live is not None else ()
+    there = spanned_clusters(kind, live.spec) if live is not None else ()
     for index, item in enumerate(spec.get(field, ())):
         if item.get("cluster") not in there and not any(name in item for name in kind.traits.multi_cluster.needs):
             text = (
@@ -83,9 +83,13 @@ def departure(view: View, resource: Resource, live: LiveObject, fields: list[str
     """Return which clusters the object leaves by an update of *fields*, and what that needs."""
     kind = view.kinds[live.kind]
     spec = view.spec(resource)
-    if not kind.traits.multi_cluster or kind.traits.multi_cluster.field not in fields or not places(kind, spec):
+    if (
+        not kind.traits.multi_cluster
+        or kind.traits.multi_cluster.field not in fields
+        or not spanned_clusters(kind, spec)
+    ):
         return Departure()
-    gone = sorted(set(places(kind, live.spec)) - set(places(kind, spec)))
+    gone = sorted(set(spanned_clusters(kind, live.spec)) - set(spanned_clusters(kind, spec)))
     forced = [name for name in gone if name in spec.get(kind.traits.multi_cluster.lost, ())]
     request = f"PUT {kind.rest.path}/{live.uid}/purge"
     warnings = tuple(warning(resource.address, Reason.DATA_GIVEN_UP, name, request) for name in forced)
@@ -105,16 +109,16 @@ def moved_to(address: Address, kind: Kind | None, declared: Iterable[Address]) -
 
 
 def moves(kinds: Mapping[str, Kind], address: Address, declared: Iterable[Address]) -> bool:
-    """Tell whether another cluster coordinates now what is owned as *address*."""
+    """Return whether another cluster coordinates now what is owned as *address*."""
     return moved_to(address, kinds.get(address.kind), declared) is not None
 
 
-def touched(kinds: Mapping[str, Kind], change: Change, live: Mapping[str, LiveState]) -> frozenset[str]:
+def written_clusters(kinds: Mapping[str, Kind], change: Change, live: Mapping[str, LiveState]) -> frozenset[str]:
     """Return the clusters among *live* that *change* writes to: all that its object spans, or will span."""
     home, kind = change.address.cluster, kinds[change.address.kind]
-    names = {home, *places(kind, change.body)}
+    names = {home, *spanned_clusters(kind, change.body)}
     state = live.get(home)
     for one in state.objects.get(kind.name, ()) if state is not None and kind.traits.multi_cluster else ():
         if one.uid == change.uid:
-            names.update(places(kind, one.spec))
+            names.update(spanned_clusters(kind, one.spec))
     return frozenset(names & live.keys())

@@ -1,7 +1,7 @@
 """Which change comes before which: from references between objects. The planner calls this with its changes.
 
-Creates and updates come after what they refer to; deletes after everything that refers to what they delete. Where
-objects refer to each other in a cycle, a field that is marked for it is set in a second step. Pure.
+Creates and updates come after what they refer to; deletes come after everything that refers to their object. Where
+objects refer to each other in a cycle, a deferrable field is set in a second step. Pure.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def order(
 ) -> list[tuple[Change, set[int]]]:
     """Return *changes* in the order of execution, each with the places (from 0) of those that must be done before.
 
-    *live* gives (cluster, object) of everything that may refer to what is deleted. What may cut this tool off from a
-    cluster comes last, since nothing may be possible after it; and with it only what cannot be done before.
+    *live* gives (cluster, object) of everything that may refer to what is deleted. A change that may lock out the
+    management account comes last, with the changes that have to follow it: nothing may be possible afterwards.
     """
     hard = _hard_edges(changes, kinds)
     live = tuple(live) if any(change.action is Action.DELETE for change in changes) else ()
@@ -99,7 +99,7 @@ def order(
     soft = _soft_edges(changes, kinds)
     _add(soft, _kind_edges(changes, kinds))
     _add(soft, _delete_edges(changes, live, kinds, defer=True))
-    last = _with_followers(hard, {place for place, change in enumerate(changes) if change.cuts_off})
+    last = _with_followers(hard, {place for place, change in enumerate(changes) if change.may_lock_out})
     for place in soft.keys() - last:
         soft[place] -= last
     both = {place: hard[place] | soft.get(place, set()) for place in hard}
@@ -164,7 +164,7 @@ def _soft_edges(changes: Sequence[Change], kinds: Kinds) -> Edges:
 
 
 def _kind_edges(changes: Sequence[Change], kinds: Kinds) -> Edges:
-    """What builds on a kind as a whole comes after its writes and before its deletes, on the same cluster."""
+    """Objects that depend on a whole kind come after its writes and before its deletes, on the same cluster."""
     places: dict[tuple[str, str], list[int]] = {}
     for place, change in enumerate(changes):
         places.setdefault((change.address.cluster, change.address.kind), []).append(place)

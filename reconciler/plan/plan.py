@@ -1,4 +1,4 @@
-"""What a plan consists of: values only. The planner makes them; apply, the ledger and all renderers read them."""
+"""The values of a plan. The planner makes them; apply, the ledger and all renderers read them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from reconciler.diff import FieldChange
 from reconciler.kinds.freeze import Window
 from reconciler.model import Address, Level, Note, Reason
-from reconciler.plan.impacts import CUTS_OFF, Impacted, count, missing_consent
+from reconciler.plan.impacts import LOCKS_OUT, Impacted, count, missing_consent
 
 
 class Action(enum.Enum):
@@ -50,9 +50,9 @@ class UsualLimits(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user asks of a plan beside the manifests."""
+    """The options of a plan, besides the manifests."""
 
-    prune: bool = False  # delete what we own and nobody declares any more
+    prune: bool = False  # delete owned objects that are no longer declared
     allow_destroy: frozenset[str] = frozenset()  # addresses whose delete or replacement is agreed to
     allow_impact: frozenset[tuple[str, str]] = frozenset()  # (address, class of impact) that is agreed to
     ignore_freeze: frozenset[str] = frozenset()  # addresses that may be changed in their freeze windows
@@ -103,18 +103,18 @@ class Change:
         return self.impacts[0].impact if self.impacts else "none"
 
     @property
-    def cuts_off(self) -> bool:
-        """Whether this tool may lose its own access by it: it is done last, and alone on its cluster."""
-        return any(one.impact == CUTS_OFF for one in self.impacts)
+    def may_lock_out(self) -> bool:
+        """Whether it may lock out the management account: it runs last, and alone on its cluster."""
+        return any(one.impact == LOCKS_OUT for one in self.impacts)
 
     @property
     def unconsented(self) -> tuple[str, ...]:
-        """The classes of impact that still need consent by name; destroying a whole object is about `consent`."""
+        """The classes of impact that still need consent by name; `consent` covers deletes and replacements."""
         return missing_consent((one for one in self.impacts if one.field), self.allowed)
 
     @property
     def creates(self) -> bool:
-        """Whether a new object comes into being."""
+        """Whether a new object is created."""
         return self.action in (Action.CREATE, Action.REPLACE)
 
     @property
@@ -155,7 +155,7 @@ class Plan:
 
     @property
     def held(self) -> int:
-        """How many objects are not changed in this run, and so may not be as declared."""
+        """The number of objects that are not changed in this run and may differ from their manifests."""
         return len({note.address for note in self.notes if note.level is Level.HELD})
 
     @property

@@ -20,7 +20,7 @@ from reconciler.plan.impacts import RANK, Impacted
 from reconciler.plan.plan import Action, Change, Consent, Plan, SourceLocation
 
 FORMAT = "reconciler-plan/3"
-_TEXTS = frozenset({"why", "message", "calls"})  # added for readers, and not read back
+_TEXTS = frozenset({"why", "message", "calls", "calls_unknown"})  # added for readers, and not read back
 _SECRET_MARK = {"$secret": True}  # no spec can hold it: no schema has a field of that name
 
 

@@ -1,6 +1,6 @@
-"""What has to be read of each cluster, determined once, before anything is read. Pure.
+"""The read set of each cluster: kinds, fields, ports and metrics, determined once. Pure.
 
-`reconcile.observe` asks for the read sets and hands each to `live.read`, which reads every list once.
+`reconcile.observe` computes the read sets and gives each to `live.read`, which reads every list once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reconciler.diff import changes
 from reconciler.kinds import Field, Kind
 from reconciler.model import Address, LiveObject
 from reconciler.plan.impacts import undecided
-from reconciler.plan.multicluster import places
+from reconciler.plan.multicluster import spanned_clusters
 from reconciler.plan.plan import Plan
 from reconciler.plan.references import kind_references, references
 
@@ -130,7 +130,7 @@ def other_clusters(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> 
     for resource in resources:
         if not resource.absent:
             kind = kinds[resource.address.kind]
-            for name in places(kind, resource.spec):
+            for name in spanned_clusters(kind, resource.spec):
                 found.setdefault(name, set())
             for ref in references(kind, resource.spec):
                 if ref.cluster:

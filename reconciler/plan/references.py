@@ -1,4 +1,4 @@
-"""What a spec refers to, as its kind's fields say. The planner and export ask."""
+"""The references of a spec, by the fields of its kind. The planner and `export` call this."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def references(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Ref]:
 
 
 def _targets(field_: Field, value: Any, beside: Mapping[str, Any]) -> Iterator[tuple[Reference, str, str]]:
-    """Yield (reference, name, cluster) of all below; *beside* is what stands in the objects around *value*."""
+    """Yield (reference, name, cluster) of all below; *beside* has the fields of the objects around *value*."""
     if isinstance(value, list):
         items = field_.items
         if items is not None and reference_fields.contains(items):
@@ -99,5 +99,5 @@ def kind_references(fields: Iterable[Field]) -> Iterator[Reference]:
 
 
 def refers_to(field_: Field, kind: str) -> bool:
-    """Tell whether *field_* may refer to objects of *kind*, at any depth."""
+    """Return whether *field_* may refer to objects of *kind*, at any depth."""
     return any(reference.kind == kind for reference in kind_references((field_,)))

@@ -1,4 +1,4 @@
-"""Which resources a command is about: `--target` and `--exclude`. The planner calls this; it knows names only."""
+"""Selection of resources by `--target` and `--exclude`. The planner calls this; it knows names only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.model import Address
 
 
 def matches(pattern: str, address: Address) -> bool:
-    """Say whether *address* is meant by *pattern*: `[cluster:]Kind/name`, each part may hold `*`, `?` and `[…]`."""
+    """Return whether *pattern* matches *address*: `[cluster:]Kind/name`, each part may hold `*`, `?` and `[…]`."""
     before, slash, name = pattern.partition("/")
     cluster, colon, kind = before.rpartition(":")
     if not slash:
@@ -29,7 +29,7 @@ def select(
     """Return the addresses to work on, None for all of them.
 
     A target brings what it *needs*, and what that needs; an exclude wins over both. Raises InputError for a pattern
-    that means nothing here: a typing error must not turn into "nothing to do".
+    that matches nothing: a typing error must not result in "nothing to do".
     """
     if not targets and not excludes:
         return None

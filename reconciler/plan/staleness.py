@@ -1,6 +1,6 @@
-"""Whether a plan still holds: the identity and the values that it was made from, compared with what is live now. Pure.
+"""Staleness of a plan: the identities and values that it was made from, compared with the live state. Pure.
 
-`reconcile` asks before it executes a plan that was made some time ago.
+`reconcile` calls this before it executes a plan that was made earlier.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from reconciler.plan.plan import Action, Change, Plan
 
 
 class StaleField(NamedTuple):
-    """One value that a plan was made from and that is another one now."""
+    """A value that a plan was made from and that changed since."""
 
     address: Address
-    field: str  # "" where the whole object came or went
+    field: str  # "" where the object was created or deleted
     planned: Any
     now: Any
 
@@ -33,7 +33,7 @@ def fingerprint(live: LiveObject, rests_on: Mapping[str, Any]) -> str:
 def stale_fields(plan: Plan, live: Mapping[str, LiveState]) -> list[StaleField]:
     """Return everything that *plan* was made from and that *live* no longer shows.
 
-    Other fields than those do not matter. An empty list means that the plan still holds.
+    Other fields than those do not matter. An empty list means that the plan is not stale.
     """
     by_uid = {
         (state.cluster, kind, found.uid): found
@@ -72,7 +72,7 @@ def increased_impacts(plan: Plan, live: Mapping[str, LiveState], kinds: Mapping[
 def _stale(change: Change, found: LiveObject | None) -> Iterator[StaleField]:
     address = change.address
     if found is None:
-        yield StaleField(address, "", f"uid {change.uid}", "gone")
+        yield StaleField(address, "", f"uid {change.uid}", "deleted")
         return
     if found.created != change.created:
         yield StaleField(address, "created_time", change.created, found.created)
@@ -85,7 +85,7 @@ def _stale(change: Change, found: LiveObject | None) -> Iterator[StaleField]:
             yield StaleField(address, name, planned, now)
     if change.action is Action.UPDATE:
         for name in sorted({*change.body} - {*(change.rests_on or {})}):
-            if found.spec.get(name):  # empty is what a server says of a field that nobody set
+            if found.spec.get(name):  # a server reports a field that was never set as empty
                 yield StaleField(address, name, MISSING, found.spec[name])
 
 

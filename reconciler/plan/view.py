@@ -1,4 +1,4 @@
-"""Everything that one plan is made from, read-only, with the lookups that decisions need.
+"""The input of one plan, read-only, with the lookups that decisions need.
 
 `decide` and the checks after it share one `View`. It is a value: nothing that is decided changes it.
 """
@@ -15,7 +15,7 @@ from reconciler.errors import Problem
 from reconciler.kinds import Kind, reference_fields
 from reconciler.model import Address, Level, LiveObject, Note, Observed, Reason
 from reconciler.plan.bodies import without_ignored
-from reconciler.plan.impacts import CUTS_OFF, Impacted
+from reconciler.plan.impacts import LOCKS_OUT, Impacted
 from reconciler.plan.plan import Change, Options
 from reconciler.plan.references import references, refers_to, with_names
 
@@ -41,7 +41,7 @@ class Unchanged(NamedTuple):
     """Nothing has to be done."""
 
     address: Address
-    exists: bool = True  # False: declared absent, and not there
+    exists: bool = True  # False: declared absent, and does not exist
 
 
 class Invalid(NamedTuple):
@@ -57,7 +57,7 @@ Outcome = Change | Held | Unchanged | Invalid
 
 
 class Decision(NamedTuple):
-    """What happens to one resource, and what its reader should know."""
+    """The outcome for one resource, with warnings."""
 
     outcome: Outcome
     warnings: tuple[Note, ...] = ()
@@ -121,8 +121,8 @@ class View:
         return canonical_live(kind, with_names(kind, live.spec, names))
 
     def affecting_us(self, cluster: str, live: LiveObject, found: tuple[Impacted, ...]) -> tuple[Impacted, ...]:
-        """Return *found* without loss of access where the account of this tool is known not to use *live*."""
-        if not any(one.impact == CUTS_OFF for one in found):
+        """Return *found*, without the risk of a lock-out where the management account is known not to use *live*."""
+        if not any(one.impact == LOCKS_OUT for one in found):
             return found
         ours = [one for items in self.observed.live[cluster].objects.values() for one in items if one.ourselves]
         for one in ours:
@@ -131,11 +131,11 @@ class View:
             uses = {(ref.kind, ref.name) for ref in references(kind, one.spec)}
             if not carriers or carriers - one.spec.keys() or (live.kind, live.name) in uses:
                 return found
-        return tuple(one for one in found if one.impact != CUTS_OFF) if ours else found
+        return tuple(one for one in found if one.impact != LOCKS_OUT) if ours else found
 
 
 def problem(resource: Resource | None, path: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
-    """Return something that the manifests must change."""
+    """Return a problem of *resource*, with its place in the manifests."""
     if resource is None:
         return Problem("the manifests", 0, 0, "", message, hint)
     file, line, column = resource.place(path)
@@ -143,5 +143,5 @@ def problem(resource: Resource | None, path: tuple[str | int, ...], message: str
 
 
 def warning(address: Address, reason: Reason, *details: str) -> Note:
-    """Return something that the reader of the plan should think about."""
+    """Return a warning about *address*."""
     return Note(Level.WARNING, address, reason, details)

@@ -1,4 +1,4 @@
-"""Drift as text: for each field what the cluster has, what is declared, and who moved."""
+"""Drift as text: for each field the live value, the declared value, and which side changed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from reconciler.render.reasons import why
 from reconciler.render.text import paint
 from reconciler.render.values import field_at, quantity
 
-_WHERE = {Ahead.THEIRS: "on the cluster", Ahead.OURS: "in the manifests", Ahead.BOTH: "on both sides"}
-_STYLES = {Ahead.THEIRS: "-", Ahead.OURS: "+", Ahead.BOTH: "~"}
+_WHERE = {Ahead.CLUSTER: "on the cluster", Ahead.MANIFESTS: "in the manifests", Ahead.BOTH: "on both sides"}
+_STYLES = {Ahead.CLUSTER: "-", Ahead.MANIFESTS: "+", Ahead.BOTH: "~"}
 
 
 def drift_text(
@@ -27,7 +27,7 @@ def drift_text(
 ) -> str:
     """Return *found* as text that ends with its summary line.
 
-    *since* says of an address and a path since when (seconds since the epoch), and by whom, where that is known.
+    *since* has by address and path the time of the change (seconds since the epoch) and its author, where known.
     """
     if not found:
         return paint("No drift.", "bold", color) + "\n"
@@ -46,7 +46,7 @@ def drift_text(
             else:
                 lines.append(f"      {reason}")
     ahead = Counter(drift.ahead for drift in found)
-    summary = ", ".join(f"{ahead[side]} {_WHERE[side]}" for side in (Ahead.THEIRS, Ahead.OURS, Ahead.BOTH))
+    summary = ", ".join(f"{ahead[side]} {_WHERE[side]}" for side in (Ahead.CLUSTER, Ahead.MANIFESTS, Ahead.BOTH))
     return "\n".join([*lines, "", paint(f"Drift: {summary}.", "bold", color)]) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Foreign text made harmless before it reaches a terminal, a log or a page. Every renderer passes values through."""
+"""Escaping of untrusted text for terminals, logs and pages. Every renderer passes values through."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~@&]|:(?=//))")
 
 
 def clean(text: str) -> str:
-    """Return *text* on one line with everything that could move a cursor or turn the reading direction spelt out."""
+    """Return *text* on one line with control and bidirectional characters escaped."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_spelt(char) if unicodedata.category(char) in _HOSTILE else char for char in text)
+    return "".join(_escaped(char) if unicodedata.category(char) in _HOSTILE else char for char in text)
 
 
-def _spelt(char: str) -> str:
+def _escaped(char: str) -> str:
     known = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
     code = ord(char)
     return known.get(char) or (
@@ -31,12 +31,12 @@ def shorten(text: str, limit: int) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return *text* so that markdown shows it as it is: no link, no mention, no HTML, one line."""
+    """Return *text* escaped for markdown: no link, no mention, no HTML, one line."""
     return _MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", clean(text))
 
 
 def fence(text: str, language: str = "") -> str:
-    """Return *text* as a fenced block that nothing in it can close."""
+    """Return *text* as a fenced block with a fence that does not occur in it."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     ticks = "`" * max(3, longest + 1)
     return f"{ticks}{language}\n{text}\n{ticks}"

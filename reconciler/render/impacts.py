@@ -1,4 +1,4 @@
-"""What the changes of a plan do to traffic, data and our own access, in words. The plan renderers use this."""
+"""The impacts of a plan as text. The plan renderers call this."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _WORDS = {  # of one change, of several
 
 
 def impact_line(plan: Plan) -> str:
-    """Return how many changes do what, "" where none does anything: `Impact: 1 may lose data, 2 drop clients.`"""
+    """Return how many changes do what, "" without any: `Impact: 1 may lose data, 2 drop clients.`"""
     parts = [f"{number} {_WORDS[name][number != 1]}" for name, number in plan.impact.items()]
     return f"Impact: {', '.join(parts)}." if parts else ""
 
 
 def impact_lines(change: Change) -> Iterator[tuple[str, bool]]:
-    """Yield (text, whether it is lasting harm) of each effect, how consent to it stands, and when it has to wait."""
+    """Yield (text, whether it needs consent) for each impact, the consent to it, and the freeze windows."""
     for window in change.freeze:
         yield f"{'waits in' if window.deny else 'only in'} freeze window {clean(window.name)}", False
     for impact, found in groupby(change.impacts, key=lambda one: one.impact):

@@ -1,20 +1,27 @@
-"""A plan as markdown, for a comment on a pull request: what happens at a glance, the details folded away."""
+"""A plan as markdown, for a comment on a pull request: a summary, with the details folded."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from reconciler.plan import Action, Change, Consent, Plan, digest
+from reconciler.render.calls import call_lines
 from reconciler.render.escape import clean, fence, markdown, shorten
 from reconciler.render.impacts import impact_lines
 from reconciler.render.reasons import note_text, why
 from reconciler.render.text import counts, field_lines, name_of, summary
+
+if TYPE_CHECKING:
+    from reconciler.render.calls import Calls
 
 _LIMIT = 60_000  # a comment on the usual forges may have 65,536 characters
 _WIDTH = 110
 _MARKS = {Action.CREATE: "+", Action.UPDATE: "!", Action.REPLACE: "-", Action.DELETE: "-", Action.FORGET: "#"}
 
 
-def plan_markdown(plan: Plan) -> str:
-    """Return *plan* as markdown that ends with its digest."""
+def plan_markdown(plan: Plan, calls: Calls | None = None) -> str:
+    """Return *plan* as markdown that ends with its digest; with *calls*, those of each change are below it."""
     heading, *impact = summary(plan).split("\n")
     parts = [f"### {heading}", *(f"**{line}**" for line in impact)]
     several = len(plan.clusters) > 1
@@ -22,7 +29,7 @@ def plan_markdown(plan: Plan) -> str:
     room = _LIMIT
     for cluster in clusters:
         changes = [change for change in plan.changes if change.address.cluster == cluster]
-        block = _block(changes, room)
+        block = _block(changes, calls or {}, room)
         room -= len(block)
         title = f"{markdown(cluster)}: " if several else ""
         opened = " open" if len(plan.changes) <= 10 else ""
@@ -30,10 +37,10 @@ def plan_markdown(plan: Plan) -> str:
     consents = [change for change in plan.changes if change.consent is not Consent.NOTHING]
     if consents:
         names = ", ".join(markdown(str(change.address)) for change in consents)
-        parts.append(f"**Destroys what is protected** and is refused without consent: {names}")
+        parts.append(f"**Deletes or replaces protected objects**; refused without consent: {names}")
     harms = [f"{change.address}={name}" for change in plan.changes for name in change.unconsented]
     if harms:
-        parts.append(f"**Does lasting harm** and is refused without consent: {', '.join(map(markdown, harms))}")
+        parts.append(f"**Has an impact that needs consent**; refused without it: {', '.join(map(markdown, harms))}")
     if plan.notes:
         lines = [f"- {markdown(str(n.address))} ({n.level.value}): {markdown(note_text(n))}" for n in plan.notes]
         shown = lines[:50]
@@ -49,11 +56,11 @@ def _title(changes: list[Change]) -> str:
     return ", ".join(f"{number} to {action.name.lower()}" for action, number in count.items() if number) or "details"
 
 
-def _block(changes: list[Change], room: int) -> str:
+def _block(changes: list[Change], calls: Calls, room: int) -> str:
     lines: list[str] = []
     used = 0
     for place, change in enumerate(changes):
-        new = list(_lines(change))
+        new = [*_lines(change), *_calls(change, calls)]
         used += sum(len(line) + 1 for line in new)
         if used > room:
             lines.append(f"# … and {len(changes) - place} more changes")
@@ -74,8 +81,12 @@ def _lines(change: Change) -> list[str]:
     ]
 
 
+def _calls(change: Change, calls: Calls) -> Iterator[str]:
+    return (shorten(f"      > {text}", 2 * _WIDTH) for text in call_lines(calls.get(change.number)))
+
+
 def _marked(line: str) -> str:
-    """Put the mark of a field first, where a diff block takes its colour from."""
+    """Put the mark of a field first: a diff block takes its colour from there."""
     mark = line[4:5]
     if mark in "+-":
         return f"{mark}    {line[5:]}"

@@ -1,17 +1,25 @@
-"""A plan as JSON for readers and plan files: the plan's own document, with its reasons in words."""
+"""A plan as JSON for readers and plan files: the document of the plan, with the texts of its reasons."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from reconciler.plan import Plan
 from reconciler.plan.plan_file import document, dumped
+from reconciler.render.calls import plain_calls
 from reconciler.render.reasons import note_text, why
 
+if TYPE_CHECKING:
+    from reconciler.render.calls import Calls
 
-def plan_json(plan: Plan) -> bytes:
-    """Return *plan* as JSON (plain ASCII); the texts are neither part of its digest nor read back."""
+
+def plan_json(plan: Plan, calls: Calls | None = None) -> bytes:
+    """Return *plan* as JSON (plain ASCII); texts and *calls* are neither part of its digest nor read back."""
     plain = document(plan)
     for change, shown in zip(plan.changes, plain["changes"], strict=True):
         shown["why"] = why(change)
+        if calls is not None:
+            shown.update(plain_calls(calls[change.number]))
     for note, shown in zip(plan.notes, plain["notes"], strict=True):
         shown["message"] = note_text(note)
     return dumped(plain)

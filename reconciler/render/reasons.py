@@ -1,4 +1,4 @@
-"""Reasons in words: why a change is planned, an object is held, a person is warned, a field has drifted."""
+"""The texts of reasons: of changes, held objects, warnings and drift. All renderers call this."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.NEEDS_HELD: "refers to {0}, which is held",
     Reason.STILL_REFERENCED: "not deleted: still referenced by {0}",
     Reason.REFERENCED_UNMANAGED: "not replaced: {0} would lose its reference; declare it here too, or change it first",
-    Reason.NAMELESS: "{0} has no {1} that can be read; no new object of this kind is created meanwhile",
+    Reason.NAMELESS: "{0} has no {1} that can be read; no object of this kind is created until it has one",
     # warnings
     Reason.RENAME_SOURCE_EXISTS: "{0} exists too, so renamedFrom is ignored",
     Reason.ABSENT_CANNOT_DELETE: "declared absent, but the API cannot delete a {0}",
@@ -65,7 +65,7 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.WRITE_ONLY_UNKNOWN: "{0} cannot be read back and was never applied; not sent unless --resend-secret {1}",
     Reason.UNUSUALLY_SMALL: "{0} is only {1}, less than {2}; check the unit",
     Reason.DEPRECATED: "{0}: {1}",
-    Reason.UNDOCUMENTED: "{0}: {1} by the documentation; the cluster's own schema has it",
+    Reason.UNDOCUMENTED: "{0}: {1}, according to its documentation; its own schema has it",
     Reason.SCHEMA_DISAGREES: "{0}: the cluster's own schema {1}; it may reject or ignore this",
     Reason.DATA_GIVEN_UP: "the data on {0} is abandoned and stays there; when that cluster is back, purge it: {1}",
     Reason.WAITS_FOR_CLUSTER: lambda details: (

@@ -1,4 +1,4 @@
-"""Why a plan is refused, and how to consent to it, in words. `reconcile.check` raises these texts."""
+"""The texts of refusals: why a plan is refused, and how to consent. `reconcile.check` raises them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an apply did, as text: a line for each change, the reasons of what failed, and how to go on."""
+"""The report of an apply as text: a line for each change, the reasons of failures, and how to continue."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _DONE = {
 
 
 def report_text(report: Report, width: int = 100, color: bool = False, go_on: str = "") -> str:
-    """Return *report* as text; *go_on* is the command that continues where something is left to do."""
+    """Return *report* as text; *go_on* is the command that continues an incomplete apply."""
     several = len({outcome.change.address.cluster for outcome in report.outcomes}) > 1
     lines = [line for outcome in report.outcomes for line in _outcome(outcome, several, width, color)]
     for cluster, reason in sorted((report.stopped or {}).items()):
-        lines += _wrapped(f"{clean(cluster) or 'The cluster'} was given up: {clean(reason)}", "", width)
+        lines += _wrapped(f"Stopped on {clean(cluster) or 'the cluster'}: {clean(reason)}", "", width)
     if report.interrupted:
-        lines.append("Stopped on request: what was under way is finished, nothing new was begun.")
+        lines.append("Interrupted: in-flight operations completed; no new ones started.")
     tail = [] if not lines else [""]
     tail.append(paint(final_line(report), "bold", color))
     if not report.complete and go_on:
-        tail.append(f"To go on: {go_on}")
+        tail.append(f"To continue: {go_on}")
     return "\n".join(lines + tail) + "\n"
 
 
@@ -64,7 +64,7 @@ def _outcome(outcome: Outcome, several: bool, width: int, color: bool) -> Iterat
     text = f"{mark:>3} {clean(str(address))}: {word}{took}"
     reason = clean(outcome.why)
     if outcome.status is ChangeStatus.SKIPPED and outcome.because and not reason:
-        reason = "it needs change " + ", ".join(map(str, outcome.because)) + ", which failed"
+        reason = "depends on change " + ", ".join(map(str, outcome.because)) + ", which failed"
     if not reason:
         yield paint(text, mark if ok else "-", color)
         return

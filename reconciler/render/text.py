@@ -1,32 +1,36 @@
-"""A plan as text for a terminal of 100 columns. The commands print what comes back; nothing is printed here."""
+"""A plan as text for a terminal. `show` prints it."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.diff import FieldChange, masked
 from reconciler.kinds import MISSING, load_kinds
 from reconciler.model import Address, Level, Note
 from reconciler.plan import Action, Change, Consent, Plan
+from reconciler.render.calls import call_lines
 from reconciler.render.escape import clean, shorten
 from reconciler.render.impacts import impact_line, impact_lines
 from reconciler.render.reasons import note_text, why
 from reconciler.render.values import change_text, shown
 
+if TYPE_CHECKING:
+    from reconciler.render.calls import Calls
+
 COLORS = {"+": "32", "~": "33", "-/+": "35", "-": "31", ".": "2", "!": "33", "bold": "1", "dim": "2"}
 _WIDEST_PATH = 40
-_NARROWEST = 40  # on less, lines may wrap: nothing readable would be left of them
+_NARROWEST = 40  # on narrower terminals, lines wrap
 
 
 def paint(text: str, style: str, color: bool) -> str:
-    """Return *text* in the colour of a mark, or as it is."""
+    """Return *text* in the color of a mark, or unchanged."""
     return f"\x1b[{COLORS[style]}m{text}\x1b[0m" if text and color and style in COLORS else text
 
 
 def counts(changes: Iterable[Change]) -> dict[Action, int]:
-    """Count changes by action; a second step of a create is no change of its own."""
+    """Count changes by action; the second step of a create does not count."""
     found = dict.fromkeys(Action, 0)
     for change in changes:
         if change.action is not Action.UPDATE or change.uid is not None:
@@ -35,9 +39,9 @@ def counts(changes: Iterable[Change]) -> dict[Action, int]:
 
 
 def summary(plan: Plan) -> str:
-    """Return the line that people and CI bots look for, and after it one that counts what the changes do beyond values.
+    """Return the summary line, which CI bots parse, and after it a line with the impacts.
 
-    What is held is not as declared, so it is counted, too.
+    Held objects may differ from their manifests, so they are counted too.
     """
     tail = f" {plan.held} held." if plan.held else ""
     if not plan.changes:
@@ -54,8 +58,8 @@ def summary(plan: Plan) -> str:
     return "\n".join(filter(None, (f"Plan: {', '.join(parts)}.{tail}", impact_line(plan))))
 
 
-def plan_text(plan: Plan, width: int = 100, color: bool = False) -> str:
-    """Return *plan* as text that ends with its summary."""
+def plan_text(plan: Plan, width: int = 100, color: bool = False, calls: Calls | None = None) -> str:
+    """Return *plan* as text that ends with its summary; with *calls*, those of each change are below it."""
     width = max(width, _NARROWEST)
     several = len(plan.clusters) > 1
     blocks: list[str] = []
@@ -64,7 +68,7 @@ def plan_text(plan: Plan, width: int = 100, color: bool = False) -> str:
             line
             for change in plan.changes
             if change.address.cluster == cluster
-            for line in _change(change, width, color)
+            for line in (*_change(change, width, color), *_calls(change, calls, width, color))
         ]
         notes = [note for note in plan.notes if note.address.cluster == cluster]
         if several and (lines or notes):
@@ -84,7 +88,7 @@ def _clusters(plan: Plan) -> list[str]:
 
 
 def name_of(address: Address) -> str:
-    """Return an address without its cluster, harmless."""
+    """Return an address without its cluster, escaped."""
     return clean(f"{address.kind}/{address.name}")
 
 
@@ -102,10 +106,15 @@ def _change(change: Change, width: int, color: bool) -> Iterator[str]:
     if change.consent is Consent.ALLOW_DESTROY:
         yield paint(f"      ! protected: needs --allow-destroy {clean(str(change.address))}", "-", color)
     elif change.consent is Consent.CONTRADICTION:
-        yield paint("      ! declared absent and protected at once: refused", "-", color)
+        yield paint("      ! declared absent and protected: refused", "-", color)
     for text, harm in impact_lines(change):
         yield from (paint(line, "-" if harm else "!", color) for line in _wrapped(f"! {text}", "      ", width))
     yield from field_lines(change, width, color)
+
+
+def _calls(change: Change, calls: Calls | None, width: int, color: bool) -> Iterator[str]:
+    for text in call_lines((calls or {}).get(change.number)):
+        yield from (paint(line, "dim", color) for line in _wrapped(f"> {text}", "      ", width))
 
 
 def field_lines(change: Change, width: int, color: bool) -> Iterator[str]:
@@ -127,7 +136,7 @@ def field_lines(change: Change, width: int, color: bool) -> Iterator[str]:
 
 
 def _options(change: Change) -> tuple[FieldChange, ...]:
-    """Return what goes along with an update and is no state: how it is to be made."""
+    """Return the options of an update: fields that say how it is made."""
     kind = load_kinds().get(change.address.kind)
     if kind is None or change.action is not Action.UPDATE:
         return ()

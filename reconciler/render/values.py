@@ -1,4 +1,4 @@
-"""One value of a spec as text for people: short, safe, exact where it matters. All plan renderers use this."""
+"""Values of a spec as text: short, escaped, with exact quantities. All plan renderers call this."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STEPS = {
 
 
 def field_at(kind: str, path: str) -> Field | None:
-    """Return what is known of the field at the *path* of a field change, None where that is nothing."""
+    """Return the field at the *path* of a field change; None where it is unknown."""
     known = load_kinds().get(kind)
     fields = known.fields if known is not None else {}
     found: Field | None = None
@@ -37,7 +37,7 @@ def field_at(kind: str, path: str) -> Field | None:
 
 
 def human(value: Any, unit: str | None) -> str:
-    """Return a quantity as people say it, "2 GiB"; "" for what is none, or is as short as it is."""
+    """Return a quantity with a unit, "2 GiB"; "" where it is not one, or is not shorter."""
     if type(value) is str and value.isdigit() and len(value) < 20 and unit == "bytes":
         value = int(value)
     if type(value) is not int:

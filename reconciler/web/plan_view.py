@@ -79,8 +79,8 @@ class FieldDrift(NamedTuple):
 
 
 _DIRECTIONS: Final = {
-    Ahead.OURS: "git is ahead",
-    Ahead.THEIRS: "cluster is ahead",
+    Ahead.MANIFESTS: "git is ahead",
+    Ahead.CLUSTER: "cluster is ahead",
     Ahead.BOTH: "diverged",
 }
 

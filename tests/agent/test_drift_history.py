@@ -12,8 +12,8 @@ from reconciler.model import Address, Reason
 from reconciler.plan.drift import Ahead, Drift
 
 SESSIONS = Address("dc1", "Database", "sessions")
-MEMORY = Drift(SESSIONS, "memory_size", Ahead.THEIRS, Reason.CHANGED_OUTSIDE)
-GONE = Drift(SESSIONS, "", Ahead.THEIRS, Reason.REMOVED_OUTSIDE)
+MEMORY = Drift(SESSIONS, "memory_size", Ahead.CLUSTER, Reason.CHANGED_OUTSIDE)
+GONE = Drift(SESSIONS, "", Ahead.CLUSTER, Reason.REMOVED_OUTSIDE)
 TO_ONE = {"Database/sessions memory_size": "one"}
 
 

@@ -61,7 +61,7 @@ def test_a_list_is_taken_over_whole(applied: Cli, server: Running) -> None:
 
 
 def test_what_does_not_differ_or_is_gone_cannot_be_accepted(applied: Cli, server: Running) -> None:
-    assert "nothing differs there" in applied("accept", "Database/sessions.port", code=3).err
+    assert "Database/sessions.port: no drift" in applied("accept", "Database/sessions.port", code=3).err
     call = Caller(server.core)
     call("DELETE", f"/v1/bdbs/{call('GET', '/v1/bdbs').json()[0]['uid']}")
     while call("GET", "/v1/bdbs").json():

@@ -98,7 +98,7 @@ def test_it_comes_widens_narrows_and_goes(cli: Cli, servers: list[Running]) -> N
     declare(cli, "east", "north", size="2GiB")
     refused = cli("apply", "--yes", code=5)
     assert (
-        "update east:ActiveActiveDatabase/carts (it leaves west, with the data there), which is protected"
+        "update east:ActiveActiveDatabase/carts (removed from west, with its data there), which is protected"
         in refused.err
     )
     cli("apply", "--yes", "--allow-destroy", "east:ActiveActiveDatabase/carts")
@@ -116,7 +116,7 @@ def test_it_comes_widens_narrows_and_goes(cli: Cli, servers: list[Running]) -> N
 
 def test_it_is_held_while_one_of_its_clusters_takes_no_part(cli: Cli) -> None:
     declare(cli, "east", "west")
-    held = "ActiveActiveDatabase/carts (held): it stands in several clusters, and west takes no part in this run"
+    held = "ActiveActiveDatabase/carts (held): spans several clusters; west is not part of this run"
     assert held in " ".join(cli("plan", "--cluster", "east").out.split())
     assert "No changes." in cli("plan", "--cluster", "west").out
 

@@ -91,7 +91,7 @@ def test_a_source_that_somebody_turned_elsewhere_is_a_difference(cli: Cli, serve
 
 def test_a_source_whose_cluster_takes_no_part_is_held(cli: Cli) -> None:
     done = cli("plan", "--cluster", "east")
-    assert "Database/a-copy (held): it needs west:Database/orders, and west takes no part in this run" in done.out
+    assert "Database/a-copy (held): refers to west:Database/orders, and west is not part of this run" in done.out
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Lasting harm that hides in an update: refused by the real command, agreed to by flag or in git."""
+"""Impacts of an update that need consent: refused by the real command, consented to by flag or in git."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_flag_without_the_cluster_is_enough_where_there_is_one(durable: Cli) -
 
 def test_a_manifest_agrees_for_a_run_that_nobody_watches(durable: Cli) -> None:
     durable.edit("manifests/shop.yaml", "{name: sessions}", "{name: sessions, allow: [may-lose-data]}")
-    assert "! agreed to: may-lose-data" in durable("plan").out
+    assert "! consented to: may-lose-data" in durable("plan").out
     assert "1 updated" in durable("apply", "--yes").out
 
 
@@ -116,6 +116,6 @@ def test_a_class_that_needs_no_consent_or_is_misspelt_is_refused_in_a_manifest(c
 
 def test_a_consent_that_is_given_is_not_asked_for_in_what_is_shown(durable: Cli) -> None:
     shown = durable("plan", *NEEDS.split()).out
-    assert "! agreed to: may-lose-data" in shown
+    assert "! consented to: may-lose-data" in shown
     assert "needs --allow-impact" not in shown
     assert "needs --allow-impact" in durable("plan", code=5).out

@@ -65,8 +65,8 @@ def test_the_clusters_are_asked_and_what_could_not_be_asked_is_counted(cli: Cli,
     done = cli("plan", "--server-dry-run")
     assert done.out == cli("plan").out
     assert done.err == (
-        "dry run: 1 of 4 could not be asked, because they refer to objects that this plan creates first\n"
-        "dry run: 3 of 4 asked; no objection\n"
+        "dry run: 1 of 4 could not be validated: they refer to objects that this plan creates first\n"
+        "dry run: 3 of 4 validated; no objections\n"
     )
     assert sent(server) == DRY
 
@@ -76,7 +76,7 @@ def test_objections_are_shown_with_their_changes_and_end_with_4(cli: Cli, server
     done = cli("plan", "--server-dry-run", "--detailed-exitcode", code=4)
     assert OBJECTIONS in done.out
     assert done.out.endswith("Plan: 6 to create, 0 to update, 0 to delete.\n")
-    assert done.err.endswith("dry run: 5 of 6 asked; the clusters object to 2\n")
+    assert done.err.endswith("dry run: 5 of 6 validated; the clusters reject 2\n")
     assert len(sent(server)) == 5
     cli("plan", "--detailed-exitcode", code=2)
 
@@ -104,7 +104,7 @@ def test_a_plan_with_objections_is_saved_and_its_digest_is_that_of_the_work(cli:
 
 def test_help_says_what_is_sent(bare: Cli) -> None:
     text = " ".join(bare("plan", "--help").out.split())
-    assert "It sends GETs. With --server-dry-run it also sends each create and update with dry_run=true" in text
+    assert "Sends only GETs. With --server-dry-run, also sends each create and update with dry_run=true" in text
 
 
 # --- versions --------------------------------------------------------------------------------------------------------

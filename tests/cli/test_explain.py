@@ -233,7 +233,7 @@ def test_a_setting_is_explained_with_its_default(topic: str, default: Any) -> No
 @pytest.mark.parametrize(
     ("topic", "text"),
     [
-        ("projcet", "projcet: there is no kind or topic projcet (did you mean project?)"),
+        ("projcet", "projcet: unknown kind or topic projcet (did you mean project?)"),
         ("Project", "did you mean project?"),
         ("memory_size", "did you mean Database.memory_size?"),
         ("limits", "did you mean project.limits?"),

@@ -12,7 +12,7 @@ from tests.cli.test_story import live, writes
 
 ALWAYS = "freeze: [{name: always, cron: 0 0 * * *, duration: 1d}]"
 NEVER = "freeze: [{name: leap, cron: 0 0 29 2 *, duration: 1s}]"
-WORDS = "here:Database/sessions is not changed now: freeze window always, until "
+WORDS = "here:Database/sessions is frozen: freeze window always, until "
 IGNORE = "--ignore-freeze here:Database/sessions"
 
 
@@ -46,7 +46,7 @@ def test_out_of_the_window_nobody_is_held_up(applied: Cli) -> None:
     change(applied, NEVER)
     shown = applied("plan")
     assert "! waits in freeze window leap" in shown.out
-    assert "is not changed now" not in shown.err
+    assert "is frozen" not in shown.err
     assert "1 updated" in applied("apply", "--yes").out
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from reconciler.commands.signals import leaving, stopping
+from reconciler.commands.signals import exiting, stopping
 from reconciler.simulator.testing import Running, running
 from tests.cli import canary
 from tests.cli.rig import LIMIT, Cli, wait_for
@@ -65,10 +65,10 @@ def test_a_polite_signal_ends_at_a_boundary_and_the_next_run_goes_on(
     os.kill(process.pid, number)
     done = many.done(process, *process.communicate(timeout=60))
     assert done.code == 130
-    assert f"{number.name}: finishing what is under way, starting nothing new" in done.err
-    assert "Stopped on request" in done.out
+    assert f"{number.name}: completing in-flight operations; no new ones started" in done.err
+    assert "Interrupted: in-flight operations completed" in done.out
     assert "not attempted" in done.out
-    assert "To go on: reconciler apply --yes --parallelism 2" in done.out
+    assert "To continue: reconciler apply --yes --parallelism 2" in done.out
     begun = len(created(server))
     assert 3 <= begun < COUNT + 4
     assert_converged(many, server)
@@ -117,7 +117,7 @@ def test_a_signal_while_reading_ends_at_once(cli: Cli, server: Running, command:
 
 def test_once_an_apply_may_have_written_no_signal_leaves_before_its_end() -> None:
     stop, before = threading.Event(), signal.getsignal(signal.SIGTERM)
-    with leaving():
+    with exiting():
         stopping(stop)
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.wait(LIMIT)

@@ -149,7 +149,7 @@ def test_problems_of_the_earlier_manifests_name_the_revision(repository: Cli) ->
 
 def test_it_needs_prune_and_files_and_a_plan_to_make(repository: Cli) -> None:
     assert "add --prune" in repository("plan", "--previous", "v1", code=3).err
-    assert "have to be files" in repository("plan", "-f", "-", "--prune", "--previous", "v1", code=3, stdin=SHOP).err
+    assert "must be files" in repository("plan", "-f", "-", "--prune", "--previous", "v1", code=3, stdin=SHOP).err
     repository("plan", "--out", "plan.json")
     saved = repository("apply", "plan.json", "--yes", "--prune", "--previous", "v1", code=3)
     assert "has its deletes already" in saved.err

@@ -100,10 +100,10 @@ def test_validate_reports_as_json(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("aply",), "no command 'aply'; did you mean apply?"),
+        (("aply",), "unknown command 'aply'; did you mean apply?"),
         (("plan", "--targe", "x"), "--targe"),
         (("plan", "-o", "yaml"), "'yaml' is not one of"),
-        (("apply", "plan.json", "-f", "x"), "give a saved plan or manifests (-f), not both"),
+        (("apply", "plan.json", "-f", "x"), "use either a saved plan or manifests (-f), not both"),
         (("apply", "--parallelism", "0"), "0 is not in the range"),
         (("plan", "--cluster", "her"), 'did you mean "here"?'),
         (("plan", "--target", "Role/nobody"), "Role/nobody matches no resource"),
@@ -111,20 +111,20 @@ def test_validate_reports_as_json(cli: Cli) -> None:
         (("plan", "--project", "missing.yaml"), "missing.yaml"),
         (("plan", "--insecure"), "--insecure: is not enabled in the configuration of cluster here"),
         (("plan", "--pin", "12"), "--pin: is not a SHA-256 fingerprint"),
-        (("export", "Datbase"), "there is no kind Datbase"),
+        (("export", "Datbase"), "unknown kind Datbase"),
         (("kinds", "Datbase"), "did you mean Database?"),
         (("kinds", "Database.memory_sise"), "did you mean memory_size?"),
         (("explain", "Datbase"), "did you mean Database?"),
         (("explain", "Database.tags.kee"), "did you mean key?"),
         (("apply", "missing.json"), "missing.json: cannot be read: no such file or directory"),
-        (("apply", ".", "--yes"), ".: is no plain file"),
-        (("apply", "", "--yes"), ".: is no plain file"),
+        (("apply", ".", "--yes"), ".: is not a regular file"),
+        (("apply", "", "--yes"), ".: is not a regular file"),
         (("plan", "--out", "."), ".: is a folder"),
         (("plan", "--out", ""), ".: is a folder"),
         (("plan", "--out", "/"), "/: is a folder"),
         (("plan", "--out", "manifests"), "manifests: is a folder"),
         (("plan", "--out", "x" * 300), "cannot be written: file name too long"),
-        (("outputs", "--passwords"), "the table never shows passwords"),
+        (("outputs", "--passwords"), "--passwords requires -o json or -o dotenv"),
     ],
 )
 def test_wrong_flags_are_invalid_input(cli: Cli, server: Running, words: tuple[str, ...], text: str) -> None:
@@ -159,7 +159,7 @@ def test_a_secret_that_is_not_set_is_named_before_anything_is_written(cli: Cli, 
 
 def test_a_file_that_is_no_plan_is_refused(cli: Cli) -> None:
     cli.write("odd.json", "{}")
-    assert "this is no plan file" in cli("apply", "odd.json", code=3).err
+    assert "this is not a plan file" in cli("apply", "odd.json", code=3).err
 
 
 def test_a_ca_file_that_is_not_there_is_invalid_input(cli: Cli, server: Running) -> None:
@@ -294,7 +294,7 @@ def test_a_read_that_is_not_whole_gives_no_plan(cli: Cli, server: Running) -> No
 
 def test_without_a_terminal_and_without_yes_nothing_is_written(cli: Cli, server: Running) -> None:
     done = cli("apply", code=5)
-    assert "add --yes" in done.err
+    assert "pass --yes" in done.err
     assert writes(server) == []
 
 
@@ -335,7 +335,7 @@ def test_a_stale_plan_is_refused_and_shows_what_moved(applied: Cli, server: Runn
     by_hand(server, "sessions", memory_size=2 << 30)
     before = writes(server)
     done = applied("apply", "plan.json", "--yes", code=5)
-    assert "the cluster moved since this plan was made; nothing was written" in done.err
+    assert "the cluster changed since this plan was made; nothing was written" in done.err
     assert "here:Database/sessions memory_size: was 1073741824, is 2147483648" in done.err
     assert writes(server) == before
 
@@ -369,7 +369,7 @@ def test_what_moves_while_the_question_stands_is_not_applied(applied: Cli, serve
     done = applied.terminal(
         "apply", answers="yes", asked=lambda: by_hand(server, "sessions", memory_size=2 << 30), code=5
     )
-    assert "the cluster moved since this plan was made" in done.out
+    assert "the cluster changed since this plan was made" in done.out
     assert live(server, "/v1/bdbs", "sessions")["memory_size"] == 2 << 30
 
 
@@ -391,7 +391,7 @@ def test_a_failure_skips_what_needs_it_and_nothing_else(cli: Cli, server: Runnin
               "  management: db_viewer\n  resources: [{type: db, databases: [sessions]}]\n")  # fmt: skip
     done = cli("apply", "--yes", code=6)
     assert "Apply incomplete: 3 created, 0 updated, 0 deleted; 1 failed, 1 skipped." in done.out
-    assert "To go on: reconciler apply --yes" in done.out
+    assert "To continue: reconciler apply --yes" in done.out
 
 
 def test_a_failure_of_everything_is_the_cluster_refusing(cli: Cli, server: Running) -> None:
@@ -407,7 +407,7 @@ def test_what_is_held_is_not_as_declared_so_the_rest_is_done_and_it_is_no_succes
               "spec: {management: none}\n")  # fmt: skip
     done = cli("apply", "--yes", code=6)
     assert done.out.endswith("Apply complete! 4 created, 0 updated, 0 deleted.\n")
-    held = "1 object is held, so it may not be as declared; `reconciler plan` says why"
+    held = "1 object is held and may differ from the manifests; `reconciler plan` shows the reasons"
     assert done.err.splitlines()[-1] == held
     again = cli("apply", "--yes", "--quiet", "-o", "json", code=6)
     assert json.loads(again.out)["complete"] is True

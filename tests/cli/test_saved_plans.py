@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable
@@ -22,7 +23,11 @@ def forge(cli: Cli, edit: Callable[[dict[str, Any]], object]) -> None:
     document = json.loads((cli.folder / "plan.json").read_text())
     del document["digest"]
     edit(document)
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    content = copy.deepcopy(document)
+    for one in (*content["changes"], *content["notes"]):  # the digest does not cover texts and places
+        for name in ("why", "message", "source"):
+            one.pop(name, None)
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     cli.write("plan.json", json.dumps({**document, "digest": hashlib.sha256(text.encode()).hexdigest()}))
 
 

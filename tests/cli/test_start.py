@@ -11,7 +11,7 @@ from reconciler.cli import COMMANDS
 from tests.cli import canary
 from tests.cli.rig import ROOT, Cli
 
-HEAVY = ("httpx", "deepdiff", "jsonschema", "rich", "sqlite3", "cryptography", "uvicorn", "yaml", "asyncio")
+HEAVY = ("httpx", "deepdiff", "jsonschema", "sqlite3", "cryptography", "uvicorn", "yaml", "asyncio")
 
 
 def loaded(*words: str, code: int = 0) -> set[str]:
@@ -44,7 +44,7 @@ def test_help_of_a_command_loads_nothing_heavy(name: str) -> None:
 
 def test_validate_of_what_is_right_loads_no_second_validator_and_no_network() -> None:
     modules = loaded("validate", "-f", "base")
-    assert modules.isdisjoint({"httpx", "deepdiff", "rich", "sqlite3", "ssl", "cryptography"})
+    assert modules.isdisjoint({"httpx", "deepdiff", "sqlite3", "ssl", "cryptography"})
 
 
 def test_a_plan_without_differences_never_loads_deepdiff(applied: Cli) -> None:

@@ -75,7 +75,7 @@ def test_validate_warns_of_a_name_that_only_the_cluster_may_know(cli: Cli) -> No
 def test_a_plan_reads_well_and_writes_nothing(cli: Cli, server: Running) -> None:
     done = cli("plan")
     assert done.out == PLAN
-    assert done.err == f"{server.urls[-1]} is no member of the cluster (503); asking another node\n"
+    assert done.err == f"{server.urls[-1]} is not a cluster member (503); failing over to another node\n"
     assert writes(server) == []
     assert not (cli.folder / ".reconciler").exists()
 
@@ -88,7 +88,7 @@ def test_a_plan_tells_of_changes_by_its_exit_code_where_asked(cli: Cli) -> None:
 
 def test_a_plan_is_json_too(cli: Cli) -> None:
     plan = json.loads(cli("plan", "-o", "json").out)
-    assert plan["format"] == "reconciler-plan/2"
+    assert plan["format"] == "reconciler-plan/3"
     assert len(plan["changes"]) == 4
 
 
@@ -162,7 +162,7 @@ def test_drift_knows_what_was_deleted_by_hand(applied: Cli, server: Running) -> 
     assert (one["address"], one["ahead"], one["why"]) == (
         "here:User/ana",
         "theirs",
-        "applied before, and gone from the cluster",
+        "applied before, and no longer on the cluster",
     )
 
 
@@ -178,7 +178,7 @@ def test_export_gives_manifests_whose_plan_is_empty(applied: Cli) -> None:
     assert {f"mine/{kind}.yaml" for kind in ("database", "redisacl", "role", "user", "node")} <= set(done.out.split())
     done = applied("plan", "-f", "mine", "--detailed-exitcode")
     assert done.out.splitlines()[-1] == "No changes."
-    assert "! User/ana: password: its source gives no value here" in done.out
+    assert "! User/ana: password cannot be compared (its source has no value here)" in done.out
 
 
 def test_export_prints_chosen_kinds(applied: Cli) -> None:
@@ -189,7 +189,7 @@ def test_export_prints_chosen_kinds(applied: Cli) -> None:
 
 def test_export_does_not_write_over_anything(applied: Cli) -> None:
     applied("export", "--out", "mine")
-    assert "is there already" in applied("export", "--out", "mine", code=3).err
+    assert "exists already" in applied("export", "--out", "mine", code=3).err
 
 
 def test_outputs_as_table_json_and_dotenv(applied: Cli) -> None:
@@ -245,7 +245,7 @@ def test_a_tombstone_deletes(applied: Cli) -> None:
 def test_a_terminal_gets_colours_and_a_question(cli: Cli) -> None:
     done = cli.terminal("apply", answers="yes")
     assert "\x1b[" in done.out
-    assert "Do this? Only `yes` is taken for an answer: " in plain(done.out)
+    assert "Apply these changes? Only 'yes' is accepted: " in plain(done.out)
     assert "Apply complete! 4 created, 0 updated, 0 deleted." in plain(done.out)
 
 
@@ -288,7 +288,7 @@ def test_what_is_right_already_becomes_ours_and_drift_then_knows_who_moved(cli: 
     )
     (cli.folder / "manifests" / "shop.yaml").unlink(missing_ok=True)
     assert json.loads(cli("drift", "-o", "json", code=0).out) == []
-    said = "1 that was there and right: ours from now on"
+    said = "adopted 1 existing resource"
     first, second = cli("apply", "--yes"), cli("apply", "--yes")
     assert (first.out, said in first.err) == ("No changes.\n", True)
     assert (second.out, said in second.err) == ("No changes.\n", False)
@@ -330,7 +330,7 @@ def test_the_account_that_the_tool_logs_in_with_is_left_alone(applied: Cli, serv
     applied.env.update(REDIS_ENTERPRISE_USER="ana@example.com", REDIS_ENTERPRISE_PASSWORD=canary.ANA)
     applied.edit("manifests/shop.yaml", "roles: [Admin]", "roles: [app]")
     done = applied("apply", "--yes", code=6)
-    assert "User/ana (held): managed by people alone, since this tool logs in as it; never touched" in done.out
+    assert "User/ana (held): managed by people alone, since this tool logs in as it; never changed" in done.out
     applied.write("gone.yaml", "apiVersion: reconciler/v1\nkind: User\nmetadata: {name: ana, state: absent}\n")
     applied("apply", "--yes", "-f", "gone.yaml", code=6)
     assert live(server, "/v1/users", "ana")["role_uids"] == [1]

@@ -30,7 +30,7 @@ from reconciler.simulator.cluster.licenses import make
 from reconciler.yaml12.writer import document
 from tests.engine import test_active_active_fields, test_fields, test_settings
 from tests.engine.active_active import instance
-from tests.engine.test_fields import LEAST, referred
+from tests.engine.test_fields import least, referred
 from tests.engine.test_modules import FILE, packed
 from tests.engine.transition import ManyClusters as Rig
 from tests.kinds.samples import fields_of, name_of, put, wrong_values_of
@@ -87,7 +87,7 @@ def example(rig: Rig, kind: Kind) -> list[Resource]:
     spec = SPECS[kind.name](rig) if kind.name in SPECS else kind.examples[0]
     assert kind.validator.findings(spec) == []
     found = {pair for name, value in spec.items() for pair in referred(kind.fields[name], value)}
-    others = [declared(other, name, LEAST[other]) for other, name in sorted(found) if other != kind.name]
+    others = [declared(other, name, least(KINDS[other])) for other, name in sorted(found) if other != kind.name]
     return [declared(kind.name, name_of(kind), spec), *others]
 
 

@@ -1,37 +1,25 @@
 """Every object of the API, and every field of it that can be set, is declared somewhere or left out for a reason.
 
-`coverage/objects.json` says of each object where it is: a place whose fields stand in a table (`test_settable.py`), a
+`objects` in the facts says of each object where it is: a place whose fields stand in a table (`test_settable.py`), a
 kind that holds its fields in a form of its own, or the reason why it is nowhere. What objects and fields there are is
 asked of the simulator, which was written from the facts of the API apart from the schemas.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler.kinds import kind_source, load_kinds
+from reconciler.simulator.api.routes import load_handlers
 from reconciler.simulator.data import tables
-from tests.kinds.test_settable import TABLE, shape_of
+from tests.kinds.facts import HELD, OBJECTS, PLACES, TABLE
+from tests.kinds.test_settable import shape_of
 
-OBJECTS: Mapping[str, Any] = json.loads((Path(__file__).parent / "coverage" / "objects.json").read_text("utf-8"))
-FACTS: Mapping[str, Any] = {
-    name: facts
-    for page in sorted((Path(tables.__file__).parent / "objects").glob("*.json"))
-    for name, facts in json.loads(page.read_text("utf-8")).items()
-}
-
-
-def places(where: Any) -> list[str]:
-    return [] if isinstance(where, dict) else [where] if isinstance(where, str) else where
-
-
-PLACES = [(name, place) for name, where in OBJECTS.items() for place in places(where)]
-HELD = [(name, where["kind"]) for name, where in OBJECTS.items() if isinstance(where, dict) and "kind" in where]
+load_handlers()  # rows of collections and singletons may bring their fields
+FACTS: Mapping[str, Any] = dict(tables.table("objects"))
 
 
 def settable(name: str, shape: str = "") -> set[str]:

@@ -1,7 +1,7 @@
 """Every settable field of the API is in a schema, or stands in the table with the reason why not.
 
-`settable.json` and `coverage/<kind>.json` are written from the API's facts, by place and field: what the API takes, or
-why it is no field of ours; `coverage/objects.json` says where each object of the API is (`test_coverage.py`).
+The table (`facts.py`) is written from the API's facts, by place and field: what the API takes, or why it is no field of
+ours; `test_coverage.py` checks where each object of the API is.
 `ours` in a row is where the schema differs from the facts on purpose, and `why` says for what reason.
 """
 
@@ -9,22 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler.api.hooks import hook_of
 from reconciler.kinds import load_kinds, schema_folder
+from tests.kinds.facts import TABLE
 
-HERE = Path(__file__).parent
-PAGES = [HERE / "settable.json", *sorted((HERE / "coverage").glob("*.json"))]
-TABLE: Mapping[str, Any] = {
-    place: rows
-    for page in PAGES
-    if page.name != "objects.json"
-    for place, rows in json.loads(page.read_text("utf-8")).items()
-}
 PLAIN = (
     "enum",
     "minimum",

@@ -36,7 +36,7 @@ def agent(*clusters: ClusterStatus, **more: Any) -> AgentStatus:
     return replace(BASE, clusters=MappingProxyType({one.name: one for one in clusters}), **more)
 
 
-def changed(name: str, *paths: str, ahead: Ahead = Ahead.THEIRS) -> ClusterStatus:
+def changed(name: str, *paths: str, ahead: Ahead = Ahead.CLUSTER) -> ClusterStatus:
     found = tuple(
         DriftEntry(Drift(Address(name, "Database", path), "port", ahead, Reason.CHANGED_OUTSIDE), NOW) for path in paths
     )
@@ -50,7 +50,7 @@ STATES = st.sampled_from(
         lambda name: replace(PLAIN, name=name, failure=failure("Unauthorized", 1), phase=Phase.FAILING),
         lambda name: changed(name, "a"),
         lambda name: changed(name, "a", "b"),
-        lambda name: changed(name, "a", ahead=Ahead.OURS),
+        lambda name: changed(name, "a", ahead=Ahead.MANIFESTS),
         lambda name: replace(PLAIN, name=name, phase=Phase.AWAITING_APPROVAL, plan_digest="one"),
         lambda name: replace(PLAIN, name=name, phase=Phase.SUSPENDED, failure=failure()),
     ]
@@ -170,7 +170,7 @@ def test_many_clusters_that_fail_together_are_one_message() -> None:
 
 
 def test_drift_is_told_where_the_cluster_moved_and_not_where_git_did() -> None:
-    assert told((500, agent(changed("a", "x", ahead=Ahead.OURS)))) == []
+    assert told((500, agent(changed("a", "x", ahead=Ahead.MANIFESTS)))) == []
     assert told((500, agent(changed("a", "x")))) == [(60.0, ["began drift a"])]
     grows = told((500, agent(changed("a", "x"))), (900, agent(changed("a", "x", "y"))))
     assert grows == [(60.0, ["began drift a"]), (960.0, ["changed drift a"])]

@@ -133,7 +133,7 @@ def destruction() -> Plan:
 
 
 def held() -> Plan:
-    """What is never touched, and what needs a look."""
+    """What is never written_clusters, and what needs a look."""
     resources = [
         declared("Role", "Admin", {"management": "none"}),
         declared("Role", "twin", {"management": "none"}),

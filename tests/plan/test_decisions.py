@@ -237,7 +237,7 @@ def test_the_plan_moves_with_each_value_that_it_rests_on_and_with_no_other() -> 
     assert stale_fields(plan, {"": other}) == []
     changed = state(found("Database", 1, "a", {"memory_size": 2}))
     assert stale_fields(plan, {"": changed}) == [(address, "memory_size", 1, 2)]
-    assert stale_fields(plan, {"": state()}) == [(address, "", "uid 1", "gone")]
+    assert stale_fields(plan, {"": state()}) == [(address, "", "uid 1", "deleted")]
     reused = state(found("Database", 1, "a", live, created="2026-01-01T00:00:00Z"))
     assert stale_fields(plan, {"": reused}) == [(address, "created_time", "", "2026-01-01T00:00:00Z")]
     renamed = state(found("Database", 1, "b", live))
@@ -366,7 +366,7 @@ def test_a_create_with_a_secret_that_is_missing_is_refused_with_its_place() -> N
     with pytest.raises(SecretMissing) as caught:
         plan_of([resource], state(found("Role", 7, "app")), secrets=secrets_are("missing", [resource]))
     assert str(caught.value) == (
-        "shop.yaml:7:3: spec.password: User/anna: password is needed to apply this and env ANNA_PASSWORD gives no "
+        "shop.yaml:7:3: spec.password: User/anna: password is required to apply this, and env ANNA_PASSWORD has no "
         "value (set it where this runs)"
     )
 

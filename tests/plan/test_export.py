@@ -98,7 +98,7 @@ def test_an_export_reads_well() -> None:
         """\
 # yaml-language-server: $schema=schemas/manifest.json
 # Database/theirs is left out: it is managed by a Kubernetes operator.
-# roles_permissions is left out: it refers to something that is gone
+# roles_permissions is left out: it refers to a deleted object
 apiVersion: reconciler/v1
 kind: Database
 metadata: {name: dangling}

@@ -7,18 +7,26 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.apply.recorder import PlannedCall, PlannedCalls
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text
 from tests.plan.reports import REPORTS
 from tests.plan.scenarios import SCENARIOS
 
 GOLDEN = Path(__file__).parent / "golden"
+FIELDS = ("avoid_nodes", "backup_interval", "eviction_policy", "memory_size", "proxy_policy", "roles_permissions")
+CALLS = {
+    1: PlannedCalls((PlannedCall("PUT", "/v1/bdbs/5", FIELDS), PlannedCall("POST", "/v1/x", (), "west"))),
+    2: PlannedCalls((), "not known in advance: it depends on the response to GET /v1/nodes\x1b[2J"),
+}
 
 
 def texts() -> dict[str, str]:
     """Return every golden text by file name."""
     found = {f"{name}.txt": plan_text(make(), 100) for name, make in SCENARIOS.items()}
     found |= {f"report_{name}.txt": make() for name, make in REPORTS.items()}
+    found["calls.txt"] = plan_text(SCENARIOS["updates"](), 100, calls=CALLS)
+    found["calls.md"] = plan_markdown(SCENARIOS["updates"](), CALLS)
     found["updates.md"] = plan_markdown(SCENARIOS["updates"]())
     found["two_clusters.md"] = plan_markdown(SCENARIOS["two_clusters"]())
     found["destruction.md"] = plan_markdown(SCENARIOS["destruction"]())

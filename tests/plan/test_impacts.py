@@ -311,7 +311,7 @@ def test_settings_that_are_made_or_taken_back_change_what_the_cluster_did_withou
     assert back.action is Action.DELETE
     assert back.impacts == (Impacted("may-cut-off", "enabled", "who logs in by it is shut out"),)
     assert back.unconsented == ("may-cut-off",)
-    assert back.cuts_off
+    assert back.may_lock_out
 
 
 # --- our own access --------------------------------------------------------------------------------------------------
@@ -333,7 +333,7 @@ def test_a_role_cuts_us_off_where_we_have_it_or_nobody_knows() -> None:
     unread = plan_of(
         [declared("Role", "ops", {"management": "none"})], state(found("Role", 7, "ops", {"management": "admin"}))
     )
-    assert unread.changes[0].cuts_off
+    assert unread.changes[0].may_lock_out
 
 
 def test_what_may_cut_us_off_comes_after_everything_else_even_after_deletes() -> None:
@@ -394,7 +394,7 @@ def test_text_and_markdown_count_them_and_say_what_is_missing() -> None:
     assert "\n      ! needs --allow-impact Database/a=may-lose-data\n" in plan_text(plan)
     page = plan_markdown(plan)
     assert "\n**Impact: 1 may lose data.**\n" in page
-    assert "**Does lasting harm** and is refused without consent: Database/a=may-lose-data" in page
+    assert "**Has an impact that needs consent**; refused without it: Database/a=may-lose-data" in page
 
 
 def test_a_plan_without_effects_has_no_line_for_them() -> None:

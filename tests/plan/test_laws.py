@@ -171,7 +171,7 @@ def test_an_edited_plan_file_is_refused(edit: tuple[bytes, bytes]) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xff\xfe", b"[]", b"{}", b'{"format": 1}', b'{"format": "reconciler-plan/2"}', b"[" * 100_000]
+    "data", [b"", b"\xff\xfe", b"[]", b"{}", b'{"format": 1}', b'{"format": "reconciler-plan/3"}', b"[" * 100_000]
 )
 def test_what_is_no_plan_file_is_refused_in_words(data: bytes) -> None:
     with pytest.raises(InputError, match="the plan file"):

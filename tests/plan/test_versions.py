@@ -282,8 +282,8 @@ def test_the_clusters_own_word_turns_the_error_about_its_version_into_a_warning(
     (note,) = plan(database(maxclients=100), "7.8", schema=SCHEMA).notes
     assert (note.level.value, note_text(note)) == (
         "warning",
-        "maxclients: requires version 7.22 or later; the cluster runs 7.8 by the documentation; "
-        "the cluster's own schema has it",
+        "maxclients: requires version 7.22 or later; the cluster runs 7.8, according to its documentation; "
+        "its own schema has it",
     )
     assert len(plan(database(eviction_policy="allkeys-lrm"), "7.8", schema=SCHEMA).notes) == 1
     assert len(problems(database(use_selective_flush=True, eviction_policy="volatile-lrm"), "7.8", schema=SCHEMA)) == 2

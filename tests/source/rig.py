@@ -109,7 +109,7 @@ def manifest(name: str = "a", size: str = "1GiB") -> str:
 
 def context(state: Path, **more: Any) -> SourceContext:
     given: dict[str, Any] = {
-        "state": state,
+        "state_dir": state,
         "limits": ProjectLimits(),
         "reveal": lambda value_from: Secret("unused"),
         "redact": str,

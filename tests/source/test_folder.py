@@ -173,8 +173,8 @@ def test_nothing_is_never_taken_for_delete_everything(folder: Path, source: Sour
     ("limits", "words"),
     [
         (ProjectLimits(file_size=9), "over the limit of 9"),
-        (ProjectLimits(total_size=19), "holds 2 manifests of 20 bytes"),
-        (ProjectLimits(files=1), "holds 2 manifests"),
+        (ProjectLimits(total_size=19), "contains 2 manifests of 20 bytes"),
+        (ProjectLimits(files=1), "contains 2 manifests"),
     ],
 )
 def test_the_bounds_of_manifests_hold(folder: Path, tmp_path: Path, limits: ProjectLimits, words: str) -> None:

@@ -66,7 +66,7 @@ def drifted(cluster: str = "") -> tuple[DriftEntry, ...]:
     orders, anna = Address(cluster, "Database", "orders"), Address(cluster, "User", "anna")
     return (
         DriftEntry(
-            Drift(orders, "memory_size", Ahead.THEIRS, Reason.CHANGED_OUTSIDE, live=2 << 30, declared=4 << 30),
+            Drift(orders, "memory_size", Ahead.CLUSTER, Reason.CHANGED_OUTSIDE, live=2 << 30, declared=4 << 30),
             NOW - 7200,
             "bob@shop.example",
         ),
@@ -74,14 +74,14 @@ def drifted(cluster: str = "") -> tuple[DriftEntry, ...]:
             Drift(
                 orders,
                 "eviction_policy",
-                Ahead.OURS,
+                Ahead.MANIFESTS,
                 Reason.DECLARED_CHANGED,
                 live="noeviction",
                 declared="allkeys-lru",
             ),
             NOW - 120,
         ),
-        DriftEntry(Drift(anna, "", Ahead.THEIRS, Reason.REMOVED_OUTSIDE), NOW - 90_000, "carol"),
+        DriftEntry(Drift(anna, "", Ahead.CLUSTER, Reason.REMOVED_OUTSIDE), NOW - 90_000, "carol"),
         DriftEntry(
             Drift(
                 Address(cluster, "Role", "app"),

@@ -41,11 +41,17 @@ def _codes(collection: Collection, verb: str) -> list[str]:
     return sorted(found - {"not_found"})
 
 
+def _statuses(collection: Collection, verb: str) -> list[int]:
+    """Return the statuses that a verb answers with, where its row lists none."""
+    causes = {406: collection.referenced_by, 409: collection.unique}
+    return [status for status in _VERBS[verb][2] if causes.get(status, True)]
+
+
 def _derived(collection: Collection, verb: str) -> dict[str, Json]:
     """Return the columns of an endpoint that follow from the row."""
     shapes = {"list": f"array:{collection.kind}", "delete": "action_uid" if collection.delayed else "empty"}
     columns: dict[str, Json] = {
-        "statuses": list(_VERBS[verb][2]),
+        "statuses": _statuses(collection, verb),
         "codes": _codes(collection, verb),
         "answer": shapes.get(verb, f"object:{collection.kind}"),
     }

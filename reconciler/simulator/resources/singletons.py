@@ -6,13 +6,13 @@ lists are replaced as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from reconciler.simulator.api.fields import FieldRow, body_rules, default_values, field_rows, schema_error, validate
 from reconciler.simulator.api.messages import ApiResponse, Json, Request, is_dry_run, json_response
-from reconciler.simulator.data.tables import derived, table
+from reconciler.simulator.data.tables import changed, derived, table
 from reconciler.simulator.resources.operation import Operation, register
 from reconciler.simulator.state.model import ClusterState
 from reconciler.simulator.state.records import ObjectRecord
@@ -33,6 +33,7 @@ class Singleton(NamedTuple):
     read: Operation
     write: Operation
     since: str = ""
+    fields: Sequence[FieldRow] = ()  # as in `data/objects/`, where they do not stand there
     replies: bool = True  # whether the response of a PUT is the object, or empty
     check: Callable[[ClusterState, Fields, Fields], None] = lambda state, new, sent: None
     after: Callable[[ClusterState, Fields], None] = lambda state, sent: None
@@ -86,6 +87,9 @@ def create_all(state: ClusterState) -> None:
 
 def serve_singleton(single: Singleton) -> None:
     """Serve a single object at its path."""
+    if single.fields:
+        table("objects")[single.kind] = {"fields": [dict(row) for row in single.fields]}
+        changed()
     shape, since = f"object:{single.kind}", {"since": single.since} if single.since else {}
     read = {"statuses": [200], "codes": [], "answer": shape, **since}
     write = {"statuses": [200, 400], "codes": [], "answer": shape if single.replies else "empty", **since}

@@ -1,4 +1,4 @@
-"""Saved plans on disk: private, whole or not there, never read through a link; for `plan` and `apply`."""
+"""Saved plans on disk: written atomically, readable by the owner only, never through a link. For `plan` and `apply`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LARGEST = 64 * 1024 * 1024
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put *content* at *path* in one step, readable by its owner only."""
+    """Write *content* to *path* atomically, readable by its owner only."""
     draft = None
     try:
         if path.is_symlink() or path.is_dir():
             what = "is a symbolic link" if path.is_symlink() else "is a folder"
-            raise InputError([Problem(str(path), 0, 0, "", what, "name a plain file for the plan")])
+            raise InputError([Problem(str(path), 0, 0, "", what, "use a regular file for the plan")])
         draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:
@@ -42,7 +42,7 @@ def read(path: Path) -> bytes:
         raise InputError([Problem(str(path), 0, 0, "", f"cannot be read: {_reason(error)}")]) from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise InputError([Problem(str(path), 0, 0, "", "is no plain file", "name what `plan --out` wrote")])
+        raise InputError([Problem(str(path), 0, 0, "", "is not a regular file", "use a file that `plan --out` wrote")])
     with os.fdopen(handle, "rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:

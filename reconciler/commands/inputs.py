@@ -1,0 +1,70 @@
+"""The inputs of a command: settings, manifests, and a session on the selected clusters. Every subcommand uses it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from reconciler.commands.console import Console, RedactedStream
+
+if TYPE_CHECKING:
+    from reconciler.manifests import Manifests
+    from reconciler.session import Session
+    from reconciler.settings import Settings
+
+
+def load_settings(flags: Mapping[str, Any], console: Console) -> Settings:
+    """Read the project file, the environment and the flags; from here on, secrets are masked on the terminal."""
+    from reconciler import settings
+    from reconciler.secrets import Redactor
+
+    redactor = Redactor()
+    sys.stdout = cast("TextIO", RedactedStream(sys.stdout, redactor))
+    sys.stderr = cast("TextIO", RedactedStream(sys.stderr, redactor))
+    project = Path(flags["project"]) if flags.get("project") else None
+    loaded = settings.load(project, os.environ, flags, redactor=redactor, warn=console.warn)
+    for warning in loaded.warnings:
+        console.warn(warning)
+    return loaded
+
+
+def load_manifests(settings: Settings, files: Sequence[str], console: Console) -> Manifests:
+    """Return the manifests of the selected clusters, and print warnings about them; raises InputError."""
+    from reconciler.kinds import load_kinds
+    from reconciler.manifests import load
+
+    _warn_of_unused_projects(settings, files, console)
+    manifests = load(files, load_kinds(), clusters=settings.targets, limits=settings.limits)
+    for problem in manifests.warnings:
+        console.warn(str(problem))
+    if len(settings.selected) == len(settings.targets):
+        return manifests
+    return manifests.only({target.name for target in settings.selected})
+
+
+def _warn_of_unused_projects(settings: Settings, files: Sequence[str], console: Console) -> None:
+    """Warn where -f names the folder of another project file, which is not used."""
+    from reconciler.settings import PROJECT_FILE
+
+    for name in files:
+        project = Path(name) / PROJECT_FILE
+        if name != "-" and project.is_file() and (settings.project is None or not project.samefile(settings.project)):
+            console.warn(f"-f {name} reads that folder as one layer; for its clusters and layers: --project {project}")
+
+
+@contextmanager
+def open_session(flags: Mapping[str, Any], console: Console) -> Iterator[Session]:
+    """Open a session on the selected clusters; raises InputError where there is none."""
+    from reconciler.commands.signals import exiting
+    from reconciler.runtime import Runtime
+    from reconciler.session import Session
+
+    loaded = load_settings(flags, console)
+    with exiting(), Session(loaded, loaded.reachable(), runtime=Runtime(observe=console.observe)) as session:
+        if flags["restored"]:
+            session.accept_restored()
+        yield session
