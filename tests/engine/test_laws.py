@@ -203,7 +203,7 @@ def test_forgetting_touches_the_ledger_only(rig: Simulation) -> None:
     rig.converge(shop())
     address = shop()[0].address
     plan = rig.plan(shop())
-    forget = Change(1, Action.FORGET, address, (), {})
+    forget = Change(Action.FORGET, address, 1)
     before = len(rig.cluster.log)
     rig.apply(type(plan)((forget,)))
     assert address not in rig.ledger.owned("dc1")

@@ -13,7 +13,7 @@ from reconciler.apply.report import ChangeStatus, Report
 from reconciler.client import Client, ClientOptions
 from reconciler.errors import ControlLost, Rejected
 from reconciler.live import read
-from reconciler.model import Address
+from reconciler.model import Address, LiveState
 from reconciler.plan import Options
 from reconciler.plan.read_set import ReadSet
 from reconciler.runtime import Runtime
