@@ -101,7 +101,10 @@ class Simulation:
 
     @property
     def project_clusters(self) -> dict[str, ProjectCluster]:
-        return live_state.project_clusters([one.endpoints() for one in self.clusters.values()], self.run)
+        return {
+            name: ProjectCluster(tuple(cluster.core.urls.values()), name in self.run)
+            for name, cluster in self.clusters.items()
+        }
 
     # --- the pipeline -----------------------------------------------------------------------------------------------
 
