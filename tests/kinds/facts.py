@@ -19,6 +19,7 @@ for every kind have to know of a kind, because its file cannot say it:
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,21 +55,23 @@ def places_of(where: Any) -> list[str]:
 PLACES = [(name, place) for name, where in OBJECTS.items() for place in places_of(where)]
 HELD = [(name, where["kind"]) for name, where in OBJECTS.items() if isinstance(where, dict) and "kind" in where]
 
-EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
-    kind: _PAGES.get(f"{kind.lower()}.json", {}).get("tests", {}) for kind in load_kinds()
-}
+
+@functools.cache
+def exceptions() -> Mapping[str, Mapping[str, Any]]:
+    """Return what the page of each kind has in `tests`; read on demand, because a kind file may be broken."""
+    return {kind: _PAGES.get(f"{kind.lower()}.json", {}).get("tests", {}) for kind in load_kinds()}
 
 
 def of_kinds(word: str) -> dict[str, Any]:
     """Return what `tests` says of kinds: `least`, `alone` or `ours`, by kind."""
-    return {kind: tests[word] for kind, tests in EXCEPTIONS.items() if word in tests}
+    return {kind: tests[word] for kind, tests in exceptions().items() if word in tests}
 
 
 def of_fields(word: str) -> dict[tuple[str, str], Any]:
     """Return what `tests` says of fields, by (kind, field)."""
     return {
         (kind, name): words[word]
-        for kind, tests in EXCEPTIONS.items()
+        for kind, tests in exceptions().items()
         for name, words in tests.get("fields", {}).items()
         if word in words
     }
