@@ -30,7 +30,7 @@ from tests.engine.transition import OneCluster as Rig
 from tests.kinds.facts import of_fields, of_kinds
 from tests.kinds.samples import values_of
 from tests.support.cluster import Endpoints as Where
-from tests.support.resources import KINDS, declared, user_spec
+from tests.support.resources import KINDS, declared
 from tests.support.simulation import CANARY
 
 LEAST: Mapping[str, Mapping[str, Any]] = of_kinds("least")
