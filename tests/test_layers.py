@@ -105,7 +105,7 @@ def problems_of(path: Path) -> Iterator[str]:
         root, _, rest = name.partition(".")
         if mine == "simulator":
             if root == "reconciler" and not rest.startswith("simulator"):
-                yield f"{place}: the simulator imports {name}: it is the second witness and shares nothing with us"
+                yield f"{place}: the simulator imports {name}: it shares no code with the reconciler"
         elif root == "reconciler":
             other = rest.partition(".")[0]
             if other == "simulator":

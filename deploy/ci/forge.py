@@ -10,7 +10,7 @@ The comment or issue is found by a marker in it, and only among those of the acc
 accounts is never overwritten. The token is never an argument, and is sent to the forge's own host only.
 
 Environment: FORGE (github, gitea, gitlab), FORGE_API, FORGE_PROJECT (OWNER/NAME, or GitLab's number), FORGE_PULL (the
-number), FORGE_COMMIT, FORGE_TOKEN, FORGE_ACCOUNT (account of the token, where the forge cannot tell). GitHub Actions
+number), FORGE_COMMIT, FORGE_TOKEN, FORGE_ACCOUNT (account of the token, where the forge hides it). GitHub Actions
 and GitLab CI set all of them except the token.
 """
 
@@ -142,16 +142,16 @@ def _exchange(method: str, url: str, data: bytes | None, headers: Mapping[str, s
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     try:
         connection.request(method, target, data, dict(headers))
-        answer = connection.getresponse()
-        content = answer.read(LIMIT + 1)
-        location = answer.getheader("Location")
+        response = connection.getresponse()
+        content = response.read(LIMIT + 1)
+        location = response.getheader("Location")
     except (OSError, http.client.HTTPException) as error:
         raise Failed(f"{method} {host}: {error}") from error
     finally:
         connection.close()
     if len(content) > LIMIT:
         raise Failed(f"{method} {host}: the response is larger than {LIMIT} bytes")
-    return answer.status, content, location
+    return response.status, content, location
 
 
 def mark(what: str, name: str) -> str:
@@ -294,23 +294,23 @@ def _from_gitlab(forge: Forge, name: str, commit: str) -> tuple[bytes, str]:
 
 
 def main(words: list[str], environ: Mapping[str, str]) -> int:
-    """Do what the command line says; 0 done, 1 failed, 3 not understood, 5 refused."""
+    """Run the command line *words*; return 0 done, 1 failed, 3 invalid arguments, 5 refused."""
     does = {"comment": comment, "issue": issue, "fetch": fetch}
     try:
         match words:
             case ["close", name]:
-                said = close(Forge(environ), name)
+                result = close(Forge(environ), name)
             case [("comment" | "issue" | "fetch") as word, name, path]:
-                said = does[word](Forge(environ), name, Path(path))
+                result = does[word](Forge(environ), name, Path(path))
             case _:
                 sys.stderr.write(f"{__doc__}\n")
                 return 3
     except (Failed, OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write(
-            f"forge: {error if isinstance(error, Failed | OSError) else f'unexpected answer: {error!r}'}\n"
+            f"forge: {error if isinstance(error, Failed | OSError) else f'unexpected response: {error!r}'}\n"
         )
         return 5 if isinstance(error, Refused) else 1
-    sys.stdout.write(f"{said}\n")
+    sys.stdout.write(f"{result}\n")
     return 0
 
 

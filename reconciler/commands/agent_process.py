@@ -101,7 +101,7 @@ class AgentProcess:
             yield
             return
         try:
-            from reconciler.web import AgentHandle, Metrics, WebRuntime, serve
+            from reconciler.web import AgentHandle, serve
         except ImportError as error:
             text = f"the web server needs more libraries ({error.name}): pip install '.[agent]' in a checkout"
             raise click.ClickException(f"{text}, or set agent.listen.enabled: false") from error
@@ -113,12 +113,10 @@ class AgentProcess:
             run=self.ledger.run,
             fetch_now=self.loop.fetch_now,
         )
-        metrics, runtime = Metrics(self.status_store), WebRuntime(observe=self.observers[0])
-        server = serve(
-            self.status_store, settings.listen, handle, reveal=settings.reveal, metrics=metrics, runtime=runtime
-        )
+        runtime = Runtime(observe=self.observers[0])
+        server = serve(self.status_store, settings.listen, handle, reveal=settings.reveal, runtime=runtime)
         with server as running:
-            self.observers.append(metrics.observe)
+            self.observers.append(running.metrics.observe)
             self.emit("web.started", url=running.url)
             yield
 
@@ -131,7 +129,9 @@ class AgentProcess:
             return
         from reconciler.notify import notifying
 
-        with notifying(self.status_store, settings.notify, reveal=settings.reveal, observe=self.observe):
+        with notifying(
+            self.status_store, settings.notify, reveal=settings.reveal, runtime=Runtime(observe=self.observe)
+        ):
             yield
 
     def run(self, *, once: bool) -> int:

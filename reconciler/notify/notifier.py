@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from reconciler import telemetry
 from reconciler.agent.status import StatusStore
@@ -21,6 +21,7 @@ from reconciler.errors import InputError, Problem
 from reconciler.notify import payloads
 from reconciler.notify.payloads import Message
 from reconciler.notify.transitions import NotificationState, NotifyPolicy, advance, advance_commit_status
+from reconciler.runtime import Runtime
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Notify, Recipient
 
@@ -125,42 +126,34 @@ class Notifier:
 _STATUSES = {"github": payloads.github, "gitlab": payloads.gitlab}
 
 
-class NotifierRuntime(NamedTuple):
-    """Clock, poll interval and sender of the notifier; tests replace them."""
-
-    clock: Callable[[], float] = time.monotonic
-    poll_interval: float = _POLL_INTERVAL
-    sender: Callable[[Path | None], Sender] = _poster
-
-
-_RUNTIME: Final = NotifierRuntime()
-
-
 @contextlib.contextmanager
 def notifying(
     status_store: StatusStore,
     settings: Notify,
     *,
     reveal: Reveal,
-    observe: telemetry.Observer = telemetry.ignore,
-    runtime: NotifierRuntime = _RUNTIME,
+    runtime: Runtime,
+    poll_interval: float = _POLL_INTERVAL,
+    sender: Callable[[Path | None], Sender] = _poster,
 ) -> Iterator[None]:
     """Notify the recipients in *settings* of changes in *status_store*, until the block ends.
 
+    *poll_interval* is in seconds; *sender* returns the client for the CA file of a recipient.
     Raises SecretMissing, and InputError where a CA file cannot be used.
     """
-    outboxes = [_open_outbox(place, to, reveal, observe, runtime.sender) for place, to in enumerate(settings.to)]
+    observe = runtime.observe
+    outboxes = [_open_outbox(place, to, reveal, observe, sender) for place, to in enumerate(settings.to)]
     if not outboxes:
         yield
         return
-    notifier, stop = Notifier(status_store, settings, outboxes), threading.Event()
+    notifier, stop = Notifier(status_store, settings, outboxes, runtime.now), threading.Event()
 
     def deliver(outbox: Outbox) -> None:
-        while not stop.wait(runtime.poll_interval):
+        while not stop.wait(poll_interval):
             _without_raising(lambda: outbox.send(runtime.clock), observe)
 
     def decide() -> None:
-        while not stop.wait(runtime.poll_interval):
+        while not stop.wait(poll_interval):
             _without_raising(lambda: notifier.tick(runtime.clock()), observe)
 
     threads = [threading.Thread(target=decide, name="notifier", daemon=True)]

@@ -212,7 +212,7 @@ class Core:
         return filename
 
     def call(self, method: str, path: str, body: Json = None, *, query: Mapping[str, str] | None = None) -> ApiResponse:
-        """Make a call as another person with the operator's account, past faults and log."""
+        """Make a call with the administrator's account; faults do not apply and it is not logged."""
         with self.state.lock:
             self.state.advance()
             self._addressed = self.state

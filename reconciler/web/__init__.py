@@ -19,9 +19,8 @@
 reconciled.
 """
 
-from reconciler.web.app import WebRuntime
 from reconciler.web.health import AgentHandle
 from reconciler.web.metrics import Metrics
 from reconciler.web.server import RunningServer, serve
 
-__all__ = ["AgentHandle", "Metrics", "RunningServer", "WebRuntime", "serve"]
+__all__ = ["AgentHandle", "Metrics", "RunningServer", "serve"]

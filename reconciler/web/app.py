@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,8 +20,9 @@ from starlette.routing import Route
 from reconciler.agent.status import ClusterStatus, StatusStore
 from reconciler.errors import LedgerError
 from reconciler.ledger import Run
+from reconciler.runtime import Runtime
 from reconciler.secrets import Secret
-from reconciler.telemetry import Event, Observer, ignore
+from reconciler.telemetry import Event
 from reconciler.web import health
 from reconciler.web.formatting import cluster_name
 from reconciler.web.metrics import Metrics
@@ -41,16 +40,6 @@ _RESPONSES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class WebRuntime:
-    """Clocks, observer and time limit of the web server; tests replace them."""
-
-    now: Callable[[], float] = time.time  # seconds since the epoch
-    clock: Callable[[], float] = time.monotonic
-    observe: Observer = ignore
-    request_timeout: float = 30.0  # seconds from the connection, or the previous response, to the end of the next one
-
-
 class WebApp:
     """All routes and their handlers."""
 
@@ -60,7 +49,7 @@ class WebApp:
         metrics: Metrics,
         agent: health.AgentHandle,
         webhooks: Mapping[str, Secret],
-        runtime: WebRuntime,
+        runtime: Runtime,
     ) -> None:
         self._status_store, self._metrics, self._agent = status_store, metrics, agent
         self._webhooks, self._runtime = webhooks, runtime

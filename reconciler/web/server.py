@@ -22,9 +22,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from reconciler import telemetry
 from reconciler.agent.status import StatusStore
 from reconciler.errors import InputError, Problem
+from reconciler.runtime import Runtime
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Listen
-from reconciler.web.app import WebApp, WebRuntime
+from reconciler.web.app import WebApp
 from reconciler.web.auth import MIN_TOKEN_LENGTH, AllowedHosts, TokenAuth
 from reconciler.web.health import AgentHandle
 from reconciler.web.metrics import Metrics
@@ -33,7 +34,7 @@ from reconciler.web.webhooks import MIN_SECRET_LENGTH
 
 _CONNECTIONS: Final = 100
 _MAX_HEAD: Final = 16 * 1024
-_RUNTIME: Final = WebRuntime()
+_REQUEST_TIMEOUT: Final = 30.0  # seconds
 _START_TIMEOUT: Final = 20.0  # seconds
 
 Reveal = Callable[[Mapping[str, Any], str], Secret]
@@ -45,11 +46,12 @@ def _no_secrets(reference: Mapping[str, Any], where: str) -> Secret:
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A running server."""
+    """A running server, and the metrics it serves."""
 
     host: str
     port: int
     tls: bool
+    metrics: Metrics
 
     @property
     def url(self) -> str:
@@ -64,15 +66,16 @@ def serve(
     agent: AgentHandle,
     *,
     reveal: Reveal = _no_secrets,
-    metrics: Metrics | None = None,
-    runtime: WebRuntime = _RUNTIME,
+    runtime: Runtime,
+    request_timeout: float = _REQUEST_TIMEOUT,
 ) -> Iterator[RunningServer]:
     """Serve *status_store* until the block ends.
 
-    *reveal* resolves the secrets that *settings* refers to, as `Settings.reveal` does; *metrics* counts the loop's
-    events. Raises InputError where the address, a secret or a certificate cannot be used.
+    *reveal* resolves the secrets that *settings* refers to, as `Settings.reveal` does; *request_timeout* is in
+    seconds, from the connection, or the previous response, to the end of the next one. Raises InputError where the
+    address, a secret or a certificate cannot be used.
     """
-    metrics = metrics or Metrics(status_store)
+    metrics = Metrics(status_store)
     token = _secret(settings.token, "agent.listen.token", MIN_TOKEN_LENGTH, reveal) if settings.token else None
     webhooks = {
         name: _secret(reference, f"agent.webhook.{name}.secret", MIN_SECRET_LENGTH, reveal)
@@ -89,8 +92,8 @@ def serve(
     app = WebApp(status_store, metrics, agent, webhooks, runtime)
     guarded = RequestGuard(app.asgi(), AllowedHosts(settings), TokenAuth(token, runtime.clock), emit)
     tls = _tls_context(settings)
-    with contextlib.closing(_listening_socket(settings)) as sock, _running(guarded, sock, tls, runtime.request_timeout):
-        yield RunningServer(settings.host, sock.getsockname()[1], tls is not None)
+    with contextlib.closing(_listening_socket(settings)) as sock, _running(guarded, sock, tls, request_timeout):
+        yield RunningServer(settings.host, sock.getsockname()[1], tls is not None, metrics)
 
 
 @contextlib.contextmanager
@@ -144,7 +147,7 @@ def _running(app: Any, sock: socket.socket, tls: ssl.SSLContext | None, request_
 class _TimeLimitedProtocol(H11Protocol):
     """HTTP/1.1 with a time limit for each request, so that slow clients are disconnected."""
 
-    request_timeout = _RUNTIME.request_timeout
+    request_timeout = _REQUEST_TIMEOUT
     _limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

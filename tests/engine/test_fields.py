@@ -1,7 +1,7 @@
 """Every settable field of every kind, there and back: two valid values at least, over TLS, on a real socket.
 
-The values come from the kind files (`examples`, enums, ranges), so a new field is tested by being described. The
-tables below say what a value needs beside it, and which fields the API lets one set once only.
+The values come from the kind files (`examples`, enums, ranges), so a new field is tested by being described. The facts
+(`tests/kinds/facts.py`) say what a value needs beside it, and which fields the API lets one set once only.
 """
 
 from __future__ import annotations
@@ -27,19 +27,17 @@ from reconciler.runtime import Runtime
 from reconciler.secrets import Secret as Plain
 from reconciler.simulator.testing import running
 from tests.engine.transition import OneCluster as Rig
+from tests.kinds.facts import of_fields, of_kinds
 from tests.kinds.samples import values_of
 from tests.support.cluster import Endpoints as Where
-from tests.support.resources import KINDS, declared, user_spec
+from tests.support.resources import KINDS, declared
 from tests.support.simulation import CANARY
 
-# Where the fields that a create requires, with the values of the first example, are not what tests want.
-LEAST: Mapping[str, Mapping[str, Any]] = {
-    "Database": {"memory_size": "1GiB"},
-    "LDAPMapping": {"dn": "cn=ops,dc=example,dc=org", "roles": ["app-writer"]},
-    "RedisACL": {"acl": "+@read ~*"},
-    "Role": {"management": "db_member"},
-    "User": user_spec("probe", ["app-writer"]),
-}
+LEAST: Mapping[str, Mapping[str, Any]] = of_kinds("least")
+NEEDS: Mapping[tuple[str, str], Mapping[str, Any]] = of_fields("beside")
+VALUES: Mapping[tuple[str, str], list[Any]] = of_fields("values")
+ONCE = of_fields("once")
+ONE_WAY = of_fields("grows")
 
 
 def least(kind: Kind) -> Mapping[str, Any]:
@@ -47,37 +45,6 @@ def least(kind: Kind) -> Mapping[str, Any]:
     needed = [rule["field"] for rule in kind.required_on_create if rule["field"] in kind.examples[0]]
     return LEAST.get(kind.name) or {name: kind.examples[0][name] for name in needed}
 
-
-# What a value needs beside it: (kind, field) → the rest of the spec, or a function of the value.
-NEEDS: Mapping[tuple[str, str], Mapping[str, Any]] = {
-    ("Database", "backup"): {"backup_interval": 86400, "backup_location": {"type": "mount_point", "path": "/backups"}},
-    ("Database", "bigstore_ram_size"): {"bigstore": True},
-    ("Database", "data_persistence"): {"snapshot_policy": [{"secs": 3600, "writes": 1}]},
-    ("Database", "gradual_sync_policy_parameters"): {"gradual_sync_policy": "custom"},
-    ("Database", "oss_cluster"): {"sharding": True, "shards_count": 2, "proxy_policy": "all-nodes"},
-    ("Database", "rack_aware"): {"replication": True},
-    ("Database", "shard_key_regex"): {"sharding": True, "shards_count": 2},
-    ("Database", "sharding"): {},
-    ("Database", "shards_count"): {"sharding": True},
-    ("User", "certificate_subject_line"): {"auth_method": "certificate", "password": None},
-    ("User", "password"): {"email": "probe@example.com"},
-}
-# Values where those of the schema do not say enough: a cluster of this size, these versions.
-VALUES: Mapping[tuple[str, str], list[Any]] = {
-    ("Database", "memory_size"): ["512MiB", "1GiB", 3 * 2**30],
-    ("Database", "redis_version"): ["7.4", "8.0"],
-    ("Database", "replica_sources"): [
-        [{"address": "source.example.com:12000"}],
-        [{"uri": {"valueFrom": {"env": "SOURCE_URI"}}, "compression": 3, "encryption": True}],
-        [{"uri": "redis://source.example.com:12001"}],
-    ],
-    ("Database", "shards_count"): [2, 4],
-    ("User", "auth_method"): ["regular", "entraid", "sso"],
-}
-# Set once: the facts know no way back, or another call than PUT. Each value is tried on an object of its own.
-ONCE = {("Database", "sharding"), ("Database", "redis_version"), ("User", "auth_method")}
-# Grows only.
-ONE_WAY = {("Database", "shards_count")}
 
 # Kinds that a hook reads and writes whole have tests of their own: test_every_kind.py says where.
 APART = {"ActiveActiveDatabase", "Certificate", "ClusterBootstrap", "Module", "NodeMaintenance"}

@@ -1,7 +1,7 @@
 """Every field of what is always there or stands alone, there and back: settings, policy, nodes, proxies, licence …
 
 What `test_fields.py` shows for objects that are made and deleted, this shows for the others, by the same data. The
-tables say what a value needs beside it, and which fields want a test of their own.
+facts (`tests/kinds/facts.py`) say what a value needs beside it, and which fields want a test of their own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from reconciler.kinds.vocabulary import is_value_from
 from reconciler.manifests import Resource
 from reconciler.simulator.cluster.licenses import make
 from tests.engine.test_fields import APART, journeys
+from tests.kinds.facts import of_fields, of_kinds
 from tests.kinds.samples import name_of
 from tests.support.resources import KINDS, declared
 from tests.support.simulation import CANARY
@@ -24,42 +25,14 @@ from tests.support.simulation import Simulation as Rig
 
 FIXED = [kind for kind in KINDS.values() if (kind.singleton or kind.rest.key == ("uid",)) and kind.name not in APART]
 
-# What has to be said before anything else can be said of it.
-LEAST: Mapping[str, Mapping[str, Any]] = {
-    "ConnectionAuditing": {"audit_protocol": "TCP", "audit_address": "192.0.2.40", "audit_port": 12345},
-    "LDAP": {"uris": ["ldaps://ldap.example.org:636"]},
-    "SSO": {"issuer": {"id": "urn:sso:example:idp", "login_url": "https://idp.example.com/sso"}},
-}
-# What a value needs beside it.
-NEEDS: Mapping[tuple[str, str], Mapping[str, Any]] = {
-    ("LDAP", "cba_identity_source"): {"cba_identity_oid": "2.5.4.3"},
-    ("Proxy", "threads"): {"allow_restart": True, "max_threads": 256, "dynamic_threads_scaling": False},
-    ("Proxy", "max_threads"): {"threads": 1, "allow_restart": True},
-}
+LEAST: Mapping[str, Mapping[str, Any]] = of_kinds("least")
+NEEDS: Mapping[tuple[str, str], Mapping[str, Any]] = of_fields("beside")
 VALUES: Mapping[tuple[str, str], list[Any]] = {
-    ("ClusterPolicy", "default_provisioned_redis_version"): ["7.2", "6.2"],
+    **of_fields("values"),
     ("License", "license"): [make(shards_limit=100), make(shards_limit=200)],
-    ("ConnectionAuditing", "audit_protocol"): ["TCP"],
-    ("LDAP", "dn_group_query"): [
-        {"base": "dc=a", "filter": "(member=%D)", "scope": scope} for scope in ("base", "one")
-    ],
-    ("LDAP", "user_dn_query"): [{"base": "dc=a", "filter": "(uid=%u)", "scope": scope} for scope in ("base", "one")],
-    ("SSO", "protocol"): ["saml2"],
-    ("Cluster", "password_expiration_duration"): [0, 365],
 }
-# These have one value, or can be set once.
-ONE = {("ConnectionAuditing", "audit_protocol"), ("SSO", "protocol"), ("Node", "rack_id"), ("Node", "second_rack_id")}
-ELSEWHERE: Mapping[tuple[str, str], str] = {
-    ("Cluster", "control_plane_basic_authentication"): "it shuts this client out",
-    ("Cluster", "mtls_certificate_authentication"): "it needs a certificate authority, and shuts this client out",
-    ("ClusterPolicy", "db_conns_auditing"): "it needs ConnectionAuditing: test_order.py",
-    ("ClusterPolicy", "rack_aware"): "it needs racks, and there is no way back: test_order.py",
-    ("Node", "addr"): "it can change only while the node is down",
-    ("OCSP", "ocsp_functionality"): "it needs a certificate that names a responder",
-    ("SSO", "control_plane"): "it needs certificates: test_order.py",
-    ("SSO", "idp_metadata"): "it needs a certificate: test_order.py",
-    ("SSO", "enforce_control_plane"): "it needs control_plane",
-}
+ONE = of_fields("once")
+ELSEWHERE: Mapping[tuple[str, str], str] = of_fields("elsewhere")
 
 
 def cases(*, old: bool = False) -> Iterator[tuple[str, str]]:

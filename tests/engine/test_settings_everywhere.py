@@ -12,6 +12,7 @@ from reconciler.kinds import Kind, kind_source
 from reconciler.manifests import Resource
 from reconciler.simulator.settings import SWITCHES
 from tests.engine.test_settings import FIXED, LEAST, VALUES, cases, values_through
+from tests.kinds.facts import of_fields, of_kinds
 from tests.kinds.samples import name_of
 from tests.kinds.test_simulator import VERSIONS, has
 from tests.support.resources import KINDS, declared
@@ -24,8 +25,8 @@ READINGS = [
 ]
 FIELDS = list(cases(old=True))
 PORTS = 20000  # two fields of one kind must not take the same one
-ALONE = {"LDAP", "ConnectionAuditing"}  # their fields are mutually exclusive: an example at a time
-LATER = {("Proxy", "threads"), ("Proxy", "max_threads")}  # each needs the other: test_settings.py
+ALONE = of_kinds("alone")
+LATER = of_fields("apart")  # these are in test_settings.py
 
 
 def ages(words: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,4 +98,4 @@ def test_all_settings_go_there_and_on_whatever_the_facts_leave_open(
 
 
 def test_values_and_kinds_of_the_tables_exist() -> None:
-    assert {kind for kind, _ in VALUES} | ALONE | set(LEAST) <= KINDS.keys()
+    assert {kind for kind, _ in VALUES} | set(ALONE) | set(LEAST) <= KINDS.keys()

@@ -15,7 +15,7 @@ import pytest
 from reconciler.kinds import kind_source, load_kinds
 from reconciler.simulator.api.routes import load_handlers
 from reconciler.simulator.data import tables
-from tests.kinds.facts import HELD, OBJECTS, PLACES, TABLE
+from tests.kinds.facts import HELD, OBJECTS, PLACES, TABLE, exceptions, of_fields
 from tests.kinds.test_settable import shape_of
 
 load_handlers()  # rows of collections and singletons may bring their fields
@@ -69,3 +69,14 @@ def test_what_is_left_out_has_a_reason() -> None:
 def test_every_kind_is_the_place_of_something() -> None:
     found = {place.partition(".")[0] for _, place in PLACES} | {kind for _, kind in HELD}
     assert found == set(load_kinds())
+
+
+def test_what_tests_must_know_is_said_of_fields_that_exist() -> None:
+    kinds = load_kinds()
+    words = ("beside", "values", "once", "grows", "apart", "unset", "elsewhere")
+    known = {word for kind in exceptions().values() for said in kind.get("fields", {}).values() for word in said}
+    assert known <= set(words)
+    assert {word for kind in exceptions().values() for word in kind} <= {"least", "alone", "ours", "fields"}
+    for word in words:
+        for kind, name in of_fields(word):
+            assert name in kinds[kind].fields, f"{kind}.{name}"

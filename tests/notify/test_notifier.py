@@ -17,8 +17,9 @@ import pytest
 from reconciler.client.webhook import Delivery, WebhookClient
 from reconciler.errors import InputError
 from reconciler.notify import notifying
-from reconciler.notify.notifier import Notifier, NotifierRuntime, Outbox
+from reconciler.notify.notifier import Notifier, Outbox
 from reconciler.notify.payloads import Message
+from reconciler.runtime import Runtime
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Notify, Recipient
 from reconciler.simulator.http.tls import TlsFiles, make
@@ -141,8 +142,9 @@ def test_the_threads_tell_what_becomes_of_the_status_and_end() -> None:
         shown,
         settings,
         reveal=reveal,
-        observe=events.append,
-        runtime=NotifierRuntime(poll_interval=0.01, sender=lambda ca: post),
+        runtime=Runtime(observe=events.append),
+        poll_interval=0.01,
+        sender=lambda ca: post,
     ):
         assert post.called.wait(30)
     assert threading.active_count() == before
@@ -164,8 +166,9 @@ def test_a_bug_of_ours_ends_no_thread() -> None:
         status_store(),
         settings,
         reveal=reveal,
-        observe=events.append,
-        runtime=NotifierRuntime(poll_interval=0.01, sender=lambda ca: Broken()),
+        runtime=Runtime(observe=events.append),
+        poll_interval=0.01,
+        sender=lambda ca: Broken(),
     ):
         assert third.wait(30)
     assert "RuntimeError" in [event.attributes["why"] for event in events]
@@ -175,7 +178,7 @@ def test_a_ca_file_that_cannot_be_used_is_told_at_the_start(tmp_path: Path) -> N
     to = Recipient("slack", url=CHAT.url, ca_cert=tmp_path / "missing.pem")
     with (
         pytest.raises(InputError, match=r"agent\.notify\.to\[0\]: .*missing\.pem cannot be used"),
-        notifying(status_store(), Notify(to=(to,)), reveal=reveal),
+        notifying(status_store(), Notify(to=(to,)), reveal=reveal, runtime=Runtime()),
     ):
         pass
 

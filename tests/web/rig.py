@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from reconciler.agent.status import StatusStore
+from reconciler.runtime import Runtime
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Listen
 from reconciler.telemetry import Event
-from reconciler.web import AgentHandle, Metrics, WebRuntime, serve
+from reconciler.web import AgentHandle, Metrics, serve
 from tests.web.fake_status import NOW, runs, status_store
 
 TOKEN = "a-token-that-is-long-enough"
@@ -39,7 +40,7 @@ class Rig:
 
     port: int
     status_store: StatusStore
-    metrics: Metrics
+    metrics: Metrics = field(init=False)
     fetches: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     time: list[float] = field(default_factory=lambda: [0.0])
@@ -83,20 +84,21 @@ def serving(
     listen: Listen | None = None,
     agent: AgentHandle | None = None,
     reveal: Callable[[Mapping[str, Any], str], Secret] = reveal,
-    **runtime: Any,
+    request_timeout: float = 30.0,
+    **clocks: Any,
 ) -> Iterator[Rig]:
     shown = of or status_store()
     history = {run.id: run for run in runs()}
     usual = AgentHandle(runs=lambda limit: runs()[:limit], run=history.get)
-    rig = Rig(0, shown, Metrics(shown))
-    clocks: dict[str, Any] = {"now": lambda: NOW, "clock": lambda: rig.time[0], **runtime}
+    rig = Rig(0, shown)
+    runtime = Runtime(observe=rig.events.append, now=lambda: NOW, clock=lambda: rig.time[0])
     with serve(
         shown,
         listen or Listen(port=0),
         replace(agent or usual, fetch_now=lambda: rig.fetches.append(1)),
         reveal=reveal,
-        metrics=rig.metrics,
-        runtime=WebRuntime(observe=rig.events.append, **clocks),
+        runtime=replace(runtime, **clocks),
+        request_timeout=request_timeout,
     ) as found:
-        rig.port = found.port
+        rig.port, rig.metrics = found.port, found.metrics
         yield rig

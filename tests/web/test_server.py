@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import InputError, SecretMissing
+from reconciler.runtime import Runtime
 from reconciler.settings.listen import Listen
 from reconciler.simulator.http.tls import make
 from reconciler.web import AgentHandle, serve
@@ -25,7 +26,7 @@ def test_a_port_in_use_is_told_at_the_start() -> None:
         port = taken.getsockname()[1]
         with (
             pytest.raises(InputError, match=rf"agent\.listen: 127\.0\.0\.1:{port}: address already in use"),
-            serve(status_store(), Listen(port=port), AgentHandle()),
+            serve(status_store(), Listen(port=port), AgentHandle(), runtime=Runtime()),
         ):
             pass
 
@@ -34,7 +35,7 @@ def test_a_host_that_is_not_ours_is_told_at_the_start() -> None:
     for host in ("192.0.2.1", "no-such-host.invalid"):
         with (
             pytest.raises(InputError, match=r"agent\.listen"),
-            serve(status_store(), Listen(host=host, port=0), AgentHandle()),
+            serve(status_store(), Listen(host=host, port=0), AgentHandle(), runtime=Runtime()),
         ):
             pass
 
@@ -44,12 +45,12 @@ def test_a_secret_that_is_missing_is_told_at_the_start() -> None:
         raise SecretMissing([])
 
     listen = Listen(port=0, token={"valueFrom": {"env": "NONE"}})
-    with pytest.raises(SecretMissing), serve(status_store(), listen, AgentHandle(), reveal=missing):  # type: ignore[arg-type]
+    with pytest.raises(SecretMissing), serve(status_store(), listen, AgentHandle(), reveal=missing, runtime=Runtime()):  # type: ignore[arg-type]
         pass
 
 
 def test_the_address_can_be_used_as_it_is_told() -> None:
-    with serve(status_store(), Listen(port=0), AgentHandle()) as found:
+    with serve(status_store(), Listen(port=0), AgentHandle(), runtime=Runtime()) as found:
         assert found.url == f"http://127.0.0.1:{found.port}/"
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", found.port, timeout=30)) as connection:
             connection.request("GET", "/")
@@ -70,7 +71,9 @@ def test_it_ends_with_connections_open_and_leaves_no_thread() -> None:
 
 def test_it_can_be_served_over_https(tmp_path: Path) -> None:
     files = make(tmp_path)
-    with serve(status_store(), Listen(port=0, certificate=files.certificate, key=files.key), AgentHandle()) as found:
+    with serve(
+        status_store(), Listen(port=0, certificate=files.certificate, key=files.key), AgentHandle(), runtime=Runtime()
+    ) as found:
         assert found.url == f"https://127.0.0.1:{found.port}/"
         trusting = ssl.create_default_context(cafile=str(files.ca))
         with contextlib.closing(
@@ -91,7 +94,10 @@ def test_a_certificate_that_cannot_be_used_is_told_at_the_start(tmp_path: Path) 
     files, other = make(tmp_path / "one"), make(tmp_path / "two")
     for certificate, key in ((files.certificate, other.key), (tmp_path / "none", files.key), (files.key, files.key)):
         listen = Listen(port=0, certificate=certificate, key=key)
-        with pytest.raises(InputError, match=r"agent\.listen: "), serve(status_store(), listen, AgentHandle()):
+        with (
+            pytest.raises(InputError, match=r"agent\.listen: "),
+            serve(status_store(), listen, AgentHandle(), runtime=Runtime()),
+        ):
             pass
 
 

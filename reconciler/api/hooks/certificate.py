@@ -26,7 +26,6 @@ NAMES = (
     "sso_service",
     "syncer",
 )
-_PARTS = ("certificate", "key")
 _USED_BY_LINKS = ("proxy", "syncer")  # links of Active-Active databases load these only at a forced update
 _MAX_ATTEMPTS = 10  # for a certificate that was rolled out only partly
 
