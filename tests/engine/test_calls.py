@@ -18,10 +18,9 @@ from reconciler.manifests import Resource
 from reconciler.model import LiveState
 from reconciler.plan import Action, Plan
 from reconciler.simulator.core import LogEntry
-from tests.engine.active_active import instance
+from tests.engine.active_active import ActiveActive, instance
 from tests.engine.test_every_kind import HOME, SPECS, example, new_rig
 from tests.engine.test_modules import packed
-from tests.engine.transition import ManyClusters as Rig
 from tests.support.resources import KINDS, declared
 from tests.support.simulation import CANARY
 
@@ -52,11 +51,11 @@ PARTLY: Mapping[str, frozenset[Action]] = {
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
+def rig(tmp_path: Path) -> Iterator[ActiveActive]:
     yield from new_rig(tmp_path)
 
 
-def announced(rig: Rig, plan: Plan, live: Mapping[str, LiveState]) -> list[tuple[Action, str, PlannedCalls]]:
+def announced(rig: ActiveActive, plan: Plan, live: Mapping[str, LiveState]) -> list[tuple[Action, str, PlannedCalls]]:
     context = ExplainContext(KINDS, live, rig.project_clusters)
     return [(change.action, change.address.kind, calls_of(change, context)) for change in plan.changes]
 
@@ -81,16 +80,16 @@ def show(calls: Sequence[PlannedCall], entries: Sequence[LogEntry]) -> str:
     return "\n".join([*lines, *(f"sent {one.method} {one.path} {field_names(one)}" for one in entries)])
 
 
-def check(rig: Rig, wanted: Sequence[Resource], **options: Any) -> None:
+def check(rig: ActiveActive, wanted: Sequence[Resource], **options: Any) -> None:
     """Apply *wanted*, and compare what was sent with what was announced."""
     live = rig.read()
     plan = rig.plan(wanted, live, **options)
     steps = announced(rig, plan, live)
-    marks = {name: len(rig.sent(name)) for name in rig.cores}
+    marks = {name: len(rig.clusters[name].sent) for name in rig.clusters}
     report = rig.apply(plan, live=live, read_file=lambda path: packed())
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
-    for name in rig.cores:
-        entries = rig.sent(name)[marks[name] :]
+    for name in rig.clusters:
+        entries = rig.clusters[name].sent[marks[name] :]
         calls = [call for _, _, step in steps for call in step.calls if (call.cluster or HOME) == name]
         unknown = [
             f"{kind} {action.name}: {step.unknown}"
@@ -105,7 +104,7 @@ def check(rig: Rig, wanted: Sequence[Resource], **options: Any) -> None:
             assert all(map(same, calls, entries)), show(calls, entries)
 
 
-def spec_of(rig: Rig, kind: Kind) -> Mapping[str, Any]:
+def spec_of(rig: ActiveActive, kind: Kind) -> Mapping[str, Any]:
     """Return what the example of *kind* declares."""
     return SPECS[kind.name](rig) if kind.name in SPECS else kind.examples[0]
 
@@ -114,7 +113,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: ki
 
 
 @every_kind
-def test_a_plan_announces_exactly_the_calls_that_an_apply_sends(rig: Rig, kind: Kind) -> None:
+def test_a_plan_announces_exactly_the_calls_that_an_apply_sends(rig: ActiveActive, kind: Kind) -> None:
     mine, *others = example(rig, kind)
     check(rig, others)
     check(rig, [mine, *others])
@@ -126,7 +125,7 @@ def test_a_plan_announces_exactly_the_calls_that_an_apply_sends(rig: Rig, kind: 
         check(rig, [grave, *others], allow_destroy=frozenset({str(mine.address)}))
 
 
-def test_what_an_update_repeats_without_having_been_read_is_said(rig: Rig) -> None:
+def test_what_an_update_repeats_without_having_been_read_is_said(rig: ActiveActive) -> None:
     mine, *others = example(rig, KINDS["ConnectionAuditing"])
     rig.assert_converges([mine, *others])
     changed = declared("ConnectionAuditing", "cluster", {**mine.spec, "audit_port": 4321})
@@ -138,7 +137,7 @@ def test_what_an_update_repeats_without_having_been_read_is_said(rig: Rig) -> No
     assert found.unknown.startswith("not known in advance: it also sends the live values of audit_")
 
 
-def test_what_is_announced_holds_no_secret(rig: Rig) -> None:
+def test_what_is_announced_holds_no_secret(rig: ActiveActive) -> None:
     live = rig.read()
     wanted = example(rig, KINDS["User"])
     text = repr(announced(rig, rig.plan(wanted, live), live))

@@ -29,10 +29,9 @@ from reconciler.simulator.cluster import pem
 from reconciler.simulator.cluster.licenses import make
 from reconciler.yaml12.writer import document
 from tests.engine import test_active_active_fields, test_fields, test_settings
-from tests.engine.active_active import instance
+from tests.engine.active_active import ActiveActive, instance
 from tests.engine.test_fields import least, referred
 from tests.engine.test_modules import FILE, packed
-from tests.engine.transition import ManyClusters as Rig
 from tests.kinds.samples import fields_of, name_of, put, wrong_values_of
 from tests.support.resources import KINDS, declared
 from tests.support.simulation import NAMES
@@ -40,13 +39,13 @@ from tests.support.simulation import NAMES
 HOME = "dc1"
 
 
-def certificate(rig: Rig) -> Mapping[str, Any]:
+def certificate(rig: ActiveActive) -> Mapping[str, Any]:
     pair = pem.make("api.local", rig.clock(), 365)
     rig.passwords["API_KEY"] = pair.key
     return {"certificate": pair.certificate, "key": {"valueFrom": {"env": "API_KEY"}}}
 
 
-SPECS: Mapping[str, Callable[[Rig], Mapping[str, Any]]] = {
+SPECS: Mapping[str, Callable[[ActiveActive], Mapping[str, Any]]] = {
     "ActiveActiveDatabase": lambda rig: {
         "default_db_config": {"memory_size": "1GiB"},
         "instances": [instance("dc1"), instance("dc2")],
@@ -55,7 +54,7 @@ SPECS: Mapping[str, Callable[[Rig], Mapping[str, Any]]] = {
     "CMSettings": lambda rig: KINDS["CMSettings"].examples[1],  # the first one is the default: nothing to export
     "ClusterBootstrap": lambda rig: {
         "name": NAMES[HOME],
-        "machines": [{"address": place(url)} for url in rig.cores[HOME].urls.values()],
+        "machines": [{"address": place(url)} for url in rig.clusters[HOME].core.urls.values()],
     },
     "License": lambda rig: {"license": make(shards_limit=100)},
     "OCSP": lambda rig: {"query_frequency": "2h", "response_timeout": 2},
@@ -67,22 +66,22 @@ SPECS: Mapping[str, Callable[[Rig], Mapping[str, Any]]] = {
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
+def rig(tmp_path: Path) -> Iterator[ActiveActive]:
     yield from new_rig(tmp_path)
 
 
-def new_rig(folder: Path) -> Iterator[Rig]:
-    rig = Rig(folder / "state", ("dc1", "dc2"), nodes=3)
-    for name in rig.cores:
-        rig.call(name, "PUT", "/v1/cluster", {"allow_modules_upload": True})
-        rig.call(name, "POST", "/v1/bdb_groups", {"memory_size": 2**30})
+def new_rig(folder: Path) -> Iterator[ActiveActive]:
+    rig = ActiveActive(folder / "state", ("dc1", "dc2"), nodes=3)
+    for name in rig.clusters:
+        rig.call("PUT", "/v1/cluster", {"allow_modules_upload": True}, cluster=name)
+        rig.call("POST", "/v1/bdb_groups", {"memory_size": 2**30}, cluster=name)
     yield rig
     for client in rig.clients.values():
         client.close()
     rig.ledger.disconnect()
 
 
-def example(rig: Rig, kind: Kind) -> list[Resource]:
+def example(rig: ActiveActive, kind: Kind) -> list[Resource]:
     """Return an object of *kind*, and what it refers to."""
     spec = SPECS[kind.name](rig) if kind.name in SPECS else kind.examples[0]
     assert kind.validator.findings(spec) == []
@@ -91,7 +90,7 @@ def example(rig: Rig, kind: Kind) -> list[Resource]:
     return [declared(kind.name, name_of(kind), spec), *others]
 
 
-def do(rig: Rig, wanted: Sequence[Resource]) -> list[tuple[Action, Address]]:
+def do(rig: ActiveActive, wanted: Sequence[Resource]) -> list[tuple[Action, Address]]:
     """Make it so, and show that nothing is left to do; return what was done."""
     live = rig.read()
     plan = rig.plan(wanted, live)
@@ -105,7 +104,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: ki
 
 
 @every_kind
-def test_an_example_is_made_or_set_and_reads_back(rig: Rig, kind: Kind) -> None:
+def test_an_example_is_made_or_set_and_reads_back(rig: ActiveActive, kind: Kind) -> None:
     mine, *others = example(rig, kind)
     do(rig, others)
     do(rig, [mine, *others])
@@ -113,25 +112,25 @@ def test_an_example_is_made_or_set_and_reads_back(rig: Rig, kind: Kind) -> None:
 
 
 @every_kind
-def test_it_is_deleted_by_a_tombstone_or_left_as_it_is(rig: Rig, kind: Kind) -> None:
+def test_it_is_deleted_by_a_tombstone_or_left_as_it_is(rig: ActiveActive, kind: Kind) -> None:
     mine, *others = example(rig, kind)
     do(rig, [mine, *others])
-    begun = len(rig.sent())
+    begun = len(rig.sent)
     if "delete" in kind.rest.verbs and mine.address.name not in kind.traits.lasting:
         grave = declared(kind.name, mine.address.name, {}, absent=True, protect=False)
         assert do(rig, [grave, *others]) == [(Action.DELETE, mine.address)]
-        assert len(rig.sent()) > begun
+        assert len(rig.sent) > begun
         return
     others = others or [declared("RedisACL", "Full Access", {})]
     plan = rig.plan(others, prune=True)
     assert {(change.action, change.address) for change in plan.changes} <= {(Action.FORGET, mine.address)}
     rig.apply(plan)
-    assert len(rig.sent()) == begun
+    assert len(rig.sent) == begun
     assert rig.plan(others, prune=True).changes == ()
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ActiveActive]:
     """A cluster that has something of every kind, and was never seen before: its ledger is empty."""
     for rig in new_rig(tmp_path_factory.mktemp("full")):
         wanted = {str(one.address): one for kind in KINDS.values() for one in reversed(example(rig, kind))}
@@ -141,7 +140,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         yield rig
 
 
-def exported(rig: Rig, names: Sequence[str]) -> list[tuple[Kind, str]]:
+def exported(rig: ActiveActive, names: Sequence[str]) -> list[tuple[Kind, str]]:
     states, told = rig.read(), Exported()
     return [
         (KINDS[name], manifests_of(KINDS[name], told.new(KINDS[name], states[HOME].objects[name]), cluster=HOME))
@@ -149,13 +148,14 @@ def exported(rig: Rig, names: Sequence[str]) -> list[tuple[Kind, str]]:
     ]
 
 
-def read_back(rig: Rig, text: str) -> list[Resource]:
+def read_back(rig: ActiveActive, text: str) -> list[Resource]:
     """Return what the manifests in *text* declare, as the commands do."""
-    where = [Target(name, tuple(core.urls.values()), core.settings.username, {}) for name, core in rig.cores.items()]
+    cores = {name: cluster.core for name, cluster in rig.clusters.items()}
+    where = [Target(name, tuple(core.urls.values()), core.settings.username, {}) for name, core in cores.items()]
     return [*load(["-"], KINDS, stdin=io.BytesIO(text.encode()), clusters=where).resources]
 
 
-def test_the_export_of_everything_plans_to_nothing(full: Rig) -> None:
+def test_the_export_of_everything_plans_to_nothing(full: ActiveActive) -> None:
     pages = exported(full, list(KINDS))
     resources = read_back(full, "---\n".join(text for _, text in pages if text))
     plan = full.plan(resources)
@@ -164,7 +164,7 @@ def test_the_export_of_everything_plans_to_nothing(full: Rig) -> None:
 
 
 @every_kind
-def test_an_export_holds_every_kind(full: Rig, kind: Kind) -> None:
+def test_an_export_holds_every_kind(full: ActiveActive, kind: Kind) -> None:
     ((_, text),) = exported(full, [kind.name])
     assert f"kind: {kind.name}\n" in text
 

@@ -24,14 +24,13 @@ from reconciler.manifests import Resource
 from reconciler.model import Address
 from reconciler.plan import Action
 from reconciler.runtime import Runtime
-from reconciler.secrets import Secret as Plain
+from reconciler.secrets import Secret
 from reconciler.simulator.testing import running
-from tests.engine.transition import OneCluster as Rig
 from tests.kinds.facts import of_fields, of_kinds
 from tests.kinds.samples import values_of
-from tests.support.cluster import Endpoints as Where
+from tests.support.cluster import Endpoints
 from tests.support.resources import KINDS, declared
-from tests.support.simulation import CANARY
+from tests.support.simulation import CANARY, Simulation
 
 LEAST: Mapping[str, Mapping[str, Any]] = of_kinds("least")
 NEEDS: Mapping[tuple[str, str], Mapping[str, Any]] = of_fields("beside")
@@ -61,7 +60,7 @@ CASES = [
 
 
 class Server:
-    """A simulator on a real socket, in the shape that `Rig` wants of its world."""
+    """A simulator on a real socket, in the shape that `Simulation` needs of its cluster."""
 
     def __init__(self, inside: Any) -> None:
         self.inside = inside
@@ -74,20 +73,20 @@ class Server:
         return list(self.inside.log)
 
     def client(self) -> Client:
-        where = Where(self.inside.urls, ca_cert=self.inside.ca_file)
-        login = (self.inside.username, Plain(self.inside.password))
+        where = Endpoints(self.inside.urls, ca_cert=self.inside.ca_file)
+        login = (self.inside.username, Secret(self.inside.password))
         return Client(where, login, Runtime(random=random.Random(1)))
 
 
-class SocketRig(Rig):
+class SocketRig(Simulation):
     def __init__(self, folder: Path, server: Server) -> None:
         super().__init__(folder)
-        self.world = server  # type: ignore[assignment]
+        self.clusters["dc1"] = server  # type: ignore[assignment]
         self.client = server.client()
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
     with running(nodes=3, rack_aware=True) as inside:
         rig = SocketRig(tmp_path_factory.mktemp("fields") / "state", Server(inside))
         yield rig
@@ -127,7 +126,7 @@ def beside(kind: Kind, spec: Mapping[str, Any]) -> list[Resource]:
     return [declared(other, name, {**least(KINDS[other])}) for other, name in sorted(found) if other != kind.name]
 
 
-def converge(rig: Rig, kind: Kind, name: str, spec: Mapping[str, Any]) -> Any:
+def converge(rig: Simulation, kind: Kind, name: str, spec: Mapping[str, Any]) -> Any:
     """Apply *spec*, and show that the plan is empty afterwards; return the plan of the object itself."""
     others = beside(kind, spec)
     rig.converge(others)
@@ -139,7 +138,7 @@ def converge(rig: Rig, kind: Kind, name: str, spec: Mapping[str, Any]) -> Any:
     return plan
 
 
-def sent(rig: Rig, begun: int, field: Field) -> list[Any]:
+def sent(rig: Simulation, begun: int, field: Field) -> list[Any]:
     """Return what the requests since *begun* said of *field*."""
     bodies = [json.loads(entry.body) for entry in rig.sent[begun:] if entry.body]
     return [body[field.wire] for body in bodies if field.wire in body]
@@ -166,7 +165,7 @@ def journeys(kind: Kind, name: str) -> list[list[Any]]:
 
 
 @pytest.mark.parametrize(("kind_name", "name"), CASES)
-def test_a_field_goes_there_and_back(rig: Rig, kind_name: str, name: str) -> None:
+def test_a_field_goes_there_and_back(rig: Simulation, kind_name: str, name: str) -> None:
     kind = KINDS[kind_name]
     for number, values in enumerate(journeys(kind, name)):
         label = f"{kind_name}-{name}-{number}".lower().replace("_", "-")

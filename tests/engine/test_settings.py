@@ -20,8 +20,7 @@ from tests.engine.test_fields import APART, journeys
 from tests.kinds.facts import of_fields, of_kinds
 from tests.kinds.samples import name_of
 from tests.support.resources import KINDS, declared
-from tests.support.simulation import CANARY
-from tests.support.simulation import Simulation as Rig
+from tests.support.simulation import CANARY, Simulation
 
 FIXED = [kind for kind in KINDS.values() if (kind.singleton or kind.rest.key == ("uid",)) and kind.name not in APART]
 
@@ -45,8 +44,8 @@ def cases(*, old: bool = False) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    rig = Rig(tmp_path / "state")
+def rig(tmp_path: Path) -> Iterator[Simulation]:
+    rig = Simulation(tmp_path / "state")
     rig.call("POST", "/v1/bdb_groups", {"memory_size": 2**30})
     yield rig
     rig.client.close()
@@ -75,7 +74,7 @@ def wanted(kind: Kind, name: str, value: Any) -> Resource:
 
 
 @pytest.mark.parametrize(("kind_name", "name"), list(cases()))
-def test_a_setting_goes_there_and_back(rig: Rig, kind_name: str, name: str) -> None:
+def test_a_setting_goes_there_and_back(rig: Simulation, kind_name: str, name: str) -> None:
     kind = KINDS[kind_name]
     for values in values_through(kind, name):
         writes = 0

@@ -16,7 +16,7 @@ from tests.kinds.facts import of_fields, of_kinds
 from tests.kinds.samples import name_of
 from tests.kinds.test_simulator import VERSIONS, has
 from tests.support.resources import KINDS, declared
-from tests.support.simulation import Simulation as Rig
+from tests.support.simulation import Simulation
 
 READINGS = [
     (name, choice)
@@ -64,7 +64,7 @@ def _example(kind: Kind, turn: int, version: str) -> dict[str, Any]:
     return {name: value for name, value in known.items() if has(ages(properties[name]), version)}
 
 
-def there_and_on(rig: Rig, kind: Kind, version: str) -> Iterator[list[str]]:
+def there_and_on(rig: Simulation, kind: Kind, version: str) -> Iterator[list[str]]:
     """Apply one set of values and another; yield what went wrong each time."""
     for turn in (0, 1):
         resource = whole(kind, turn, version)
@@ -74,8 +74,8 @@ def there_and_on(rig: Rig, kind: Kind, version: str) -> Iterator[list[str]]:
         yield [field.path for change in rig.plan([resource]).changes for field in change.fields]
 
 
-def rig_of(folder: Path, kind: Kind, **settings: Any) -> Rig:
-    rig = Rig(folder / "state", **settings)
+def rig_of(folder: Path, kind: Kind, **settings: Any) -> Simulation:
+    rig = Simulation(folder / "state", **settings)
     rig.call("POST", "/v1/bdb_groups", {"memory_size": 2**30})
     return rig
 

@@ -14,7 +14,7 @@ from reconciler.api.hooks import hook_of
 from reconciler.api.read import listing
 from reconciler.kinds import Kind, kind_source, load_kinds
 from tests.kinds.facts import of_fields
-from tests.support.cluster import SimulatedCluster as World
+from tests.support.cluster import SimulatedCluster
 
 VERSIONS = ("7.4", "7.8", "7.22", "8.0", "8.2")
 UNSET = of_fields("unset")
@@ -47,7 +47,7 @@ def there(kind: Kind, version: str) -> set[str]:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("kind", PLAIN, ids=lambda kind: kind.name)
 def test_answers_hold_the_fields_of_their_version(kind: Kind, version: str) -> None:
-    client = World(server_version=version).client()
+    client = SimulatedCluster(server_version=version).client()
     if not has({"since": kind.support.since, "until": kind.support.until}, version):
         shared = [
             other for other in load_kinds().values() if other.rest.path == kind.rest.path and not other.support.since

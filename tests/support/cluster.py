@@ -63,6 +63,11 @@ class SimulatedCluster:
     def log(self) -> list[LogEntry]:
         return list(self.core.log)
 
+    @property
+    def sent(self) -> list[LogEntry]:
+        """The writes that reached it, whatever became of them."""
+        return [entry for entry in self.log if entry.method != "GET"]
+
     def endpoints(self, first: int = 1) -> Endpoints:
         """Return the nodes in order of uid, *first* before the others."""
         uids = sorted(self.core.urls, key=lambda uid: (uid != first, uid))
