@@ -207,7 +207,7 @@ ELSEWHERE: Mapping[str, str] = {
     "Database.upgrade": "test_sub_resources.py",
     "Module": "test_modules.py",
     "NodeMaintenance": "test_special_kinds.py",
-    "Proxy.allow_restart": "test_settings.py",
+    "Proxy.allow_restart": "test_special_kinds.py",
     "User.passwords": "test_rotation.py",
     "User.retire": "test_rotation.py",
 }
