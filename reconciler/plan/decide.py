@@ -2,7 +2,7 @@
 
 The planner calls `decide_resource` for each declared resource and `decide_undeclared` for what is owned and no longer
 declared, and combines the results. This module pairs a resource with a live object and decides creates and deletes;
-`update` decides what happens to an object that exists. It must not know how changes are ordered.
+`decide_update` decides what happens to an object that exists. It must not know how changes are ordered.
 """
 
 from __future__ import annotations
