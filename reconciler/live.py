@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from reconciler.api.codec import decode, natural_key, unnamed
 from reconciler.api.driver import ONE_CLUSTER, Connections, Reader, drive
 from reconciler.api.endpoints import wire_names
 from reconciler.api.hooks import hook_of
-from reconciler.api.protocol import ProjectCluster, Response
+from reconciler.api.protocol import ProjectCluster
 from reconciler.api.read import listing
 from reconciler.errors import (
     ClusterError,
@@ -30,33 +30,14 @@ from reconciler.kinds import Kind, server_schema, versions
 from reconciler.model import Address, Level, LiveObject, LiveState, Note, Reason
 from reconciler.plan.read_set import Fields, Metrics, ReadSet, referred_kinds
 
+if TYPE_CHECKING:
+    from reconciler.client.shared_reads import ClusterReader
+
 BOOTSTRAP = "ClusterBootstrap"  # the only kind that can be read before the cluster exists
 CLUSTER = "/v1/cluster"
 PORTS = ("port", "endpoints")  # fields of a database that hold the ports it uses
 
 _PARALLEL = 4
-
-
-class ClusterReader(Reader, Protocol):
-    """The methods of a client that reading a cluster needs."""
-
-    @property
-    def state_id(self) -> int: ...
-
-    @property
-    def user(self) -> str: ...
-
-    def open(self) -> Response: ...
-
-    def get(
-        self,
-        path: str,
-        *,
-        missing_ok: bool = False,
-        shape: type | None = None,
-        tolerant: bool = False,
-        fail_fast: bool = False,
-    ) -> Response: ...
 
 
 class Placed(Protocol):

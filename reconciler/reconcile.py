@@ -110,8 +110,10 @@ def read(session: Session, sets: Mapping[str, ReadSet]) -> dict[str, LiveState]:
     """Read the read set of each cluster, concurrently."""
     from reconciler import live
     from reconciler.api.driver import Connections
+    from reconciler.client.shared_reads import SharedReads
 
-    clients, ledger = session.clients(), session.known_ledger()
+    ledger = session.known_ledger()
+    clients = {name: SharedReads(client) for name, client in session.clients().items()}
     connections = Connections(clients, live.project_clusters(session.settings.targets, clients))
 
     def one(name: str) -> LiveState:

@@ -98,7 +98,7 @@ class Client:
             text = f"{self._label}TLS verification is disabled; traffic can be intercepted"
             self._loop.emit("tls.unverified", message=text)
         self._loop.recheck_credentials()
-        return self.get(PROBE, shape=list)
+        return self.get(PROBE, shape=list, tolerant=True)
 
     def get(
         self,

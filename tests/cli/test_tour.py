@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,7 +109,13 @@ def test_the_tour_becomes_so_on_two_clusters_and_a_last_plan_is_empty(tour: Cli,
     created, updated, deleted = counts(tour("apply", "--yes").out)
     assert (created, deleted) == (creates("west", exist=("Certificate", "ClusterBootstrap", "License")), 0)
     assert updated >= 10
+    begun = len(east.log)
     assert tour("plan", "--detailed-exitcode").out == "No changes.\n"
+    reads = Counter((entry.path, *sorted(entry.query.items())) for entry in list(east.log)[begun:])
+    assert [request for request, count in reads.items() if count > 1] == []  # a plan reads each list once
+    assert ("/v1/nodes",) in reads
+    # Active-Active databases are declared on the other cluster: what they override here is read with fields of its own.
+    assert Counter(path for path, *_ in reads if path != "/v1/jsonschema").most_common(1) == [("/v1/bdbs", 2)]
     assert tour("drift").out == "No drift.\n"
 
     (copy,) = [one for one in west("GET", "/v1/bdbs").json() if one["name"] == "catalogue-copy"]

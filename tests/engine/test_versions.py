@@ -167,7 +167,7 @@ def test_what_only_the_cluster_says_that_it_has_is_written_and_read_back(tmp_pat
     rig = Simulation(tmp_path / "state", server_version="7.22")
     resource = declared("Database", "a", {"memory_size": "100MiB", "eviction_policy": "allkeys-lrm"})
     made = plan(rig, [resource])
-    assert ["the cluster's own schema has it" in note_text(note) for note in made.notes] == [True]
+    assert ["its own schema has it" in note_text(note) for note in made.notes] == [True]
     report = rig.apply(made)
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
     assert plan(rig, [resource]).changes == ()
