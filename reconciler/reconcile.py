@@ -69,8 +69,8 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
 
 def observe(session: Session, desired: Desired, options: Options) -> Observed:
     """Read from the clusters and the ledger what a plan for *desired* needs."""
-    from reconciler.ledger.secret_status import secret_statuses
     from reconciler.plan.addresses import with_addresses
+    from reconciler.plan.secret_status import secret_statuses
 
     kinds, owned = session.kinds, session.owned()
     declared = {resource.address for resource in desired.resources}

@@ -1,11 +1,10 @@
 """The ledger: owned resources, intents and runs, durable across restarts. Home of sqlite3.
 
-ledger         Ledger: the interface for everything else
-records        the values in it
-agent_state    what the agent keeps across restarts
-secret_status  whether declared secrets are the ones that were applied
-database       the SQLite file
-state_dir      the private folder around it: checks, key, locks
+ledger       Ledger: the interface for everything else
+records      the values in it
+agent_state  what the agent keeps across restarts
+sqlite       the SQLite file
+state_dir    the private folder around it: checks, key, locks
 """
 
 from reconciler.ledger.agent_state import AgentState, Fact

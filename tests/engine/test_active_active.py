@@ -14,11 +14,11 @@ from reconciler.api.hooks.activeactive_tasks import run_task
 from reconciler.api.protocol import Call, Elapsed, ProjectCluster, Response, Wait
 from reconciler.errors import DestroyProtected, ImpactRefused, InputError
 from reconciler.export import manifests_of
-from reconciler.ledger.secret_status import secret_statuses
 from reconciler.manifests import Resource
 from reconciler.model import Level, Observed, Reason
 from reconciler.plan import Action, Options
 from reconciler.plan.drift import Drift, find
+from reconciler.plan.secret_status import secret_statuses
 from reconciler.reconcile import check
 from reconciler.render.reasons import note_text, why
 from tests.engine.active_active import CARTS, GIB, ActiveActive, carts, instance

@@ -25,11 +25,11 @@ from reconciler.apply import ExecutionContext, execute, recover, unfinished_crea
 from reconciler.apply.report import Report
 from reconciler.client import Client
 from reconciler.ledger import Ledger
-from reconciler.ledger.secret_status import secret_statuses
 from reconciler.manifests import Resource
 from reconciler.model import Address, LiveObject, LiveState
 from reconciler.plan import Options, Plan
 from reconciler.plan.read_set import ReadSet
+from reconciler.plan.secret_status import secret_statuses
 from reconciler.render.reasons import note_text
 from reconciler.runtime import Runtime
 from reconciler.secrets import Secret

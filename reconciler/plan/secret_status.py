@@ -1,12 +1,12 @@
 """Whether each declared secret is the one that was last applied, by the digests in the ledger.
 
-Used by `reconcile` before it plans, because the API never returns secrets.
+Used by `reconcile` before it plans, because the API never returns secrets. It must not know how the ledger stores them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.diff import normalize
 from reconciler.errors import SecretMissing
@@ -15,14 +15,25 @@ from reconciler.kinds.vocabulary import is_value_from
 from reconciler.model import Address
 
 if TYPE_CHECKING:
-    from reconciler.api.codec import Reveal
-    from reconciler.ledger import Ledger
     from reconciler.manifests import Resource
     from reconciler.secrets import Secret
 
 
+class AppliedSecrets(Protocol):
+    """What the ledger tells about secrets that were applied."""
+
+    def secret_status(self, address: Address, path: str, secret: Secret) -> str: ...
+
+    def knows_set(self, address: Address, field: str) -> bool: ...
+
+    def set_statuses(self, address: Address, field: str, secrets: Mapping[str, Secret]) -> dict[str, str]: ...
+
+
 def secret_statuses(
-    kinds: Mapping[str, Kind], resources: Iterable[Resource], reveal: Reveal, ledger: Ledger | None
+    kinds: Mapping[str, Kind],
+    resources: Iterable[Resource],
+    reveal: Callable[[Mapping[str, Any]], Secret],
+    ledger: AppliedSecrets | None,
 ) -> dict[tuple[Address, str], str]:
     """Return the status of each declared secret, by address and path, compared with the digest in the ledger.
 
