@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.diff import changes
 from reconciler.kinds import Field, Kind
@@ -28,9 +28,9 @@ class ReadSet(NamedTuple):
     """What has to be read of one cluster."""
 
     fields: Fields = MappingProxyType({})
-    ports: frozenset[Address] = frozenset()  # if one of these does not exist, the ports in use are needed
+    ports: tuple[Address, ...] = ()  # if one of these does not exist, the ports in use are needed
     metrics: Metrics = MappingProxyType({})  # figures that are needed in any case
-    deciding: Mapping[Address, Mapping[str, Any]] = MappingProxyType({})  # declared; a figure decides their impact
+    deciding: tuple[Resource, ...] = ()  # a figure decides the impact of what they declare
     schemas: bool = False  # the cluster's own schemas too
 
     def kinds_needing_ports(self, objects: Mapping[str, Collection[LiveObject]]) -> list[str]:
@@ -41,12 +41,17 @@ class ReadSet(NamedTuple):
     def metrics_needed(self, kinds: Mapping[str, Kind], objects: Mapping[str, Collection[LiveObject]]) -> Metrics:
         """Return the figures that decide what a plan may lose, given the live *objects*."""
         found = dict(self.metrics)
-        live = {(kind, one.name): one for kind in {a.kind for a in self.deciding} for one in objects.get(kind, ())}
-        for address, spec in self.deciding.items():
-            one = live.get((address.kind, address.name))
-            names = undecided(kinds[address.kind], changes(kinds[address.kind], spec, one.spec)) if one else frozenset()
-            if names:
-                found[address.kind] = found.get(address.kind, frozenset()) | names
+        live = {one: objects.get(one, ()) for one in {resource.address.kind for resource in self.deciding}}
+        decided = {name: _decided_fields(kinds[name]) for name in live}
+        named = {(kind, one.name): one for kind, ones in live.items() for one in ones}
+        for resource in self.deciding:
+            kind = kinds[resource.address.kind]
+            spec = {name: resource.spec[name] for name in decided[kind.name] if name in resource.spec}
+            for name in filter(None, (resource.address.name, resource.renamed_from)):
+                one = named.get((kind.name, name))
+                figures = undecided(kind, changes(kind, spec, one.spec)) if one else frozenset()
+                if figures:
+                    found[kind.name] = found.get(kind.name, frozenset()) | figures
         return dict(sorted(found.items()))
 
 
@@ -65,14 +70,15 @@ def read_sets(
     by_cluster: dict[str, list[Resource]] = {name: [] for name in clusters}
     for resource in resources:
         by_cluster[resource.address.cluster].append(resource)
+    decided = {name: _decided_fields(kind) for name, kind in kinds.items()}
     found = {}
     for name, mine in by_cluster.items():
         fields = fields_of(kinds, mine, [a for a in leaving if a.cluster == name])
         named = dict.fromkeys(elsewhere.get(name, ()), frozenset[str]())
         found[name] = ReadSet(
             {**named, **fields},
-            frozenset(_needing_ports(kinds, mine)),
-            deciding=dict(_deciding(kinds, mine)),
+            tuple(_needing_ports(kinds, mine)),
+            deciding=tuple(one for one in mine if not decided[one.address.kind].isdisjoint(one.spec)),
             schemas=True,
         )
     return found
@@ -145,16 +151,6 @@ def _needing_ports(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> 
             yield resource.address
 
 
-def _deciding(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Iterator[tuple[Address, Mapping[str, Any]]]:
-    """Yield the declared fields of each resource whose impact depends on a figure, also under its former name."""
-    fields = {name: frozenset(f.name for f in kind.fields.values() if _is_decided(f)) for name, kind in kinds.items()}
-    for resource in resources:
-        spec = {name: resource.spec[name] for name in fields[resource.address.kind] if name in resource.spec}
-        if spec:
-            yield resource.address, spec
-            if resource.renamed_from:
-                yield resource.address._replace(name=resource.renamed_from), spec
-
-
-def _is_decided(field: Field) -> bool:
-    return any(impact.below for impact in field.change.impacts)
+def _decided_fields(kind: Kind) -> frozenset[str]:
+    """Return the fields of which a figure decides what a change may lose."""
+    return frozenset(f.name for f in kind.fields.values() if any(impact.below for impact in f.change.impacts))

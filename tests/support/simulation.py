@@ -111,7 +111,7 @@ class Simulation:
     def read(self) -> dict[str, LiveState]:
         """Read every cluster of the run whole, one request after the other: the same order each time."""
         connections = Connections({name: self.clients[name] for name in self.run}, self.project_clusters)
-        read_set = ReadSet(dict.fromkeys(KINDS), ports=frozenset({Address("", "Database", "")}))
+        read_set = ReadSet(dict.fromkeys(KINDS), ports=(Address("", "Database", ""),))
         with mock.patch.object(live_state, "_PARALLEL", 1):
             return {name: live_state.read(self.clients[name], KINDS, read_set, name, connections) for name in self.run}
 
