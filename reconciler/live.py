@@ -99,13 +99,15 @@ def _objects(
         lists = dict(zip(fields, _in_parallel(client, queries, connections), strict=True))
         names = {name: _names(kinds[name], lists[name]) for name in fields}
         notes = tuple(note for name in fields for note in _nameless(cluster, kinds[name], lists[name]))
-        ports = {port for name in with_ports & fields.keys() for wire in lists[name] for port in _ports_of(wire)}
+        needs_ports = read_set.needs_ports({name: names[name].values() for name in with_ports & names.keys()})
+        listed = (lists[name] for name in with_ports & fields.keys() if needs_ports)
+        ports = {port for wires in listed for wire in wires for port in _ports_of(wire)}
         settings = next((lists[name][0] for name in fields if kinds[name].rest.path == CLUSTER and lists[name]), None)
         objects = {
             name: _decoded(_Reading(kinds[name], mine, names, client.user), lists.pop(name))
             for name, mine in fields.items()
         }
-    if not read_set.kinds_needing_ports(objects):
+    if not needs_ports:
         return objects, notes, frozenset()
     reserved = settings if settings is not None else client.get(CLUSTER, shape=dict).body
     return objects, notes, frozenset({*ports, *_reserved_ports(reserved)} - {0})

@@ -33,10 +33,10 @@ class ReadSet(NamedTuple):
     deciding: tuple[Resource, ...] = ()  # a figure decides the impact of what they declare
     schemas: bool = False  # the cluster's own schemas too
 
-    def kinds_needing_ports(self, objects: Mapping[str, Collection[LiveObject]]) -> list[str]:
-        """Return the kinds of which something is to be created that needs a port, given the live *objects*."""
-        names = {kind: {one.name for one in objects.get(kind, ())} for kind in {a.kind for a in self.ports}}
-        return sorted({address.kind for address in self.ports if address.name not in names[address.kind]})
+    def needs_ports(self, names: Mapping[str, Collection[str]]) -> bool:
+        """Return whether something is to be created that needs a port, given the *names* of live objects by kind."""
+        known = {kind: frozenset(names.get(kind, ())) for kind in {address.kind for address in self.ports}}
+        return any(address.name not in known[address.kind] for address in self.ports)
 
     def metrics_needed(self, kinds: Mapping[str, Kind], objects: Mapping[str, Collection[LiveObject]]) -> Metrics:
         """Return the figures that decide what a plan may lose, given the live *objects*."""
@@ -49,8 +49,9 @@ class ReadSet(NamedTuple):
             spec = {name: resource.spec[name] for name in decided[kind.name] if name in resource.spec}
             for name in filter(None, (resource.address.name, resource.renamed_from)):
                 one = named.get((kind.name, name))
-                figures = undecided(kind, changes(kind, spec, one.spec)) if one else frozenset()
-                if figures:
+                if one is None or spec.items() <= one.spec.items():
+                    continue
+                if figures := undecided(kind, changes(kind, spec, one.spec)):
                     found[kind.name] = found.get(kind.name, frozenset()) | figures
         return dict(sorted(found.items()))
 
