@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AppliedSecrets(Protocol):
-    """What the ledger tells about secrets that were applied."""
+    """What the ledger knows of secrets that were applied."""
 
     def secret_status(self, address: Address, path: str, secret: Secret) -> str: ...
 
