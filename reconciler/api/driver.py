@@ -58,7 +58,13 @@ class Reader(Protocol):
     """What a flow that only reads needs of a client."""
 
     def get(
-        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
+        self,
+        path: str,
+        *,
+        missing_ok: bool = False,
+        shape: type | None = None,
+        tolerant: bool = False,
+        fail_fast: bool = False,
     ) -> Response: ...
 
     def at(self, url: str) -> NodeConnection: ...

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 from reconciler.api.codec import Reveal, Uid, encode, uid_of_unnamed
 from reconciler.api.create import send_create
-from reconciler.api.driver import Connections, NodeConnection, NotSent, Policy, drive
+from reconciler.api.driver import Connections, NodeConnection, NotSent, Policy, Reader, drive
 from reconciler.api.endpoints import endpoint
 from reconciler.api.hooks import hook_of
 from reconciler.api.protocol import Call, Flow, OwnClusterInfo, Response
@@ -42,24 +42,10 @@ _PARALLEL = 4
 _LOGIN = re.compile(r"//[^/@\s]*@")
 
 
-class DryRunClient(Protocol):
+class DryRunClient(Reader, Protocol):
     """What a dry run needs of `client.Client`."""
 
-    def get(
-        self,
-        path: str,
-        *,
-        missing_ok: bool = False,
-        shape: type | None = None,
-        tolerant: bool = False,
-        fail_fast: bool = False,
-    ) -> Response: ...
-
     def send(self, call: Call, *, fail_fast: bool = False) -> Response: ...
-
-    def at(self, url: str) -> NodeConnection: ...
-
-    def home(self, *, reveal: bool = False) -> OwnClusterInfo: ...
 
 
 class DryRunResult(NamedTuple):
@@ -76,10 +62,8 @@ class _FailFastReader:
     def __init__(self, client: DryRunClient) -> None:
         self._client = client
 
-    def get(
-        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
-    ) -> Response:
-        return self._client.get(path, missing_ok=missing_ok, shape=shape, tolerant=tolerant, fail_fast=True)
+    def get(self, path: str, *, fail_fast: bool = True, **options: Any) -> Response:
+        return self._client.get(path, fail_fast=fail_fast, **options)
 
     def at(self, url: str) -> NodeConnection:
         return self._client.at(url)

@@ -198,9 +198,7 @@ class RecordedConnection:
         self._recorder = recorder
         self._cluster = cluster
 
-    def get(
-        self, path: str, *, missing_ok: bool = False, shape: type | None = None, tolerant: bool = False
-    ) -> Response:
+    def get(self, path: str, **options: Any) -> Response:
         body = self._recorder.response_to(path, self._cluster)
         return Response(404 if body is None else 200, body, {})
 

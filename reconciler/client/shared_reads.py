@@ -29,16 +29,6 @@ class ClusterReader(Reader, Protocol):
 
     def open(self) -> Response: ...
 
-    def get(
-        self,
-        path: str,
-        *,
-        missing_ok: bool = False,
-        shape: type | None = None,
-        tolerant: bool = False,
-        fail_fast: bool = False,
-    ) -> Response: ...
-
 
 class SharedReads:
     """A client of one cluster whose lists are read once as long as it lives; safe to use from several threads."""
@@ -62,19 +52,11 @@ class SharedReads:
             response = self._responses[PROBE] = self._client.open()
         return response
 
-    def get(
-        self,
-        path: str,
-        *,
-        missing_ok: bool = False,
-        shape: type | None = None,
-        tolerant: bool = False,
-        fail_fast: bool = False,
-    ) -> Response:
+    def get(self, path: str, *, shape: type | None = None, tolerant: bool = False, **options: bool) -> Response:
         """Return a response to *path*, as the client does. Failures are not kept, nor is what does not exist."""
-        get = partial(self._client.get, path, missing_ok=missing_ok, shape=shape)
+        get = partial(self._client.get, path, shape=shape, **options)
         if path not in _SHARED:
-            return get(tolerant=tolerant, fail_fast=fail_fast)
+            return get(tolerant=tolerant)
         with self._locks[path]:
             kept = self._responses.get(path)
             if kept is None:
