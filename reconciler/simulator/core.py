@@ -201,7 +201,7 @@ class Core:
         with self.state.lock:
             self.site.machines[uid].leave(fresh=True)
 
-    def disaster(self, filename: str = "ccs-redis.rdb") -> str:
+    def lose_cluster(self, filename: str = "ccs-redis.rdb") -> str:
         """Lose the whole cluster: its machines are reset, and *filename* is what it can be recovered from."""
         with self.state.lock:
             self.site.saved[filename] = self.snapshot()

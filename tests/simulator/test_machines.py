@@ -366,7 +366,7 @@ def test_a_dead_node_is_replaced(idle: Cluster) -> None:
 def test_a_lost_cluster_is_recovered_with_its_databases(idle: Cluster) -> None:
     grown(idle, 2)
     idle.database(name="orders")
-    filename = idle.core.disaster()
+    filename = idle.core.lose_cluster()
     assert idle.call("GET", "/v1/bdbs").status == 503
     outside(idle, 2, "recover_cluster", {"recovery_filename": f"/var/{filename}", "credentials": ACCOUNT})
     call = idle.at(2)
