@@ -21,6 +21,20 @@ _LINES = (
 
 def creates(name: str, *, exist: tuple[str, ...] = ()) -> int:
     """Return how many objects a first apply creates on a cluster that has those of the kinds *exist* already."""
+    return sum(_is_created(kind) and kind not in exist for kind in _declared(name))
+
+
+def updates(name: str, *, exist: tuple[str, ...] = (), same: tuple[str, ...] = ()) -> int:
+    """Return how many objects it updates: all others, except those of the kinds *same*, which are so already."""
+    return sum((kind in exist or not _is_created(kind)) and kind not in same for kind in _declared(name))
+
+
+def _is_created(kind: str) -> bool:
+    return "create" in load_kinds()[kind].rest.verbs
+
+
+def _declared(name: str) -> list[str]:
+    """Return the kind of each object that the tour declares for a cluster, without tombstones."""
     cluster = next(one for one in _PROJECT["clusters"] if one["name"] == name)
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for folder in cluster["manifests"]:
@@ -28,13 +42,11 @@ def creates(name: str, *, exist: tuple[str, ...] = ()) -> int:
             for document in yaml.safe_load_all(path.read_text("utf-8")):
                 address = (document["kind"], document["metadata"]["name"])
                 found.setdefault(address, {}).update(document["metadata"])
-    return sum(
-        "create" in load_kinds()[kind].rest.verbs
-        and kind not in exist
-        and metadata.get("state") != "absent"
-        and _selected(metadata.get("clusterSelector", {}), cluster["labels"])
+    return [
+        kind
         for (kind, _), metadata in found.items()
-    )
+        if metadata.get("state") != "absent" and _selected(metadata.get("clusterSelector", {}), cluster["labels"])
+    ]
 
 
 def counts(text: str) -> tuple[int, int, int]:
