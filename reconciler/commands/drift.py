@@ -44,7 +44,7 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> int:
         from reconciler.render.drift import drift_text
 
         since = {(one.drift.address, one.drift.path): (one.since, one.who) for one in history if one.since}
-        console.out(drift_text(found, console.color, since))
+        console.out(drift_text(found, console.color, since, console.width, planned.plan.clusters))
     return 2 if found else 0
 
 

@@ -92,14 +92,20 @@ def _compare(before: dict[str, Any], after: dict[str, Any]) -> list[FieldChange]
         ignore_private_variables=False,  # otherwise keys that start with two underscores would never differ
     )
     found = []
+    resized = {}  # ordered lists with more or fewer items: one change each, since all items may have moved
     for report, levels in tree.items():
         for level in levels:
+            if report.startswith("iterable_item_"):
+                path = _path(level.up.path(output_format="list"))
+                resized[path] = FieldChange(path, _listed(level.up.t1), _listed(level.up.t2))
+                continue
             old = MISSING if report.endswith("_added") else level.t1
             new = MISSING if report.endswith("_removed") else level.t2
             if not _same_number(old, new):
                 path = _path(level.path(output_format="list"))
                 found.append(FieldChange(path, _listed(old), _listed(new)))
-    return found
+    within = tuple(f"{path}[" for path in resized)
+    return [*(change for change in found if not change.path.startswith(within)), *resized.values()]
 
 
 def _same_number(old: Any, new: Any) -> bool:

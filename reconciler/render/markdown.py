@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.plan import Action, Change, Consent, Plan, digest
 from reconciler.render.calls import call_lines
-from reconciler.render.escape import clean, fence, markdown, shorten
+from reconciler.render.escape import clean, fence, markdown
 from reconciler.render.impacts import impact_lines
 from reconciler.render.reasons import note_text, why
 from reconciler.render.text import counts, field_lines, name_of, summary
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reconciler.render.calls import Calls
 
 _LIMIT = 60_000  # a comment on the usual forges may have 65,536 characters
+_LEAST_NOTES = 4000  # characters, also where the changes take all the room
 _WIDTH = 110
 _MARKS = {Action.CREATE: "+", Action.UPDATE: "!", Action.REPLACE: "-", Action.DELETE: "-", Action.FORGET: "#"}
 
@@ -43,12 +44,20 @@ def plan_markdown(plan: Plan, calls: Calls | None = None) -> str:
         parts.append(f"**Has an impact that needs consent**; refused without it: {', '.join(map(markdown, harms))}")
     if plan.notes:
         lines = [f"- {markdown(str(n.address))} ({n.level.value}): {markdown(note_text(n))}" for n in plan.notes]
-        shown = lines[:50]
+        shown = list(_fitting(lines, max(room, _LEAST_NOTES)))
         if len(lines) > len(shown):
-            shown.append(f"- … and {len(lines) - len(shown)} more")
+            shown.append(f"- {len(lines) - len(shown)} more; `reconciler plan` shows all")
         parts.append("\n".join(shown))
     parts.append(f"<sub>{plan.unchanged} unchanged · plan {digest(plan)}</sub>")
     return "\n\n".join(parts) + "\n"
+
+
+def _fitting(lines: list[str], room: int) -> Iterator[str]:
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            return
+        yield line
 
 
 def _title(changes: list[Change]) -> str:
@@ -63,7 +72,7 @@ def _block(changes: list[Change], calls: Calls, room: int) -> str:
         new = [*_lines(change), *_calls(change, calls)]
         used += sum(len(line) + 1 for line in new)
         if used > room:
-            lines.append(f"# … and {len(changes) - place} more changes")
+            lines.append(f"# {len(changes) - place} more changes; `reconciler plan` shows all")
             break
         lines += new
     return fence("\n".join(lines), "diff")
@@ -75,19 +84,22 @@ def _lines(change: Change) -> list[str]:
     color, mark = _MARKS[change.action], change.action.value
     head = f"{color} {name_of(change.address)}" if color == mark else f"{color} {mark} {name_of(change.address)}"
     return [
-        shorten(head + clean(was + reason), 2 * _WIDTH),
-        *(shorten(f"{'-' if harm else '!'}     ! {text}", 2 * _WIDTH) for text, harm in impact_lines(change)),
+        head + clean(was + reason),
+        *(f"{'-' if harm else '!'}     ! {text}" for text, harm in impact_lines(change)),
         *(_marked(line) for line in field_lines(change, _WIDTH, False)),
     ]
 
 
 def _calls(change: Change, calls: Calls) -> Iterator[str]:
-    return (shorten(f"      > {text}", 2 * _WIDTH) for text in call_lines(calls.get(change.number)))
+    return (f"      > {text}" for text in call_lines(calls.get(change.number)))
 
 
 def _marked(line: str) -> str:
-    """Put the mark of a field first: a diff block takes its colour from there."""
-    mark = line[4:5]
-    if mark in "+-":
-        return f"{mark}    {line[5:]}"
-    return f"!{line[1:]}" if mark == "~" else line
+    """Put the mark of a field, or of a part of its value, first: a diff block takes its colour from there."""
+    for place in (4, 8):
+        mark = line[place : place + 1]
+        if mark in ("+", "-"):
+            return f"{mark}{line[1:place]} {line[place + 1 :]}"
+        if mark.strip():
+            break
+    return f"!{line[1:]}" if line[4:5] == "~" else line

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reconciler.diff import FieldChange, masked
 from reconciler.kinds import MISSING, load_kinds
 from reconciler.model import Address, Level, Note
 from reconciler.plan import Action, Change, Consent, Plan
 from reconciler.render.calls import call_lines
-from reconciler.render.escape import clean, shorten
+from reconciler.render.escape import clean
 from reconciler.render.impacts import impact_line, impact_lines
+from reconciler.render.long_values import change_rows
 from reconciler.render.reasons import note_text, why
-from reconciler.render.values import change_text, shown
+from reconciler.render.values import change_text, is_simple
 
 if TYPE_CHECKING:
     from reconciler.render.calls import Calls
@@ -118,7 +119,7 @@ def _calls(change: Change, calls: Calls | None, width: int, color: bool) -> Iter
 
 
 def field_lines(change: Change, width: int, color: bool) -> Iterator[str]:
-    """Yield a line for each field of *change*, paths aligned; more than one where a list is too long for a line."""
+    """Yield a line for each field of *change*, paths aligned; more where a value does not fit on a line."""
     creates = change.action is Action.CREATE
     options = _options(change)
     column = min(max((len(clean(field.path)) for field in (*change.fields, *options)), default=0), _WIDEST_PATH)
@@ -128,11 +129,13 @@ def field_lines(change: Change, width: int, color: bool) -> Iterator[str]:
         path = clean(field.path)
         lead = f"    {mark} {path:<{column}}  "
         text = change_text(change.address.kind, field)
-        if len(lead) + len(text) <= width:
+        simple = is_simple(field.before) and is_simple(field.after)
+        if simple and len(lead) + len(text) <= width:
             yield paint(f"    {mark}", mark, color) + f" {path:<{column}}  {text}".rstrip()
             continue
         yield paint(f"    {mark}", mark, color) + f" {path}"
-        yield from (f"{'':10}{line}" for line in _long(field, text, width - 10) if line)
+        for row in change_rows(change.address.kind, field, width - 10):
+            yield paint(f"{'':8}{row.mark:<2}{row.text}", row.mark, color)
 
 
 def _options(change: Change) -> tuple[FieldChange, ...]:
@@ -144,20 +147,6 @@ def _options(change: Change) -> tuple[FieldChange, ...]:
         name for name in change.body if name in kind.fields and kind.fields[name].access.option_of is not None
     )
     return tuple(FieldChange(name, MISSING, masked(change.body[name])) for name in named)
-
-
-def _long(field: FieldChange, text: str, width: int) -> Iterator[str]:
-    one_sided = field.before is MISSING or field.after is MISSING
-    value: Any = field.after if field.before is MISSING else field.before
-    if one_sided and isinstance(value, list):
-        yield from (shorten(f"- {shown(item)}", width) for item in value)
-    elif one_sided and isinstance(value, dict):
-        yield from (shorten(f"{clean(name)}: {shown(item)}", width) for name, item in value.items())
-    elif one_sided or len(text) <= width:
-        yield shorten(text, width)
-    else:
-        yield shorten(shown(field.before), width)
-        yield shorten("→ " + shown(field.after), width)
 
 
 def _note(note: Note, width: int, color: bool) -> Iterator[str]:

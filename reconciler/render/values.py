@@ -1,20 +1,21 @@
-"""Values of a spec as text: short, escaped, with exact quantities. All plan renderers call this."""
+"""Values of a spec on one line: complete, escaped, with exact quantities. All plan renderers call this.
+
+`long_values` shows what does not fit on a line.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import Any
 
 from reconciler.diff import SECRET, FieldChange
 from reconciler.kinds import MISSING, Field, load_kinds
-from reconciler.render.escape import clean, shorten
+from reconciler.render.escape import clean
 
 ARROW = " → "
 _PLAIN = re.compile(r"[A-Za-z_*~+@/.-][A-Za-z0-9_*~+@/.,=%-]*")
 _LOOKS_OTHERWISE = frozenset({"true", "false", "null", "yes", "no", "on", "off", "~", "-"})
-_TEXT_LIMIT = 200
 _STEPS = {
     "bytes": (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)),
     "seconds": (("d", 86400), ("h", 3600), ("m", 60)),
@@ -66,10 +67,6 @@ def shown(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    if len(value) > _TEXT_LIMIT or value.count("\n") > 1:
-        digest = hashlib.sha256(value.encode(errors="backslashreplace")).hexdigest()[:12]
-        first = clean(value.strip().split("\n")[0])
-        return f'"{shorten(first, 40)}" ({len(value)} characters, sha256 {digest})'
     if _PLAIN.fullmatch(value) and value.lower() not in _LOOKS_OTHERWISE:
         return value
     escaped = clean(value).replace('"', '\\"')
@@ -80,6 +77,22 @@ def quantity(value: Any, unit: str | None) -> str:
     """Return *value* with its human form beside it: `2 GiB (2147483648)`."""
     said = human(value, unit)
     return f"{said} ({shown(value)})" if said else shown(value)
+
+
+def is_simple(value: Any) -> bool:
+    """Return whether *value* can be shown on one line, if that is long enough."""
+    return is_flat(value) and not (isinstance(value, str) and "\n" in value.rstrip("\n"))
+
+
+def is_flat(value: Any) -> bool:
+    """Return whether *value* has no map within a map, which would be hard to read on one line."""
+    if isinstance(value, dict):
+        return not any(isinstance(item, dict) or not _is_of_scalars(item) for item in value.values())
+    return not isinstance(value, list) or all(map(is_flat, value))
+
+
+def _is_of_scalars(value: Any) -> bool:
+    return not isinstance(value, list) or not any(isinstance(item, dict | list) for item in value)
 
 
 def change_text(kind: str, change: FieldChange) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from reconciler.agent.status import Failure
 from reconciler.render.escape import shorten
 
-MAX_TEXT: Final = 1000  # characters of an error
+MAX_TEXT: Final = 1500  # characters; only hostile texts are longer
 _MAX_LINES: Final = 50
 
 

@@ -67,9 +67,9 @@ class Pages:
             drifted=len(cluster.drift),
             phase=cluster.phase.value.replace("_", " "),
             awaiting_approval=cluster.phase is Phase.AWAITING_APPROVAL,
-            frozen=shorten(cluster.frozen, 400),
-            why=shorten(cluster.why, 400),
-            held=[shorten(one, 400) for one in cluster.held[:_MAX_HELD]],
+            frozen=shorten(cluster.frozen, formatting.MAX_TEXT),
+            why=shorten(cluster.why, formatting.MAX_TEXT),
+            held=[shorten(one, formatting.MAX_TEXT) for one in cluster.held[:_MAX_HELD]],
             held_more=max(0, len(cluster.held) - _MAX_HELD),
             **self._of(cluster, now),
         )

@@ -7,26 +7,29 @@ are read back from escape sequences; foreign text contains none, since `render.e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
-from typing import Any, Final, NamedTuple
+from itertools import groupby, islice
+from typing import Final, NamedTuple
 
 from markupsafe import Markup, escape
 
 from reconciler.agent.status import DriftEntry
-from reconciler.kinds import MISSING
 from reconciler.plan import Plan
 from reconciler.plan.drift import Ahead
+from reconciler.render.drift import difference_lines, short_value
 from reconciler.render.escape import shorten
 from reconciler.render.reasons import why
 from reconciler.render.text import plan_text, summary
-from reconciler.render.values import field_at, quantity
-from reconciler.web.formatting import DisplayTime, display_time_of
+from reconciler.render.values import is_simple
+from reconciler.web.formatting import MAX_TEXT, DisplayTime, display_time_of
 
 MAX_CHANGES: Final = 500
 MAX_DRIFT: Final = 500  # fields
 WIDTH: Final = 100  # columns, as in a terminal
+_MAX_LINES: Final = 10_000  # of a plan
+_MAX_FIELD_LINES: Final = 400  # of one field of the drift
+_SHORT: Final = 200  # characters; longer values are compared
 
 _COLORED: Final = re.compile(r"\x1b\[([0-9]{1,3})m(.*?)\x1b\[0m", re.DOTALL)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -71,6 +74,7 @@ class FieldDrift(NamedTuple):
     path: str
     live: str
     declared: str
+    difference: str  # between long values, as terminal text; live and declared are "" then
     ahead: str  # ours, theirs, both
     direction: str
     why: str
@@ -92,6 +96,7 @@ def plan_view(plan: Plan | None) -> PlanView | None:
     part = replace(plan, changes=plan.changes[:MAX_CHANGES], notes=plan.notes[:MAX_CHANGES])
     body = plan_text(part, width=WIDTH, color=True).rstrip("\n").rpartition("\n\n")[0]
     omitted = max(0, len(plan.changes) - MAX_CHANGES) + max(0, len(plan.notes) - MAX_CHANGES)
+    body = _bounded(body.split("\n"), _MAX_LINES, "plan")
     return PlanView(body, summary_line(plan), omitted)
 
 
@@ -111,19 +116,26 @@ def drift_view(entries: Sequence[DriftEntry], now: float) -> list[tuple[str, lis
 
 def _field_drift(entry: DriftEntry, now: float) -> FieldDrift:
     drift = entry.drift
-    field = field_at(drift.address.kind, drift.path) if drift.path else None
-    unit = field.form.unit if field is not None else None
-
-    def value(what: Any) -> str:
-        return "nothing" if what is MISSING else shorten(quantity(what, unit), 400)
-
+    live, declared, difference = short_value(drift, drift.live), short_value(drift, drift.declared), ""
+    if max(len(live), len(declared)) > _SHORT or not (is_simple(drift.live) and is_simple(drift.declared)):
+        difference = _bounded(difference_lines(drift, True, WIDTH), _MAX_FIELD_LINES, "drift")
+        live = declared = ""
     return FieldDrift(
-        path=shorten(drift.path, 400),
-        live=value(drift.live),
-        declared=value(drift.declared),
+        path=shorten(drift.path, MAX_TEXT),
+        live=live,
+        declared=declared,
+        difference=difference,
         ahead=drift.ahead.value,
         direction=_DIRECTIONS[drift.ahead],
-        why=shorten(why(drift), 400),
+        why=shorten(why(drift), MAX_TEXT),
         since=display_time_of(entry.since, now),
         who=shorten(entry.who, 200),
     )
+
+
+def _bounded(lines: Iterable[str], most: int, command: str) -> str:
+    """Return *lines* as text, of more than *most* the first ones and which command shows the others."""
+    first = list(islice(lines, most + 1))
+    if len(first) > most:
+        first[most:] = [f"The rest is not shown here; `reconciler {command}` shows all."]
+    return "\n".join(first)

@@ -43,7 +43,7 @@ def test_written_in_place_it_is_no_drift_any_more(applied: Cli, server: Running)
     applied("accept", "--write", "here:Database/sessions", "Role/app.management")
     assert path.read_text() == before.replace("1GiB", "3GiB").replace("management: none", "management: db_viewer")
     assert path.stat().st_mode & 0o777 == 0o640
-    assert applied("drift").out == "No drift.\n"
+    assert applied("drift").out == "No drift on here.\n"
     assert [name for name in os.listdir(path.parent) if name.startswith(".")] == []
 
 
@@ -56,7 +56,7 @@ def test_a_list_is_taken_over_whole(applied: Cli, server: Running) -> None:
     by_hand(server, "/v1/bdbs", "sessions", roles_permissions=pairs)
     settled(server)
     applied("accept", "--write", "Database/sessions.roles_permissions")
-    assert applied("drift").out == "No drift.\n"
+    assert applied("drift").out == "No drift on here.\n"
     assert "second" in (applied.folder / "manifests/shop.yaml").read_text()
 
 

@@ -126,11 +126,11 @@ def test_apply_reports_as_json(cli: Cli) -> None:
 
 
 def test_drift_says_who_moved_and_apply_repairs(applied: Cli, server: Running) -> None:
-    assert applied("drift").out == "No drift.\n"
+    assert applied("drift").out == "No drift on here.\n"
     by_hand(server, "sessions", memory_size=2 << 30)
     done = applied("drift", code=2)
     assert re.sub(r", since .* UTC", "", done.out) == (
-        "  Database/sessions\n"
+        "  here:Database/sessions\n"
         "      memory_size\n"
         "          cluster   2 GiB (2147483648)\n"
         "          declared  1 GiB (1073741824)\n"
@@ -139,7 +139,7 @@ def test_drift_says_who_moved_and_apply_repairs(applied: Cli, server: Running) -
         "Drift: 1 on the cluster, 0 in the manifests, 0 on both sides.\n"
     )
     applied("apply", "--yes")
-    assert applied("drift").out == "No drift.\n"
+    assert applied("drift").out == "No drift on here.\n"
 
 
 def test_drift_knows_that_the_manifests_moved(applied: Cli) -> None:

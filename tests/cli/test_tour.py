@@ -116,7 +116,7 @@ def test_the_tour_becomes_so_on_two_clusters_and_a_last_plan_is_empty(tour: Cli,
     assert ("/v1/nodes",) in reads
     # Active-Active databases are declared on the other cluster: what they override here is read with fields of its own.
     assert Counter(path for path, *_ in reads if path != "/v1/jsonschema").most_common(1) == [("/v1/bdbs", 2)]
-    assert tour("drift").out == "No drift.\n"
+    assert tour("drift").out == "No drift on east, west.\n"
 
     (copy,) = [one for one in west("GET", "/v1/bdbs").json() if one["name"] == "catalogue-copy"]
     assert [source["status"] for source in copy["replica_sources"]] == ["in-sync"]
