@@ -8,6 +8,7 @@
     versions       which server version supports what
     server_schema  the schema that a cluster serves
     labels         names of list items in a path
+    uniqueness     values that no two objects may share
     freeze         freeze windows, of manifests and of the project
     validation     validates a value against a JSON Schema
 
@@ -25,11 +26,13 @@ from reconciler.kinds.kind import (
     Kind,
     KindPolicy,
     MarkedFields,
+    Ratio,
     Reference,
     Rest,
     Support,
     Usual,
     endpoint_fields,
+    ratio_fields,
     reference_fields,
 )
 from reconciler.kinds.kind_files import (
@@ -55,6 +58,7 @@ __all__ = [
     "KindPolicy",
     "MarkedFields",
     "MultiCluster",
+    "Ratio",
     "Readiness",
     "Reference",
     "Rest",
@@ -67,6 +71,7 @@ __all__ = [
     "kind_source",
     "load_kinds",
     "manifest_schema",
+    "ratio_fields",
     "reference_fields",
     "schema_folder",
 ]

@@ -53,6 +53,7 @@ class Form(NamedTuple):
     key: tuple[str, ...] | None = None  # x-key: () a set, ("role",) a map by that field, None an ordered list
     server_adds: bool = False  # x-server-adds: live items that are not declared do not count as a difference
     variants: bool = False  # oneOf: an object whose `type` picks its shape; replaced whole, never merged
+    unique: str = ""  # x-unique: no two objects of a cluster have the same value; "port", "e-mail address"
 
 
 class Access(NamedTuple):
@@ -87,12 +88,21 @@ class Support(NamedTuple):
     instead: str = ""  # x-instead: what to use now
 
 
+class Ratio(NamedTuple):
+    """An `x-ratio`: bounds of a number relative to the field *of* beside it."""
+
+    of: str
+    at_least: float | None = None
+    below: float | None = None
+
+
 class Usual(NamedTuple):
     """Which values are usual: what `export`, `diff` and warnings ask."""
 
     default: Any = MISSING  # the server's documented default
     policy_default: Any = MISSING  # x-policy-default: what a cluster with unchanged settings supplies
     minimum: float | None = None  # x-usual-minimum: a smaller value is reported as a likely mistake
+    ratio: Ratio | None = None  # x-ratio
 
 
 _FORM, _ACCESS, _CHANGE, _SUPPORT, _USUAL = Form(), Access(), ChangeRules(), Support(), Usual()
@@ -163,6 +173,7 @@ class Kind:
     singleton: bool = False  # there is exactly one object; removal from git means forget
     examples: tuple[Mapping[str, Any], ...] = ()
     required_on_create: tuple[Mapping[str, Any], ...] = ()  # {"field": "roles"}, also "unless": {field: [values]}
+    advice: Validator | None = None  # x-advice: what it finds is a warning
     validator: Validator = field(init=False, repr=False, compare=False)  # of spec
 
     def __post_init__(self) -> None:
@@ -199,5 +210,7 @@ class MarkedFields:
         return known[1]
 
 
+unique_fields = MarkedFields(lambda field_: bool(field_.form.unique))
+ratio_fields = MarkedFields(lambda field_: field_.usual.ratio is not None)
 reference_fields = MarkedFields(lambda field_: field_.reference is not None)
 endpoint_fields = MarkedFields(lambda field_: field_.access.embeds_secret or field_.form.format == "endpoint")

@@ -20,6 +20,7 @@ from reconciler.kinds.kind import (
     Impact,
     Kind,
     KindPolicy,
+    Ratio,
     Reference,
     Rest,
     Support,
@@ -65,6 +66,10 @@ def _reference(words: Mapping[str, Any]) -> Reference:
     )
 
 
+def _ratio(words: Mapping[str, Any]) -> Ratio:
+    return Ratio(words["of"], words.get("atLeast"), words.get("below"))
+
+
 def _field(name: str, schema: Mapping[str, Any]) -> Field:
     """Read one property of a kind file; its keywords are in `vocabulary`."""
     reference = schema.get("x-ref")
@@ -87,6 +92,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
             key=None if key is None else tuple(key),
             server_adds=schema.get("x-server-adds", False),
             variants="oneOf" in schema,
+            unique=schema.get("x-unique", ""),
         ),
         access=Access(
             read_only=schema.get("readOnly", False),
@@ -115,12 +121,14 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
             default=schema.get("default", MISSING),
             policy_default=schema.get("x-policy-default", MISSING),
             minimum=schema.get("x-usual-minimum"),
+            ratio=_ratio(schema["x-ratio"]) if "x-ratio" in schema else None,
         ),
     )
 
 
 def _kind(source: Mapping[str, Any]) -> Kind:
     rest = source["x-rest"]
+    advice = vocabulary.advice_schema(source)
     if rest.get("singleton"):
         rest = {"key": ["@id"], "id": "@id", "name": {"const": SINGLETON}, "guard": (), **rest}
     return Kind(
@@ -152,6 +160,7 @@ def _kind(source: Mapping[str, Any]) -> Kind:
         singleton=rest.get("singleton", False),
         examples=tuple(source["examples"]),
         required_on_create=tuple(source.get("x-required-on-create", ())),
+        advice=Validator(advice) if advice else None,
     )
 
 

@@ -69,6 +69,14 @@ def spec_schema(source: Mapping[str, Any]) -> dict[str, Any]:
     return {"$schema": DIALECT, **_plain(source), "x-moved": _MOVED}
 
 
+def advice_schema(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of the rules in `x-advice` alone, at any depth; {} where there are none."""
+    below = {name: found for name, child in source.get("properties", {}).items() if (found := advice_schema(child))}
+    items = advice_schema(source["items"]) if "items" in source else {}
+    rules = {"allOf": source["x-advice"]} if "x-advice" in source else {}
+    return {**rules, **({"properties": below} if below else {}), **({"items": items} if items else {})}
+
+
 def _plain(schema: Any) -> Any:
     """Return *schema* with own keywords translated to JSON Schema, without those that do not validate."""
     if not isinstance(schema, Mapping):

@@ -5,13 +5,15 @@ Pure; called by `loader` for manifests that match their schema.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from reconciler.errors import Problem
-from reconciler.kinds import Field, Kind, freeze, versions
+from reconciler.kinds import Field, Kind, freeze, ratio_fields, versions
+from reconciler.kinds.uniqueness import unique_values
 from reconciler.manifests.layers import Manifest, ResourceKey
+from reconciler.manifests.resource import Resource
 from reconciler.settings.agent import window_of
 from reconciler.yaml12 import Path, shown
 
@@ -66,11 +68,60 @@ def check_renames(manifests: Mapping[ResourceKey, Manifest], problems: list[Prob
         taken[kind, old] = manifest
 
 
+def check_ratios(manifest: Manifest, kind: Kind, spec: Mapping[str, Any], problems: list[Problem]) -> None:
+    """Add numbers of canonical *spec* that are out of proportion to another field."""
+    fields = ratio_fields.of(kind)
+    if not fields.keys().isdisjoint(spec):
+        problems += _bad_ratios(manifest, fields, spec, ("spec",))
+
+
+def _bad_ratios(
+    manifest: Manifest, fields: Mapping[str, Field], value: Mapping[str, Any], path: Path
+) -> Iterator[Problem]:
+    for name, field in fields.items():
+        mine, ratio = value.get(name), field.usual.ratio
+        if isinstance(mine, dict):
+            yield from _bad_ratios(manifest, field.properties, mine, (*path, name))
+        elif isinstance(mine, list) and field.items is not None:
+            for index, item in enumerate(mine):
+                if isinstance(item, dict):
+                    yield from _bad_ratios(manifest, field.items.properties, item, (*path, name, index))
+        elif ratio is not None and mine and (other := value.get(ratio.of)):
+            if ratio.at_least is not None and mine < ratio.at_least * other:
+                least = f"must be at least {ratio.at_least:.0%} of {ratio.of}".replace("%", " %")
+                text = f"{least}, which is {_amount(other, field.form.unit)}, got {_amount(mine, field.form.unit)}"
+                yield manifest.problem((*path, name), text)
+            if ratio.below is not None and mine >= ratio.below * other:
+                text = f"must be less than {ratio.of}, which is {_amount(other, field.form.unit)}"
+                yield manifest.problem((*path, name), f"{text}, got {_amount(mine, field.form.unit)}")
+
+
+def check_unique(resources: Iterable[Resource], kinds: Mapping[str, Kind], problems: list[Problem]) -> None:
+    """Add a problem for each value that two of *resources* declare, and that only one object of a cluster may have."""
+    first: dict[tuple[str, str, Any], tuple[Resource, Path]] = {}
+    for resource in resources:
+        if resource.absent:
+            continue
+        for one in unique_values(kinds[resource.address.kind], resource.spec, resource.address.cluster):
+            path: Path = ("spec", *one.path)
+            if str(one.path[0]) in resource.ignore:
+                continue
+            other, where = first.setdefault(one.key, (resource, path))
+            if other is not resource:
+                place, mine = other.place(where), resource.place(path)
+                on = f" on {one.cluster}" if one.cluster else ""
+                message = f"{one.what} {one.value} is taken by {other.address.kind}/{other.address.name}{on}"
+                hint = f"declared at {place.file}:{place.line}:{place.column}"
+                problems.append(Problem(mine.file, mine.line, mine.column, ".".join(map(str, path)), message, hint))
+
+
 _watched_fields: dict[int, tuple[Kind, frozenset[str]]] = {}
 
 
 def warnings_of(manifest: Manifest, kind: Kind, spec: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield warnings about canonical *spec*: deprecated fields, values that are unusually small."""
+    """Yield warnings about canonical *spec*: deprecated fields, unusually small values, advice of the kind."""
+    for finding in kind.advice.findings(dict(spec)) if kind.advice is not None else ():
+        yield manifest.problem(("spec", *finding.path), finding.message, finding.hint)
     known = _watched_fields.get(id(kind))
     if known is None or known[0] is not kind:
         names = frozenset(name for name, field in kind.fields.items() if _is_watched(field))

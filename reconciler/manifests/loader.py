@@ -16,7 +16,7 @@ from reconciler.diff import normalize
 from reconciler.errors import InputError, Problem
 from reconciler.kinds import Kind, envelope_validator
 from reconciler.kinds.validation import Validator
-from reconciler.manifests.checks import check_metadata, check_renames, warnings_of
+from reconciler.manifests.checks import check_metadata, check_ratios, check_renames, check_unique, warnings_of
 from reconciler.manifests.file_tree import FileTree, TreeFiles
 from reconciler.manifests.files import STDIN, STDIN_NAME, Files, LimitExceeded
 from reconciler.manifests.hosts import check_hosts
@@ -92,6 +92,7 @@ class _Loader:
                 resources += self.cluster(cluster, paths)
             check_cross_cluster(self.declared, self.problems, self.unresolved)
             check_member_conflicts(self.declared, self.kinds, self.problems)
+            check_unique(resources, self.kinds, self.problems)
             self.check_unused()
         except LimitExceeded:
             pass
@@ -215,6 +216,7 @@ class _Loader:
         if len(self.problems) > before:
             return None
         canonical = normalize.canonical(kind, spec)
+        check_ratios(manifest, kind, canonical, self.problems)
         checked = self.checked[key] = _Checked(canonical, tuple(warnings_of(manifest, kind, canonical)))
         return checked
 
