@@ -15,6 +15,7 @@ ReconcilerError            1   any error that is not listed below
 │   ├── Ambiguous          4   a write whose outcome is unknown
 │   ├── ControlLost        4   a change locked out the management account
 │   ├── ActionFailed       4   the server accepted a change and failed to complete it
+│   │   └── CreationFailed 4   it accepted a create and failed: the object has to be replaced
 │   └── Conflict           4   the object to create exists already and is unmanaged
 ├── LedgerError            1   the ledger cannot be used
 │   ├── LedgerUnwritable   1   disk full, read-only …: no write is sent to a cluster
@@ -135,6 +136,10 @@ class ControlLost(ClusterError):
 
 class ActionFailed(ClusterError):
     """The server accepted a change and later reported that it failed."""
+
+
+class CreationFailed(ActionFailed):
+    """The server accepted a create and could not complete it: what it left has to be replaced."""
 
 
 class Conflict(ClusterError):

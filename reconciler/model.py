@@ -43,6 +43,10 @@ class LiveObject:
     addresses: tuple[str, ...] = ()  # HOST:PORT under which clients reach it
     unset: frozenset[str] = frozenset()  # secrets that read back as empty, where a set one reads back as a mask
 
+    @property
+    def is_being_deleted(self) -> bool:
+        return "delete" in self.status
+
 
 class Reason(enum.Enum):
     """Why a change is planned, an object is held, or a person is warned. The text of each is in `render.reasons`.
@@ -61,6 +65,7 @@ class Reason(enum.Enum):
     MOVED = "moved"  # new address
     NAME_REUSED = "name-reused"
     ALREADY_GONE = "already-gone"
+    NOW_CALLED = "now-called"  # name
     UNDECLARED = "no-longer-declared"
     UNDECLARED_BUILTIN = "no-longer-declared-builtin"
     UNDECLARED_MANAGED = "no-longer-declared-managed-elsewhere"  # owner
@@ -68,6 +73,8 @@ class Reason(enum.Enum):
     UNDECLARED_CANNOT_DELETE = "no-longer-declared-cannot-delete"  # kind
     UNDECLARED_ESSENTIAL = "no-longer-declared-essential"
     IMMUTABLE = "immutable-field"  # fields
+    REPLACE_REQUESTED = "replace-requested"
+    REPLACE_FAILED = "replace-failed"  # status
     REFERENCE_REPLACED = "reference-replaced"  # what is replaced
     SECOND_STEP = "second-step"  # what it refers to
     LEAVES_CLUSTER = "leaves-cluster"  # clusters; "forced" or ""
@@ -80,7 +87,12 @@ class Reason(enum.Enum):
     AMBIGUOUS_NAME = "ambiguous-name"  # count, uids
     BUILTIN = "builtin"
     MANAGED = "managed-elsewhere"  # owner
-    FAILED = "failed-state"  # status
+    FAILED = "failed-state"  # status, address
+    IN_PROGRESS = "in-progress"  # status
+    BEING_DELETED = "being-deleted"  # status
+    RENAMED_OUTSIDE = "renamed-outside"  # uid, its name now, its owned name
+    RECREATED_OUTSIDE = "recreated-outside"  # uid now, owned uid, address
+    NAME_TAKEN_OUTSIDE = "name-taken-outside"  # owned uid, its name now, its owned name, uid that has that name now
     ADOPT_ONLY = "adopt-only"  # kind
     READ_ONLY_KIND = "kind-cannot-be-updated"  # kind
     CANNOT_REPLACE = "cannot-be-replaced"  # fields, kind
@@ -167,6 +179,10 @@ class Owned(NamedTuple):
     uid: int | str
     created: str  # the server's created_time, "" where it gives none
     fields: Mapping[str, Any]  # last applied spec, canonical, without secrets
+
+    def is_of(self, live: LiveObject) -> bool:
+        """Return whether *live* is the object of this entry: names and uids may be reused."""
+        return str(self.uid) == str(live.uid) and not (self.created and live.created and self.created != live.created)
 
 
 class Observed(NamedTuple):

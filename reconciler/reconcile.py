@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from reconciler.session import Session
     from reconciler.settings import Target
 
+SETTLE_SECONDS = 600.0  # how long an apply waits for what a cluster is working on
+
 T = TypeVar("T")
 Probe = Callable[[str, Callable[[], ReconcilerError | None]], ReconcilerError | None]
 
@@ -65,6 +67,22 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     observed = observe(session, desired, options)
     made = decide(session.kinds, desired, observed, options)
     return Planned(made, observed, partial=bool(options.targets or options.excludes))
+
+
+def plan_when_settled(
+    session: Session, manifests: Manifests, options: Options, report: Callable[[str], None]
+) -> Planned:
+    """Plan once the clusters have completed what they are working on; what takes too long stays held in the plan."""
+    runtime, seconds = session.runtime, 0.5
+    until = runtime.clock() + SETTLE_SECONDS
+    while True:
+        planned = plan(session, manifests, options)
+        busy = ", ".join(f"{note.address} ({note.details[0]})" for note in planned.plan.in_progress)
+        if not busy or runtime.clock() >= until or runtime.stop.is_set():
+            return planned
+        report(f"waiting for what is in progress: {busy}")
+        runtime.sleep(seconds)
+        seconds = min(2 * seconds, 10.0)
 
 
 def observe(session: Session, desired: Desired, options: Options) -> Observed:
@@ -291,8 +309,11 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     return pages
 
 
-def outputs(session: Session, *, passwords: bool) -> tuple[Output, ...]:
-    """Return the endpoints of every database, with the passwords of default users on request."""
+def outputs(session: Session, warn: Callable[[str], None], *, passwords: bool) -> tuple[Output, ...]:
+    """Return the endpoints of every database, with the passwords of default users on request.
+
+    *warn* gets a text for each database that is not ready.
+    """
     from reconciler.export import outputs as presenting
 
     kind = session.kinds["Database"]
@@ -303,6 +324,8 @@ def outputs(session: Session, *, passwords: bool) -> tuple[Output, ...]:
         raw = session.clients()[cluster].get(f"{kind.rest.path}?fields={','.join(fields)}", shape=list).body
         endpoints = {one[kind.rest.id]: one.get("endpoints") or () for one in raw}
         known = {one["name"]: one["authentication_redis_pass"] for one in raw if one.get("authentication_redis_pass")}
+        for text in presenting.not_ready(kind, state, endpoints):
+            warn(text)
         found += presenting.rows(cluster, state.objects[kind.name], endpoints, known)
     return tuple(found)
 

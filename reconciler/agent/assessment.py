@@ -25,6 +25,7 @@ from reconciler.plan.drift import Ahead, Drift
 from reconciler.render.reasons import note_text
 from reconciler.session import Session
 
+_IN_PROGRESS_SECONDS = 15.0  # until the next look at what a cluster is working on
 _NO_HOLDS: Mapping[Address, Hold] = MappingProxyType({})
 
 
@@ -77,6 +78,8 @@ class Assessor:
             excluded |= holds.keys()
             held += [f"{_short(address)}: {hold.reason}" for address, hold in sorted(holds.items())]
             ends += [hold.until for hold in holds.values() if hold.until is not None]
+        if planned.plan.in_progress:
+            ends.append(self._context.runtime.now() + _IN_PROGRESS_SECONDS)
         held += [
             f"{_short(note.address)}: {note_text(note)}" for note in planned.plan.notes if note.level is Level.HELD
         ]

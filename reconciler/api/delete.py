@@ -17,7 +17,7 @@ def delete(task: Task, expected: Precondition) -> Flow[FlowResult]:
     if found is None:
         return FlowResult(None)
     retry = Retry((yield from clock_time()))
-    if _is_being_deleted(found):
+    if found.object.is_being_deleted:
         return (yield from _wait_until_deleted(task, expected))
     yield from check(task, expected)
     while retry.lost < MAX_SENDS:
@@ -28,7 +28,7 @@ def delete(task: Task, expected: Precondition) -> Flow[FlowResult]:
             retry.lost += 1
             yield from wait(retry.backoff, "the response was lost")
             found = yield from look(task, expected.uid)
-            if found is None or _is_reset(task, found) or _is_being_deleted(found):
+            if found is None or _is_reset(task, found) or found.object.is_being_deleted:
                 return (yield from _wait_until_deleted(task, expected))
             same_object(expected, found)
         except Rejected as error:
@@ -48,10 +48,6 @@ def _send_delete(task: Task, uid: Uid, found: ReadObject) -> Flow[None]:
 def _is_reset(task: Task, found: ReadObject) -> bool:
     """Return whether settings, which a read always returns, are empty."""
     return task.kind.singleton and is_blank(task.kind, found.object.spec)
-
-
-def _is_being_deleted(found: ReadObject) -> bool:
-    return "delete" in found.object.status
 
 
 def _wait_until_deleted(task: Task, expected: Precondition) -> Flow[FlowResult]:

@@ -12,7 +12,7 @@ from reconciler.api.codec import Uid, decode
 from reconciler.api.protocol import Backoff, Flow, clock_time, wait
 from reconciler.api.task import BUSY_SECONDS, ReadObject, Task, is_busy, look
 from reconciler.diff import changes
-from reconciler.errors import ActionFailed, Busy, ChangedUnderneath, Rejected
+from reconciler.errors import Busy, ChangedUnderneath, CreationFailed, Rejected
 
 
 class Precondition(NamedTuple):
@@ -37,7 +37,7 @@ class Retry:
 def check(task: Task, expected: Precondition) -> Flow[ReadObject]:
     """Read the object, wait until it accepts changes, and make sure that the plan still applies to it.
 
-    Raises ChangedUnderneath where it does not, ActionFailed for an object in a failed status, Busy after a timeout.
+    Raises ChangedUnderneath where it does not, CreationFailed for an object in a failed status, Busy after a timeout.
     """
     found = same_object(expected, (yield from look(task, expected.uid)))
     readiness = task.kind.traits.readiness
@@ -47,7 +47,7 @@ def check(task: Task, expected: Precondition) -> Flow[ReadObject]:
         if found.object.status in readiness.failed:
             if expected.allow_failed:
                 break
-            raise ActionFailed(f"the cluster reports {found.object.status}; delete it, or have it repaired, first")
+            raise CreationFailed(f"the cluster reports {found.object.status}; it has to be replaced")
         if (yield from wait(backoff, f"busy: {found.object.status}")) > until:
             raise Busy(f"still {found.object.status} after {BUSY_SECONDS:.0f} s", status=409)
         found = same_object(expected, (yield from look(task, expected.uid)))

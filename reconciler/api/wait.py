@@ -9,7 +9,7 @@ from reconciler.api.codec import Uid
 from reconciler.api.protocol import FIRST_POLL, Backoff, Flow, Wait, clock_time, request, wait
 from reconciler.api.task import FlowResult, Task, look, running_action
 from reconciler.diff import FieldChange, changes
-from reconciler.errors import ActionFailed, ReadIncomplete, Rejected
+from reconciler.errors import ActionFailed, CreationFailed, ReadIncomplete, Rejected
 from reconciler.kinds import Kind
 
 RUNNING = frozenset({"queued", "starting", "pending", "active", "running"})
@@ -27,10 +27,11 @@ def wait_until_ready(task: Task, uid: Uid, action: str = "") -> Flow[FlowResult]
         found = yield from look(task, uid)
         status = found.object.status if found else ""
         if found is not None and (why or readiness is None or status in readiness.ready):
-            return FlowResult(found, ActionFailed(f"the cluster accepted it, then it failed: {why}") if why else None)
+            failed = CreationFailed if readiness is not None and status in readiness.failed else ActionFailed
+            return FlowResult(found, failed(f"the cluster accepted it, then it failed: {why}") if why else None)
         if found is not None and readiness is not None and status in readiness.failed:
             text = (yield from _recorded_failure(task, uid)) or "no reason given"
-            return FlowResult(found, ActionFailed(f"the cluster reports {status}: {text}"))
+            return FlowResult(found, CreationFailed(f"the cluster reports {status}: {text}"))
         if (yield from wait(backoff, status or "not listed yet")) > until:
             text = f"still {status or 'not listed'} after {task.seconds():.0f} s; checked again on the next run"
             return FlowResult(found, ActionFailed(text))

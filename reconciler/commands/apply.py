@@ -17,9 +17,9 @@ from reconciler.commands import saved_plan
 from reconciler.commands.console import Console, console_of
 from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, PLANNING, format_option, plan_options, with_flags
 from reconciler.commands.inputs import load_manifests, open_session
-from reconciler.commands.show import show_plan, show_report
+from reconciler.commands.show import command_again, show_plan, show_report
 from reconciler.commands.signals import stopping
-from reconciler.errors import AppliedInPart, Interrupted, Refused
+from reconciler.errors import AppliedInPart, CreationFailed, Interrupted, Refused
 
 if TYPE_CHECKING:
     from reconciler.apply.report import Report
@@ -77,19 +77,21 @@ class _Apply:
         self.yes = yes
         self.parallelism = parallelism
         self.held = 0  # number of held objects of the approved plan
+        self.waited_for: set[str] = set()
+        self.from_manifests = False
 
     def manifests(self, files: tuple[str, ...], flags: Mapping[str, Any]) -> Report | None:
         """Plan and apply the manifests; return None where nothing was applied."""
-        session = self.session
+        session, self.from_manifests = self.session, True
         reconcile.recover(session)
         manifests = load_manifests(session.settings, files, self.console)
         options = plan_options(flags, session.settings, files)
         if self.yes:  # without a prompt, one plan under the lock is enough
             with session.locked(target.name for target in session.targets):
-                planned = reconcile.plan(session, manifests, options)
+                planned = reconcile.plan_when_settled(session, manifests, options, self.wait_for)
                 report = self.finish(manifests, planned, go=self.approved(planned.plan, options))
             return self.next_stage(planned, report, files, flags)
-        planned = reconcile.plan(session, manifests, options)
+        planned = reconcile.plan_when_settled(session, manifests, options, self.wait_for)
         go = self.approved(planned.plan, options)
         with session.locked(planned.plan.clusters):
             if not go:
@@ -98,6 +100,12 @@ class _Apply:
             reconcile.require_same_plan(planned, now)
             report = self.finish(manifests, now, go=True)
         return self.next_stage(planned, report, files, flags)
+
+    def wait_for(self, text: str) -> None:
+        """Say once what the plan waits for."""
+        if text not in self.waited_for:
+            self.waited_for.add(text)
+            self.console.note(text)
 
     def next_stage(
         self, planned: reconcile.Planned, report: Report | None, files: tuple[str, ...], flags: Mapping[str, Any]
@@ -148,7 +156,7 @@ class _Apply:
         reconcile.check_freeze(plan, options, self.session.runtime.now())
         if not plan.changes:
             if self.output == "json":
-                show_report(Report(()), "json", self.console, brief=False)
+                show_report(Report(()), "json", self.console)
             return False
         if not self.yes:
             self.ask()
@@ -177,7 +185,9 @@ class _Apply:
             if shown:
                 self.session.observe(progress)
             report = reconcile.execute(self.session, plan, observed, parallelism=self.parallelism)
-        show_report(report, self.output, self.console, brief=shown and not drawn)
+        replace = [one.change.address for one in report.failed if isinstance(one.error, CreationFailed)]
+        again = command_again(replace if self.from_manifests else ())
+        show_report(report, self.output, self.console, brief=shown and not drawn, again=again)
         return report
 
 

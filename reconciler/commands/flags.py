@@ -103,6 +103,20 @@ PLANNING = (
         help="Maximum share of the declared objects of a cluster that is updated at once.",
     ),
     click.option(
+        "--replace",
+        "replace",
+        multiple=True,
+        metavar="ADDRESS",
+        help="Delete and create this resource again (repeatable).",
+    ),
+    click.option(
+        "--adopt",
+        "adopt",
+        multiple=True,
+        metavar="ADDRESS",
+        help="Take over an object that was deleted and created again outside this tool (repeatable).",
+    ),
+    click.option(
         "--resend-secret",
         "resend",
         multiple=True,
@@ -147,6 +161,8 @@ def plan_options(flags: Mapping[str, Any], settings: Settings, files: Sequence[s
         excludes=tuple(flags["excludes"]),
         limits=limits,
         previous=frozenset(previous),
+        adopt=frozenset(flags["adopt"]),
+        replace=frozenset(flags["replace"]),
         resend_secrets=frozenset(flags["resend"]),
     )
 

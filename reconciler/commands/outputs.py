@@ -24,7 +24,7 @@ def command(passwords: bool, output: str, **flags: Any) -> int:
         raise click.UsageError("--passwords requires -o json or -o dotenv")
     console = console_of(flags)
     with open_session(flags, console) as session:
-        rows = reconcile.outputs(session, passwords=passwords)
+        rows = reconcile.outputs(session, console.warn, passwords=passwords)
     if passwords:
         console.warn("standard output contains passwords; keep it out of logs")
     show = {"text": outputs.table, "json": outputs.to_json, "dotenv": outputs.dotenv}[output]

@@ -70,7 +70,7 @@ def command(
             console.note(f"Plan saved. To apply exactly this plan: reconciler apply {out}")
     if refused:
         return ClusterError.exit_code
-    return 2 if detailed_exitcode and plan.changes else 0
+    return 2 if detailed_exitcode and (plan.changes or plan.in_progress) else 0
 
 
 def _with_objections(session: Session, planned: reconcile.Planned, console: Console) -> tuple[Plan, bool]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from reconciler.commands.console import Console
 
 if TYPE_CHECKING:
     from reconciler.apply.report import Report
+    from reconciler.model import Address
     from reconciler.plan import Plan
     from reconciler.render.calls import Calls
 
@@ -35,8 +37,11 @@ def show_plan(plan: Plan, output: str, console: Console, calls: Calls | None = N
         console.out(plan_text(plan, width=console.width, color=console.color, calls=calls))
 
 
-def show_report(report: Report, output: str, console: Console, *, brief: bool) -> None:
-    """Print *report*; only its last line where it is *brief* and complete: each change was reported already."""
+def show_report(report: Report, output: str, console: Console, *, brief: bool = False, again: str = "") -> None:
+    """Print *report*; only its last line where it is *brief* and complete: each change was reported already.
+
+    *again* is the command that continues an incomplete apply.
+    """
     if output == "json":
         body = {"complete": report.complete, "interrupted": report.interrupted, "counts": dict(report.counts)}
         console.out(json.dumps({**body, "outcomes": report.to_json()}, indent=2))
@@ -46,9 +51,10 @@ def show_report(report: Report, output: str, console: Console, *, brief: bool) -
         if brief and report.complete:
             console.out(final_line(report))
         else:
-            console.out(report_text(report, width=console.width, color=console.color, go_on=_again()))
+            console.out(report_text(report, width=console.width, color=console.color, go_on=again))
 
 
-def _again() -> str:
-    """Return this command line: every apply continues where the last one stopped."""
-    return shlex.join(["reconciler", *sys.argv[1:]])
+def command_again(replace: Iterable[Address]) -> str:
+    """Return this command line: every apply continues where the last one stopped; *replace* has to be replaced."""
+    flags = (word for address in sorted(replace) for word in ("--replace", str(address)))
+    return shlex.join(["reconciler", *sys.argv[1:], *flags])

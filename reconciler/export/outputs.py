@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from reconciler.model import LiveObject
+from reconciler.kinds import Kind
+from reconciler.model import Address, LiveObject, LiveState
 from reconciler.render.escape import clean
 
 _TITLES = ("DATABASE", "HOST", "PORT", "TLS", "ADDRESSES", "ROLES")
@@ -60,6 +61,17 @@ def rows(
                 password = (passwords or {}).get(database.name, "")
                 found.append(Output(cluster, database.name, host, port, addresses, tls, roles, password))
     return tuple(found)
+
+
+def not_ready(
+    kind: Kind, state: LiveState, endpoints: Mapping[int | str, Sequence[Mapping[str, Any]]]
+) -> Iterator[str]:
+    """Yield a text for each database that the cluster is working on, or failed to create."""
+    ready = kind.traits.readiness.ready if kind.traits.readiness else ()
+    for one in state.objects[kind.name]:
+        if one.status and one.status not in ready:
+            lacks = "" if endpoints.get(one.uid) else ", and has no endpoint"
+            yield clean(f"{Address(state.cluster, kind.name, one.name)} is {one.status}{lacks}")
 
 
 def table(outputs: Sequence[Output]) -> str:

@@ -29,6 +29,10 @@ class Readiness(NamedTuple):
     failed: tuple[str, ...]
     seconds: float  # how long the server may work on one write
 
+    def in_transition(self, status: str) -> bool:
+        """Return whether the server is working on an object with this status; "" is not known to be one."""
+        return bool(status) and status not in (*self.ready, *self.failed)
+
 
 class CreateDefault(NamedTuple):
     """A value that a create sends where *field* is not declared and the other fields have the values in *when*."""

@@ -9,7 +9,7 @@ from reconciler.diff.normalize import hidden_values
 from reconciler.errors import Problem
 from reconciler.kinds import Kind
 from reconciler.kinds.vocabulary import is_value_from
-from reconciler.model import LiveObject, Note, Owned, Reason
+from reconciler.model import LiveObject, Note, Reason
 from reconciler.plan.bodies import create_body, top, warnings_of
 from reconciler.plan.plan import Action, Change, SourceLocation
 from reconciler.plan.view import Decision, Invalid, View, problem, warning
@@ -74,8 +74,3 @@ def checked(
     """Return the decision for *change*, invalid where it has problems."""
     invalid = Invalid(change.address, tuple(problems), tuple(missing), change)
     return Decision(invalid if invalid.problems or invalid.missing_secrets else change, tuple(warnings))
-
-
-def is_same(owned: Owned, live: LiveObject) -> bool:
-    """Return whether *live* is the object of the ledger entry: names and uids may be reused."""
-    return str(owned.uid) == str(live.uid) and not (owned.created and live.created and owned.created != live.created)

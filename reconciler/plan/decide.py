@@ -15,12 +15,12 @@ from reconciler.diff.normalize import is_blank
 from reconciler.kinds import Kind
 from reconciler.model import Address, LiveObject, Note, Owned, Reason
 from reconciler.plan.bodies import create_fields
-from reconciler.plan.building import change_of, checked, full_body, is_same
-from reconciler.plan.decide_update import decide_update
+from reconciler.plan.building import change_of, checked, full_body
+from reconciler.plan.decide_update import decide_replacement, decide_update
 from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
 from reconciler.plan.multicluster import check_instances, moved_to
 from reconciler.plan.plan import Action, Change, Consent
-from reconciler.plan.view import Decision, Held, Names, Unchanged, View, warning
+from reconciler.plan.view import Decision, Held, Names, Unchanged, View, names_of, warning
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -57,12 +57,16 @@ def decide_resource(view: View, resource: Resource) -> Decision:
     live = found.live
     if live is not None and (held := untouchable(live, address)) is not None:
         return Decision(held, warnings)
-    if resource.absent:
+    if (held := _other_object(view, resource, found) or _in_transition(view, resource, live)) is not None:
+        decision = Decision(held)
+    elif resource.absent:
         decision = _decide_absent(view, resource, live)
     elif live is None:
         decision = _decide_create(view, resource)
+    elif names_of(address) & view.options.replace:
+        decision = decide_replacement(view, resource, live, lost=not _failed(view, live))
     elif _failed(view, live):
-        decision = Decision(Held(address, Reason.FAILED, (live.status,)))
+        decision = Decision(Held(address, Reason.FAILED, (live.status, str(address))))
     else:
         decision = decide_update(view, resource, live, found.renamed_from)
     present = live is not None and not resource.absent
@@ -89,10 +93,45 @@ def _paired(view: View, resource: Resource) -> tuple[Found | Held, tuple[Note, .
             objects, renamed_from = old, resource.renamed_from
         elif old:
             warnings = (warning(address, Reason.RENAME_SOURCE_EXISTS, resource.renamed_from),)
+    objects = [one for one in objects if not one.is_being_deleted] or objects
     if len(objects) > 1:
         uids = ", ".join(str(one.uid) for one in objects)
         return Held(address, Reason.AMBIGUOUS_NAME, (str(len(objects)), uids)), warnings
     return Found(objects[0] if objects else None, renamed_from), warnings
+
+
+def _other_object(view: View, resource: Resource, found: Found) -> Held | None:
+    """Return why *resource* is held where its object is not the one that is owned under its name.
+
+    That one was renamed, or deleted and created again, outside this tool. Neither is answered by creating an
+    empty object, nor by changing one that this tool never managed.
+    """
+    address, live = resource.address, found.live
+    if live is None and resource.renamed_from and address not in view.observed.owned:
+        address = address._replace(name=resource.renamed_from)
+    elif found.renamed_from and address not in view.observed.owned:
+        address = address._replace(name=found.renamed_from)
+    owned = view.observed.owned.get(address)
+    if owned is None or (live is not None and owned.is_of(live)) or names_of(resource.address) & view.options.adopt:
+        return None
+    now = view.owned_object(address)
+    if now is None:
+        if live is None:
+            return None  # deleted outside this tool: created again
+        return Held(resource.address, Reason.RECREATED_OUTSIDE, (str(live.uid), str(owned.uid), str(resource.address)))
+    if live is None:
+        return Held(resource.address, Reason.RENAMED_OUTSIDE, (str(now.uid), now.name, address.name))
+    return Held(resource.address, Reason.NAME_TAKEN_OUTSIDE, (str(now.uid), now.name, address.name, str(live.uid)))
+
+
+def _in_transition(view: View, resource: Resource, live: LiveObject | None) -> Held | None:
+    """Return what the cluster is doing with *live*: what it shows meanwhile says nothing of the result."""
+    readiness = view.kind(resource.address).traits.readiness
+    if live is None or readiness is None or not readiness.in_transition(live.status):
+        return None
+    if live.is_being_deleted:
+        return None if resource.absent else Held(resource.address, Reason.BEING_DELETED, (live.status,))
+    return Held(resource.address, Reason.IN_PROGRESS, (live.status,))
 
 
 def untouchable(live: LiveObject, address: Address | None = None) -> Held | None:
@@ -185,7 +224,10 @@ def decide_undeclared(view: View) -> Iterator[Decision]:
 def _decide_owned(view: View, address: Address, kind: Kind, owned: Owned) -> Decision:
     found = view.named(address)
     live = next((one for one in found if str(one.uid) == str(owned.uid)), None)
-    if live is None or not is_same(owned, live):
+    if live is None or not owned.is_of(live):
+        now = view.owned_object(address)
+        if now is not None:
+            return Decision(Change(Action.FORGET, address, reason=Reason.NOW_CALLED, details=(now.name,)))
         return Decision(Change(Action.FORGET, address, reason=Reason.NAME_REUSED if found else Reason.ALREADY_GONE))
     identity: dict[str, Any] = {"uid": live.uid, "created": live.created}
     kept = _kept_undeclared(kind, live)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.diff import SECRET, FieldChange, changes, masked
@@ -21,11 +22,11 @@ from reconciler.plan.bodies import (
     update_body,
     warnings_of,
 )
-from reconciler.plan.building import change_of, checked, full_body, is_same, missing_secrets
+from reconciler.plan.building import change_of, checked, full_body, missing_secrets
 from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
 from reconciler.plan.multicluster import check_instances, departure
-from reconciler.plan.plan import Action, Consent
-from reconciler.plan.view import Decision, Held, Unchanged, View, problem, warning
+from reconciler.plan.plan import Action, Change, Consent
+from reconciler.plan.view import Decision, Held, Unchanged, View, names_of, problem, warning
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -75,8 +76,8 @@ def _unreadable_changes(view: View, resource: Resource, live: LiveObject, unknow
     """
     address, kind, spec = resource.address, view.kinds[live.kind], view.spec(resource)
     last = view.observed.owned.get(address._replace(name=live.name))
-    replaced = last is not None and not is_same(last, live)  # the ledger entry is of a deleted object
-    resend = bool({str(address), str(address._replace(cluster=""))} & view.options.resend_secrets)
+    replaced = last is not None and not last.is_of(live)  # the ledger entry is of a deleted object
+    resend = bool(names_of(address) & view.options.resend_secrets)
     applied = dict(hidden_values(kind, last.fields)) if last is not None and not replaced else {}
     for path, value in hidden_values(kind, spec):
         if is_value_from(value):
@@ -179,6 +180,20 @@ def _body(
     names |= options_for(kind, spec, names)
     there = view.renamed_spec(resource.address.cluster, live)
     return update_body(kind, {**create_defaults(kind, spec), **spec}, there, names)
+
+
+def decide_replacement(view: View, resource: Resource, live: LiveObject, *, lost: bool) -> Decision:
+    """Decide the replacement that `--replace` asks for; *lost* says whether *live* may hold anything."""
+    decision = _decide_replace(view, resource, live, _differences(view, resource, live))
+    change = decision.outcome
+    if not isinstance(change, Change):
+        return decision
+    change = replace(change, reason=Reason.REPLACE_REQUESTED, details=())
+    if not lost:  # its create failed: it never held data, and the option names it
+        change = replace(
+            change, reason=Reason.REPLACE_FAILED, details=(live.status,), consent=Consent.NOTHING, impacts=()
+        )
+    return decision._replace(outcome=change)
 
 
 def _decide_replace(view: View, resource: Resource, live: LiveObject, found: Differences) -> Decision:

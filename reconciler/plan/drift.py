@@ -11,8 +11,19 @@ from typing import Any, NamedTuple
 
 from reconciler.diff import SECRET, FieldChange, changes
 from reconciler.kinds import MISSING, Kind
-from reconciler.model import Address, LiveObject, Observed, Owned, Reason
+from reconciler.model import Address, Level, LiveObject, Observed, Owned, Reason
 from reconciler.plan import Action, Change, Plan
+
+_HELD = frozenset(
+    {
+        Reason.BEING_DELETED,
+        Reason.FAILED,
+        Reason.IN_PROGRESS,
+        Reason.NAME_TAKEN_OUTSIDE,
+        Reason.RECREATED_OUTSIDE,
+        Reason.RENAMED_OUTSIDE,
+    }
+)
 
 
 class Ahead(enum.Enum):
@@ -38,7 +49,8 @@ class Drift(NamedTuple):
 def find(kinds: Mapping[str, Kind], plan: Plan, observed: Observed) -> tuple[Drift, ...]:
     """Return every difference that *plan* would remove, in the order of the plan, with the side that changed.
 
-    A secret that is sent along with another change is reported as sent along.
+    A secret that is sent along with another change is reported as sent along. After these come the objects that are
+    held because they are not what was applied: another object, in progress, failed.
     """
     objects = observed.objects()
     found = (
@@ -48,7 +60,12 @@ def find(kinds: Mapping[str, Kind], plan: Plan, observed: Observed) -> tuple[Dri
             kinds[change.address.kind], change, objects.get(change.address), observed.owned.get(change.address)
         )
     )
-    return tuple(_sent_along(drift, observed) for drift in found)
+    held = (
+        Drift(note.address, "", Ahead.CLUSTER, note.reason, note.details)
+        for note in plan.notes
+        if note.level is Level.HELD and note.reason in _HELD
+    )
+    return (*(_sent_along(drift, observed) for drift in found), *held)
 
 
 def _sent_along(drift: Drift, observed: Observed) -> Drift:

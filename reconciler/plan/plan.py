@@ -59,6 +59,8 @@ class Options:
     targets: tuple[str, ...] = ()  # only these and what they need; names may hold * and ?
     excludes: tuple[str, ...] = ()
     limits: Limits = field(default_factory=UsualLimits)
+    adopt: frozenset[str] = frozenset()  # addresses whose object is taken over although another uid is owned
+    replace: frozenset[str] = frozenset()  # addresses whose object is deleted and created again
     resend_secrets: frozenset[str] = frozenset()  # addresses whose secrets are sent although they seem unchanged
     previous: frozenset[Address] = frozenset()  # declared by an earlier revision: owned, if `prune` finds no manifest
     pinned_ports: Mapping[Address, int] = field(default_factory=dict)  # chosen by an earlier plan of the same run
@@ -157,6 +159,11 @@ class Plan:
     def held(self) -> int:
         """The number of objects that are not changed in this run and may differ from their manifests."""
         return len({note.address for note in self.notes if note.level is Level.HELD})
+
+    @property
+    def in_progress(self) -> tuple[Note, ...]:
+        """The notes on objects that a cluster is still working on."""
+        return tuple(note for note in self.notes if note.reason in (Reason.IN_PROGRESS, Reason.BEING_DELETED))
 
     @property
     def impact(self) -> dict[str, int]:

@@ -87,6 +87,13 @@ class View:
                 names.setdefault(found.name, []).append(found)
         return names.get(address.name, [])
 
+    def owned_object(self, address: Address) -> LiveObject | None:
+        """Return the live object that the ledger has for *address*, whatever its name is now."""
+        owned, state = self.observed.owned.get(address), self.observed.live.get(address.cluster)
+        if owned is None or state is None:
+            return None
+        return next((one for one in state.objects.get(address.kind, ()) if owned.is_of(one)), None)
+
     @cached_property
     def _names(self) -> dict[tuple[str, str], dict[str, list[LiveObject]]]:
         return {}
@@ -140,6 +147,11 @@ def problem(resource: Resource | None, path: tuple[str | int, ...], message: str
         return Problem("the manifests", 0, 0, "", message, hint)
     file, line, column = resource.place(path)
     return Problem(file, line, column, ".".join(map(str, path)), f"{resource.address}: {message}", hint)
+
+
+def names_of(address: Address) -> set[str]:
+    """Return the addresses by which an option may name *address*: with and without its cluster."""
+    return {str(address), str(address._replace(cluster=""))}
 
 
 def warning(address: Address, reason: Reason, *details: str) -> Note:

@@ -21,6 +21,7 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.MOVED: "now declared as {0}",
     Reason.NAME_REUSED: "no longer declared, and another object has its name",
     Reason.ALREADY_GONE: "no longer declared, and already deleted",
+    Reason.NOW_CALLED: "no longer declared, and renamed to {0} outside this tool, which is left unchanged",
     Reason.UNDECLARED: "owned and no longer declared",
     Reason.UNDECLARED_BUILTIN: "no longer declared, and built into the cluster",
     Reason.UNDECLARED_MANAGED: "no longer declared, and managed by {0}",
@@ -28,6 +29,8 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.UNDECLARED_CANNOT_DELETE: "no longer declared, and the API cannot delete a {0}",
     Reason.UNDECLARED_ESSENTIAL: "no longer declared, and the cluster requires it",
     Reason.IMMUTABLE: "{0} cannot be changed",
+    Reason.REPLACE_REQUESTED: "--replace",
+    Reason.REPLACE_FAILED: "--replace: the cluster reports {0}, and it holds no data",
     Reason.REFERENCE_REPLACED: "refers to {0}, which is replaced",
     Reason.SECOND_STEP: "second step: it and {0} refer to each other",
     Reason.LEAVES_CLUSTER: lambda details: (
@@ -41,7 +44,21 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.AMBIGUOUS_NAME: "{0} live objects have this name (uid {1}); rename or delete all but one",
     Reason.BUILTIN: "built into the cluster; never changed",
     Reason.MANAGED: "managed by {0}; never changed",
-    Reason.FAILED: "the cluster reports {0}; delete or repair it first",
+    Reason.FAILED: "the cluster reports {0}; repair it, or delete and create it again: reconciler apply --replace {1}",
+    Reason.IN_PROGRESS: "in progress: the cluster reports {0}; compared once that is done",
+    Reason.BEING_DELETED: "in progress: the cluster reports {0}; created once it is gone",
+    Reason.RENAMED_OUTSIDE: (
+        "uid {0} is now called {1}, renamed outside this tool; to rename it back, declare metadata.renamedFrom: {1}; "
+        "to keep {1}, declare metadata.name: {1} with renamedFrom: {2}"
+    ),
+    Reason.RECREATED_OUTSIDE: (
+        "has uid {0} now, and uid {1}, which is owned, no longer exists: deleted and created again outside this tool; "
+        "to take it over, use reconciler apply --adopt {2}"
+    ),
+    Reason.NAME_TAKEN_OUTSIDE: (
+        "uid {0}, which is owned, is now called {1}, and uid {3} has its name; to keep {1}, declare metadata.name: {1} "
+        "with renamedFrom: {2}; to rename it back, rename or delete uid {3} first"
+    ),
     Reason.ADOPT_ONLY: "does not exist; {0} is adopt-only",
     Reason.READ_ONLY_KIND: "differs, and the API cannot update a {0}",
     Reason.CANNOT_REPLACE: "{0} cannot be changed, and a {1} cannot be replaced",

@@ -45,7 +45,7 @@ def summary(plan: Plan) -> str:
     Held objects may differ from their manifests, so they are counted too.
     """
     tail = f" {plan.held} held." if plan.held else ""
-    if not plan.changes:
+    if not plan.changes and not plan.in_progress:
         return f"No changes.{tail}"
     count = counts(plan.changes)
     parts = [

@@ -86,6 +86,6 @@ def test_another_object_of_the_name_is_not_known_by_what_was_sent_to_the_first(r
     rig.cluster.clock.sleep(30)
     account = {"email": "anna@example.com", "name": "anna", "password": "by-Hand-8831", "role_uids": [role]}
     assert rig.call("POST", "/v1/users", account).status == 200
-    plan = rig.plan([ANNA])
+    plan = rig.plan([ANNA], adopt=frozenset({"User/anna"}))
     assert plan.changes == ()
     assert "cannot be compared (no recorded digest)" in note_text(plan.notes[0])
