@@ -7,6 +7,7 @@ opened on first use and closed at the end. It must not know plans.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
@@ -20,7 +21,8 @@ from reconciler.secrets import Redactor, Secret, resolve
 
 if TYPE_CHECKING:
     from reconciler.client import Client
-    from reconciler.ledger import Ledger
+    from reconciler.ledger import Ledger, Logins
+    from reconciler.ledger.login_table import LoginTable
     from reconciler.model import Owned
     from reconciler.settings import Settings, Target
     from reconciler.telemetry import Observer
@@ -56,6 +58,8 @@ class Session:
         self.unreachable: dict[str, ReconcilerError] = {}  # other_clusters that could not be reached
         self._clients: dict[str, Client] = {}
         self._ledger = overrides.ledger
+        self._ledger_lock = threading.Lock()
+        self._logins = overrides.ledger.logins if overrides.ledger else self._own_logins()
         self._connect = overrides.connect
         self._open = contextlib.ExitStack()
 
@@ -113,11 +117,13 @@ class Session:
         if target.name not in self._clients:
             ledger = self.known_ledger()
             state_id = ledger.state_id(target.name) if ledger else 0
+            credentials = self.settings.credentials(target)
+            login = self._logins.of(target.urls, *credentials)
             client = (self._connect or Client)(
                 target,
-                self.settings.credentials(target),
+                credentials,
                 replace(self.runtime, sleep=self.runtime.stop.wait, observe=lambda event: self.runtime.observe(event)),
-                ClientOptions(redact=self.settings.redactor.redact, state_id=state_id),
+                ClientOptions(redact=self.settings.redactor.redact, state_id=state_id, login=login),
             )
             self._open.callback(client.close)
             self._clients[target.name] = client
@@ -136,9 +142,10 @@ class Session:
         """Return the ledger; create it where it does not exist."""
         from reconciler.ledger import Ledger
 
-        if self._ledger is None:
-            self._ledger = self._open.enter_context(Ledger.open(self.settings.state_dir))
-        return self._ledger
+        with self._ledger_lock:
+            if self._ledger is None:
+                self._ledger = self._open.enter_context(Ledger.open(self.settings.state_dir))
+            return self._ledger
 
     def known_ledger(self) -> Ledger | None:
         """Return the ledger if it exists: a read-only command must not create one."""
@@ -154,6 +161,20 @@ class Session:
         ledger = self.known_ledger()
         intents = [intent for target in self.targets for intent in ledger.open_intents(target.name)] if ledger else []
         return {one.address: one.body["port"] for one in intents if one.action == "create" and one.body.get("port")}
+
+    def _own_logins(self) -> Logins:
+        """Return what is known of rejected logins; the first rejection creates the ledger where there is none."""
+        from reconciler.ledger import Logins
+
+        def known() -> LoginTable | None:
+            ledger = self.known_ledger()
+            return ledger.login_table if ledger else None
+
+        return Logins(self.settings.state_dir, self.runtime.now, known, lambda: self.ledger().login_table)
+
+    def retry_logins(self) -> None:
+        """Let rejected credentials be sent once more."""
+        self._logins.retry()
 
     def accept_restored(self) -> None:
         """Accept a cluster-state-id that went backwards: the clusters were restored or rebuilt."""

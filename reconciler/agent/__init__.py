@@ -17,7 +17,7 @@ applier         applies the plan under locks
 approvals       plans that wait for an approval
 drift_history   since when something differs, and who keeps reverting it (pure)
 audit           the audit log of a cluster
-logins          refused logins, remembered over restarts
+login_delay     when a rejected login may be attempted again
 status          the status of the agent and of each cluster
 log             events as log lines
 tracing         events as OpenTelemetry spans

@@ -18,7 +18,6 @@ from reconciler.agent import slots
 from reconciler.agent.cluster_states import ClusterStates, ScheduledCluster
 from reconciler.agent.context import AgentContext, ReconcileRequest, ReconcileResult
 from reconciler.agent.fetching import FetchSchedule
-from reconciler.agent.logins import RefusedLogins
 from reconciler.agent.periodic import POLL_INTERVAL, PeriodicWork
 from reconciler.agent.reconciliation import reconcile_cluster
 from reconciler.agent.results import ResultRecorder
@@ -82,13 +81,12 @@ class Loop:
         self.abandoned = False  # calls were still in flight when the grace period ended
         self.last_tick = self.clock()
         self._reload, self._reconcile = reload, reconcile
-        self._logins = RefusedLogins(context.ledger, context.runtime.now)
-        self._recorder = ResultRecorder(context, self.cluster_states, self._logins)
+        self._recorder = ResultRecorder(context, self.cluster_states)
         self._results: queue.SimpleQueue[SourceUpdate | _Reconciled] = queue.SimpleQueue()
         self._fetching = FetchSchedule(source_watch, context.runtime)
         self._reload_requested = False
         self._once = False  # reconcile each cluster only once
-        self._periodic = PeriodicWork(context, self.cluster_states, self._logins, poll_interval)
+        self._periodic = PeriodicWork(context, self.cluster_states, poll_interval)
         self._configure(context.settings)
 
     # --- may be called from any thread --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from reconciler.agent import backoff
 from reconciler.agent.approvals import Approvals
 from reconciler.agent.cluster_states import ClusterStates
 from reconciler.agent.context import AgentContext
-from reconciler.agent.logins import RefusedLogins
+from reconciler.agent.login_delay import login_blocked_for
 from reconciler.errors import LedgerError, ReconcilerError
 
 POLL_INTERVAL: Final = 5.0  # seconds between two checks for approvals and replaced secrets
@@ -20,13 +20,10 @@ _DAY: Final = 86_400.0  # seconds
 class PeriodicWork:
     """Called at each tick; *context* may be replaced when the settings change."""
 
-    def __init__(
-        self, context: AgentContext, cluster_states: ClusterStates, logins: RefusedLogins, poll_interval: float
-    ) -> None:
+    def __init__(self, context: AgentContext, cluster_states: ClusterStates, poll_interval: float) -> None:
         self.context = context
         self.poll_interval = poll_interval
         self._cluster_states = cluster_states
-        self._logins = logins
         self._polled = self._trimmed = context.runtime.clock()
 
     @property
@@ -47,7 +44,7 @@ class PeriodicWork:
                     approved.schedule = backoff.due_now(approved.schedule, now)
             for _, one in self._cluster_states:
                 blocked = self._cluster_states.login_blocked(one, now)
-                if blocked and self._logins.changed(self.context.settings, one.target):
+                if blocked and not login_blocked_for(self.context.ledger, self.context.settings, one.target):
                     one.schedule = backoff.unblock_login(one.schedule, now)
         except LedgerError as error:  # a full disk must not end the agent: it checks again
             self.context.emit("ledger.unavailable", why=str(error))

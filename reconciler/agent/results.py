@@ -10,18 +10,17 @@ from dataclasses import replace
 from reconciler.agent import backoff
 from reconciler.agent.cluster_states import ClusterStates, ScheduledCluster, refusing_clusters
 from reconciler.agent.context import AgentContext, ReconcileResult
-from reconciler.agent.logins import RefusedLogins
+from reconciler.agent.login_delay import login_blocked_for
 from reconciler.agent.status import Failure, Phase
 
 
 class ResultRecorder:
     """Records results; *context* may be replaced when the settings change."""
 
-    def __init__(self, context: AgentContext, cluster_states: ClusterStates, logins: RefusedLogins) -> None:
+    def __init__(self, context: AgentContext, cluster_states: ClusterStates) -> None:
         self.context = context
         self.exit_codes: set[int] = set()  # of failures
         self._cluster_states = cluster_states
-        self._logins = logins
 
     def record(self, name: str, result: ReconcileResult, revision: str) -> None:
         """Record how a reconciliation of *name* ended; does nothing where the cluster was removed meanwhile."""
@@ -30,16 +29,12 @@ class ResultRecorder:
             return
         left = result.requeue_at - runtime.now() if result.requeue_at is not None else None
         self._cluster_states.record(name, result, runtime.clock(), left=left, jitter=runtime.random.random())
-        if result.failure is None:
-            self._logins.clear(one.target)
-        else:
+        if result.failure is not None:
             self.exit_codes.add(result.failure.exit_code)
         for refusing in sorted(refusing_clusters(name, result)):
             other = self._cluster_states.get(refusing)
-            if other is not None:
-                self._logins.add(self.context.settings, other.target)
-                if other is not one:
-                    self._show_login_blocked(refusing, backoff.LOGIN_RETRY_DELAY)
+            if other is not None and other is not one:
+                self._show_login_blocked(refusing, backoff.LOGIN_RETRY_DELAY)
         self._update_status(one, result, revision)
         self._emit(name, result, revision)
 
@@ -47,7 +42,7 @@ class ResultRecorder:
         """Block the logins that a previous agent saw refused: none is attempted sooner than it would have been."""
         now = self.context.runtime.clock()
         for name, one in self._cluster_states:
-            left = self._logins.blocked_for(self.context.settings, one.target)
+            left = login_blocked_for(self.context.ledger, self.context.settings, one.target)
             if left > 0:
                 one.schedule = replace(
                     one.schedule,

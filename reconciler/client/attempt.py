@@ -10,6 +10,7 @@ import base64
 import json
 import logging
 from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, Protocol
 
 from reconciler import __version__
@@ -48,6 +49,17 @@ class _PlaintextSecret(NamedTuple):
 
     def __repr__(self) -> str:
         return "(secret)"
+
+
+class LoginGuard(Protocol):
+    """What decides whether credentials may be sent, and remembers rejections; `ledger.LoginRecord` fits."""
+
+    def verifying(self) -> AbstractContextManager[None]: ...
+    def in_flight(self) -> AbstractContextManager[Any]: ...
+    def blocked(self, *, worked: bool = False) -> str: ...
+    def rejected(self) -> str: ...
+    def unanswered(self) -> None: ...
+    def accepted(self) -> None: ...
 
 
 class AttemptResult(NamedTuple):
@@ -123,7 +135,9 @@ class HttpSession:
         trust: Trust,
         policy: RetryPolicy,
         redact: Callable[[str], str],
+        login: LoginGuard,
     ) -> None:
+        self.login = login
         self._auth, self._trust, self._policy, self._redact = auth, trust, policy, redact
         self._transport = transport
         self._client = _StatelessClient(transport=transport, trust_env=False, follow_redirects=False)

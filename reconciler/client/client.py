@@ -14,6 +14,7 @@ from reconciler.client.attempt import (
     AttemptResult,
     BasicAuth,
     HttpSession,
+    LoginGuard,
     RequestOptions,
     SecretValue,
     origin_of,
@@ -25,6 +26,7 @@ from reconciler.client.retry_loop import AUTHENTICATED, PROBE, RetryLoop
 from reconciler.client.tls import Trust, httpx, unusable
 from reconciler.client.transport import Transport
 from reconciler.errors import ClusterError, InputError, Interrupted, ReadIncomplete, Unreachable, Untrusted
+from reconciler.ledger.logins import Logins
 from reconciler.runtime import Runtime
 
 
@@ -46,6 +48,7 @@ class ClientOptions:
     redact: Callable[[str], str] = str  # removes secrets from what a server says
     state_id: int = 0  # the highest cluster-state-id that an earlier run has seen; older responses are rejected
     urls: tuple[str, ...] = ()  # the only nodes to use; () = all nodes of the target
+    login: LoginGuard | None = None  # None: rejected credentials are remembered as long as the client lives
 
 
 DEFAULTS: Final = ClientOptions()
@@ -65,9 +68,10 @@ class Client:
 
         Raises InputError when the CA file or the pin cannot be used, ClusterError for a node URL that is not https.
         """
-        self._target, self._credentials, self._options = target, credentials, options
+        self._target, self._credentials = target, credentials
         self._runtime = runtime or Runtime()
         self._label = f"{target.name}: " if target.name else ""
+        self._whole, self._has_written = self, False  # of a client of one node: the client of the cluster
         origins = [origin_of(url) for url in options.urls or target.urls]
         if not origins or not all(origins):
             raise ClusterError(f"{self._label}a node URL must be https://host:port, without credentials")
@@ -75,7 +79,10 @@ class Client:
             transport = options.transport or Transport(target)
         except (OSError, ValueError) as error:
             raise InputError([unusable(target, self._label, error)]) from None
-        self._session = HttpSession(transport, BasicAuth(*credentials), target, options.policy, options.redact)
+        login = options.login or Logins(now=self._runtime.now).of(target.urls, *credentials)
+        self._options = replace(options, login=login)
+        auth = BasicAuth(*credentials)
+        self._session = HttpSession(transport, auth, target, options.policy, options.redact, login)
         nodes = NodePool(origins, options.policy, self._runtime.random)
         self._loop = RetryLoop(target.name, self._session, nodes, options.policy, self._runtime, options.state_id)
 
@@ -125,16 +132,19 @@ class Client:
         """
         if call.method == "GET":
             return self.get(call.path)
+        self._whole._has_written = True
         options = RequestOptions(missing_ok=call.method == "DELETE", shape=dict, fail_fast=fail_fast)
         return self._loop.perform(call, options)
 
     def at(self, url: str) -> Client:
         """Return a client of the one node at *url*, without a recorded cluster-state-id: the node may join a cluster.
 
-        Raises ClusterError for a URL that is not https.
+        After a write, its services may be restarting. Raises ClusterError for a URL that is not https.
         """
         options = replace(self._options, urls=(url,), state_id=0)
-        return Client(self._target, self._credentials, self._runtime, options)
+        client = Client(self._target, self._credentials, self._runtime, options)
+        client._whole, client._loop.restarting = self._whole, self._whole._has_written
+        return client
 
     def home(self, *, reveal: bool = False) -> OwnClusterInfo:
         """Return the node URLs and the user name; with *reveal* also the password."""

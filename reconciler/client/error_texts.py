@@ -81,10 +81,10 @@ def exhausted(what: str, outcome: RequestOutcome, failures: str) -> ClusterError
     return Unreachable(f"{what}: no node could serve the request: {failures}")
 
 
-def unauthorized(where: str, details: ErrorDetails) -> str:
+def unauthorized(where: str, details: ErrorDetails, what_follows: str) -> str:
     """Return the text for a 401; *where* names the cluster and the node."""
     text = f" {details.text}" if details.text else ""
-    return f"{where} rejected the credentials (401{text}); not retried, because five failed logins lock the account"
+    return f"{where} rejected the credentials (401{text}); {what_follows}"
 
 
 def _forbidden(why: str) -> str:

@@ -32,7 +32,6 @@ class RetryPolicy:
     not_member_seconds: float = 300.0  # out of rotation after "not a member of the cluster"
     breaker_seconds: float = 30.0  # how long a circuit breaker stays open, plus jitter
     reconnect_timeout: float = 180.0  # until access is re-established after a change to it
-    credential_cooldown: float = 1200.0  # between two requests with rejected credentials
     max_stale_reads: int = 3
 
     def attempt(self, method: str) -> float:
@@ -161,16 +160,3 @@ def retry_after(headers: Mapping[str, str], limit: float) -> float:
         return min(max((then - now).total_seconds(), 0.0), limit)
     except (TypeError, ValueError, OverflowError):
         return 0.0
-
-
-@dataclass(slots=True)
-class CredentialState:
-    """Whether the credentials work: by default, five failed logins in 15 minutes lock the account."""
-
-    verified: bool = False
-    rejected_at: float | None = None  # clock time, in seconds
-    reason: str = ""
-
-    def may_try(self, now: float, pause: float) -> bool:
-        """Return whether a request may carry the credentials at *now*; *pause* is the cool-down in seconds."""
-        return self.rejected_at is None or now - self.rejected_at >= pause

@@ -7,7 +7,8 @@ Used by `client`, whose threads share one loop. What may be retried is decided i
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from reconciler import telemetry
@@ -15,14 +16,7 @@ from reconciler.api.protocol import Call, Response
 from reconciler.client.attempt import AttemptResult, HttpSession, RequestOptions, origin_of
 from reconciler.client.error_texts import exhausted, rejected, request_text, unauthorized
 from reconciler.client.node_pool import NodePool, NodeState
-from reconciler.client.retry import (
-    CredentialState,
-    RequestOutcome,
-    RetryDecision,
-    RetryPolicy,
-    retry_after,
-    retry_decision,
-)
+from reconciler.client.retry import RequestOutcome, RetryDecision, RetryPolicy, retry_after, retry_decision
 from reconciler.errors import ClusterError, Interrupted, Unauthorized, Untrusted
 from reconciler.runtime import Runtime
 
@@ -60,8 +54,11 @@ class RetryLoop:
         self._session, self._policy = session, policy
         self._random, self._clock = runtime.random, runtime.clock
         self._sleep, self._observe = runtime.sleep, runtime.observe
-        self._credentials = CredentialState()
-        self._login_lock = threading.Lock()
+        self._login = session.login
+        self._verified = False  # the credentials worked with the last request that verified them
+        self._worked = False  # they did before, so a single rejection may be an incident
+        self.restarting = False  # the services of the node may be, so the same holds
+        self._rejection = ""  # why they are not sent again
         self._state_lock = threading.Lock()
 
     def emit(self, event: str, **attributes: Any) -> None:
@@ -69,9 +66,8 @@ class RetryLoop:
         self._observe(telemetry.Event(event, {"cluster": self._cluster, **attributes}))
 
     def recheck_credentials(self) -> None:
-        """Verify the credentials again with the next request, unless they were rejected."""
-        if self._credentials.rejected_at is None:
-            self._credentials = CredentialState()
+        """Verify the credentials again with the next request."""
+        self._verified = self._worked = False
 
     def perform(self, call: Call, options: RequestOptions) -> Response:
         """Send *call* until a decision ends it. Raises ClusterError, with the cluster's name in it, and Interrupted."""
@@ -93,7 +89,7 @@ class RetryLoop:
         start = self._clock()
         limit = start + (self._policy.fail_fast_timeout if options.fail_fast else self._policy.call_timeout)
         tried: set[str] = set()
-        attempt, stale, pause = 0, 0, self._policy.backoff_base
+        attempt, stale, pause, verifications = 0, 0, self._policy.backoff_base, 0
         while True:
             self._wait_while_throttled(call, limit)
             node = self._select_node(call, tried, limit)
@@ -101,6 +97,9 @@ class RetryLoop:
             decision = retry_decision(call.method, result.outcome)
             if decision is RetryDecision.RETURN or (result.outcome is RequestOutcome.NOT_FOUND and options.missing_ok):
                 return Response(result.status, result.body, result.headers)
+            if result.outcome is RequestOutcome.UNAUTHORIZED and verifications == 0 and self._may_verify():
+                verifications = 1
+                continue
             final = decision in (RetryDecision.FAIL, RetryDecision.AMBIGUOUS)
             if final or (decision is RetryDecision.WAIT and options.fail_fast):
                 raise self._rejected(call, node, result)
@@ -169,25 +168,26 @@ class RetryLoop:
 
     def _request(self, node: NodeState, call: Call, options: RequestOptions, limit: float) -> AttemptResult:
         """Send to *node* once and record the outcome. Until the credentials are verified, one request at a time."""
-        with ExitStack() as stack:
-            if not self._is_verified():
-                stack.enter_context(self._login_lock)
-                if self._is_verified():
-                    stack.close()
-            now = self._clock()
-            result = AttemptResult(RequestOutcome.NO_RESPONSE, "interrupted")
-            try:
-                if not self._credentials.may_try(now, self._policy.credential_cooldown):
-                    result = AttemptResult(RequestOutcome.UNAUTHORIZED)
-                    raise Unauthorized(self._credentials.reason)
+        now = self._clock()
+        result = AttemptResult(RequestOutcome.NO_RESPONSE, "interrupted")
+        try:
+            with self._permission() as verifying:
+                now = self._clock()
                 result = self._attempt(node, call, options, limit)
-            finally:
-                opened = self.nodes.record(node, result.outcome, self._clock(), result.why)
-            if result.outcome is RequestOutcome.UNAUTHORIZED:
-                reason = unauthorized(f"{self._label}{node.url}", result.details)
-                self._credentials = CredentialState(rejected_at=self._clock(), reason=reason)
-            elif result.outcome in AUTHENTICATED:
-                self._credentials = CredentialState(verified=True)
+                if result.outcome is RequestOutcome.UNAUTHORIZED:
+                    self._verified = False
+                    where = f"{self._label}{node.url}"
+                    self._rejection = unauthorized(where, result.details, self._login.rejected())
+                elif verifying and result.outcome in AUTHENTICATED:
+                    self._verified = self._worked = True
+                    self._login.accepted()
+                elif verifying and result.outcome is RequestOutcome.NO_RESPONSE:
+                    self._login.unanswered()
+        except Unauthorized:
+            result = AttemptResult(RequestOutcome.UNAUTHORIZED)
+            raise
+        finally:
+            opened = self.nodes.record(node, result.outcome, self._clock(), result.why)
         self.emit(
             "call.done",
             request=request_text(call),
@@ -200,8 +200,27 @@ class RetryLoop:
             self.emit("breaker.opened", node=node.url, why=result.why)
         return result
 
-    def _is_verified(self) -> bool:
-        return self._credentials.verified
+    @contextmanager
+    def _permission(self) -> Iterator[bool]:
+        """Yield whether the request verifies the credentials; then it is the only one. Raises Unauthorized."""
+        while True:
+            if self._verified:
+                with self._login.in_flight():
+                    if not self._login.blocked():
+                        yield False
+                        return
+                self._verified = False  # rejected meanwhile, perhaps in another process
+            with self._login.verifying():
+                if self._verified:
+                    continue
+                if why := self._login.blocked(worked=self._worked or self.restarting):
+                    raise Unauthorized(self._rejection or f"{self._label}{why}")
+                yield True
+                return
+
+    def _may_verify(self) -> bool:
+        """Return whether credentials that worked before may be sent once more: a rejection may be an incident."""
+        return self._worked and not self._login.blocked(worked=True)
 
     def _attempt(self, node: NodeState, call: Call, options: RequestOptions, limit: float) -> AttemptResult:
         """Send once; 307 and 308 are followed for one hop, to a configured node only, and the path is kept."""
@@ -234,5 +253,5 @@ class RetryLoop:
 
     def _rejected(self, call: Call, node: NodeState, result: AttemptResult) -> ClusterError:
         if result.outcome is RequestOutcome.UNAUTHORIZED:
-            return Unauthorized(self._credentials.reason)
+            return Unauthorized(self._rejection)
         return rejected(f"{self._label}{request_text(call)} at {node.url}", result)

@@ -68,6 +68,8 @@ class AgentProcess:
             if flags["restored"]:
                 for target in settings.selected:
                     ledger.forget_state_id(target.name)
+            if flags["retry_login"]:
+                ledger.logins.retry()
             status_store = StatusStore(AgentStatus(time.time(), __version__, leader=False))
             observers += stack.enter_context(_tracing(settings))
             agent, runtime = settings.agent, Runtime(observe=observe)

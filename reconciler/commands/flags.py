@@ -65,6 +65,7 @@ CONNECTION = (
     click.option("--pin", metavar="SHA256", help="SHA-256 fingerprint of the cluster's certificate."),
     click.option("--insecure", is_flag=True, help="Disable TLS verification; traffic can be intercepted."),
     click.option("--restored", is_flag=True, help="Accept a cluster-state-id that went backwards (restored cluster)."),
+    click.option("--retry-login", is_flag=True, help="Send a login again that was rejected in the last 20 minutes."),
 )
 PLANNING = (
     click.option("--target", "targets", multiple=True, metavar="ADDRESS", help="Only this resource (repeatable)."),

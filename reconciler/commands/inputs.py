@@ -67,4 +67,6 @@ def open_session(flags: Mapping[str, Any], console: Console) -> Iterator[Session
     with exiting(), Session(loaded, loaded.reachable(), runtime=Runtime(observe=console.observe)) as session:
         if flags["restored"]:
             session.accept_restored()
+        if flags["retry_login"]:
+            session.retry_logins()
         yield session

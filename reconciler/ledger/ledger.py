@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import LedgerError
 from reconciler.ledger import state_dir
 from reconciler.ledger.agent_state import AgentState
+from reconciler.ledger.login_table import LoginTable
+from reconciler.ledger.logins import Logins
 from reconciler.ledger.records import Intent, Record, Run, to_json
 from reconciler.ledger.sqlite import Database, Row, Statement
 from reconciler.model import Address, Owned
@@ -45,6 +47,8 @@ class Ledger:
         self._key = key
         self._now = now
         self.memory = AgentState(database, now)
+        self.login_table = LoginTable(database, key)
+        self.logins = Logins(folder, now, lambda: self.login_table, lambda: self.login_table)
 
     @classmethod
     def open(

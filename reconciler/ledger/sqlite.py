@@ -36,6 +36,11 @@ CREATE TABLE IF NOT EXISTS memory (cluster TEXT, topic TEXT, name TEXT, at REAL 
 """
 # Added later: who started a run. Ignored by versions that do not know it.
 _AUTHORS_TABLE = "CREATE TABLE IF NOT EXISTS authors (run TEXT PRIMARY KEY, who TEXT NOT NULL) WITHOUT ROWID"
+# Added later: see `login_table`. Ignored by versions that do not know it.
+_LOGINS_TABLE = """
+CREATE TABLE IF NOT EXISTS rejected_logins (account TEXT, event TEXT, credential TEXT NOT NULL, at REAL NOT NULL,
+                                            PRIMARY KEY (account, event)) WITHOUT ROWID
+"""
 
 Statement = tuple[str, Mapping[str, Any]]
 Row = Mapping[str, Any]
@@ -161,8 +166,9 @@ class Database:
             raise LedgerCorrupt(self._corrupt(integrity))
         if self.read_only and self.path.exists():
             self._check_version()
-            if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'authors'").fetchone():
-                self._connection.execute(_AUTHORS_TABLE.replace("TABLE", "TEMP TABLE", 1))
+            for name, table in (("authors", _AUTHORS_TABLE), ("rejected_logins", _LOGINS_TABLE)):
+                if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone():
+                    self._connection.execute(table.replace("TABLE", "TEMP TABLE", 1))
             return
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
@@ -175,6 +181,7 @@ class Database:
         self._check_version()
         self._connection.execute(_MEMORY_TABLE)
         self._connection.execute(_AUTHORS_TABLE)
+        self._connection.execute(_LOGINS_TABLE)
 
     def _check_version(self) -> None:
         if self._version() != VERSION:

@@ -83,6 +83,7 @@ class SimulatedCluster:
         settings = self.core.settings
         login = (settings.username, Secret(settings.password if password is None else password))
         sleep = more.pop("sleep", self.sleep)
-        runtime = Runtime(clock=self.clock, sleep=sleep, random=random.Random(seed), observe=self.events.append)
+        now = more.pop("now", self.clock)
+        runtime = Runtime(self.clock, now, sleep, random.Random(seed), observe=self.events.append)
         transport = more.pop("transport", None) or InProcess(self.core, self.clock)
         return Client(self.endpoints(first), login, runtime, ClientOptions(transport, **more))

@@ -18,7 +18,7 @@ from reconciler.kinds import SINGLETON
 
 PATH = "/v1/bootstrap"
 SECONDS = 900.0  # timeout for one machine
-_REFUSALS = 3  # logins that may be refused while services restart; five would lock the account
+_REFUSALS = 2  # logins that may be rejected while services restart; the client sends no third one
 _BUSY = frozenset({"initiated", "creating_cluster", "joining_cluster", "recovering_cluster"})
 _HINTS = {
     "rack_id_required": "the cluster is rack-aware: declare the rack_id of the machine",
