@@ -30,7 +30,6 @@ ReconcilerError            1   any error that is not listed below
 │   ├── PlanStale          5
 │   ├── ChangedUnderneath  5   an object changed between the plan and its write
 │   ├── PlanTooLarge       5
-│   ├── DestroyProtected   5
 │   ├── ImpactRefused      5
 │   ├── InFreezeWindow     5
 │   └── Locked             5
@@ -213,10 +212,6 @@ class ChangedUnderneath(Refused):
 
 class PlanTooLarge(Refused):
     """The plan is over a safety limit."""
-
-
-class DestroyProtected(Refused):
-    """A protected object would be deleted or replaced without consent."""
 
 
 class ImpactRefused(Refused):

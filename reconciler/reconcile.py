@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from reconciler.errors import (
     ClusterError,
-    DestroyProtected,
     ImpactRefused,
     InFreezeWindow,
     InputError,
@@ -26,10 +25,10 @@ from reconciler.errors import (
 )
 from reconciler.kinds import MISSING, load_kinds
 from reconciler.model import LiveState, Observed
-from reconciler.plan import Options, Plan, decide, digest, frozen_changes, increased_impacts, stale_fields
+from reconciler.plan import Options, Plan, decide, digest, frozen_changes, increased_impacts, stale_fields, with_consent
 from reconciler.plan import drift as drifting
 from reconciler.plan.adoption import adopted, with_inherited
-from reconciler.plan.limits import missing_consents, over_limits
+from reconciler.plan.limits import over_limits
 from reconciler.plan.read_set import ReadSet, read_sets, read_sets_of
 
 if TYPE_CHECKING:
@@ -156,22 +155,22 @@ def _at_once(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
 
 
 def check(plan: Plan, options: Options) -> None:
-    """Raise DestroyProtected, ImpactRefused or PlanTooLarge where *plan* exceeds what *options* allow."""
+    """Raise ImpactRefused where a change lacks consent, PlanTooLarge where *plan* exceeds the limits of *options*."""
     from reconciler.render.refusals import consent_text, limit_text
 
-    missing = missing_consents(plan, options)
+    changes = with_consent(plan, options).changes
+    missing = [consent_text(change, one) for change in changes for one in change.unconsented]
     if missing:
-        kind: type[Refused] = DestroyProtected if not missing[0].impact else ImpactRefused
-        raise kind("\n".join(map(consent_text, missing)))
+        raise ImpactRefused("\n".join(missing))
     for over in over_limits(plan, options):
         raise PlanTooLarge(limit_text(over))
 
 
-def check_freeze(plan: Plan, options: Options, now: float) -> None:
+def check_freeze(plan: Plan, now: float) -> None:
     """Raise InFreezeWindow where *plan* changes what its manifest forbids to change at *now*, without consent."""
     from reconciler.render.refusals import freeze_text
 
-    frozen = frozen_changes(plan, now, options)
+    frozen = frozen_changes(plan, now)
     if frozen:
         raise InFreezeWindow(
             "\n".join(freeze_text(c.address, frozen[c.address]) for c in plan.changes if c.address in frozen)

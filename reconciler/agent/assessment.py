@@ -71,7 +71,7 @@ class Assessor:
         while True:
             planned = reconcile.plan(self._session, manifests, replace(options, excludes=exclude_patterns(excluded)))
             everything = everything or planned
-            holds = {**self._held_now(planned), **in_use, **without_consent(planned.plan, options)}
+            holds = {**self._held_now(planned), **in_use, **without_consent(planned.plan)}
             holds = {address: hold for address, hold in holds.items() if address not in excluded}
             if not holds:
                 break
@@ -102,7 +102,9 @@ class Assessor:
         return tuple(without_contested(resource, contested) for resource in self._request.resources), contested
 
     def _options(self) -> Options:
-        return Options(prune=self._request.target.agent_policy.prune, limits=self._context.settings.limits)
+        settings = self._context.settings
+        prune = self._request.target.agent_policy.prune
+        return Options(prune=prune, limits=settings.limits, allowed_impacts=settings.allowed_impacts)
 
     def _plan_all(self, options: Options) -> reconcile.Planned:
         declared = Manifests(self._request.resources, elsewhere=self._request.declared_elsewhere)

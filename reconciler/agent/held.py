@@ -10,8 +10,7 @@ from typing import NamedTuple
 from reconciler.agent import drift_history
 from reconciler.manifests import Resource
 from reconciler.model import Address
-from reconciler.plan import Options, Plan
-from reconciler.plan.limits import missing_consents
+from reconciler.plan import Plan
 from reconciler.render.refusals import consent_text
 
 
@@ -35,9 +34,10 @@ def exclude_patterns(addresses: Iterable[Address]) -> tuple[str, ...]:
     return tuple(sorted(re.sub(r"([*?[])", r"[\1]", str(address)) for address in addresses))
 
 
-def without_consent(plan: Plan, options: Options) -> dict[Address, Hold]:
+def without_consent(plan: Plan) -> dict[Address, Hold]:
     """Return the changes with an impact that needs consent and has none in git, each with the reason."""
-    texts: dict[Address, list[str]] = {}
-    for missing in missing_consents(plan, options):
-        texts.setdefault(missing.change.address, []).append(consent_text(missing))
-    return {address: Hold("\n".join(lines)) for address, lines in texts.items()}
+    return {
+        change.address: Hold("\n".join(consent_text(change, one) for one in change.unconsented))
+        for change in plan.changes
+        if change.unconsented
+    }

@@ -131,9 +131,9 @@ class _Apply:
 
     def saved(self, path: Path, flags: Mapping[str, Any]) -> Report | None:
         """Apply a saved plan, unless it is stale."""
-        from reconciler.plan import from_json
+        from reconciler.plan import from_json, with_consent
 
-        plan = from_json(saved_plan.read(path))
+        plan = with_consent(from_json(saved_plan.read(path)), plan_options(flags, self.session.settings))
         self.session.only(plan.clusters)
         if not self.yes:
             reconcile.refuse_if_stale(plan, reconcile.reread(self.session, plan).live)
@@ -147,13 +147,12 @@ class _Apply:
     def approved(self, plan: Plan, options: Options, *, known: bool = False) -> bool:
         """Show *plan*, only its summary if it is *known*; return whether to execute it. Raises Refused."""
         from reconciler.apply.report import Report
-        from reconciler.plan import with_consent
 
         self.held = plan.held
         if self.output == "text":
-            show_plan(with_consent(plan, options), "summary" if known else "text", self.console)
+            show_plan(plan, "summary" if known else "text", self.console)
         reconcile.check(plan, options)
-        reconcile.check_freeze(plan, options, self.session.runtime.now())
+        reconcile.check_freeze(plan, self.session.runtime.now())
         if not plan.changes:
             if self.output == "json":
                 show_report(Report(()), "json", self.console)

@@ -69,7 +69,7 @@ def _kind_rows(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "verbs", ", ".join(about["verbs"]) or "none"
     yield "API", about["path"]
     if about.get("protect"):
-        yield "protected", "holds data: delete and replace need consent"
+        yield "data", "deleting or replacing it loses the data that it holds, which needs consent"
     if "lasting" in about:
         yield "built-in", ", ".join(about["lasting"]) + ": never deleted"
     if "needs" in about:

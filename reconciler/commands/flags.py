@@ -81,7 +81,7 @@ PLANNING = (
         "allow_destroy",
         multiple=True,
         metavar="ADDRESS",
-        help="Consent to delete or replace this protected resource (repeatable).",
+        help="Consent to delete or replace this resource, with the data that it holds (repeatable).",
     ),
     click.option(
         "--allow-impact",
@@ -157,6 +157,7 @@ def plan_options(flags: Mapping[str, Any], settings: Settings, files: Sequence[s
         prune=flags["prune"],
         allow_destroy=frozenset(flags["allow_destroy"]),
         allow_impact=flags["allow_impact"],
+        allowed_impacts=settings.allowed_impacts,
         ignore_freeze=frozenset(flags["ignore_freeze"]),
         targets=tuple(flags["targets"]),
         excludes=tuple(flags["excludes"]),

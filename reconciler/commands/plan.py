@@ -47,7 +47,7 @@ def command(
     Sends only GETs. With --server-dry-run, also sends each create and update with dry_run=true, including the values
     of secrets: the cluster validates such a request and does not execute it.
     """
-    from reconciler.plan import frozen_changes, with_consent
+    from reconciler.plan import frozen_changes
     from reconciler.render.plan_json import plan_json
 
     console = console_of(flags)
@@ -60,7 +60,7 @@ def command(
             plan, refused = _with_objections(session, planned, console)
         calls = reconcile.calls(session, planned) if flags["calls"] else None
         now = session.runtime.now()
-    show_plan(with_consent(plan, options) if output != "json" else plan, output, console, calls)
+    show_plan(plan, output, console, calls)
     for address, frozen in frozen_changes(plan, now).items():
         console.warn(f"{address} is frozen: {frozen}")
     reconcile.check(plan, options)

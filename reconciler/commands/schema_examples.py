@@ -66,6 +66,7 @@ _COMMON = {
     "username": "reconciler@example.com",
     "password": _env("EAST_PASSWORD"),
     "hosts": ["*.backup.example.com"],
+    "allowedImpacts": ["may-lose-data", "irreversible"],
     "manifests": ["base", "east"],
 }
 _LABELS = {"region": "east", "tier": "primary"}

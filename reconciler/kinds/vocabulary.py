@@ -143,14 +143,14 @@ _METADATA: Mapping[str, Any] = {
         },
         "protect": {
             "type": "boolean",
-            "description": "Refuse to delete or replace the object without --allow-destroy.",
+            "description": "Only --allow-destroy consents to deleting or replacing the object.",
         },
         "allow": {
             "type": "array",
             "items": {"enum": list(CONSENT)},
             "minItems": 1,
             "uniqueItems": True,
-            "description": "Impacts that a change may have without further consent, while they are listed here.",
+            "description": "Impacts consented to, as far as allowedImpacts in the project file permits it.",
         },
         "state": {"enum": ["absent"], "description": "A tombstone: the object is deleted."},
         "renamedFrom": {**_NAME, "description": "The current name of the object, which is to be renamed."},

@@ -29,10 +29,14 @@ def check_metadata(manifest: Manifest, kind: Kind, problems: list[Problem]) -> N
             problems.append(manifest.problem(("metadata", "ignore", index), message, hint))
     if "freeze" in metadata:
         _check_freeze(manifest, problems)
+    absent = metadata.get("state") == "absent"
+    if absent and metadata.get("protect"):
+        message = "cannot be combined with state: absent"
+        problems.append(manifest.problem(("metadata", "protect"), message, "remove one of the two"))
     old = metadata.get("renamedFrom")
     if old is not None and old == metadata["name"]:
         problems.append(manifest.problem(("metadata", "renamedFrom"), "is the current name", "remove it"))
-    if old is not None and metadata.get("state") == "absent":
+    if old is not None and absent:
         message = "cannot be combined with state: absent"
         problems.append(
             manifest.problem(("metadata", "renamedFrom"), message, "name the object as it is in the cluster")

@@ -25,13 +25,13 @@ class Resource:
     address: Address
     spec: Mapping[str, Any]  # canonical; shared between clusters: not to be changed
     absent: bool  # a tombstone
-    protect: bool | None  # None = as the kind has it
+    protect: bool  # only a flag consents to deleting or replacing it
     renamed_from: str | None
     ignore: tuple[str, ...]
     labels: Mapping[str, str]
     place: Callable[[yaml12.Path], Place]  # of a path in the manifest, such as ("spec", "memory_size")
     suspended: bool = False  # not changed for now
-    allow: tuple[str, ...] = ()  # classes of impact that changing it may have without being asked for
+    allow: tuple[str, ...] = ()  # classes of impact that its manifest consents to
     freeze: tuple[Window, ...] = ()  # when it must not be changed
     source: tuple[str, int] = ("", 0)  # file and line on which it begins
 
@@ -58,7 +58,7 @@ def resource_of(cluster: str, key: ResourceKey, manifest: Manifest, spec: Mappin
         Address(cluster, *key),
         spec,
         metadata.get("state") == "absent",
-        metadata.get("protect"),
+        metadata.get("protect", False),
         metadata.get("renamedFrom"),
         tuple(metadata.get("ignore", ())),
         metadata.get("labels", {}),

@@ -9,17 +9,19 @@ dependencies   references to what is missing, held, deleted or replaced
 order          which change comes first
 read_set       what has to be read
 impacts        effects of a change beyond its values
-limits         consent and limits
+consent        which of them need consent, and who gave it
+limits         consent, limits and freeze windows of a whole plan
 staleness      whether a plan still holds
 plan_file      a plan as bytes
 drift, accept  which side changed, and taking over the live value
 adoption       objects that become owned without a change
 """
 
-from reconciler.plan.impacts import Impacted, missing_consent, undecided
+from reconciler.plan.consent import Consent, ConsentSource
+from reconciler.plan.impacts import Impacted, undecided
 from reconciler.plan.limits import frozen_changes, with_consent
 from reconciler.plan.multicluster import spanned_clusters, written_clusters
-from reconciler.plan.plan import Action, Change, Consent, Limits, Options, Plan, SourceLocation, UsualLimits
+from reconciler.plan.plan import Action, Change, Limits, Options, Plan, SourceLocation, UsualLimits
 from reconciler.plan.plan_file import FORMAT, digest, from_json, to_json
 from reconciler.plan.planner import decide
 from reconciler.plan.staleness import increased_impacts, stale_fields
@@ -29,6 +31,7 @@ __all__ = [
     "Action",
     "Change",
     "Consent",
+    "ConsentSource",
     "Impacted",
     "Limits",
     "Options",
@@ -40,7 +43,6 @@ __all__ = [
     "from_json",
     "frozen_changes",
     "increased_impacts",
-    "missing_consent",
     "spanned_clusters",
     "stale_fields",
     "to_json",

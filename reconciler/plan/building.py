@@ -11,6 +11,7 @@ from reconciler.kinds import Kind
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.model import LiveObject, Note, Reason
 from reconciler.plan.bodies import create_body, top, warnings_of
+from reconciler.plan.consent import Consent, ConsentSource
 from reconciler.plan.plan import Action, Change, SourceLocation
 from reconciler.plan.view import Decision, Invalid, View, problem, warning
 
@@ -61,7 +62,7 @@ def change_of(resource: Resource, action: Action, live: LiveObject | None = None
         resource.address,
         uid=live.uid if live is not None else None,
         created=live.created if live is not None else "",
-        allowed=resource.allow if parts.get("impacts") else (),
+        consents=tuple(Consent(name, ConsentSource.MANIFEST) for name in resource.allow),
         freeze=resource.freeze if action is not Action.FORGET else (),
         source=SourceLocation(*resource.source),
         **parts,

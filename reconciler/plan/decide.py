@@ -19,7 +19,7 @@ from reconciler.plan.building import change_of, checked, full_body
 from reconciler.plan.decide_update import decide_replacement, decide_update
 from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
 from reconciler.plan.multicluster import check_instances, moved_to
-from reconciler.plan.plan import Action, Change, Consent
+from reconciler.plan.plan import Action, Change
 from reconciler.plan.view import Decision, Held, Names, Unchanged, View, names_of, warning
 
 if TYPE_CHECKING:
@@ -183,8 +183,7 @@ def _decide_absent(view: View, resource: Resource, live: LiveObject | None) -> D
     if kind.singleton:  # its settings return to their defaults: each of them is a change
         back = [FieldChange(name, value, kind.fields[name].usual.default) for name, value in sorted(live.spec.items())]
         impacts = ordered({*impacts, *impacts_of(kind, address.name, back, {}, {})})
-    consent = Consent.CONTRADICTION if resource.protect else Consent.NOTHING
-    about = {"rests_on": dict(live.spec), "reason": Reason.ABSENT, "consent": consent, "impacts": impacts}
+    about = {"rests_on": dict(live.spec), "reason": Reason.ABSENT, "impacts": impacts}
     return Decision(change_of(resource, Action.DELETE, live, **about))
 
 
@@ -241,13 +240,7 @@ def _decide_owned(view: View, address: Address, kind: Kind, owned: Owned) -> Dec
         kept = Reason.UNDECLARED_ESSENTIAL if essential else Reason.UNDECLARED_CANNOT_DELETE, stays[1]
     if kept is not None:
         return Decision(Change(Action.FORGET, address, reason=kept[0], details=kept[1], **identity))
-    consent = Consent.ALLOW_DESTROY if kind.policy.protect else Consent.NOTHING
-    about: dict[str, Any] = {
-        "rests_on": dict(live.spec),
-        "reason": Reason.UNDECLARED,
-        "consent": consent,
-        "impacts": _losses(kind),
-    }
+    about: dict[str, Any] = {"rests_on": dict(live.spec), "reason": Reason.UNDECLARED, "impacts": _losses(kind)}
     return Decision(Change(Action.DELETE, address, **identity, **about))
 
 

@@ -25,7 +25,7 @@ from reconciler.plan.bodies import (
 from reconciler.plan.building import change_of, checked, full_body, missing_secrets
 from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
 from reconciler.plan.multicluster import check_instances, departure
-from reconciler.plan.plan import Action, Change, Consent
+from reconciler.plan.plan import Action, Change
 from reconciler.plan.view import Decision, Held, Unchanged, View, names_of, problem, warning
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _decide_fields(view: View, resource: Resource, live: LiveObject, found: Diff
         rests_on={name: live.spec[name] for name in sorted(body) if name in live.spec},
         renamed_from=renamed_from,
         impacts=impacts,
-        consent=leaves.consent,
+        protected=bool(leaves.clusters) and resource.protect,
         reason=Reason.LEAVES_CLUSTER if leaves.clusters else Reason.NONE,
         details=leaves.details,
     )
@@ -190,9 +190,7 @@ def decide_replacement(view: View, resource: Resource, live: LiveObject, *, lost
         return decision
     change = replace(change, reason=Reason.REPLACE_REQUESTED, details=())
     if not lost:  # its create failed: it never held data, and the option names it
-        change = replace(
-            change, reason=Reason.REPLACE_FAILED, details=(live.status,), consent=Consent.NOTHING, impacts=()
-        )
+        change = replace(change, reason=Reason.REPLACE_FAILED, details=(live.status,), protected=False, impacts=())
     return decision._replace(outcome=change)
 
 
@@ -210,7 +208,6 @@ def _decide_replace(view: View, resource: Resource, live: LiveObject, found: Dif
         if live.spec.get(name, MISSING) != made.body[name]
     ]
     fields += secrets_sent(kind, made.body, {change.path for change in found.fields})
-    protected = resource.protect if resource.protect is not None else kind.policy.protect
     lost = "all that it holds, and every setting that is not declared"
     change = change_of(
         resource,
@@ -221,7 +218,7 @@ def _decide_replace(view: View, resource: Resource, live: LiveObject, found: Dif
         rests_on=dict(live.spec),
         reason=Reason.IMMUTABLE,
         details=(immutable,),
-        consent=Consent.ALLOW_DESTROY if protected else Consent.NOTHING,
+        protected=resource.protect,
         impacts=(Impacted(LOSES, "", lost),) if kind.policy.protect else (),
     )
     return checked(change, made.problems, made.missing_secrets, (*found.warnings, *made.warnings))

@@ -1,6 +1,6 @@
-"""The impact of a change on connections, data and the access of this tool, and the consent that it needs.
+"""The impact of a change on connections, data and the access of this tool.
 
-The planner, `limits` and the renderers call this. It knows the kind files (`x-impact`), and no cluster.
+The planner, `consent` and the renderers call this. It knows the kind files (`x-impact`), and no cluster.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 
 from reconciler.diff import FieldChange
 from reconciler.kinds import MISSING, Field, Impact, Kind
-from reconciler.kinds.vocabulary import CONSENT, IMPACTS
+from reconciler.kinds.vocabulary import IMPACTS
 from reconciler.plan.bodies import fields_along
 
 RANK = {name: rank for rank, name in enumerate(IMPACTS)}
 LOCKS_OUT = "may-cut-off"
 LOSES = "loses-data"
-_COVERS = {LOSES: "may-lose-data"}  # consent to the loss includes consent to the risk
 
 Figures = Mapping[str, float]  # what was measured of one object, by name, such as used_memory
 
@@ -78,15 +77,6 @@ def increased(
     """Return the impacts of an update of *name* by the *figures* of now that were not *known* when it was planned."""
     now = impacts_of(kind, name, [one for one in fields if undecided(kind, (one,))], {}, figures)
     return [one for one in now if one not in set(known)]
-
-
-def missing_consent(impacts: Iterable[Impacted], allowed: Iterable[str]) -> tuple[str, ...]:
-    """Return the classes of *impacts* that need consent and are not *allowed*, the worst first."""
-    given = set(allowed)
-    given |= {_COVERS[name] for name in given if name in _COVERS}
-    asked = {one.impact for one in impacts if one.impact in CONSENT} - given
-    asked -= {_COVERS[name] for name in asked if name in _COVERS}
-    return tuple(sorted(asked, key=lambda name: -RANK[name]))
 
 
 def count(changes: Iterable[Iterable[Impacted]]) -> dict[str, int]:

@@ -6,21 +6,15 @@ A plan over a limit can still be shown, so that the user sees what is refused.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler.kinds.freeze import Frozen, frozen
+from reconciler.kinds.vocabulary import CONSENT
 from reconciler.model import Address
-from reconciler.plan.impacts import missing_consent
-from reconciler.plan.plan import Action, Change, Consent, Options, Plan
-
-
-class MissingConsent(NamedTuple):
-    """A change that destroys something, or has an impact, without the consent that it needs."""
-
-    change: Change
-    impact: str = ""  # the class that is not consented to; "" = destroying the object itself
+from reconciler.plan.consent import DESTROY, FREEZE, Consent, ConsentSource, by_manifest, concerns
+from reconciler.plan.plan import Action, Change, Options, Plan
 
 
 class OverLimit(NamedTuple):
@@ -30,12 +24,6 @@ class OverLimit(NamedTuple):
     changed: int  # objects
     present: int  # declared objects that exist there
     percent: int  # the limit
-
-
-def missing_consents(plan: Plan, options: Options) -> list[MissingConsent]:
-    """Return what of *plan* lacks a consent by name: deletes and replacements first."""
-    destroys = [MissingConsent(change) for change in plan.changes if _is_destroyed(plan, change, options)]
-    return [*destroys, *(one for change in plan.changes for one in _missing_impacts(plan, change, options))]
 
 
 def over_limits(plan: Plan, options: Options) -> Iterator[OverLimit]:
@@ -52,41 +40,35 @@ def over_limits(plan: Plan, options: Options) -> Iterator[OverLimit]:
             yield OverLimit(cluster, count, present, limits.update_percent)
 
 
-def frozen_changes(plan: Plan, now: float, options: Options | None = None) -> dict[Address, Frozen]:
-    """Return what the manifests forbid to change at *now* (seconds since the epoch) and *options* do not override."""
-    ignored = options.ignore_freeze if options is not None else frozenset[str]()
-    found = {change.address: frozen(change.freeze, now) for change in plan.changes if change.freeze}
-    overridden = {change.address for change in plan.changes if names_of(plan, change) & ignored}
-    return {address: one for address, one in found.items() if one is not None and address not in overridden}
+def frozen_changes(plan: Plan, now: float) -> dict[Address, Frozen]:
+    """Return what the manifests forbid to change at *now* (seconds since the epoch), without consent to it."""
+    found = {c.address: frozen(c.freeze, now) for c in plan.changes if c.freeze and not c.ignores_freeze}
+    return {address: one for address, one in found.items() if one is not None}
 
 
 def with_consent(plan: Plan, options: Options) -> Plan:
-    """Return *plan* with the consents of *options*, to be shown. It is not the plan to be saved."""
-    changes = []
-    for change in plan.changes:
-        names = names_of(plan, change)
-        given = {impact for name, impact in options.allow_impact if name in names}
-        agreed = change.consent is Consent.ALLOW_DESTROY and names & options.allow_destroy
-        consent = Consent.NOTHING if agreed else change.consent
-        changes.append(replace(change, allowed=tuple(sorted({*change.allowed, *given})), consent=consent))
-    return replace(plan, changes=tuple(changes))
+    """Return *plan* with the consents that *options* give in addition to its own, and with their limits."""
+    return replace(plan, changes=tuple(_consented(change, names_of(plan, change), options) for change in plan.changes))
+
+
+def _consented(change: Change, names: Collection[str], options: Options) -> Change:
+    limits = (options.allowed_impacts.get(name, CONSENT) for name in (change.address.cluster, *change.other_clusters))
+    limit = set(CONSENT).intersection(*limits)
+    classes = [one.to for one in change.consents if one.source is not ConsentSource.FLAG]
+    flags = [one.to for one in change.consents if one.source is ConsentSource.FLAG]
+    flags += [impact for name, impact in options.allow_impact if name in names]
+    flags += [DESTROY] if options.allow_destroy.intersection(names) else []
+    flags += [FREEZE] if options.ignore_freeze.intersection(names) else []
+    given = {*by_manifest(classes, limit), *(Consent(name, ConsentSource.FLAG) for name in flags)}
+    kept = [one for one in given if (bool(change.freeze) if one.to == FREEZE else _concerns(change, one.to))]
+    return replace(change, consents=tuple(sorted(kept, key=lambda one: (one.to, one.source.value))))
+
+
+def _concerns(change: Change, to: str) -> bool:
+    return concerns(to, change.impacts, protected=change.protected)
 
 
 def names_of(plan: Plan, change: Change) -> set[str]:
     """Return the addresses that name the object of *change*; without its cluster where the plan has only one."""
     names = {str(change.address)}
     return names | {str(change.address._replace(cluster=""))} if len(plan.clusters) <= 1 else names
-
-
-def _is_destroyed(plan: Plan, change: Change, options: Options) -> bool:
-    if change.consent is Consent.ALLOW_DESTROY:
-        return not names_of(plan, change) & options.allow_destroy
-    return change.consent is Consent.CONTRADICTION
-
-
-def _missing_impacts(plan: Plan, change: Change, options: Options) -> Iterator[MissingConsent]:
-    names = names_of(plan, change)
-    given = {impact for name, impact in options.allow_impact if name in names}
-    fields = [one for one in change.impacts if one.field]
-    for impact in missing_consent(fields, given.union(change.allowed)):
-        yield MissingConsent(change, impact)

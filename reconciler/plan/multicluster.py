@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from reconciler.errors import Problem
 from reconciler.kinds import Kind
 from reconciler.model import Address, LiveObject, LiveState, Note, Reason
-from reconciler.plan.plan import Action, Change, Consent
+from reconciler.plan.plan import Action, Change
 from reconciler.plan.view import Held, View, problem, warning
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ class Departure(NamedTuple):
 
     clusters: tuple[str, ...] = ()
     details: tuple[str, ...] = ()  # of `Reason.LEAVES_CLUSTER`
-    consent: Consent = Consent.NOTHING
     warnings: tuple[Note, ...] = ()
 
 
@@ -95,9 +94,7 @@ def departure(view: View, resource: Resource, live: LiveObject, fields: list[str
     warnings = tuple(warning(resource.address, Reason.DATA_GIVEN_UP, name, request) for name in forced)
     if not gone:
         return Departure(warnings=warnings)
-    protected = resource.protect if resource.protect is not None else kind.policy.protect
-    consent = Consent.ALLOW_DESTROY if protected else Consent.NOTHING
-    return Departure(tuple(gone), (", ".join(gone), "forced" if forced else ""), consent, warnings)
+    return Departure(tuple(gone), (", ".join(gone), "forced" if forced else ""), warnings)
 
 
 def moved_to(address: Address, kind: Kind | None, declared: Iterable[Address]) -> Address | None:

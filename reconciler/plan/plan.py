@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from reconciler.diff import FieldChange
 from reconciler.kinds.freeze import Window
 from reconciler.model import Address, Level, Note, Reason
-from reconciler.plan.impacts import LOCKS_OUT, Impacted, count, missing_consent
+from reconciler.plan.consent import FREEZE, Consent, ConsentSource, missing
+from reconciler.plan.impacts import LOCKS_OUT, Impacted, count
 
 
 class Action(enum.Enum):
@@ -21,14 +22,6 @@ class Action(enum.Enum):
     REPLACE = "-/+"
     DELETE = "-"
     FORGET = "."
-
-
-class Consent(enum.Enum):
-    """What a change that destroys something still needs before it may be applied."""
-
-    NOTHING = "nothing"
-    ALLOW_DESTROY = "allow-destroy"  # protected: its address must be allowed, or a tombstone written
-    CONTRADICTION = "contradiction"  # a tombstone that also says `protect: true`
 
 
 class Limits(Protocol):
@@ -53,8 +46,10 @@ class Options:
     """The options of a plan, besides the manifests."""
 
     prune: bool = False  # delete owned objects that are no longer declared
-    allow_destroy: frozenset[str] = frozenset()  # addresses whose delete or replacement is agreed to
-    allow_impact: frozenset[tuple[str, str]] = frozenset()  # (address, class of impact) that is agreed to
+    allow_destroy: frozenset[str] = frozenset()  # addresses whose delete or replacement is consented to
+    allow_impact: frozenset[tuple[str, str]] = frozenset()  # (address, class of impact) that is consented to
+    allowed_impacts: Mapping[str, Collection[str]] = field(default_factory=dict)  # by cluster, of its operator: what
+    # manifests may consent to by themselves; a cluster that is not listed has no limit
     ignore_freeze: frozenset[str] = frozenset()  # addresses that may be changed in their freeze windows
     targets: tuple[str, ...] = ()  # only these and what they need; names may hold * and ?
     excludes: tuple[str, ...] = ()
@@ -91,11 +86,12 @@ class Change:
     fingerprint: str = ""  # of uid, created_time and rests_on
     reason: Reason = Reason.NONE  # where the fields alone do not say it
     details: tuple[str, ...] = ()  # of the reason
+    other_clusters: tuple[str, ...] = ()  # that it also writes to: its object has, or gets, members there
     renamed_from: str = ""  # the live name; the body has no name, the address has the new one
     created: str = ""  # the live object's created_time; with its uid, its identity
-    consent: Consent = Consent.NOTHING
     impacts: tuple[Impacted, ...] = ()  # effects on traffic, data and the access of this tool; the worst first
-    allowed: tuple[str, ...] = ()  # classes of impact that its manifest consents to
+    protected: bool = False  # destroys what its manifest protects: only a flag consents to it
+    consents: tuple[Consent, ...] = ()  # that were given to it, by a manifest or by flags
     freeze: tuple[Window, ...] = ()  # when its manifest forbids it
     source: SourceLocation | None = None  # where it is declared; no part of the digest
 
@@ -111,8 +107,14 @@ class Change:
 
     @property
     def unconsented(self) -> tuple[str, ...]:
-        """The classes of impact that still need consent by name; `consent` covers deletes and replacements."""
-        return missing_consent((one for one in self.impacts if one.field), self.allowed)
+        """What still needs consent: classes of impact, and `consent.DESTROY` for a protected object."""
+        given = (one.to for one in self.consents if one.source is not ConsentSource.BEYOND_LIMIT)
+        return missing(self.impacts, given, protected=self.protected)
+
+    @property
+    def ignores_freeze(self) -> bool:
+        """Whether it may be made in a freeze window of its manifest."""
+        return any(one.to == FREEZE for one in self.consents)
 
     @property
     def creates(self) -> bool:

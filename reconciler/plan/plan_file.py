@@ -16,10 +16,11 @@ from reconciler.errors import InputError, Problem
 from reconciler.kinds import MISSING
 from reconciler.kinds.freeze import Window, is_usable
 from reconciler.model import Address, Level, Note, Reason
+from reconciler.plan.consent import Consent, ConsentSource
 from reconciler.plan.impacts import RANK, Impacted
-from reconciler.plan.plan import Action, Change, Consent, Plan, SourceLocation
+from reconciler.plan.plan import Action, Change, Plan, SourceLocation
 
-FORMAT = "reconciler-plan/3"
+FORMAT = "reconciler-plan/4"
 _TEXTS = frozenset({"why", "message", "calls", "calls_unknown"})  # added for readers, and not read back
 _SECRET_MARK = {"$secret": True}  # no spec can hold it: no schema has a field of that name
 
@@ -89,10 +90,11 @@ def _plain_change(change: Change) -> dict[str, Any]:
         "fingerprint": change.fingerprint,
         "reason": change.reason.value,
         "details": list(change.details),
+        "other_clusters": list(change.other_clusters),
         "renamed_from": change.renamed_from,
-        "consent": change.consent.value,
         "impacts": [one._asdict() for one in change.impacts],
-        "allowed": list(change.allowed),
+        "protected": change.protected,
+        "consents": [{"to": one.to, "source": one.source.value} for one in change.consents],
         **({"freeze": [window._asdict() for window in change.freeze]} if change.freeze else {}),
         **({"source": change.source._asdict()} if change.source else {}),
     }
@@ -170,11 +172,11 @@ def _change(plain: Mapping[str, Any]) -> Change:
             "address": Address(**plain["address"]),
             "fields": tuple(_field(field) for field in plain["fields"]),
             "after": tuple(plain["after"]),
+            "other_clusters": tuple(map(str, plain["other_clusters"])),
             "reason": Reason(plain["reason"]),
             "details": tuple(map(str, plain["details"])),
-            "consent": Consent(plain["consent"]),
             "impacts": tuple(Impacted(**one) for one in plain["impacts"]),
-            "allowed": tuple(plain["allowed"]),
+            "consents": tuple(Consent(one["to"], ConsentSource(one["source"])) for one in plain["consents"]),
             "freeze": tuple(Window(**one) for one in plain.get("freeze", ())),
             "source": SourceLocation(**plain["source"]) if "source" in plain else None,
         }

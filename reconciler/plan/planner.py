@@ -18,9 +18,10 @@ from reconciler.plan import dependencies
 from reconciler.plan.addresses import with_addresses
 from reconciler.plan.compatibility import check_versions, compare_schemas
 from reconciler.plan.decide import decide_resource, decide_undeclared, followed_renames
-from reconciler.plan.multicluster import absent_members, moves
+from reconciler.plan.limits import with_consent
+from reconciler.plan.multicluster import absent_members, moves, written_clusters
 from reconciler.plan.order import break_cycles, order
-from reconciler.plan.plan import Change, Options, Plan
+from reconciler.plan.plan import Action, Change, Options, Plan
 from reconciler.plan.ports import with_ports
 from reconciler.plan.selection import select
 from reconciler.plan.staleness import fingerprint
@@ -177,7 +178,7 @@ class _Draft:
     def plan(self, view: View, changes: Sequence[Change]) -> Plan:
         """Return the plan of *changes*, ordered and numbered."""
         ordered = order(changes, view.objects(), view.kinds)
-        return Plan(
+        plan = Plan(
             changes=tuple(
                 _numbered(view, change, place + 1, earlier) for place, (change, earlier) in enumerate(ordered)
             ),
@@ -186,6 +187,13 @@ class _Draft:
             clusters=tuple(sorted(view.observed.live)),
             present={cluster: count for cluster, count in sorted(self._present.items()) if count},
         )
+        return with_consent(plan, view.options)
+
+
+def _other_clusters(view: View, change: Change) -> tuple[str, ...]:
+    if change.action is Action.FORGET:
+        return ()
+    return tuple(sorted(written_clusters(view.kinds, change, view.observed.live) - {change.address.cluster}))
 
 
 def _numbered(view: View, change: Change, number: int, earlier: Iterable[int]) -> Change:
@@ -195,4 +203,5 @@ def _numbered(view: View, change: Change, number: int, earlier: Iterable[int]) -
         number=number,
         after=tuple(sorted(before + 1 for before in earlier)),
         fingerprint=fingerprint(live, change.rests_on or {}) if live is not None else "",
+        other_clusters=_other_clusters(view, change),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from reconciler.plan import Action, Change, Consent, Plan, digest
+from reconciler.plan import Action, Change, Plan, digest
 from reconciler.render.calls import call_lines
 from reconciler.render.escape import clean, fence, markdown
 from reconciler.render.impacts import impact_lines
@@ -35,10 +35,6 @@ def plan_markdown(plan: Plan, calls: Calls | None = None) -> str:
         title = f"{markdown(cluster)}: " if several else ""
         opened = " open" if len(plan.changes) <= 10 else ""
         parts.append(f"<details{opened}><summary>{title}{_title(changes)}</summary>\n\n{block}\n\n</details>")
-    consents = [change for change in plan.changes if change.consent is not Consent.NOTHING]
-    if consents:
-        names = ", ".join(markdown(str(change.address)) for change in consents)
-        parts.append(f"**Deletes or replaces protected objects**; refused without consent: {names}")
     harms = [f"{change.address}={name}" for change in plan.changes for name in change.unconsented]
     if harms:
         parts.append(f"**Has an impact that needs consent**; refused without it: {', '.join(map(markdown, harms))}")

@@ -5,29 +5,29 @@ from __future__ import annotations
 import shlex
 
 from reconciler.kinds.freeze import Frozen
-from reconciler.model import Address
-from reconciler.plan import Action, Consent
-from reconciler.plan.limits import MissingConsent, OverLimit
+from reconciler.model import Address, Reason
+from reconciler.plan import Change, Consent, ConsentSource
+from reconciler.plan.consent import DESTROY, is_destruction
+from reconciler.plan.impacts import LOSES
+from reconciler.plan.limits import OverLimit
 from reconciler.render.reasons import why
 
 
-def consent_text(missing: MissingConsent) -> str:
-    """Return what a change would do, and the flag that consents to it."""
-    change, impact = missing
-    verb = change.action.name.lower()
-    if impact:
-        what = "; ".join(str(one) for one in change.impacts if one.field and one.impact == impact)
-        return (
-            f"the plan would {verb} {change.address}, which {what}; to consent, use "
-            f"--allow-impact {consent_flag(change.address, impact)}, or metadata.allow: [{impact}] in its manifest"
-        )
-    if change.consent is Consent.CONTRADICTION:
-        return f"{change.address} is declared absent and protected; remove one of the two from its manifest"
+def consent_text(change: Change, lacking: str) -> str:
+    """Return what *change* would do, and the ways to consent to *lacking*: a class of impact, or `DESTROY`."""
+    found = [one for one in change.impacts if one.impact == lacking or (lacking == DESTROY and is_destruction(one))]
+    does = "; ".join(map(str, found)) or "its manifest protects"
     reason = f" ({why(change)})" if why(change) else ""
-    way = f"--allow-destroy {change.address}"
-    if change.action is Action.DELETE:
-        way += " or a manifest with state: absent"
-    return f"the plan would {verb} {change.address}{reason}, which is protected; to consent, use {way}"
+    ways = [f"use {consent_flag(change, lacking)}"]
+    if lacking == DESTROY and found:
+        does += ", and its manifest protects it"
+    elif lacking != DESTROY and Consent(lacking, ConsentSource.BEYOND_LIMIT) in change.consents:
+        ways.append(f"add {lacking} to allowedImpacts in the project file: metadata.allow has it already")
+    elif lacking != DESTROY:
+        where = "a tombstone (state: absent)" if change.reason is Reason.UNDECLARED else "its manifest"
+        ways.append(f"metadata.allow: [{lacking}] in {where}")
+    verb = change.action.name.lower()
+    return f"the plan would {verb} {change.address}{reason}, which {does}; to consent, {', or '.join(ways)}"
 
 
 def limit_text(over: OverLimit) -> str:
@@ -45,6 +45,12 @@ def freeze_text(address: Address, frozen: Frozen) -> str:
     return f"{address} is frozen: {frozen}; wait, leave it out with --exclude {name}, or use --ignore-freeze {name}"
 
 
-def consent_flag(address: Address, impact: str) -> str:
-    """Return the consent to *impact* of *address* as one word of a shell."""
-    return shlex.quote(f"{address}={impact}")
+def consent_flag(change: Change, lacking: str) -> str:
+    """Return the flag that consents to *lacking* of *change*, quoted for a shell."""
+    if lacking == DESTROY or (lacking == LOSES and _loses_only_itself(change)):
+        return f"--allow-destroy {shlex.quote(str(change.address))}"
+    return f"--allow-impact {shlex.quote(f'{change.address}={lacking}')}"
+
+
+def _loses_only_itself(change: Change) -> bool:
+    return all(is_destruction(one) for one in change.impacts if one.impact == LOSES)

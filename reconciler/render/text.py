@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reconciler.diff import FieldChange, masked
 from reconciler.kinds import MISSING, load_kinds
 from reconciler.model import Address, Level, Note
-from reconciler.plan import Action, Change, Consent, Plan
+from reconciler.plan import Action, Change, Plan
 from reconciler.render.calls import call_lines
 from reconciler.render.escape import clean
 from reconciler.render.impacts import impact_line, impact_lines
@@ -104,10 +104,6 @@ def _change(change: Change, width: int, color: bool) -> Iterator[str]:
         yield from (paint(line, "dim", color) for line in _wrapped(reason.strip(), "      ", width))
     else:
         yield paint(head, mark, color) + paint(reason, "dim", color)
-    if change.consent is Consent.ALLOW_DESTROY:
-        yield paint(f"      ! protected: needs --allow-destroy {clean(str(change.address))}", "-", color)
-    elif change.consent is Consent.CONTRADICTION:
-        yield paint("      ! declared absent and protected: refused", "-", color)
     for text, harm in impact_lines(change):
         yield from (paint(line, "-" if harm else "!", color) for line in _wrapped(f"! {text}", "      ", width))
     yield from field_lines(change, width, color)

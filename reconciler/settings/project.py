@@ -15,10 +15,11 @@ from reconciler import yaml12
 from reconciler.errors import Problem
 from reconciler.kinds.quantities import quantity
 from reconciler.kinds.validation import Validator
+from reconciler.kinds.vocabulary import CONSENT
 from reconciler.settings import source
 from reconciler.settings.agent import PER_CLUSTER_KEYS, Agent, AgentPolicy, agent_of, agent_policy_of
 from reconciler.settings.listen import Listen, Notify, read_listen, read_notify
-from reconciler.settings.target import ProjectLimits, ReportProblem, Target, node_url, pin
+from reconciler.settings.target import DEFAULT_ALLOWED_IMPACTS, ProjectLimits, ReportProblem, Target, node_url, pin
 
 LARGEST = 1024 * 1024
 
@@ -181,6 +182,7 @@ class _ProjectReader:
             insecure=cluster.get("insecure", False),
             labels=cluster.get("labels", {}),
             hosts=tuple(cluster["hosts"]) if "hosts" in cluster else None,
+            allowed_impacts=tuple(cluster.get("allowedImpacts", DEFAULT_ALLOWED_IMPACTS)),
             manifests=tuple(self.root / folder for folder in cluster.get("manifests", ())),
             agent_policy=self.agent_policy(here, cluster["agent"]),
         )
@@ -232,5 +234,6 @@ def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> Par
         password={"valueFrom": {"env": PASSWORD}},
         ca_cert=Path(environ[CA_CERT]).expanduser() if environ.get(CA_CERT) else None,
         insecure=_BOOLEANS.get(word, False),
+        allowed_impacts=CONSENT,  # no operator but the one who runs this
     )
     return Parsed((target,))

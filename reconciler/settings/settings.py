@@ -49,6 +49,11 @@ class Settings:
         """The redactor of every secret that this run resolved."""
         return self.sources.redactor
 
+    @property
+    def allowed_impacts(self) -> Mapping[str, tuple[str, ...]]:
+        """The impacts that manifests may consent to, by cluster."""
+        return {target.name: target.allowed_impacts for target in self.targets}
+
     def reachable(self) -> tuple[Target, ...]:
         """Return the clusters of this run; raises InputError if there are none."""
         if self.selected:

@@ -17,6 +17,7 @@ from reconciler.settings.agent import AgentPolicy
 from reconciler.yaml12 import ParserLimits, shown
 
 DEFAULT_PORT = 9443
+DEFAULT_ALLOWED_IMPACTS = ("may-lose-data", "irreversible")
 
 ReportProblem = Callable[[str, str], None]  # message, hint
 
@@ -34,6 +35,7 @@ class Target:
     insecure: bool = False  # configured *and* requested by flag
     labels: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] | None = None  # patterns of hosts that manifests may name; None = default rules
+    allowed_impacts: tuple[str, ...] = DEFAULT_ALLOWED_IMPACTS  # what manifests may consent to by metadata.allow
     manifests: tuple[Path, ...] = ()  # layers: a later one is merged over an earlier one
     agent_policy: AgentPolicy = field(default_factory=AgentPolicy)  # how the agent treats it
 

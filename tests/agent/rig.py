@@ -132,6 +132,7 @@ class Fleet:
         """Write the project file, and read it as the agent does."""
         lines = [f"apiVersion: reconciler/v1\nagent: {{{self.agent}}}\nclusterDefaults:"]
         lines.append(f"  username: {ACCOUNT}\n  password: {{valueFrom: {{env: LOGIN}}}}\n  manifests: [base]")
+        lines.append("  allowedImpacts: [may-lose-data, loses-data, irreversible, may-cut-off]")
         lines.append("clusters:")
         for name, cluster in self.clusters.items():
             own = f", {self.own[name]}" if self.own[name] else ""

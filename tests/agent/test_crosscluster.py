@@ -113,12 +113,14 @@ def test_an_instance_joins_leaves_with_consent_and_all_of_it_goes(make: Callable
     assert set(sizes(fleet)) == {"east", "west", "north"}
     (held,) = fleet.status("east").held
     assert "removed from west, with its data there" in held
-    fleet.source.commit(base=carts("east", "north", metadata=", protect: false"))
+    fleet.source.commit(base=carts("east", "north", metadata=", allow: [loses-data]"))
     fleet.run(600)
     assert set(sizes(fleet)) == {"east", "north"}
     assert at_rest(fleet)
 
-    fleet.source.commit(base=carts(metadata=", cluster: east, state: absent").partition("spec:")[0])
+    fleet.source.commit(
+        base=carts(metadata=", cluster: east, state: absent, allow: [loses-data]").partition("spec:")[0]
+    )
     fleet.run(600)
     assert sizes(fleet) == {}
     assert at_rest(fleet)
@@ -138,9 +140,9 @@ def test_what_a_person_changes_on_one_instance_is_put_right(make: Callable[..., 
 def test_another_cluster_may_coordinate_it_and_nothing_is_deleted(make: Callable[..., Fleet], prune: str) -> None:
     fleet = make("east", "west", agent=f"{FULL}, prune: {prune}")
     beside = f"---\n{plain('beside', 'east')}"
-    fleet.source.commit(base=carts("east", "west", metadata=", cluster: east, protect: false") + beside)
+    fleet.source.commit(base=carts("east", "west", metadata=", cluster: east") + beside)
     fleet.run(600)
-    fleet.source.commit(base=carts("west", "east", metadata=", cluster: west, protect: false") + beside)
+    fleet.source.commit(base=carts("west", "east", metadata=", cluster: west") + beside)
     fleet.run(1200)
     assert sizes(fleet) == {"east": GIB, "west": GIB}
     assert [fleet.sent(name).count("DELETE /v1/crdbs") for name in fleet.clusters] == [0, 0]

@@ -118,7 +118,7 @@ def test_nothing_is_deleted_because_it_left_the_manifests(fleet: Fleet) -> None:
     assert fleet.wire("/v1/bdbs", "sessions")["status"] == "active"
 
 
-def test_prune_deletes_what_is_ours_but_nothing_protected(tmp_path: Path) -> None:
+def test_prune_deletes_what_is_ours_but_nothing_that_holds_data(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, agent="mode: apply, prune: true")
     fleet.run(60)
     fleet.source.commit(
@@ -127,14 +127,16 @@ def test_prune_deletes_what_is_ours_but_nothing_protected(tmp_path: Path) -> Non
     fleet.run(1200)
     assert fleet.wire("/v1/bdbs", "sessions")["status"] == "active"
     (held,) = [text for text in fleet.status().held if text.startswith("Database/sessions")]
-    assert "protected" in held
+    assert "loses data (all that it holds)" in held
     assert fleet.wire("/v1/roles", "other")["management"] == "none"
 
 
 def test_a_tombstone_deletes(fleet: Fleet) -> None:
     fleet.run(60)
     head, _, _ = BASE.partition("kind: Database")
-    fleet.source.commit(base=f"{head}kind: Database\nmetadata: {{name: sessions, state: absent}}\n")
+    fleet.source.commit(
+        base=f"{head}kind: Database\nmetadata: {{name: sessions, state: absent, allow: [loses-data]}}\n"
+    )
     fleet.run(600)
     assert fleet.call("GET", "/v1/bdbs") == []
 
@@ -143,7 +145,9 @@ def test_more_deletes_than_allowed_wait_for_an_approval(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, agent="mode: apply, maxDeletes: 0")
     fleet.run(60)
     head, _, _ = BASE.partition("kind: Database")
-    fleet.source.commit(base=f"{head}kind: Database\nmetadata: {{name: sessions, state: absent}}\n")
+    fleet.source.commit(
+        base=f"{head}kind: Database\nmetadata: {{name: sessions, state: absent, allow: [loses-data]}}\n"
+    )
     fleet.run(600)
     assert fleet.status().failure.kind == "PlanTooLarge"
     assert len(fleet.call("GET", "/v1/bdbs")) == 1

@@ -77,7 +77,8 @@ def test_a_tombstone_waits_as_well(tmp_path: Path) -> None:
     fleet.run(300)
     at_full_hour(fleet)
     gone = BASE.partition("---\napiVersion: reconciler/v1\nkind: Database")[0]
-    tombstone = f"apiVersion: reconciler/v1\nkind: Database\nmetadata: {{name: sessions, state: absent, {HALF}}}\n"
+    metadata = f"{{name: sessions, state: absent, allow: [loses-data], {HALF}}}"
+    tombstone = f"apiVersion: reconciler/v1\nkind: Database\nmetadata: {metadata}\n"
     fleet.source.commit(base=f"{gone}---\n{tombstone}")
     fleet.run(1200)
     assert memory(fleet) == 100

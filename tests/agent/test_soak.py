@@ -32,7 +32,7 @@ class Git:
             )
         for name, size in self.databases.items():
             if size is None:
-                documents.append(f"kind: Database\nmetadata: {{name: {name}, state: absent}}\n")
+                documents.append(f"kind: Database\nmetadata: {{name: {name}, state: absent, allow: [loses-data]}}\n")
             else:
                 spec = f"{{memory_size: {size}MiB, roles_permissions: [{{role: app, redis_acl: keys}}]}}"
                 documents.append(f"kind: Database\nmetadata: {{name: {name}}}\nspec: {spec}\n")

@@ -134,6 +134,7 @@ clusterDefaults:
   username: admin@example.com
   password: {{valueFrom: {{env: SOAK_PASSWORD}}}}
   manifests: [base]
+  allowedImpacts: [loses-data]
 clusters:
 {"".join(rows)}"""
         )
@@ -162,8 +163,9 @@ clusters:
     def declare(self, **sizes: int | None) -> None:
         """Commit databases of these sizes, in MiB, beside those that are declared; None is a tombstone."""
         self.sizes |= sizes
+        gone = ", state: absent, allow: [loses-data]"
         documents = [
-            f"{HEAD}kind: Database\nmetadata: {{name: {name}{', state: absent' if size is None else ''}}}\n"
+            f"{HEAD}kind: Database\nmetadata: {{name: {name}{gone if size is None else ''}}}\n"
             + (f"spec: {{memory_size: {size}MiB}}\n" if size is not None else "")
             for name, size in self.sizes.items()
         ]

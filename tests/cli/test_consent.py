@@ -48,13 +48,18 @@ def test_a_flag_without_the_cluster_is_enough_where_there_is_one(durable: Cli) -
 
 def test_a_manifest_agrees_for_a_run_that_nobody_watches(durable: Cli) -> None:
     durable.edit("manifests/shop.yaml", "{name: sessions}", "{name: sessions, allow: [may-lose-data]}")
-    assert "! consented to: may-lose-data" in durable("plan").out
+    assert "! consented to by its manifest: may-lose-data" in durable("plan").out
     assert "1 updated" in durable("apply", "--yes").out
 
 
-def test_a_saved_plan_carries_what_the_manifest_agrees_to_and_not_the_flag(durable: Cli) -> None:
+def test_a_saved_plan_has_the_consent_of_the_flag_it_was_made_with(durable: Cli) -> None:
     durable("plan", "--out", "plan.json", *NEEDS.split())
-    assert NEEDS in durable("apply", "plan.json", "--yes", code=5).err
+    plan = json.loads((durable.folder / "plan.json").read_text())
+    assert plan["changes"][0]["consents"] == [{"source": "flag", "to": "may-lose-data"}]
+    assert "1 updated" in durable("apply", "plan.json", "--yes").out
+
+
+def test_a_saved_plan_has_the_consent_of_the_manifest(durable: Cli) -> None:
     durable.edit("manifests/shop.yaml", "{name: sessions}", "{name: sessions, allow: [may-lose-data]}")
     durable("plan", "--out", "plan.json")
     done = durable("apply", "plan.json", "--yes")
@@ -116,6 +121,6 @@ def test_a_class_that_needs_no_consent_or_is_misspelt_is_refused_in_a_manifest(c
 
 def test_a_consent_that_is_given_is_not_asked_for_in_what_is_shown(durable: Cli) -> None:
     shown = durable("plan", *NEEDS.split()).out
-    assert "! consented to: may-lose-data" in shown
+    assert "! consented to by flag: may-lose-data" in shown
     assert "needs --allow-impact" not in shown
     assert "needs --allow-impact" in durable("plan", code=5).out

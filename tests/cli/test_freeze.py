@@ -57,11 +57,15 @@ def test_what_is_right_is_nobodys_business_and_drift_is_told_all_the_same(applie
     assert "memory_size" in applied("drift", code=2).out
 
 
-def test_a_saved_plan_keeps_its_windows_and_its_digest_knows_no_time(applied: Cli) -> None:
+def test_a_saved_plan_keeps_its_windows_and_the_consent_to_ignore_them(applied: Cli) -> None:
     change(applied, ALWAYS)
     applied("plan", "--out", "one.json")
-    applied("plan", "--out", "two.json", *IGNORE.split())
+    assert (
+        "! ignores (by --ignore-freeze) freeze window always"
+        in applied("plan", "--out", "two.json", *IGNORE.split()).out
+    )
     one, two = (json.loads((applied.folder / f"{name}.json").read_text()) for name in ("one", "two"))
-    assert one == two
+    assert (one["changes"][0]["consents"], two["changes"][0]["consents"]) == ([], [{"to": "freeze", "source": "flag"}])
+    assert "1 updated" in applied("apply", "two.json", "--yes").out
     (window,) = one["changes"][0]["freeze"]
     assert (window["cron"], window["seconds"]) == ("0 0 * * *", 86400.0)

@@ -58,7 +58,7 @@ def test_what_was_declared_before_and_is_gone_is_pruned_without_a_ledger(reposit
     assert "No changes." in repository("plan", "--prune", "--previous", "v1").out
 
 
-def test_protected_kinds_need_consent(repository: Cli, server: Running) -> None:
+def test_what_holds_data_needs_consent(repository: Cli, server: Running) -> None:
     before = writes(server)
     done = repository("apply", "--yes", "--prune", "--previous", "v1", code=5)
     assert "Database/cache" in done.err

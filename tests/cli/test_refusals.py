@@ -305,7 +305,7 @@ def test_only_yes_is_yes(cli: Cli, server: Running, answer: str) -> None:
     assert writes(server) == []
 
 
-def test_a_protected_database_is_not_deleted_without_consent(applied: Cli, server: Running) -> None:
+def test_a_database_is_not_deleted_without_consent(applied: Cli, server: Running) -> None:
     applied.write("manifests/shop.yaml", "apiVersion: reconciler/v1\nkind: Role\nmetadata: {name: app}\n"
                   "spec: {management: none}\n")  # fmt: skip
     before = writes(server)

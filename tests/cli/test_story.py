@@ -7,6 +7,7 @@ import re
 import stat
 from pathlib import Path
 
+from reconciler.plan import FORMAT
 from reconciler.simulator.testing import Caller, Running
 from tests.cli import canary
 from tests.cli.rig import Cli, plain
@@ -88,7 +89,7 @@ def test_a_plan_tells_of_changes_by_its_exit_code_where_asked(cli: Cli) -> None:
 
 def test_a_plan_is_json_too(cli: Cli) -> None:
     plan = json.loads(cli("plan", "-o", "json").out)
-    assert plan["format"] == "reconciler-plan/3"
+    assert plan["format"] == FORMAT
     assert len(plan["changes"]) == 4
 
 
@@ -239,7 +240,8 @@ def test_prune_deletes_only_what_we_own(applied: Cli, server: Running) -> None:
 def test_a_tombstone_deletes(applied: Cli) -> None:
     text = (applied.folder / "manifests/shop.yaml").read_text()
     applied.write("manifests/shop.yaml", text.replace("{name: sessions}", "{name: sessions, state: absent}"))
-    assert "Apply complete! 0 created, 0 updated, 1 deleted." in applied("apply", "--yes").out
+    consent = ("--allow-destroy", "Database/sessions")
+    assert "Apply complete! 0 created, 0 updated, 1 deleted." in applied("apply", "--yes", *consent).out
 
 
 def test_a_terminal_gets_colours_and_a_question(cli: Cli) -> None:

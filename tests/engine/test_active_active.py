@@ -12,7 +12,7 @@ from reconciler import yaml12
 from reconciler.api.hooks import WriteContext
 from reconciler.api.hooks.activeactive_tasks import run_task
 from reconciler.api.protocol import Call, Elapsed, ProjectCluster, Response, Wait
-from reconciler.errors import DestroyProtected, ImpactRefused, InputError
+from reconciler.errors import ImpactRefused, InputError
 from reconciler.export import manifests_of
 from reconciler.manifests import Resource
 from reconciler.model import Level, Observed, Reason
@@ -98,8 +98,8 @@ def test_a_third_cluster_joins_and_one_leaves_with_consent(rig: ActiveActive) ->
     plan = rig.plan(two)
     assert why(plan.changes[0]) == "removed from dc2, with its data there"
     assert plan.changes[0].impact == "loses-data"
-    assert plan.changes[0].unconsented == ()  # leaving is agreed to as a delete is
-    with pytest.raises(DestroyProtected, match="the plan would update dc1:ActiveActiveDatabase/carts"):
+    assert plan.changes[0].unconsented == ("loses-data",)
+    with pytest.raises(ImpactRefused, match="the plan would update dc1:ActiveActiveDatabase/carts"):
         check(plan, Options())
     check(plan, Options(allow_destroy=frozenset({str(CARTS)})))
     rig.assert_converges(two)
@@ -178,7 +178,7 @@ def test_a_lost_cluster_is_given_up_by_name_only(rig: ActiveActive) -> None:
     assert why(plan.changes[0]) == "removed from dc2, by force, with its data there"
     (note,) = plan.notes
     assert f"purge it: PUT /v1/crdbs/{plan.changes[0].uid}/purge" in note_text(note)
-    with pytest.raises(DestroyProtected):
+    with pytest.raises(ImpactRefused):
         check(plan, Options())
     rig.assert_converges(by_force)
     assert [one["id"] for one in rig.crdb()["instances"]] == [1, 3]  # type: ignore[index]
@@ -210,7 +210,7 @@ def test_what_cannot_be_changed_is_replaced_with_consent_only(rig: ActiveActive)
     hashed = [carts("dc1", "dc2", config={"sharding": True, "oss_sharding": True, "shards_count": 2})]
     plan = rig.plan(hashed)
     assert plan.changes[0].action is Action.REPLACE
-    with pytest.raises(DestroyProtected):
+    with pytest.raises(ImpactRefused):
         check(plan, Options())
     rig.assert_converges(hashed)
     assert rig.local("dc2")["shards_count"] == 2  # type: ignore[index]
@@ -348,7 +348,7 @@ def test_the_port_of_an_instance_cannot_be_changed(rig: ActiveActive) -> None:
     rig.assert_converges([carts("dc1", instance("dc2", db_config={"port": 12345}))])
     plan = rig.plan([carts("dc1", instance("dc2", db_config={"port": 12346}))])
     assert (plan.changes[0].action, why(plan.changes[0])) == (Action.REPLACE, "port cannot be changed")
-    with pytest.raises(DestroyProtected):
+    with pytest.raises(ImpactRefused):
         check(plan, Options())
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.errors import DestroyProtected, InputError, PlanTooLarge, Refused, SecretMissing
+from reconciler.errors import ImpactRefused, InputError, PlanTooLarge, Refused, SecretMissing
 from reconciler.kinds import MISSING
 from reconciler.model import Address, LiveState, Owned
 from reconciler.plan import Action, Options, Plan, stale_fields
@@ -80,14 +80,17 @@ def test_a_tombstone_of_what_is_gone_does_nothing() -> None:
     assert actions(plan_of([declared("Database", "old", absent=True)])) == []
 
 
-def test_a_tombstone_is_consent_and_protect_contradicts_it() -> None:
+def test_a_tombstone_consents_to_nothing_by_itself() -> None:
     live = state(found("Database", 1, "old"))
     plan = plan_of([declared("Database", "old", absent=True)], live)
     assert actions(plan) == [("DELETE", "Database/old")]
-    check(plan, Options())
-    contradicted = plan_of([declared("Database", "old", absent=True, protect=True)], live)
-    with pytest.raises(DestroyProtected, match="absent and protected"):
-        check(contradicted, Options(allow_destroy=frozenset({"Database/old"})))
+    with pytest.raises(ImpactRefused) as refused:
+        check(plan, Options())
+    assert str(refused.value) == (
+        "the plan would delete Database/old (declared absent), which loses data (all that it holds); to consent, use "
+        "--allow-destroy Database/old, or metadata.allow: [loses-data] in its manifest"
+    )
+    check(plan_of([declared("Database", "old", absent=True, allow=("loses-data",))], live), Options())
 
 
 def replacement(**metadata: object) -> Plan:
@@ -96,13 +99,21 @@ def replacement(**metadata: object) -> Plan:
     return plan_of([resource], live)
 
 
-def test_a_protected_replacement_needs_its_address_allowed() -> None:
+def test_a_replacement_needs_consent_that_names_it() -> None:
     plan = replacement()
     assert actions(plan) == [("REPLACE", "Database/cache")]
-    with pytest.raises(DestroyProtected, match="--allow-destroy Database/cache"):
+    with pytest.raises(ImpactRefused, match="--allow-destroy Database/cache"):
         check(plan, Options())
     check(plan, Options(allow_destroy=frozenset({"Database/cache"})))
-    check(replacement(protect=False), Options())
+    check(plan, Options(allow_impact=frozenset({("Database/cache", "loses-data")})))
+    check(replacement(allow=("loses-data",)), Options())
+
+
+def test_what_a_manifest_protects_is_destroyed_by_a_flag_only() -> None:
+    held = replacement(protect=True, allow=("loses-data",))
+    with pytest.raises(ImpactRefused, match="and its manifest protects it; to consent, use --allow-destroy"):
+        check(held, Options(allow_impact=frozenset({("Database/cache", "loses-data")})))
+    check(held, Options(allow_destroy=frozenset({"Database/cache"})))
 
 
 def test_a_replacement_keeps_the_port() -> None:

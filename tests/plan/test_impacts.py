@@ -11,11 +11,11 @@ import pytest
 
 from reconciler.diff import changes
 from reconciler.diff.normalize import canonical
-from reconciler.errors import DestroyProtected, ImpactRefused
+from reconciler.errors import ImpactRefused
 from reconciler.kinds.kind_files import _kind
 from reconciler.kinds.vocabulary import IMPACTS
 from reconciler.model import Address, LiveObject, LiveState
-from reconciler.plan import Action, Change, Options, Plan, from_json, increased_impacts, to_json
+from reconciler.plan import Action, Change, Consent, ConsentSource, Options, Plan, from_json, increased_impacts, to_json
 from reconciler.plan.impacts import Impacted, impacts_of
 from reconciler.reconcile import check
 from reconciler.render.impacts import impact_line, impact_lines
@@ -152,8 +152,12 @@ def test_what_holds_data_loses_it_when_it_goes() -> None:
         "b": "loses-data",
         "c": "none",
     }
-    assert [change.unconsented for change in plan.changes] == [(), (), ()]  # that is what --allow-destroy is for
-    with pytest.raises(DestroyProtected, match="--allow-destroy Database/a"):
+    assert {change.address.name: change.unconsented for change in plan.changes} == {
+        "a": ("loses-data",),
+        "b": ("loses-data",),
+        "c": (),
+    }
+    with pytest.raises(ImpactRefused, match="--allow-destroy Database/a"):
         check(plan, Options())
 
 
@@ -200,10 +204,10 @@ def test_a_flag_agrees_to_one_class_on_one_resource() -> None:
 
 def test_a_manifest_agrees_for_those_whom_nobody_asks() -> None:
     plan = update(*OFF, allow=("may-lose-data",))
-    assert plan.changes[0].allowed == ("may-lose-data",)
+    assert plan.changes[0].consents == (Consent("may-lose-data", ConsentSource.MANIFEST),)
     assert plan.changes[0].unconsented == ()
     check(plan, Options())
-    assert "! consented to: may-lose-data\n" in plan_text(plan)
+    assert "! consented to by its manifest: may-lose-data\n" in plan_text(plan)
 
 
 def test_consent_to_a_loss_is_consent_to_the_risk_of_it_and_not_the_other_way_round() -> None:
@@ -228,7 +232,7 @@ def test_destruction_and_harm_are_refused_in_one_go() -> None:
         declared("Database", "a", {"replication": False}),
         declared("Database", "b", {"type": "memcached", "memory_size": GIB}),
     ]
-    with pytest.raises(DestroyProtected) as refused:
+    with pytest.raises(ImpactRefused) as refused:
         check(plan_of(resources, live), Options())
     assert "--allow-destroy Database/b" in str(refused.value)
     assert "--allow-impact Database/a=may-lose-data" in str(refused.value)
@@ -384,7 +388,7 @@ def test_json_counts_and_lists_them_and_a_saved_plan_keeps_them() -> None:
     assert document["changes"][0]["impacts"] == [
         {"impact": "may-lose-data", "field": "data_persistence", "why": "nothing is left on disk after a failure"}
     ]
-    assert document["changes"][0]["allowed"] == ["may-lose-data"]
+    assert document["changes"][0]["consents"] == [{"to": "may-lose-data", "source": "manifest"}]
     assert from_json(to_json(plan)) == plan
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.kinds import load_kinds
 from reconciler.model import Address, LiveState, Observed, Owned
-from reconciler.plan import Action, Consent, Plan, drift
+from reconciler.plan import Action, Plan, drift
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.reasons import note_text
 from reconciler.render.text import summary
@@ -73,13 +73,13 @@ def test_a_failed_create_is_held_with_the_flag_that_helps() -> None:
 
 def test_a_failed_create_is_replaced_on_request_without_further_consent() -> None:
     plan = plan_of([ORDERS], live("creation-failed"), replace=frozenset({"Database/orders"}))
-    assert [(c.action, c.consent, c.impacts) for c in plan.changes] == [(Action.REPLACE, Consent.NOTHING, ())]
+    assert [(c.action, c.unconsented, c.impacts) for c in plan.changes] == [(Action.REPLACE, (), ())]
 
 
 def test_a_replacement_of_data_on_request_needs_the_consent_of_every_replacement() -> None:
     plan = plan_of([ORDERS], live("active"), replace=frozenset({"Database/orders"}))
     (change,) = plan.changes
-    assert (change.action, change.consent) == (Action.REPLACE, Consent.ALLOW_DESTROY)
+    assert (change.action, change.unconsented) == (Action.REPLACE, ("loses-data",))
     assert [one.impact for one in change.impacts] == ["loses-data"]
 
 

@@ -34,7 +34,7 @@ class Declared:
     address: Address
     spec: Mapping[str, Any]
     absent: bool = False
-    protect: bool | None = None
+    protect: bool = False
     renamed_from: str | None = None
     suspended: bool = False
     ignore: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ KINDS = load_kinds()
 
 def declared(kind: str, name: str, spec: Mapping[str, Any], *, cluster: str = "dc1", **more: Any) -> Resource:
     """Return a resource; *more* are other fields of it."""
-    fields: dict[str, Any] = {"absent": False, "protect": None, "renamed_from": None, "ignore": (), "labels": {}}
+    fields: dict[str, Any] = {"absent": False, "protect": False, "renamed_from": None, "ignore": (), "labels": {}}
     place = Place("shop.yaml", 1, 1)
     return Resource(
         Address(cluster, kind, name), canonical(KINDS[kind], spec), place=lambda path: place, **{**fields, **more}
