@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import LedgerError
 from reconciler.ledger import state_dir
 from reconciler.ledger.agent_state import AgentState
+from reconciler.ledger.identities import ClusterIdentities
 from reconciler.ledger.login_table import LoginTable
 from reconciler.ledger.logins import Logins
 from reconciler.ledger.records import Intent, Record, Run, to_json
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     from reconciler.secrets import Secret
 
 _RECORD = """
-INSERT INTO owned VALUES (:cluster, :kind, :name, :uid, :created, :fields, :secrets)
+INSERT INTO owned VALUES (:cluster, :identity, :kind, :name, :uid, :created, :fields, :secrets, :made)
 ON CONFLICT DO UPDATE SET uid = excluded.uid, created = excluded.created, fields = excluded.fields,
-                          secrets = iif(uid = excluded.uid, json_patch(secrets, excluded.secrets), excluded.secrets)
+                          secrets = iif(uid = excluded.uid, json_patch(secrets, excluded.secrets), excluded.secrets),
+                          made = iif(uid = excluded.uid, max(made, excluded.made), excluded.made)
 """
 _RUNS = "SELECT runs.*, authors.who FROM runs LEFT JOIN authors ON authors.run = runs.id"
 
@@ -49,6 +51,7 @@ class Ledger:
         self.memory = AgentState(database, now)
         self.login_table = LoginTable(database, key)
         self.logins = Logins(folder, now, lambda: self.login_table, lambda: self.login_table)
+        self.identities = ClusterIdentities(database, now)
 
     @classmethod
     def open(
@@ -86,11 +89,11 @@ class Ledger:
             "state_id": intent.state_id,
         }
         statement = (
-            "INSERT INTO intents VALUES (:op_id, :cluster, :kind, :name, :run, :at, NULL, NULL, :content) "
+            "INSERT INTO intents VALUES (:op_id, :cluster, :identity, :kind, :name, :run, :at, NULL, NULL, :content) "
             "ON CONFLICT DO UPDATE SET run = excluded.run, content = excluded.content, outcome = NULL, closed = NULL"
         )
         values = {"op_id": intent.op_id, "run": intent.run, "at": self._now(), "content": to_json(content)}
-        self._database.write((statement, {**values, **intent.address._asdict()}))
+        self._database.write((statement, {**values, **self._place(intent.address)}))
 
     def close(self, op_id: str, outcome: str, *, record: Record | None = None, forget: Address | None = None) -> None:
         """Record the outcome of an intent and the resulting ownership, atomically. Closing twice has no effect.
@@ -100,19 +103,24 @@ class Ledger:
         """
         statements: list[Statement] = []
         if forget is not None and record is not None:
-            record = record._replace(secrets={**self._secrets_to_move(forget), **record.secrets})
+            before = self.owned(forget.cluster).get(forget)
+            made = record.made or (before is not None and before.made and before.uid == record.uid)
+            record = record._replace(secrets={**self._secrets_to_move(forget), **record.secrets}, made=made)
         if forget is not None:
-            statements.append(_forget(forget))
+            statements.append(self._forget(forget))
         if record is not None:
-            statements.append(_record(record))
+            statements.append(self._record(record))
         closing = "UPDATE intents SET outcome = :outcome, closed = :now WHERE op_id = :op_id AND outcome IS NULL"
         statements.append((closing, {"op_id": op_id, "outcome": outcome, "now": self._now()}))
         self._database.write(*statements)
 
     def open_intents(self, cluster: str) -> tuple[Intent, ...]:
         """Return the intents on *cluster* that were never closed, oldest first."""
-        query = "SELECT * FROM intents WHERE cluster = ? AND outcome IS NULL ORDER BY at, op_id"
-        return tuple(_intent(row) for row in self._database.read(query, cluster))
+        query = (
+            "SELECT * FROM intents WHERE cluster = :cluster AND identity IN (:identity, '') AND outcome IS NULL "
+            "ORDER BY at, op_id"
+        )
+        return tuple(_intent(row) for row in self._database.read(query, self._of(cluster)))
 
     def events(self) -> tuple[tuple[Intent, str], ...]:
         """Return the closed intents with their outcomes, oldest first."""
@@ -123,10 +131,14 @@ class Ledger:
 
     def owned(self, cluster: str) -> Mapping[Address, Owned]:
         """Return the resources that were created or adopted on *cluster*."""
-        rows = self._database.read("SELECT * FROM owned WHERE cluster = ? ORDER BY kind, name", cluster)
+        query = "SELECT * FROM owned WHERE cluster = :cluster AND identity IN (:identity, '') ORDER BY kind, name"
+        rows = self._database.read(query, self._of(cluster))
         return {
             Address(row["cluster"], row["kind"], row["name"]): Owned(
-                uid=json.loads(row["uid"]), created=row["created"], fields=json.loads(row["fields"])
+                uid=json.loads(row["uid"]),
+                created=row["created"],
+                fields=json.loads(row["fields"]),
+                made=bool(row["made"]),
             )
             for row in rows
         }
@@ -144,15 +156,18 @@ class Ledger:
 
     def record_all(self, records: Iterable[Record]) -> None:
         """Record owned resources, atomically."""
-        self._database.write(*map(_record, records))
+        self._database.write(*map(self._record, records))
 
     def forget(self, address: Address) -> None:
         """Remove the ownership of a resource."""
-        self._database.write(_forget(address))
+        self._database.write(self._forget(address))
 
     def _secrets(self, address: Address) -> dict[str, str]:
-        query = "SELECT secrets FROM owned WHERE cluster = ? AND kind = ? AND name = ?"
-        rows = self._database.read(query, *address)
+        query = (
+            "SELECT secrets FROM owned WHERE cluster = :cluster AND identity IN (:identity, '') "
+            "AND kind = :kind AND name = :name"
+        )
+        rows = self._database.read(query, self._place(address))
         known: dict[str, str] = json.loads(rows[0]["secrets"]) if rows else {}
         return known
 
@@ -202,22 +217,22 @@ class Ledger:
 
     def state_id(self, cluster: str) -> int:
         """Return the highest cluster-state-id seen, 0 for none: a response with a lower one is stale."""
-        rows = self._database.read("SELECT state_id FROM clusters WHERE name = ?", cluster)
-        return int(rows[0]["state_id"]) if rows else 0
+        query = "SELECT max(state_id) AS highest FROM clusters WHERE name = :cluster AND identity IN (:identity, '')"
+        return int(self._database.read(query, self._of(cluster))[0]["highest"] or 0)
 
     def saw_state_id(self, cluster: str, state_id: int) -> None:
         """Record a cluster-state-id; a lower one has no effect, and so has a read-only ledger."""
         if self._database.read_only:  # a read-only run loses only this observation
             return
         statement = (
-            "INSERT INTO clusters VALUES (:name, :state_id) "
+            "INSERT INTO clusters VALUES (:cluster, :identity, :state_id) "
             "ON CONFLICT DO UPDATE SET state_id = max(state_id, excluded.state_id)"
         )
-        self._database.write((statement, {"name": cluster, "state_id": state_id}))
+        self._database.write((statement, {**self._of(cluster), "state_id": state_id}))
 
     def forget_state_id(self, cluster: str) -> None:
         """Forget the cluster-state-id: the cluster was restored or rebuilt, and counts from the start."""
-        self._database.write(("DELETE FROM clusters WHERE name = :name", {"name": cluster}))
+        self._database.write(("DELETE FROM clusters WHERE name = :cluster", {"cluster": cluster}))
 
     def start_run(self, run: str, *, revision: str = "", digest: str = "", who: str = "") -> None:
         """Record the start of a run; *who* defaults to the user and host of this process."""
@@ -271,8 +286,9 @@ class Ledger:
         return True
 
     def lock(self, cluster: str, *, wait: float = 0.0) -> contextlib.AbstractContextManager[None]:
-        """Lock *cluster* for this process; raises Locked after *wait* seconds."""
-        return state_dir.lock(self._folder, cluster, wait=wait)
+        """Lock *cluster* for this process, under its identity; raises Locked after *wait* seconds."""
+        name = "\n".join(filter(None, (cluster, self.identities.of(cluster))))
+        return state_dir.lock(self._folder, name, wait=wait)
 
     def lease(self) -> contextlib.AbstractContextManager[None]:
         """Lock the state folder for the one agent that may use it; raises Locked."""
@@ -280,19 +296,29 @@ class Ledger:
             self._folder, " agent", busy="this state folder is in use by another agent,"
         )  # not a cluster name
 
+    def _of(self, cluster: str) -> dict[str, str]:
+        """Return the parameters that name *cluster* in a statement."""
+        return {"cluster": cluster, "identity": self.identities.of(cluster)}
 
-def _record(record: Record) -> Statement:
-    values = {
-        "uid": to_json(record.uid),
-        "created": record.created,
-        "fields": to_json(record.fields),
-        "secrets": to_json(record.secrets),
-    }
-    return _RECORD, {**values, **record.address._asdict()}
+    def _place(self, address: Address) -> dict[str, str]:
+        return {**self._of(address.cluster), "kind": address.kind, "name": address.name}
 
+    def _record(self, record: Record) -> Statement:
+        values = {
+            "uid": to_json(record.uid),
+            "created": record.created,
+            "fields": to_json(record.fields),
+            "secrets": to_json(record.secrets),
+            "made": int(record.made),
+        }
+        return _RECORD, {**values, **self._place(record.address)}
 
-def _forget(address: Address) -> Statement:
-    return "DELETE FROM owned WHERE cluster = :cluster AND kind = :kind AND name = :name", address._asdict()
+    def _forget(self, address: Address) -> Statement:
+        statement = (
+            "DELETE FROM owned WHERE cluster = :cluster AND identity IN (:identity, '') "
+            "AND kind = :kind AND name = :name"
+        )
+        return statement, self._place(address)
 
 
 def _intent(row: Row) -> Intent:

@@ -46,6 +46,7 @@ class Record(NamedTuple):
     created: str
     fields: Mapping[str, Any]
     secrets: Mapping[str, str] = {}  # path → digest; other paths keep theirs
+    made: bool = False  # this tool created it; kept as long as it is the same object
 
 
 class Run(NamedTuple):

@@ -17,18 +17,43 @@ from typing import Any
 from reconciler.errors import LedgerCorrupt, LedgerUnwritable
 from reconciler.ledger import state_dir
 
-VERSION = 1
+VERSION = 2
 _NAME = "ledger.sqlite"
-_SCHEMA = """
-CREATE TABLE owned (cluster TEXT, kind TEXT, name TEXT, uid TEXT NOT NULL, created TEXT NOT NULL, fields TEXT NOT NULL,
-                    secrets TEXT NOT NULL, PRIMARY KEY (cluster, kind, name)) WITHOUT ROWID;
-CREATE TABLE intents (op_id TEXT PRIMARY KEY, cluster TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
-                      run TEXT NOT NULL, at REAL NOT NULL, outcome TEXT, closed REAL, content TEXT NOT NULL);
+# The column `identity` is "" until it is known which cluster is behind the name (`identities`).
+_CLUSTER_TABLES = """
+CREATE TABLE owned (cluster TEXT, identity TEXT, kind TEXT, name TEXT, uid TEXT NOT NULL, created TEXT NOT NULL,
+                    fields TEXT NOT NULL, secrets TEXT NOT NULL, made INTEGER NOT NULL,
+                    PRIMARY KEY (cluster, identity, kind, name)) WITHOUT ROWID;
+CREATE TABLE intents (op_id TEXT PRIMARY KEY, cluster TEXT NOT NULL, identity TEXT NOT NULL, kind TEXT NOT NULL,
+                      name TEXT NOT NULL, run TEXT NOT NULL, at REAL NOT NULL, outcome TEXT, closed REAL,
+                      content TEXT NOT NULL);
 CREATE INDEX open_intents ON intents (cluster) WHERE outcome IS NULL;
-CREATE TABLE runs (id TEXT PRIMARY KEY, started REAL NOT NULL, finished REAL, revision TEXT NOT NULL,
-                   digest TEXT NOT NULL, counts TEXT NOT NULL, outcomes TEXT NOT NULL);
-CREATE TABLE clusters (name TEXT PRIMARY KEY, state_id INTEGER NOT NULL);
+CREATE TABLE clusters (name TEXT, identity TEXT, state_id INTEGER NOT NULL, PRIMARY KEY (name, identity));
+CREATE TABLE identities (place TEXT, identity TEXT, since REAL NOT NULL, PRIMARY KEY (place, identity))
 """
+_SCHEMA = f"""{_CLUSTER_TABLES};
+CREATE TABLE runs (id TEXT PRIMARY KEY, started REAL NOT NULL, finished REAL, revision TEXT NOT NULL,
+                   digest TEXT NOT NULL, counts TEXT NOT NULL, outcomes TEXT NOT NULL)
+"""
+# Of format 1, which knew clusters by their names alone. What it recorded belongs to the cluster that is seen first
+# under that name. It did not say which objects were created; the intents do.
+_RENAMED_1 = """
+ALTER TABLE owned RENAME TO owned_1;
+ALTER TABLE intents RENAME TO intents_1;
+ALTER TABLE clusters RENAME TO clusters_1;
+DROP INDEX open_intents
+"""
+_COPIED_1 = """
+INSERT INTO intents SELECT op_id, cluster, '', kind, name, run, at, outcome, closed, content FROM intents_1;
+INSERT INTO owned SELECT cluster, '', kind, name, uid, created, fields, secrets, EXISTS (
+  SELECT 1 FROM intents_1 i WHERE i.cluster = owned_1.cluster AND i.kind = owned_1.kind AND i.name = owned_1.name
+  AND i.outcome LIKE 'done%' AND json_extract(i.content, '$.action') = 'create') FROM owned_1;
+INSERT INTO clusters SELECT name, '', state_id FROM clusters_1;
+DROP TABLE owned_1;
+DROP TABLE intents_1;
+DROP TABLE clusters_1
+"""
+_FROM_FORMAT_1 = f"{_RENAMED_1};{_CLUSTER_TABLES};{_COPIED_1}"
 # Added later. Versions that do not know the table ignore it, so the format version stays the same.
 _MEMORY_TABLE = """
 CREATE TABLE IF NOT EXISTS memory (cluster TEXT, topic TEXT, name TEXT, at REAL NOT NULL, content TEXT NOT NULL,
@@ -103,10 +128,11 @@ class Database:
             self._connection.close()
 
     def read(self, query: str, *values: Any) -> list[Row]:
-        """Return the rows of *query*, each as a mapping by column; *values* are its parameters."""
+        """Return the rows of *query*, each as a mapping by column; *values* are its parameters, or one mapping."""
+        named = values[0] if len(values) == 1 and isinstance(values[0], dict) else values
         with self._writer:
             try:
-                rows = self._connection.execute(query, values).fetchall()
+                rows = self._connection.execute(query, named).fetchall()
             except sqlite3.Error as error:
                 raise self._translate(error) from error
         return [dict(row) for row in rows]
@@ -161,6 +187,8 @@ class Database:
     def _prepare(self) -> None:
         """Check the file and create or extend its schema."""
         self._connection.row_factory = sqlite3.Row
+        if self.read_only and self.path.exists() and self._version() == 1:
+            self._copy_to_memory()
         integrity = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if integrity != "ok":
             raise LedgerCorrupt(self._corrupt(integrity))
@@ -172,16 +200,29 @@ class Database:
             return
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
-        if self._version() == 0:
-            with self._transaction():
-                if self._version() == 0:  # no other process was faster
-                    for statement in filter(str.strip, _SCHEMA.split(";")):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA user_version = {VERSION}")
+        self._upgrade()
         self._check_version()
         self._connection.execute(_MEMORY_TABLE)
         self._connection.execute(_AUTHORS_TABLE)
         self._connection.execute(_LOGINS_TABLE)
+
+    def _upgrade(self) -> None:
+        """Create the schema, or bring that of an older version to this one."""
+        steps = {0: _SCHEMA, 1: _FROM_FORMAT_1}
+        if self._version() in steps:
+            with self._transaction():
+                for statement in filter(str.strip, steps.get(self._version(), "").split(";")):  # none if done meanwhile
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _copy_to_memory(self) -> None:
+        """Read a file of an older version that cannot be written from an upgraded copy."""
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._connection.backup(copy)
+        self._connection.close()
+        self._connection = copy
+        copy.row_factory = sqlite3.Row
+        self._upgrade()
 
     def _check_version(self) -> None:
         if self._version() != VERSION:

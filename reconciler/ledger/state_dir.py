@@ -148,9 +148,11 @@ def lock(
 ) -> Iterator[None]:
     """Hold the lock of one cluster; it is released when the process ends. Raises Locked after *wait* seconds.
 
-    *busy* is the start of that message, before the process that holds the lock; by default, that the cluster is locked.
+    What follows a line break in *cluster* tells clusters of one name apart. *busy* is the start of that message, before
+    the process that holds the lock; by default, that the cluster is locked.
     """
-    readable = re.sub(r"[^A-Za-z0-9.-]", "_", cluster)[:40]
+    name = cluster.partition("\n")[0]
+    readable = re.sub(r"[^A-Za-z0-9.-]", "_", name)[:40]
     path = folder / f"{readable}-{hashlib.sha256(cluster.encode()).hexdigest()[:12]}.lock"
     handle = open_private(path)
     deadline = clock() + wait
@@ -158,7 +160,7 @@ def lock(
         while not _try_lock(handle):
             if clock() >= deadline:
                 holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
-                raise Locked(f"{busy or f'cluster {cluster!r} is locked by'} {holder}; wait until it finishes")
+                raise Locked(f"{busy or f'cluster {name!r} is locked by'} {holder}; wait until it finishes")
             sleep(_POLL)
         with contextlib.suppress(OSError):  # the holder is informational: a full disk must not affect the lock
             os.ftruncate(handle, 0)

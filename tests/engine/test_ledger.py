@@ -433,3 +433,99 @@ def test_whether_the_record_can_be_written_is_tried_for_real(tmp_path: Path, mon
         assert ledger.writable()
         monkeypatch.setattr(ledger._database, "read_only", True)
         assert not ledger.writable()
+
+
+# --- which cluster is behind a name ----------------------------------------------------------------------------------
+
+FORMAT_1 = """
+CREATE TABLE owned (cluster TEXT, kind TEXT, name TEXT, uid TEXT NOT NULL, created TEXT NOT NULL, fields TEXT NOT NULL,
+                    secrets TEXT NOT NULL, PRIMARY KEY (cluster, kind, name)) WITHOUT ROWID;
+CREATE TABLE intents (op_id TEXT PRIMARY KEY, cluster TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+                      run TEXT NOT NULL, at REAL NOT NULL, outcome TEXT, closed REAL, content TEXT NOT NULL);
+CREATE INDEX open_intents ON intents (cluster) WHERE outcome IS NULL;
+CREATE TABLE runs (id TEXT PRIMARY KEY, started REAL NOT NULL, finished REAL, revision TEXT NOT NULL,
+                   digest TEXT NOT NULL, counts TEXT NOT NULL, outcomes TEXT NOT NULL);
+CREATE TABLE clusters (name TEXT PRIMARY KEY, state_id INTEGER NOT NULL);
+INSERT INTO owned VALUES ('dc1', 'Database', 'orders', '5', '2026', '{"memory_size":1}', '{}');
+INSERT INTO owned VALUES ('dc1', 'Database', 'cache', '6', '2026', '{}', '{"password":"digest"}');
+INSERT INTO intents VALUES ('a', 'dc1', 'Database', 'orders', 'r', 1, 'done', 2,
+  '{"action":"create","body":{},"uid":null,"secrets":{},"state_id":0}');
+INSERT INTO intents VALUES ('b', 'dc1', 'Database', 'cache', 'r', 1, NULL, NULL,
+  '{"action":"update","body":{},"uid":6,"secrets":{},"state_id":0}');
+INSERT INTO runs VALUES ('r', 1, 2, 'abc', 'd', '{}', '[]');
+INSERT INTO clusters VALUES ('dc1', 9);
+PRAGMA user_version = 1;
+"""
+FIRST, SECOND = "one.example.com 2026-01-01", "two.example.com 2026-02-02"
+
+
+def older(folder: Path) -> None:
+    """Make a ledger as the version before identities did."""
+    with Ledger.open(folder):
+        pass
+    for path in folder.glob("ledger.sqlite*"):
+        path.unlink()
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite")) as database:
+        database.executescript(FORMAT_1)
+    (folder / "ledger.sqlite").chmod(0o600)
+
+
+def known(ledger: Ledger) -> tuple[object, ...]:
+    return (
+        {address.name: (mine.uid, mine.made) for address, mine in ledger.owned("dc1").items()},
+        [one.op_id for one in ledger.open_intents("dc1")],
+        ledger.state_id("dc1"),
+        [run.id for run in ledger.runs()],
+    )
+
+
+ALL = ({"orders": (5, True), "cache": (6, False)}, ["b"], 9, ["r"])
+
+
+def test_an_older_ledger_loses_nothing_and_belongs_to_the_cluster_that_is_seen_first(folder: Path) -> None:
+    older(folder)
+    with Ledger.open(folder) as ledger:
+        assert known(ledger) == ALL
+        ledger.identities.bind("dc1", FIRST, ["dc1"])
+        assert known(ledger) == ALL
+        ledger.identities.bind("dc1", SECOND, ["dc1"])
+        assert known(ledger) == ({}, [], 0, ["r"])
+    with Ledger.open(folder) as again:
+        again.identities.bind("dc1", FIRST, ["dc1"])
+        assert known(again) == ALL
+
+
+def test_an_older_ledger_that_cannot_be_written_can_be_read(folder: Path) -> None:
+    older(folder)
+    folder.chmod(0o500)
+    database = Database(folder, read_only=True)
+    try:
+        ledger = Ledger(folder, database, b"k" * 32, lambda: 0.0)
+        ledger.identities.bind("dc1", FIRST, ["dc1"])
+        assert known(ledger) == ALL
+    finally:
+        database.close()
+        folder.chmod(0o700)
+
+
+def test_each_cluster_behind_a_name_has_rows_and_a_lock_of_its_own(folder: Path, ledger: Ledger) -> None:
+    ledger.identities.bind("", FIRST, ["https://one:9443"])
+    ledger.record(Address("", "Database", "orders"), 5, "", {}, {})
+    ledger.saw_state_id("", 70)
+    with ledger.lock(""), Ledger.open(folder) as other:
+        other.identities.bind("", SECOND, ["https://two:9443"])
+        assert (other.owned(""), other.state_id("")) == ({}, 0)
+        with other.lock(""):
+            pass
+        other.identities.bind("", FIRST, ["https://one:9443"])
+        assert len(other.owned("")) == 1
+        with pytest.raises(Locked), other.lock(""):
+            pass
+
+
+def test_the_last_cluster_that_was_accepted_behind_a_place_is_expected(ledger: Ledger) -> None:
+    assert ledger.identities.expected(["dc1"]) == ""
+    for identity in (FIRST, SECOND, SECOND, FIRST):
+        ledger.identities.bind("dc1", identity, ["dc1"])
+        assert ledger.identities.expected(["dc1"]) == identity
+    assert [one.identity for one in ledger.identities.history()] == [SECOND, FIRST]
