@@ -106,15 +106,17 @@ class Reason(enum.Enum):
     REFERENCED_UNMANAGED = "referenced-by-unmanaged"  # who refers to it
     NAMELESS = "nameless"  # id, key fields
 
+    # of an object that is held until --resend-secret names it: nothing else of it differs
+    SECRET_UNKNOWN = "secret-not-comparable"  # path, address  # noqa: S105
+    WRITE_ONLY_UNKNOWN = "write-only-not-comparable"  # path, address
+
     # of a warning
     RENAME_SOURCE_EXISTS = "rename-source-exists"  # old name
     ABSENT_CANNOT_DELETE = "declared-absent-cannot-delete"  # kind
     ABSENT_ESSENTIAL = "declared-absent-essential"
     WOULD_PRUNE = "would-prune"  # delete or forget
     IMMUTABLE_UNKNOWN = "immutable-field-unknown"  # field
-    SECRET_UNKNOWN = "secret-not-comparable"  # path, address  # noqa: S105
     SECRET_MISSING = "secret-not-available"  # path  # noqa: S105
-    WRITE_ONLY_UNKNOWN = "write-only-not-comparable"  # path, address
     UNUSUALLY_SMALL = "unusually-small"  # field, value with its unit, usual minimum
     DEPRECATED = "deprecated"  # path, what the version table says
     UNDOCUMENTED = "undocumented"  # path, what the version table says
@@ -135,6 +137,9 @@ class Reason(enum.Enum):
     CHANGED_BOTH = "changed-on-both-sides"
     CHANGED_OUTSIDE = "changed-outside"
     SENT_ALONG = "sent-along"
+
+
+NOT_COMPARABLE = frozenset({Reason.SECRET_UNKNOWN, Reason.WRITE_ONLY_UNKNOWN})
 
 
 class Level(enum.Enum):
@@ -179,6 +184,7 @@ class Owned(NamedTuple):
     uid: int | str
     created: str  # the server's created_time, "" where it gives none
     fields: Mapping[str, Any]  # last applied spec, canonical, without secrets
+    made: bool = False  # this tool created it: what it never set there was not set
 
     def is_of(self, live: LiveObject) -> bool:
         """Return whether *live* is the object of this entry: names and uids may be reused."""

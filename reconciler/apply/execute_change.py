@@ -140,7 +140,8 @@ def _record(
     mine = cluster.owned.get(old or change.address)
     updated = change.action is Action.UPDATE
     before = mine.fields if mine is not None and mine.uid == live.uid and updated else {}
-    record = Record(change.address, live.uid, live.created, {**before, **change.body}, digests)
+    made = change.creates and not cluster.kind_of(change.address).singleton
+    record = Record(change.address, live.uid, live.created, {**before, **change.body}, digests, made)
     try:
         if result.problem is not None and updated:
             cluster.ledger.close(progress.operation, "failed")

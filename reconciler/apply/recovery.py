@@ -46,7 +46,7 @@ def _outcome_of(
         if made is None:
             return "", None, None
         fields, secrets = _certainly_applied(kind, intent)
-        return "done, found later", Record(intent.address, made.uid, made.created, fields, secrets), None
+        return "done, found later", Record(intent.address, made.uid, made.created, fields, secrets, made=True), None
     found = next((one for one in objects if one.uid == intent.uid), None)
     if intent.action == "delete":
         return ("done, found later", None, intent.address) if found is None else ("superseded", None, None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.diff.normalize import comparable
 from reconciler.kinds import Kind
-from reconciler.model import Address, Level, LiveState, Note, Observed, Owned, Reason
+from reconciler.model import NOT_COMPARABLE, Address, Level, LiveState, Note, Observed, Owned, Reason
 from reconciler.plan.plan import Plan
 from reconciler.plan.view import warning
 
@@ -36,7 +36,8 @@ def adopted(
 
     Values that cannot be read back are left out: secrets and write-only fields.
     """
-    others = {change.address for change in plan.changes} | {n.address for n in plan.notes if n.level is Level.HELD}
+    others = {change.address for change in plan.changes}
+    others |= {n.address for n in plan.notes if n.level is Level.HELD and n.reason not in NOT_COMPARABLE}
     found = observed.objects()
     for resource in resources:
         address = resource.address

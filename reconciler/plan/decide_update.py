@@ -11,7 +11,7 @@ from reconciler.diff.normalize import hidden_values
 from reconciler.errors import Problem
 from reconciler.kinds import MISSING, Kind
 from reconciler.kinds.vocabulary import is_value_from
-from reconciler.model import Address, LiveObject, Note, Reason
+from reconciler.model import Address, Level, LiveObject, Note, Reason
 from reconciler.plan.bodies import (
     create_defaults,
     goes_back,
@@ -32,11 +32,18 @@ if TYPE_CHECKING:
     from reconciler.manifests import Resource
 
 
+class Uncompared(NamedTuple):
+    """A declared value that cannot be read back, and of which the ledger knows nothing."""
+
+    note: Note
+    change: FieldChange | None  # how it is sent with another change; None where there is nothing to send
+
+
 class Differences(NamedTuple):
     """How an object differs from its manifest."""
 
     fields: tuple[FieldChange, ...]
-    unknown: tuple[Note, ...] = ()  # on values that cannot be compared
+    unknown: tuple[Note, ...] = ()  # on values that cannot be compared, and are not sent
     warnings: tuple[Note, ...] = ()
     immutable: tuple[str, ...] = ()  # fields among them that an update cannot change
 
@@ -56,9 +63,14 @@ def decide_update(view: View, resource: Resource, live: LiveObject, renamed_from
 
 def _differences(view: View, resource: Resource, live: LiveObject) -> Differences:
     address, kind, spec = resource.address, view.kinds[live.kind], view.spec(resource)
-    unknown: list[Note] = []
+    uncompared: list[Uncompared] = []
     fields = list(changes(kind, spec, view.renamed_spec(address.cluster, live)))
-    fields += _unreadable_changes(view, resource, live, unknown)
+    fields += _unreadable_changes(view, resource, live, uncompared)
+    along = [one for one in uncompared if one.change is not None and not immutable_field(kind, one.change)]
+    if fields or live.name != address.name:  # the first write sends these too
+        fields += [one.change for one in along if one.change is not None]
+        uncompared = [one for one in uncompared if one not in along]
+    unknown = [one.note for one in uncompared]
     fixed = {name: change for change in fields if (name := immutable_field(kind, change))}
     warnings = []
     for name in sorted(fixed):
@@ -69,27 +81,34 @@ def _differences(view: View, resource: Resource, live: LiveObject) -> Difference
     return Differences(tuple(fields), tuple(unknown), tuple(warnings), tuple(sorted(fixed)))
 
 
-def _unreadable_changes(view: View, resource: Resource, live: LiveObject, unknown: list[Note]) -> Iterator[FieldChange]:
+def _unreadable_changes(
+    view: View, resource: Resource, live: LiveObject, uncompared: list[Uncompared]
+) -> Iterator[FieldChange]:
     """Yield changes of what cannot be read back: secrets by the ledger's digest, the rest by what was last applied.
 
-    What cannot be compared is added to *unknown*.
+    On an object that this tool created, what was never applied was not set. What cannot be compared is added to
+    *uncompared*.
     """
     address, kind, spec = resource.address, view.kinds[live.kind], view.spec(resource)
     last = view.observed.owned.get(address._replace(name=live.name))
     replaced = last is not None and not last.is_of(live)  # the ledger entry is of a deleted object
     resend = bool(names_of(address) & view.options.resend_secrets)
     applied = dict(hidden_values(kind, last.fields)) if last is not None and not replaced else {}
+    made = last is not None and last.made and not replaced
     for path, value in hidden_values(kind, spec):
         if is_value_from(value):
             status = _secret_status(view, (address, path), replaced=replaced)
-            change, note = _secret_change(kind, live, (address, path), status, resend=resend)
-            if change is not None:
-                yield change
-            if note is not None:
-                unknown.append(note)
-        elif path not in applied and not resend:
-            unknown.append(warning(address, Reason.WRITE_ONLY_UNKNOWN, path, str(address)))
-        elif resend or applied[path] != value:
+            if status == "unknown" and (made or path in live.unset):
+                status = "unset"
+            found = _secret_change(kind, (address, path), status, resend=resend)
+            if isinstance(found, FieldChange):
+                yield found
+            elif found is not None:
+                uncompared.append(_as_login(kind, found))
+        elif path not in applied and not (resend or made):
+            note = Note(Level.HELD, address, Reason.WRITE_ONLY_UNKNOWN, (path, str(address)))
+            uncompared.append(_as_login(kind, Uncompared(note, FieldChange(path, MISSING, masked(value)))))
+        elif resend or path not in applied or applied[path] != value:
             yield FieldChange(path, applied.get(path, MISSING), masked(value))
     for name in sorted(spec):
         if view.observed.secrets.get((address, f"{name}[]")) == "gone" and not replaced:
@@ -102,18 +121,27 @@ def _secret_status(view: View, place: tuple[Address, str], *, replaced: bool) ->
 
 
 def _secret_change(
-    kind: Kind, live: LiveObject, place: tuple[Address, str], status: str, *, resend: bool
-) -> tuple[FieldChange | None, Note | None]:
-    """Return the change of one secret, or a note that it cannot be compared."""
+    kind: Kind, place: tuple[Address, str], status: str, *, resend: bool
+) -> FieldChange | Uncompared | None:
+    """Return the change of one secret, or that it cannot be compared; None where it is the one last applied."""
     address, path = place
-    if status == "changed" or (resend and status != "missing"):
-        added = kind.fields[top(path)].lists_secrets and not resend
-        return FieldChange(path, MISSING if added else SECRET, SECRET), None
+    if status == "missing":
+        return Uncompared(warning(address, Reason.SECRET_MISSING, path), None)
+    listed = kind.fields[top(path)].lists_secrets and not resend
+    change = FieldChange(path, MISSING if listed or status == "unset" else SECRET, SECRET)
+    if status in ("changed", "unset") or resend:
+        return change
     if status == "unknown":
-        if path in live.unset:
-            return FieldChange(path, MISSING, SECRET), None
-        return None, warning(address, Reason.SECRET_UNKNOWN, path, str(address))
-    return None, warning(address, Reason.SECRET_MISSING, path) if status == "missing" else None
+        return Uncompared(Note(Level.HELD, address, Reason.SECRET_UNKNOWN, (path, str(address))), change)
+    return None
+
+
+def _as_login(kind: Kind, found: Uncompared) -> Uncompared:
+    """Return *found* as a warning where it is a login for a cluster to join: a member that has joined needs none."""
+    spans = kind.traits.multi_cluster
+    if spans is None or top(found.note.details[0]) != spans.field:
+        return found
+    return Uncompared(found.note._replace(level=Level.WARNING), None)
 
 
 def _decide_fields(view: View, resource: Resource, live: LiveObject, found: Differences, renamed_from: str) -> Decision:

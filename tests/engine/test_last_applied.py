@@ -42,6 +42,37 @@ def test_a_renamed_user_keeps_what_is_known_of_its_password(rig: Simulation) -> 
     assert rig.ledger.owned("dc1")[ANN.address].fields["email"] == "anna@example.com"
 
 
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        PASSWORD,
+        {"passwords": [{"valueFrom": {"env": "ORDERS"}}]},
+        {"authentication_admin_pass": {"valueFrom": {"env": "ORDERS"}}},
+    ],
+    ids=lambda secrets: next(iter(secrets)),
+)
+def test_a_password_that_is_declared_after_the_create_is_sent(rig: Simulation, secrets: dict[str, object]) -> None:
+    rig.converge([DATABASE])
+    protected = declared("Database", "orders", {"memory_size": "100MiB", **secrets})
+    assert len(sent_passwords(rig, protected)) == 1
+    assert rig.converge([protected]).complete
+    assert b"ORDERS" in rig.sent[-1].body
+    assert sent_passwords(rig, protected) == []
+
+
+def test_a_password_of_a_renamed_database_is_still_known_not_to_be_set(rig: Simulation) -> None:
+    rig.converge([DATABASE])
+    rig.converge([declared("Database", "carts", {"memory_size": "100MiB"}, renamed_from="orders")])
+    assert sent_passwords(rig, declared("Database", "carts", {"memory_size": "100MiB", **PASSWORD})) != []
+
+
+def test_a_password_on_an_object_that_a_person_made_is_held(rig: Simulation) -> None:
+    rig.call("POST", "/v1/bdbs", {"name": "orders", "memory_size": 100 * 2**20})
+    rig.cluster.clock.sleep(30)
+    plan = rig.plan([declared("Database", "orders", {"memory_size": "100MiB", **PASSWORD})])
+    assert (plan.changes, plan.held) == ((), 1)
+
+
 def test_a_rename_that_was_killed_after_its_effect_keeps_it_too(rig: Simulation) -> None:
     rig.converge([ANNA])
     original = rig.ledger.close

@@ -15,6 +15,7 @@ import pytest
 from reconciler.kinds import SINGLETON, Kind, kind_source
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.manifests import Resource
+from reconciler.model import Level
 from reconciler.simulator.cluster.licenses import make
 from tests.engine.test_fields import APART, journeys
 from tests.kinds.facts import of_fields, of_kinds
@@ -81,8 +82,10 @@ def test_a_setting_goes_there_and_back(rig: Simulation, kind_name: str, name: st
         for value in values:
             resource = wanted(kind, name, value)
             begun = len(rig.sent)
-            first = {str(resource.address)} if is_value_from(value) and not writes else set()
-            plan = rig.plan([resource], resend_secrets=frozenset(first))
+            alone = is_value_from(value) and not writes and not rig.plan([resource]).changes
+            if alone:  # nothing shows that there was none, and no other change sends it
+                assert [note.level for note in rig.plan([resource]).notes] == [Level.HELD]
+            plan = rig.plan([resource], resend_secrets=frozenset({str(resource.address)} if alone else ()))
             report = rig.apply(plan)
             assert [outcome.why for outcome in report.outcomes if outcome.why] == []
             assert rig.plan([resource]).changes == ()

@@ -365,11 +365,33 @@ def test_a_secret_is_sent_when_it_changed_or_is_asked_for() -> None:
     assert users("unknown", resend_secrets=frozenset({"User/anna"})).changes[0].body == {"password": PASSWORD}
 
 
-def test_a_secret_that_cannot_be_compared_is_left_alone_and_mentioned() -> None:
-    for status, words in (("unknown", "cannot be compared"), ("missing", "no value here")):
-        plan = users(status)
-        assert actions(plan) == []
-        assert words in notes(plan)[0]
+def test_a_secret_that_cannot_be_compared_is_held_until_somebody_asks_for_it() -> None:
+    plan = users("unknown")
+    assert (actions(plan), plan.held) == ([], 1)
+    assert "cannot be compared" in notes(plan)[0]
+
+
+def test_a_secret_without_a_value_is_left_alone_and_mentioned() -> None:
+    plan = users("missing")
+    assert (actions(plan), plan.held) == ([], 0)
+    assert "no value here" in notes(plan)[0]
+
+
+def test_a_secret_that_cannot_be_compared_is_sent_with_the_first_write() -> None:
+    resource = declared("User", "anna", {**ANNA, "email": "new@shop.example"})
+    live = state(found("Role", 7, "app"), found("User", 3, "anna", {"email": "anna@shop.example", "roles": ["app"]}))
+    plan = plan_of([resource], live, secrets=secrets_are("unknown", [resource]))
+    assert plan.changes[0].body == {"email": "new@shop.example", "password": PASSWORD}
+    assert plan.notes == ()
+
+
+def test_what_was_never_set_on_an_object_that_this_tool_created_is_a_change() -> None:
+    resource = declared("User", "anna", ANNA)
+    live = state(found("Role", 7, "app"), found("User", 3, "anna", {"email": "anna@shop.example", "roles": ["app"]}))
+    for made, body in ((True, [{"password": PASSWORD}]), (False, [])):
+        owned = {resource.address: Owned(3, "", {"email": "anna@shop.example", "roles": ["app"]}, made)}
+        plan = plan_of([resource], live, owned=owned, secrets=secrets_are("unknown", [resource]))
+        assert [change.body for change in plan.changes] == body
 
 
 def test_a_create_with_a_secret_that_is_missing_is_refused_with_its_place() -> None:
