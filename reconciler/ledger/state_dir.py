@@ -148,8 +148,8 @@ def lock(
 ) -> Iterator[None]:
     """Hold the lock of one cluster; it is released when the process ends. Raises Locked after *wait* seconds.
 
-    What follows a line break in *cluster* tells clusters of one name apart. *busy* is the start of that message, before
-    the process that holds the lock; by default, that the cluster is locked.
+    What follows a line break in *cluster* distinguishes clusters of one name. *busy* is the start of that message,
+    before the process that holds the lock; by default, that the cluster is locked.
     """
     name = cluster.partition("\n")[0]
     readable = re.sub(r"[^A-Za-z0-9.-]", "_", name)[:40]
