@@ -17,6 +17,7 @@ ReconcilerError            1   any error that is not listed below
 │   ├── ActionFailed       4   the server accepted a change and failed to complete it
 │   │   └── CreationFailed 4   it accepted a create and failed: the object has to be replaced
 │   └── Conflict           4   the object to create exists already and is unmanaged
+├── ClustersFailed         4   none of several clusters can be used; the code of the failures where they agree
 ├── LedgerError            1   the ledger cannot be used
 │   ├── LedgerUnwritable   1   disk full, read-only …: no write is sent to a cluster
 │   └── LedgerCorrupt      1   the ledger is corrupt
@@ -39,7 +40,7 @@ ReconcilerError            1   any error that is not listed below
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 
@@ -52,6 +53,7 @@ class Problem(NamedTuple):
     path: str  # place in the document, such as "spec.memory_size"; "" where it has none
     message: str
     hint: str = ""
+    cluster: str = ""  # where it is a problem of one cluster only
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
@@ -143,6 +145,16 @@ class CreationFailed(ActionFailed):
 
 class Conflict(ClusterError):
     """The object to create exists already, and nothing shows that this tool created it."""
+
+
+class ClustersFailed(ReconcilerError):
+    """None of several clusters can be used; *failures* has the error of each."""
+
+    def __init__(self, failures: Mapping[str, ReconcilerError]) -> None:
+        super().__init__(f"none of the {len(failures)} clusters can be used; the error of each is above")
+        codes = {error.exit_code for error in failures.values()}
+        self.failures = dict(failures)
+        self.exit_code = codes.pop() if len(codes) == 1 else ClusterError.exit_code
 
 
 class LedgerError(ReconcilerError):

@@ -25,11 +25,22 @@ from reconciler.errors import (
 )
 from reconciler.kinds import MISSING, load_kinds
 from reconciler.model import LiveState, Observed
-from reconciler.plan import Options, Plan, decide, digest, frozen_changes, increased_impacts, stale_fields, with_consent
+from reconciler.plan import (
+    ClusterFailure,
+    Options,
+    Plan,
+    decide,
+    digest,
+    frozen_changes,
+    increased_impacts,
+    stale_fields,
+    with_consent,
+)
 from reconciler.plan import drift as drifting
 from reconciler.plan.adoption import adopted, with_inherited
 from reconciler.plan.limits import over_limits
 from reconciler.plan.read_set import ReadSet, read_sets, read_sets_of
+from reconciler.session import CONCERNS_ONE_CLUSTER
 
 if TYPE_CHECKING:
     from reconciler.apply.dry_run import DryRunResult
@@ -59,13 +70,53 @@ class Planned(NamedTuple):
 
 
 def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
-    """Compare *manifests* with the clusters; reads, and writes nothing."""
+    """Compare *manifests* with the clusters; reads, and writes nothing.
+
+    A cluster that cannot be read, or that alone has a problem with its manifests, is left out of the session.
+    """
     from reconciler.manifests.resolve import resolve
 
-    desired = resolve(session.kinds, manifests, session.public_text, session.now)
+    kinds = session.kinds
+
+    def wanted() -> Desired:
+        return resolve(kinds, manifests.only(session.names), session.public_text, session.now)
+
+    desired = _leaving_out(session, wanted)
     observed = observe(session, desired, options)
-    made = decide(session.kinds, desired, observed, options)
-    return Planned(made, observed, partial=bool(options.targets or options.excludes))
+    made = _leaving_out(
+        session, lambda: decide(kinds, desired.only(session.names), _possible(session, observed), options)
+    )
+    made = replace(made, failures=failures(session))
+    return Planned(made, _possible(session, observed), partial=bool(options.targets or options.excludes))
+
+
+def _leaving_out(session: Session, work: Callable[[], T]) -> T:
+    """Return the result of *work*; clusters that alone have problems are left out, and it is repeated without them."""
+    while True:
+        try:
+            return work()
+        except InputError as error:
+            by_cluster: dict[str, list[Problem]] = {}
+            for problem in error.problems:
+                by_cluster.setdefault(problem.cluster, []).append(problem)
+            if not by_cluster.keys() < session.names:  # all clusters have problems: they are reported together
+                raise
+            for name, problems in sorted(by_cluster.items()):
+                session.leave_out(name, type(error)(problems))
+
+
+def _possible(session: Session, observed: Observed) -> Observed:
+    """Return *observed* without clusters that were left out after they had been read."""
+    live = {name: state for name, state in observed.live.items() if name not in session.failures}
+    owned = {address: one for address, one in observed.owned.items() if address.cluster in live}
+    return observed._replace(live=live, owned=owned, absent=dict(session.absent))
+
+
+def failures(session: Session) -> tuple[ClusterFailure, ...]:
+    """Return the clusters of the run that were left out."""
+    redact = session.settings.redactor.redact
+    failed = sorted((name, error) for name, error in session.failures.items() if name in session.selected)
+    return tuple(ClusterFailure(name, type(error).__name__, redact(str(error))) for name, error in failed)
 
 
 def plan_when_settled(
@@ -93,16 +144,20 @@ def observe(session: Session, desired: Desired, options: Options) -> Observed:
     declared = {resource.address for resource in desired.resources}
     previous = options.previous - declared - owned.keys() if options.prune else frozenset()
     leaving = [*owned, *previous] if options.prune else []
-    clusters = [target.name for target in (*session.targets, *session.other_clusters)]
+    clusters = list(session.clients())
+    desired = desired.only(session.names)
     live = read(session, read_sets(kinds, desired.resources, leaving, clusters))
-    resources = with_addresses(kinds, desired.resources, live)
+    resources = with_addresses(kinds, desired.only(session.names).resources, live)
     secrets = secret_statuses(kinds, resources, session.reveal, session.known_ledger())
     observed = Observed(live, owned, secrets, session.started_ports(), session.absent)
     return with_inherited(kinds, previous, observed)
 
 
 def execute(session: Session, approved: Plan, observed: Observed, *, parallelism: int, revision: str = "") -> Report:
-    """Apply *approved*; the caller holds the locks and has checked that the plan is not stale."""
+    """Apply *approved*; the caller holds the locks and has checked that the plan is not stale.
+
+    Nothing is done on clusters that were left out.
+    """
     from reconciler import apply
     from reconciler.live import project_clusters
 
@@ -115,32 +170,45 @@ def execute(session: Session, approved: Plan, observed: Observed, *, parallelism
         live=observed.live,
         project_clusters=project_clusters(session.settings.targets, session.clients()),
         read_file=session.read_file,
+        absent=session.absent,
     )
     report = apply.execute(approved, context, parallelism=parallelism, revision=revision)
     with contextlib.suppress(LedgerError):  # the report does not depend on this
         for name, client in session.clients().items():
             session.ledger().saw_state_id(name, client.state_id)
-    return report
+    return replace(report, failures=failures(session))
 
 
 def read(session: Session, sets: Mapping[str, ReadSet]) -> dict[str, LiveState]:
-    """Read the read set of each cluster, concurrently."""
+    """Read the read set of each cluster, concurrently; clusters that fail are left out."""
     from reconciler import live
     from reconciler.api.driver import Connections
     from reconciler.client.shared_reads import SharedReads
 
     ledger = session.known_ledger()
-    clients = {name: SharedReads(client) for name, client in session.clients().items()}
-    connections = Connections(clients, live.project_clusters(session.settings.targets, clients))
+    shared = {name: SharedReads(client) for name, client in session.clients().items()}
+    states: dict[str, LiveState] = {}
+    while waiting := [name for name in sets if name not in states and name in session.clients()]:
+        clients = {name: shared[name] for name in session.clients()}
+        connections = Connections(clients, live.project_clusters(session.settings.targets, clients))
 
-    def one(name: str) -> LiveState:
-        return live.read(clients[name], session.kinds, sets[name], name, connections)
+        def one(name: str, connections: Connections = connections) -> LiveState | ReconcilerError:
+            try:
+                return live.read(shared[name], session.kinds, sets[name], name, connections)
+            except CONCERNS_ONE_CLUSTER as error:
+                return error
 
-    states = _at_once(one, list(sets))
+        for name, found in zip(waiting, _at_once(one, waiting), strict=True):
+            if isinstance(found, LiveState):
+                states[name] = found
+                continue
+            culprit = getattr(found, "cluster", "") or name  # a cluster that it refers to: read it again without
+            if culprit in session.clients():
+                session.leave_out(culprit, found)
     if ledger:
-        for state in states:
+        for state in states.values():
             ledger.saw_state_id(state.cluster, state.state_id)
-    return {state.cluster: state for state in states}
+    return {name: states[name] for name in sets if name in states and name not in session.failures}
 
 
 def _at_once(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
@@ -220,7 +288,7 @@ def probe(session: Session, ask: Probe) -> None:
     def reached(target: Target) -> ReconcilerError | None:
         try:
             probe_cluster(session.client_of(target), target.name)
-        except (ClusterError, InputError, Refused) as error:  # no secret or CA file; an upgrade is in progress
+        except CONCERNS_ONE_CLUSTER as error:
             return error
         return None
 
@@ -242,9 +310,10 @@ def recover(session: Session) -> None:
         for intent in intents:
             fields.setdefault(intent.address.kind, set()).update(intent.body)
         if ledger and fields:
-            with session.locked([name]):
+            with session.locked([name], leave_out=True):
                 wanted = {kind: frozenset(names) for kind, names in fields.items() if kind in session.kinds}
-                recover(ledger, session.kinds, read(session, {name: ReadSet(wanted, schemas=True)})[name])
+                for state in read(session, {name: ReadSet(wanted, schemas=True)}).values():
+                    recover(ledger, session.kinds, state)
 
 
 # --- other use cases -------------------------------------------------------------------------------------------------
@@ -295,16 +364,15 @@ def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
     ]
     if unknown:
         raise InputError(unknown)
-    several = len(session.targets) > 1
     pages, exported = [], exporting.Exported()
     sets = {target.name: ReadSet(dict.fromkeys(names)) for target in session.targets}
     for cluster, state in read(session, sets).items():
         for kind in (session.kinds[name] for name in names):
-            mine = cluster if several or kind.traits.multi_cluster else ""
+            mine = cluster if session.several or kind.traits.multi_cluster else ""
             objects = exported.new(kind, state.objects.get(kind.name, ()))
             if text := exporting.manifests_of(kind, objects, cluster=mine):
                 file = f"{kind.name.lower()}.yaml"
-                pages.append((f"{cluster}/{file}" if several else file, text))
+                pages.append((f"{cluster}/{file}" if session.several else file, text))
     return pages
 
 
@@ -320,7 +388,11 @@ def outputs(session: Session, warn: Callable[[str], None], *, passwords: bool) -
     fields = [kind.rest.id, "name", "endpoints", *(["authentication_redis_pass"] if passwords else [])]
     found: list[Output] = []
     for cluster, state in read(session, {target.name: read_set for target in session.targets}).items():
-        raw = session.clients()[cluster].get(f"{kind.rest.path}?fields={','.join(fields)}", shape=list).body
+        try:
+            raw = session.clients()[cluster].get(f"{kind.rest.path}?fields={','.join(fields)}", shape=list).body
+        except ClusterError as error:
+            session.leave_out(cluster, error)
+            continue
         endpoints = {one[kind.rest.id]: one.get("endpoints") or () for one in raw}
         known = {one["name"]: one["authentication_redis_pass"] for one in raw if one.get("authentication_redis_pass")}
         for text in presenting.not_ready(kind, state, endpoints):

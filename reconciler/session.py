@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.errors import InputError, Problem, ReconcilerError
+from reconciler.errors import ClusterError, ClustersFailed, InputError, Locked, Problem, ReconcilerError, Refused
 from reconciler.kinds import load_kinds
 from reconciler.model import Address
 from reconciler.runtime import Runtime, utc_text
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from reconciler.model import Owned
     from reconciler.settings import Settings, Target
     from reconciler.telemetry import Observer
+
+
+# An error of these says nothing about the other clusters: it is unreachable or refuses, it lacks a secret or a CA file,
+# it is being upgraded or is in use, or its manifests are wrong for its version.
+CONCERNS_ONE_CLUSTER = (ClusterError, InputError, Refused)
 
 
 class SessionOverrides(NamedTuple):
@@ -55,7 +60,9 @@ class Session:
         self.kinds = load_kinds()
         self.other_clusters = overrides.other_clusters
         self.absent: dict[str, str] = dict(overrides.absent)  # by cluster that is not part of this run: why
-        self.unreachable: dict[str, ReconcilerError] = {}  # other_clusters that could not be reached
+        self.failures: dict[str, ReconcilerError] = {}  # by cluster that was left out: why
+        self._reported: set[str] = set()  # of them
+        self.selected = frozenset(target.name for target in targets)  # the clusters of the run, left out or not
         self._clients: dict[str, Client] = {}
         self._ledger = overrides.ledger
         self._ledger_lock = threading.Lock()
@@ -89,6 +96,7 @@ class Session:
         if unknown:
             raise InputError(unknown)
         self.targets = tuple(known[name] for name in names)
+        self.selected = frozenset(target.name for target in self.targets)
 
     def reveal(self, value_from: Mapping[str, Any]) -> Secret:
         """Return the secret that `{valueFrom: …}`, or its content, names."""
@@ -104,10 +112,26 @@ class Session:
         """Return the public text of a `valueFrom`; it is not masked."""
         return resolve(value_from, replace(self.settings.sources, redactor=Redactor(), warn=lambda text: None)).reveal()
 
+    @property
+    def several(self) -> bool:
+        """Whether the run covers several clusters, left out or not: output then names the cluster of each object."""
+        return len(self.selected) > 1
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The clusters of the run that are not left out."""
+        return frozenset(target.name for target in self.targets)
+
     def clients(self) -> Mapping[str, Client]:
-        """Return a client for each cluster; looks up the credentials, sends nothing."""
+        """Return a client for each cluster; looks up the credentials, sends nothing.
+
+        A cluster without a usable login or CA certificate is left out.
+        """
         for target in (*self.targets, *self.other_clusters):
-            self.client_of(target)
+            try:
+                self.client_of(target)
+            except CONCERNS_ONE_CLUSTER as error:
+                self.leave_out(target.name, error)
         return self._clients
 
     def client_of(self, target: Target) -> Client:
@@ -130,13 +154,27 @@ class Session:
         return self._clients[target.name]
 
     def leave_out(self, name: str, error: ReconcilerError) -> None:
-        """Continue without another cluster: only what concerns it is held."""
+        """Continue without a cluster: only what concerns it is held. Raises *error* if it is the only one of the run.
+
+        Raises ClustersFailed where none of several is left.
+        """
+        if self.selected == {name}:
+            raise error
         self.other_clusters = tuple(one for one in self.other_clusters if one.name != name)
-        self.unreachable[name] = error
+        self.targets = tuple(one for one in self.targets if one.name != name)
+        self.failures[name] = error
         self.absent[name] = str(error)
         client = self._clients.pop(name, None)
         if client is not None:
             client.close()
+        if not self.targets:
+            raise ClustersFailed({one: self.failures[one] for one in sorted(self.selected)}) from error
+
+    def unreported_failures(self) -> dict[str, ReconcilerError]:
+        """Return the clusters that were left out since the last call, with the reasons."""
+        found = {name: error for name, error in self.failures.items() if name not in self._reported}
+        self._reported.update(found)
+        return found
 
     def ledger(self) -> Ledger:
         """Return the ledger; create it where it does not exist."""
@@ -183,9 +221,14 @@ class Session:
             self.ledger().forget_state_id(target.name)
 
     @contextlib.contextmanager
-    def locked(self, clusters: Iterable[str]) -> Iterator[None]:
-        """Hold the lock of each cluster, always in the same order."""
+    def locked(self, clusters: Iterable[str], *, leave_out: bool = False) -> Iterator[None]:
+        """Hold the lock of each cluster, always in the same order; with *leave_out*, leave out those in use."""
         with contextlib.ExitStack() as stack:
             for name in sorted(clusters):
-                stack.enter_context(self.ledger().lock(name))
+                try:
+                    stack.enter_context(self.ledger().lock(name))
+                except Locked as error:
+                    if not leave_out:
+                        raise
+                    self.leave_out(name, error)
             yield

@@ -43,7 +43,7 @@ def reconcile_cluster(context: AgentContext, request: ReconcileRequest) -> Recon
         unexpected.__cause__ = bug
         result = ReconcileResult(unexpected)
     duration = context.runtime.clock() - started
-    return result._replace(duration=duration, probe_failures=session.unreachable, members=reconciliation.members)
+    return result._replace(duration=duration, probe_failures=session.failures, members=reconciliation.members)
 
 
 def _session(context: AgentContext, request: ReconcileRequest) -> Session:

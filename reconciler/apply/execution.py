@@ -36,6 +36,7 @@ class ExecutionContext:
     project_clusters: Mapping[str, ProjectCluster] = field(default_factory=dict)
     read_file: Callable[[str], bytes] = no_files  # a file that is sent to a cluster, by its path in the project
     settle_window: float = SETTLE_WINDOW
+    absent: Mapping[str, str] = field(default_factory=dict)  # by cluster of the plan that is left out: why
 
 
 @dataclass(frozen=True, slots=True)

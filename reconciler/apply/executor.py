@@ -32,7 +32,7 @@ def execute(plan: Plan, context: ExecutionContext, *, parallelism: int = 4, revi
         for name in sorted({change.address.cluster for change in plan.changes})
     }
     ledger.start_run(run, revision=revision, digest=digest(plan))
-    report = Scheduler(plan, clusters, context.runtime, parallelism).walk(run)
+    report = Scheduler(plan, clusters, context, parallelism).walk(run)
     try:
         ledger.finish_run(run, report.counts, report.to_json())
     except LedgerError as error:  # the report still says what was done

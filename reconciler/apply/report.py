@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.errors import ReconcilerError
-from reconciler.plan import Action, Change
+from reconciler.plan import Action, Change, ClusterFailure
 
 
 class ChangeStatus(enum.Enum):
@@ -42,6 +42,8 @@ class Report:
     run: str = ""  # its id in the ledger
     interrupted: bool = False  # stopped on request
     stopped: Mapping[str, str] = field(default_factory=dict)  # cluster → why work on it stopped
+    several: bool = False  # the run covers several clusters: output names the cluster of each object
+    failures: tuple[ClusterFailure, ...] = ()  # clusters of the run that were left out
 
     def with_status(self, status: ChangeStatus) -> tuple[Outcome, ...]:
         """Return the outcomes of one status, in the order of the plan."""

@@ -13,7 +13,7 @@ from contextlib import ExitStack, nullcontext
 from graphlib import TopologicalSorter
 
 from reconciler.apply.execute_change import ChangeProgress, execute_change
-from reconciler.apply.execution import ClusterContext
+from reconciler.apply.execution import ClusterContext, ExecutionContext
 from reconciler.apply.report import ChangeStatus, Outcome, Report
 from reconciler.errors import (
     ControlLost,
@@ -26,8 +26,7 @@ from reconciler.errors import (
     Untrusted,
     VersionUnsupported,
 )
-from reconciler.plan import Change, Plan
-from reconciler.runtime import Runtime
+from reconciler.plan import Change, Plan, spanned_clusters
 
 _STOPS_CLUSTER = (ControlLost, Unauthorized, VersionUnsupported, Untrusted, Unreachable)
 _MAX_LENGTH = 500
@@ -42,14 +41,18 @@ def clean(text: str) -> str:
 class Scheduler:
     """One walk through the changes of a plan. Only the thread that calls `walk` uses it."""
 
-    def __init__(self, plan: Plan, clusters: Mapping[str, ClusterContext], runtime: Runtime, parallelism: int) -> None:
+    def __init__(
+        self, plan: Plan, clusters: Mapping[str, ClusterContext], context: ExecutionContext, parallelism: int
+    ) -> None:
         self._changes = {change.number: change for change in plan.changes}
         self._clusters = clusters
-        self._runtime = runtime
+        self._runtime = context.runtime
+        self._kinds = context.kinds
+        self._several = plan.several
         self._multicluster = threading.Lock()  # changes that span clusters are executed one at a time
         self._parallelism = max(1, parallelism)
         self._outcomes: dict[int, Outcome] = {}
-        self._stopped: dict[str, str] = {}  # cluster → why
+        self._stopped = dict(context.absent)  # cluster → why
         self._stopped_all = ""
         self._running: dict[Future[Outcome], Change] = {}
         self._ready: dict[str, list[int]] = {name: [] for name in clusters}  # heaps of numbers
@@ -77,7 +80,8 @@ class Scheduler:
         cut_short = any(isinstance(outcome.error, Interrupted) for outcome in outcomes)
         left = any(outcome.status is ChangeStatus.NOT_ATTEMPTED for outcome in outcomes)
         interrupted = cut_short or (self._runtime.stop.is_set() and left)
-        return Report(outcomes, run=run, interrupted=interrupted, stopped=dict(sorted(self._stopped.items())))
+        stopped = dict(sorted(self._stopped.items()))
+        return Report(outcomes, run, interrupted, stopped, several=self._several)
 
     def _enqueue(self, numbers: Iterable[int]) -> None:
         """Queue what has become ready, or record its outcome at once where it must not be attempted."""
@@ -134,9 +138,18 @@ class Scheduler:
         waiting_for = [
             n for n in change.after if n in self._outcomes and self._outcomes[n].status is not ChangeStatus.DONE
         ]
-        return self._stopped.get(change.address.cluster, "") or (
+        return self._stopped_at(change) or (
             f"needs {self._changes[waiting_for[0]].address}, which was not attempted" if waiting_for else ""
         )
+
+    def _stopped_at(self, change: Change) -> str:
+        """Return why no work is done on a cluster that *change* concerns; "" if there is none such."""
+        kind, values = self._kinds[change.address.kind], {**(change.rests_on or {}), **change.body}
+        lost = values.get(kind.traits.multi_cluster.lost, ()) if kind.traits.multi_cluster else ()
+        others = [name for name in spanned_clusters(kind, values) if name in self._stopped and name not in lost]
+        if change.address.cluster in self._stopped:
+            return self._stopped[change.address.cluster]
+        return f"{others[0]} is left out: {self._stopped[others[0]]}" if others else ""
 
     def _must_wait(self, change: Change) -> bool:
         """Return whether *change* must wait: one that may lock us out runs last on its cluster, and alone.

@@ -14,7 +14,7 @@ import click
 from reconciler import reconcile
 from reconciler.commands.console import console_of
 from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, with_flags
-from reconciler.commands.inputs import load_manifests, open_session
+from reconciler.commands.inputs import exit_code, load_manifests, open_session
 from reconciler.errors import InputError, Problem, Refused
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def command(addresses: tuple[str, ...], write: bool, files: tuple[str, ...], **f
             console.out(
                 "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
             )
-    return 0
+    return exit_code(session, 0)
 
 
 def _edited(kinds: Mapping[str, Kind], manifests: Manifests, wanted: Iterable[Edit]) -> dict[str, tuple[str, str]]:

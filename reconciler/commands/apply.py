@@ -16,10 +16,10 @@ from reconciler.cli import say
 from reconciler.commands import saved_plan
 from reconciler.commands.console import Console, console_of
 from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, PLANNING, format_option, plan_options, with_flags
-from reconciler.commands.inputs import load_manifests, open_session
+from reconciler.commands.inputs import exit_code, load_manifests, open_session, report_failures
 from reconciler.commands.show import command_again, show_plan, show_report
 from reconciler.commands.signals import stopping
-from reconciler.errors import AppliedInPart, CreationFailed, Interrupted, Refused
+from reconciler.errors import AppliedInPart, ClusterError, CreationFailed, Interrupted, Refused
 
 if TYPE_CHECKING:
     from reconciler.apply.report import Report
@@ -57,7 +57,7 @@ def command(saved: str | None, files: tuple[str, ...], yes: bool, parallelism: i
     if run.held:
         held = "1 object is held and may" if run.held == 1 else f"{run.held} objects are held and may"
         say(f"{held} differ from the manifests; `reconciler plan` shows the reasons")
-    return code or (AppliedInPart.exit_code if run.held else 0)
+    return exit_code(session, code) or (AppliedInPart.exit_code if run.held else 0)
 
 
 class _Apply:
@@ -87,7 +87,7 @@ class _Apply:
         manifests = load_manifests(session.settings, files, self.console)
         options = plan_options(flags, session.settings, files)
         if self.yes:  # without a prompt, one plan under the lock is enough
-            with session.locked(target.name for target in session.targets):
+            with session.locked(session.names, leave_out=True):
                 planned = reconcile.plan_when_settled(session, manifests, options, self.wait_for)
                 report = self.finish(manifests, planned, go=self.approved(planned.plan, options))
             return self.next_stage(planned, report, files, flags)
@@ -134,6 +134,9 @@ class _Apply:
         from reconciler.plan import from_json, with_consent
 
         plan = with_consent(from_json(saved_plan.read(path)), plan_options(flags, self.session.settings))
+        if plan.failures:
+            left = ", ".join(one.cluster for one in plan.failures)
+            self.console.warn(f"{path} does not cover {left}, which failed when it was planned")
         self.session.only(plan.clusters)
         if not self.yes:
             reconcile.refuse_if_stale(plan, reconcile.reread(self.session, plan).live)
@@ -149,13 +152,14 @@ class _Apply:
         from reconciler.apply.report import Report
 
         self.held = plan.held
+        report_failures(self.session)
         if self.output == "text":
             show_plan(plan, "summary" if known else "text", self.console)
         reconcile.check(plan, options)
         reconcile.check_freeze(plan, self.session.runtime.now())
         if not plan.changes:
             if self.output == "json":
-                show_report(Report(()), "json", self.console)
+                show_report(Report((), failures=plan.failures), "json", self.console)
             return False
         if not self.yes:
             self.ask()
@@ -194,9 +198,9 @@ def _code(report: Report) -> int:
     """Return the exit code of a report."""
     if report.interrupted:
         return Interrupted.exit_code
-    if report.complete:
+    if report.complete and not report.failures:
         return 0
     if report.done:
         return AppliedInPart.exit_code
     codes = [outcome.error.exit_code for outcome in report.failed if outcome.error is not None]
-    return max(codes, default=AppliedInPart.exit_code)
+    return max(codes, default=ClusterError.exit_code if report.failures else AppliedInPart.exit_code)

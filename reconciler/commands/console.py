@@ -51,14 +51,19 @@ class Console(NamedTuple):
         if self.verbose:
             say(" ".join([event.name, *(f"{name}={value}" for name, value in sorted(about.items()))]))
         elif event.name == "call.done" and about["outcome"] == "not a member":
-            self.note(f"{about['node']} is not a cluster member ({about['status']}); failing over to another node")
+            where = f"{_where(about)}{about['node']}"
+            self.note(f"{where} is not a cluster member ({about['status']}); failing over to another node")
         elif event.name == "call.retried":
             self.note(retry_text(about))
 
 
 def retry_text(about: Mapping[str, Any]) -> str:
     """Return the attributes of an event `call.retried` as text."""
-    return f"retrying in {about['delay']:.1f} s: {about['request']}: {about['why']}"
+    return f"retrying in {about['delay']:.1f} s: {_where(about)}{about['request']}: {about['why']}"
+
+
+def _where(about: Mapping[str, Any]) -> str:
+    return f"{about['cluster']}: " if about.get("cluster") else ""
 
 
 def console_of(flags: Mapping[str, Any]) -> Console:

@@ -12,7 +12,7 @@ from reconciler import reconcile
 from reconciler.agent.status import DriftEntry
 from reconciler.commands.console import console_of
 from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, format_option, with_flags
-from reconciler.commands.inputs import load_manifests, open_session
+from reconciler.commands.inputs import exit_code, load_manifests, open_session
 from reconciler.diff import SECRET
 from reconciler.kinds import MISSING
 from reconciler.plan.drift import Ahead, Drift
@@ -39,13 +39,14 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> int:
         found = reconcile.find_drift(session, planned)
         history = _history(session, planned, found)
     if output == "json":
-        console.out(json.dumps([_plain(one) for one in history], indent=2))
+        failed = [one._asdict() for one in planned.plan.failures]
+        console.out(json.dumps([*map(_plain, history), *failed], indent=2))
     else:
         from reconciler.render.drift import drift_text
 
         since = {(one.drift.address, one.drift.path): (one.since, one.who) for one in history if one.since}
         console.out(drift_text(found, console.color, since, console.width, planned.plan.clusters))
-    return 2 if found else 0
+    return exit_code(session, 2 if found else 0)
 
 
 def _history(session: Session, planned: reconcile.Planned, found: tuple[Drift, ...]) -> tuple[DriftEntry, ...]:

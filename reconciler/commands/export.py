@@ -10,7 +10,7 @@ import click
 from reconciler import reconcile
 from reconciler.commands.console import console_of
 from reconciler.commands.flags import CLUSTERS, CONNECTION, GLOBAL, with_flags
-from reconciler.commands.inputs import open_session
+from reconciler.commands.inputs import exit_code, open_session
 
 
 @click.command("export")
@@ -27,7 +27,7 @@ def command(names: tuple[str, ...], out: str | None, **flags: Any) -> int:
         pages = reconcile.export(session, names)
     if out is None:
         console.out("---\n".join(text for _, text in pages))
-        return 0
+        return exit_code(session, 0)
     folder = Path(out)
     for path, _ in pages:
         if (folder / path).exists():
@@ -36,4 +36,4 @@ def command(names: tuple[str, ...], out: str | None, **flags: Any) -> int:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
         console.out(f"{folder / path}")
-    return 0
+    return exit_code(session, 0)

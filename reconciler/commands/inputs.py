@@ -1,17 +1,25 @@
-"""The inputs of a command: settings, manifests, and a session on the selected clusters. Every subcommand uses it."""
+"""The inputs of a command: settings, manifests, and a session on the selected clusters. Every subcommand uses it.
+
+Where one of several clusters fails, the command continues with the others; the error is printed, and the exit code
+says so.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from reconciler.cli import say
 from reconciler.commands.console import Console, RedactedStream
+from reconciler.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
+    from reconciler.errors import ReconcilerError
     from reconciler.manifests import Manifests
     from reconciler.session import Session
     from reconciler.settings import Settings
@@ -58,7 +66,10 @@ def _warn_of_unused_projects(settings: Settings, files: Sequence[str], console: 
 
 @contextmanager
 def open_session(flags: Mapping[str, Any], console: Console) -> Iterator[Session]:
-    """Open a session on the selected clusters; raises InputError where there is none."""
+    """Open a session on the selected clusters; raises InputError where there is none.
+
+    At its end, an error is printed for each cluster that failed.
+    """
     from reconciler.commands.signals import exiting
     from reconciler.runtime import Runtime
     from reconciler.session import Session
@@ -69,4 +80,26 @@ def open_session(flags: Mapping[str, Any], console: Console) -> Iterator[Session
             session.accept_restored()
         if flags["retry_login"]:
             session.retry_logins()
-        yield session
+        try:
+            yield session
+        finally:
+            report_failures(session)
+
+
+def report_failures(session: Session) -> None:
+    """Print an error for each cluster that was left out since the last call; each line names the cluster."""
+    for name, error in session.unreported_failures().items():
+        for line in failure_lines(name, error):
+            say(f"error: {line}")
+
+
+def failure_lines(cluster: str, error: ReconcilerError) -> list[str]:
+    """Return the text of *error*, a line for each problem, with the name of *cluster*."""
+    texts = [str(problem) for problem in error.problems] if isinstance(error, InputError) else [str(error)]
+    named = re.compile(rf"(?:^|[\s(]){re.escape(cluster)}:|\bcluster {re.escape(cluster)}\b")
+    return [text if named.search(text) else f"{cluster}: {text}" for text in texts]
+
+
+def exit_code(session: Session, code: int) -> int:
+    """Return the exit code of a command that would end with *code*: 4 where a cluster failed, unless it is worse."""
+    return max(code, ClusterError.exit_code) if session.failures else code

@@ -9,7 +9,7 @@ import click
 from reconciler import reconcile
 from reconciler.commands.console import console_of
 from reconciler.commands.flags import CLUSTERS, CONNECTION, GLOBAL, format_option, with_flags
-from reconciler.commands.inputs import open_session
+from reconciler.commands.inputs import exit_code, open_session
 
 
 @click.command("outputs")
@@ -25,8 +25,11 @@ def command(passwords: bool, output: str, **flags: Any) -> int:
     console = console_of(flags)
     with open_session(flags, console) as session:
         rows = reconcile.outputs(session, console.warn, passwords=passwords)
+        failed = reconcile.failures(session)
     if passwords:
         console.warn("standard output contains passwords; keep it out of logs")
-    show = {"text": outputs.table, "json": outputs.to_json, "dotenv": outputs.dotenv}[output]
-    console.out(show(rows))
-    return 0
+    if output == "json":
+        console.out(outputs.to_json(rows, [one._asdict() for one in failed]))
+    else:
+        console.out(outputs.dotenv(rows) if output == "dotenv" else outputs.table(rows, several=session.several))
+    return exit_code(session, 0)

@@ -12,7 +12,7 @@ from reconciler import reconcile
 from reconciler.commands import saved_plan
 from reconciler.commands.console import Console, console_of
 from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, PLANNING, format_option, plan_options, with_flags
-from reconciler.commands.inputs import load_manifests, open_session
+from reconciler.commands.inputs import exit_code, load_manifests, open_session
 from reconciler.commands.show import show_plan
 from reconciler.errors import ClusterError
 
@@ -68,9 +68,12 @@ def command(
         saved_plan.write(Path(out), plan_json(plan))
         if plan.changes:
             console.note(f"Plan saved. To apply exactly this plan: reconciler apply {out}")
+        if plan.failures:
+            left = ", ".join(one.cluster for one in plan.failures)
+            console.note(f"The saved plan does not cover {left}; plan again when the errors are resolved.")
     if refused:
         return ClusterError.exit_code
-    return 2 if detailed_exitcode and (plan.changes or plan.in_progress) else 0
+    return exit_code(session, 2 if detailed_exitcode and (plan.changes or plan.in_progress) else 0)
 
 
 def _with_objections(session: Session, planned: reconcile.Planned, console: Console) -> tuple[Plan, bool]:

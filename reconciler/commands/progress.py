@@ -74,7 +74,7 @@ class Progress:
     def expect(self, plan: Plan) -> None:
         """Take the number of changes, and the name of a single cluster, from *plan*."""
         self._total = len(plan.changes)
-        self._prefix = f"{plan.clusters[0]}:" if len(plan.clusters) == 1 and plan.clusters[0] else ""
+        self._prefix = f"{plan.clusters[0]}:" if not plan.several and any(plan.clusters) else ""
 
     def __call__(self, event: Event) -> None:
         """Show *event*; ignore unknown ones."""

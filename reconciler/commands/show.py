@@ -43,8 +43,10 @@ def show_report(report: Report, output: str, console: Console, *, brief: bool = 
     *again* is the command that continues an incomplete apply.
     """
     if output == "json":
-        body = {"complete": report.complete, "interrupted": report.interrupted, "counts": dict(report.counts)}
-        console.out(json.dumps({**body, "outcomes": report.to_json()}, indent=2))
+        complete = report.complete and not report.failures
+        body = {"complete": complete, "interrupted": report.interrupted, "counts": dict(report.counts)}
+        failed = {"failures": [one._asdict() for one in report.failures]} if report.failures else {}
+        console.out(json.dumps({**body, "outcomes": report.to_json(), **failed}, indent=2))
     else:
         from reconciler.render.report import final_line, report_text
 

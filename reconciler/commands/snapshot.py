@@ -65,10 +65,9 @@ def command(out: str | None, **flags: Any) -> int:
     """Save the state of a cluster as input for `reconciler simulate --snapshot`; secrets are masked."""
     console = console_of(flags)
     with open_session(flags, console) as session:
-        clients = session.clients()
-        if len(clients) != 1:
-            raise click.UsageError(f"choose one cluster with --cluster: {', '.join(sorted(clients))}")
-        (client,) = clients.values()
+        if len(session.targets) != 1:
+            raise click.UsageError(f"choose one cluster with --cluster: {', '.join(sorted(session.names))}")
+        (client,) = session.clients().values()
         text = json.dumps(taken(client.get, console), indent=1, sort_keys=True) + "\n"
     if out is None:
         console.out(text)

@@ -74,11 +74,11 @@ def not_ready(
             yield clean(f"{Address(state.cluster, kind.name, one.name)} is {one.status}{lacks}")
 
 
-def table(outputs: Sequence[Output]) -> str:
-    """Return *outputs* as a table for people; passwords are never in it."""
+def table(outputs: Sequence[Output], *, several: bool = False) -> str:
+    """Return *outputs* as a table for people, with the names of *several* clusters; passwords are never in it."""
     if not outputs:
         return "No database has an endpoint.\n"
-    several = len({output.cluster for output in outputs}) > 1
+    several = several or len({output.cluster for output in outputs}) > 1
     lines = [_TITLES, *(_cells(output, several) for output in outputs)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_TITLES))]
     return "".join(
@@ -93,15 +93,15 @@ def _cells(output: Output, several: bool) -> tuple[str, ...]:
     return tuple(map(clean, cells))
 
 
-def to_json(outputs: Sequence[Output]) -> str:
-    """Return *outputs* as a JSON list."""
-    plain = []
+def to_json(outputs: Sequence[Output], failed: Iterable[Mapping[str, str]] = ()) -> str:
+    """Return *outputs* as a JSON list, with an element `{cluster, error, message}` for each cluster that *failed*."""
+    plain: list[Mapping[str, Any]] = []
     for output in outputs:
         one = {**output._asdict(), "url": output.url}
         if not output.password:
             del one["password"]
         plain.append(one)
-    return json.dumps(plain, indent=2, sort_keys=True) + "\n"
+    return json.dumps([*plain, *failed], indent=2, sort_keys=True) + "\n"
 
 
 def dotenv(outputs: Sequence[Output]) -> str:

@@ -6,7 +6,7 @@ that they compare with the live state; secrets stay references.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +27,13 @@ class Desired(NamedTuple):
     """What is declared for the clusters of one run."""
 
     resources: Sequence[Resource]
-    elsewhere: frozenset[Address] = frozenset()  # declared, and coordinated by clusters outside this run
+    elsewhere: frozenset[Address] = frozenset()  # declared for clusters outside this run
+
+    def only(self, clusters: Collection[str]) -> Desired:
+        """Return what is declared for *clusters*; addresses of other clusters are kept in `elsewhere`."""
+        rest = [one.address for one in self.resources if one.address.cluster not in clusters]
+        mine = [one for one in self.resources if one.address.cluster in clusters]
+        return Desired(mine, self.elsewhere.union(rest)) if rest else self
 
 
 def resolve(kinds: Mapping[str, Kind], manifests: Manifests, read: Read, now: str) -> Desired:
@@ -56,15 +62,17 @@ def _with_file_texts(kind: Kind, resource: Resource, read: Read, problems: list[
         n for n, v in resource.spec.items() if n in kind.fields and kind.fields[n].access.from_file and is_value_from(v)
     ]
     texts: dict[str, Any] = {}
+    cluster = resource.address.cluster
     for name in names:
         place = resource.place(("spec", name))
         try:
             text = read(resource.spec[name]["valueFrom"])
         except InputError as error:
-            problems += [Problem(*place, f"spec.{name}", one.message, one.hint) for one in error.problems]
+            problems += [Problem(*place, f"spec.{name}", one.message, one.hint, cluster) for one in error.problems]
             continue
         wrong = [one for one in kind.validator.findings({name: text}) if one.path[:1] == (name,)]
-        problems += [Problem(*place, f"spec.{name}", f"the text of the file: {one.message}", one.hint) for one in wrong]
+        texts_of = [(f"the text of the file: {one.message}", one.hint) for one in wrong]
+        problems += [Problem(*place, f"spec.{name}", *text_of, cluster) for text_of in texts_of]
         texts[name] = text
     return replace(resource, spec={**resource.spec, **canonical(kind, texts)}) if texts else resource
 

@@ -21,7 +21,7 @@ from reconciler.plan.consent import Consent, ConsentSource
 from reconciler.plan.impacts import Impacted, undecided
 from reconciler.plan.limits import frozen_changes, with_consent
 from reconciler.plan.multicluster import spanned_clusters, written_clusters
-from reconciler.plan.plan import Action, Change, Limits, Options, Plan, SourceLocation, UsualLimits
+from reconciler.plan.plan import Action, Change, ClusterFailure, Limits, Options, Plan, SourceLocation, UsualLimits
 from reconciler.plan.plan_file import FORMAT, digest, from_json, to_json
 from reconciler.plan.planner import decide
 from reconciler.plan.staleness import increased_impacts, stale_fields
@@ -30,6 +30,7 @@ __all__ = [
     "FORMAT",
     "Action",
     "Change",
+    "ClusterFailure",
     "Consent",
     "ConsentSource",
     "Impacted",

@@ -147,6 +147,14 @@ class Change:
         return self.address._replace(name=self.renamed_from) if self.renamed_from else self.address
 
 
+class ClusterFailure(NamedTuple):
+    """A cluster of the run that the plan does not cover."""
+
+    cluster: str
+    error: str  # the class of the error
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What an apply would do: a value with stable bytes."""
@@ -156,6 +164,12 @@ class Plan:
     unchanged: int = 0  # declared objects that are as declared
     clusters: tuple[str, ...] = ()
     present: Mapping[str, int] = field(default_factory=dict)  # by cluster: declared objects that exist there
+    failures: tuple[ClusterFailure, ...] = ()  # clusters of the run that could not be planned
+
+    @property
+    def several(self) -> bool:
+        """Whether the run covers several clusters: output then names the cluster of each object."""
+        return len(self.clusters) + len(self.failures) > 1
 
     @property
     def held(self) -> int:

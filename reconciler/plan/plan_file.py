@@ -18,7 +18,7 @@ from reconciler.kinds.freeze import Window, is_usable
 from reconciler.model import Address, Level, Note, Reason
 from reconciler.plan.consent import Consent, ConsentSource
 from reconciler.plan.impacts import RANK, Impacted
-from reconciler.plan.plan import Action, Change, Plan, SourceLocation
+from reconciler.plan.plan import Action, Change, ClusterFailure, Plan, SourceLocation
 
 FORMAT = "reconciler-plan/4"
 _TEXTS = frozenset({"why", "message", "calls", "calls_unknown"})  # added for readers, and not read back
@@ -73,6 +73,7 @@ def _plain(plan: Plan) -> dict[str, Any]:
         "unchanged": plan.unchanged,
         "present": dict(plan.present),
         "impact": plan.impact,
+        **({"failures": [one._asdict() for one in plan.failures]} if plan.failures else {}),
     }
 
 
@@ -149,6 +150,7 @@ def _plan(plain: Mapping[str, Any]) -> Plan:
         unchanged=plain["unchanged"],
         clusters=tuple(plain["clusters"]),
         present=plain["present"],
+        failures=tuple(ClusterFailure(**one) for one in plain.get("failures", ())),
     )
     for number, change in enumerate(plan.changes, 1):
         earlier = all(type(other) is int and 0 < other < number for other in change.after)
@@ -196,11 +198,12 @@ def _field(plain: Mapping[str, Any]) -> FieldChange:
 def _digest(document: Mapping[str, Any]) -> str:
     """Return the digest of a plan: of what is to be done.
 
-    Texts and source lines are left out, and so is what a cluster answered to a dry run.
+    Texts and source lines are left out, and so is what a cluster answered to a dry run, or why it failed.
     """
     changes = [_without(change, {*_TEXTS, "source"}) for change in document["changes"]]
     notes = [_without(note, _TEXTS) for note in document["notes"] if note["level"] != Level.OBJECTION.value]
-    return _hash({**document, "changes": changes, "notes": notes})
+    failed = {"failures": [one["cluster"] for one in document["failures"]]} if "failures" in document else {}
+    return _hash({**document, "changes": changes, "notes": notes, **failed})
 
 
 def _without(plain: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def _refuse_empty(kinds: Mapping[str, Kind], desired: Desired, observed: Observe
     owned = {a.cluster for a in observed.owned if not moves(kinds, a, everywhere)}
     declared = {resource.address.cluster for resource in desired.resources}
     bare = sorted(owned.intersection(observed.live) - declared)
-    if not desired.resources or bare:
+    if bare or not (desired.resources or desired.elsewhere):
         where = f" for {', '.join(filter(None, bare))}" if any(bare) else ""
         raise Refused(
             f"nothing is declared{where}, and --prune would delete every owned object there; nothing was changed"

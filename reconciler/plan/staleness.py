@@ -33,7 +33,8 @@ def fingerprint(live: LiveObject, rests_on: Mapping[str, Any]) -> str:
 def stale_fields(plan: Plan, live: Mapping[str, LiveState]) -> list[StaleField]:
     """Return everything that *plan* was made from and that *live* no longer shows.
 
-    Other fields than those do not matter. An empty list means that the plan is not stale.
+    Other fields than those do not matter, and clusters that could not be read say nothing. An empty list means that the
+    plan is not stale.
     """
     by_uid = {
         (state.cluster, kind, found.uid): found
@@ -45,13 +46,14 @@ def stale_fields(plan: Plan, live: Mapping[str, LiveState]) -> list[StaleField]:
     differences: list[StaleField] = []
     for change in plan.changes:
         cluster, kind, name = change.address
+        if cluster not in live:
+            continue
         if change.action is Action.CREATE:
             found = by_name.get((cluster, kind, name))
             if found is not None:
                 differences.append(StaleField(change.address, "", "absent", f"uid {found.uid}"))
-            state = live.get(cluster)
             port = change.body.get("port")
-            if state is not None and port in state.taken_ports:
+            if port in live[cluster].taken_ports:
                 differences.append(StaleField(change.address, "port", f"{port} free", "taken"))
         elif change.uid is not None and change.action is not Action.FORGET:
             differences += _stale(change, by_uid.get((cluster, kind, change.uid)))

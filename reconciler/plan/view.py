@@ -146,7 +146,8 @@ def problem(resource: Resource | None, path: tuple[str | int, ...], message: str
     if resource is None:
         return Problem("the manifests", 0, 0, "", message, hint)
     file, line, column = resource.place(path)
-    return Problem(file, line, column, ".".join(map(str, path)), f"{resource.address}: {message}", hint)
+    where, cluster = ".".join(map(str, path)), resource.address.cluster
+    return Problem(file, line, column, where, f"{resource.address}: {message}", hint, cluster)
 
 
 def names_of(address: Address) -> set[str]:

@@ -25,12 +25,12 @@ def plan_markdown(plan: Plan, calls: Calls | None = None) -> str:
     """Return *plan* as markdown that ends with its digest; with *calls*, those of each change are below it."""
     heading, *impact = summary(plan).split("\n")
     parts = [f"### {heading}", *(f"**{line}**" for line in impact)]
-    several = len(plan.clusters) > 1
+    several = plan.several
     clusters = sorted({change.address.cluster for change in plan.changes})
     room = _LIMIT
     for cluster in clusters:
         changes = [change for change in plan.changes if change.address.cluster == cluster]
-        block = _block(changes, calls or {}, room)
+        block = _block(plan, changes, calls or {}, room)
         room -= len(block)
         title = f"{markdown(cluster)}: " if several else ""
         opened = " open" if len(plan.changes) <= 10 else ""
@@ -38,6 +38,9 @@ def plan_markdown(plan: Plan, calls: Calls | None = None) -> str:
     harms = [f"{change.address}={name}" for change in plan.changes for name in change.unconsented]
     if harms:
         parts.append(f"**Has an impact that needs consent**; refused without it: {', '.join(map(markdown, harms))}")
+    if plan.failures:
+        why = [f"- {markdown(one.cluster)}: {markdown(one.message)}" for one in plan.failures]
+        parts.append("\n".join(["**Not part of this plan**, since these clusters failed:", "", *why]))
     if plan.notes:
         lines = [f"- {markdown(str(n.address))} ({n.level.value}): {markdown(note_text(n))}" for n in plan.notes]
         shown = list(_fitting(lines, max(room, _LEAST_NOTES)))
@@ -61,11 +64,11 @@ def _title(changes: list[Change]) -> str:
     return ", ".join(f"{number} to {action.name.lower()}" for action, number in count.items() if number) or "details"
 
 
-def _block(changes: list[Change], calls: Calls, room: int) -> str:
+def _block(plan: Plan, changes: list[Change], calls: Calls, room: int) -> str:
     lines: list[str] = []
     used = 0
     for place, change in enumerate(changes):
-        new = [*_lines(change), *_calls(change, calls)]
+        new = [*_lines(change, plan.several), *_calls(change, calls)]
         used += sum(len(line) + 1 for line in new)
         if used > room:
             lines.append(f"# {len(changes) - place} more changes; `reconciler plan` shows all")
@@ -74,11 +77,12 @@ def _block(changes: list[Change], calls: Calls, room: int) -> str:
     return fence("\n".join(lines), "diff")
 
 
-def _lines(change: Change) -> list[str]:
+def _lines(change: Change, several: bool) -> list[str]:
     reason = f"  # {why(change)}" if why(change) else ""
     was = f" (was {change.renamed_from})" if change.renamed_from else ""
     color, mark = _MARKS[change.action], change.action.value
-    head = f"{color} {name_of(change.address)}" if color == mark else f"{color} {mark} {name_of(change.address)}"
+    name = name_of(change.address, several)
+    head = f"{color} {name}" if color == mark else f"{color} {mark} {name}"
     return [
         head + clean(was + reason),
         *(f"{'-' if harm else '!'}     ! {text}" for text, harm in impact_lines(change)),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from reconciler.apply.report import ChangeStatus, Outcome, Report
 from reconciler.plan import Action
 from reconciler.render.escape import clean
-from reconciler.render.text import counts, paint
+from reconciler.render.text import counts, failed_clusters, name_of, paint
 
 _DONE = {
     Action.CREATE: "created",
@@ -21,9 +21,9 @@ _DONE = {
 
 def report_text(report: Report, width: int = 100, color: bool = False, go_on: str = "") -> str:
     """Return *report* as text; *go_on* is the command that continues an incomplete apply."""
-    several = len({outcome.change.address.cluster for outcome in report.outcomes}) > 1
-    lines = [line for outcome in report.outcomes for line in _outcome(outcome, several, width, color)]
-    for cluster, reason in sorted((report.stopped or {}).items()):
+    lines = [line for outcome in report.outcomes for line in _outcome(outcome, report.several, width, color)]
+    known = {one.cluster for one in report.failures}  # reported as errors
+    for cluster, reason in sorted(one for one in report.stopped.items() if one[0] not in known):
         lines += _wrapped(f"Stopped on {clean(cluster) or 'the cluster'}: {clean(reason)}", "", width)
     if report.interrupted:
         lines.append("Interrupted: in-flight operations completed; no new ones started.")
@@ -40,7 +40,7 @@ def final_line(report: Report) -> str:
     parts = [f"{count[action]} {_DONE[action]}" for action in (Action.CREATE, Action.UPDATE, Action.DELETE)]
     parts += [f"{count[action]} {_DONE[action]}" for action in (Action.REPLACE, Action.FORGET) if count[action]]
     done = ", ".join(parts)
-    if report.complete:
+    if report.complete and not report.failures:
         return f"Apply complete! {done}."
     left = [
         f"{len(outcomes)} {word}"
@@ -51,17 +51,17 @@ def final_line(report: Report) -> str:
         )
         if outcomes
     ]
+    left += [failed_clusters(len(report.failures))] if report.failures else []
     return f"Apply incomplete: {done}; {', '.join(left)}."
 
 
 def _outcome(outcome: Outcome, several: bool, width: int, color: bool) -> Iterator[str]:
     change = outcome.change
-    address = change.address if several else change.address._replace(cluster="")
     mark = change.action.value
     ok = outcome.status is ChangeStatus.DONE
     word = _DONE[change.action] if ok else outcome.status.value
     took = f" ({outcome.seconds:.1f} s)" if ok and outcome.seconds >= 0.05 else ""
-    text = f"{mark:>3} {clean(str(address))}: {word}{took}"
+    text = f"{mark:>3} {name_of(change.address, several)}: {word}{took}"
     reason = clean(outcome.why)
     if outcome.status is ChangeStatus.SKIPPED and outcome.because and not reason:
         reason = "depends on change " + ", ".join(map(str, outcome.because)) + ", which failed"

@@ -42,9 +42,10 @@ def counts(changes: Iterable[Change]) -> dict[Action, int]:
 def summary(plan: Plan) -> str:
     """Return the summary line, which CI bots parse, and after it a line with the impacts.
 
-    Held objects may differ from their manifests, so they are counted too.
+    Held objects may differ from their manifests, so they are counted too, and so are clusters that failed.
     """
     tail = f" {plan.held} held." if plan.held else ""
+    tail += f" {failed_clusters(len(plan.failures))}." if plan.failures else ""
     if not plan.changes and not plan.in_progress:
         return f"No changes.{tail}"
     count = counts(plan.changes)
@@ -59,17 +60,22 @@ def summary(plan: Plan) -> str:
     return "\n".join(filter(None, (f"Plan: {', '.join(parts)}.{tail}", impact_line(plan))))
 
 
+def failed_clusters(number: int) -> str:
+    """Return how many clusters failed, for a summary line."""
+    return f"{number} cluster{'' if number == 1 else 's'} failed"
+
+
 def plan_text(plan: Plan, width: int = 100, color: bool = False, calls: Calls | None = None) -> str:
     """Return *plan* as text that ends with its summary; with *calls*, those of each change are below it."""
     width = max(width, _NARROWEST)
-    several = len(plan.clusters) > 1
+    several = plan.several
     blocks: list[str] = []
     for cluster in _clusters(plan):
         lines = [
             line
             for change in plan.changes
             if change.address.cluster == cluster
-            for line in (*_change(change, width, color), *_calls(change, calls, width, color))
+            for line in (*_change(change, width, color, several), *_calls(change, calls, width, color))
         ]
         notes = [note for note in plan.notes if note.address.cluster == cluster]
         if several and (lines or notes):
@@ -77,7 +83,10 @@ def plan_text(plan: Plan, width: int = 100, color: bool = False, calls: Calls | 
         if lines:
             blocks.append("\n".join(lines))
         if notes:
-            blocks.append("\n".join(line for note in notes for line in _note(note, width, color)))
+            blocks.append("\n".join(line for note in notes for line in _note(note, width, color, several)))
+    for failure in plan.failures:
+        text = f"Cluster {clean(failure.cluster)} failed ({failure.error}); it is not part of this plan"
+        blocks.append(paint(text, "-", color))
     blocks.append("\n".join(paint(line, "bold", color) for line in summary(plan).split("\n")))
     return "\n\n".join(blocks) + "\n"
 
@@ -88,14 +97,14 @@ def _clusters(plan: Plan) -> list[str]:
     )
 
 
-def name_of(address: Address) -> str:
-    """Return an address without its cluster, escaped."""
-    return clean(f"{address.kind}/{address.name}")
+def name_of(address: Address, several: bool = False) -> str:
+    """Return an address, escaped; with its cluster where the run covers *several*."""
+    return clean(str(address if several else address._replace(cluster="")))
 
 
-def _change(change: Change, width: int, color: bool) -> Iterator[str]:
+def _change(change: Change, width: int, color: bool, several: bool) -> Iterator[str]:
     mark = change.action.value
-    head = f"{mark:>3} {name_of(change.address)}"
+    head = f"{mark:>3} {name_of(change.address, several)}"
     if change.renamed_from:
         head += f" (was {clean(change.renamed_from)})"
     reason = f"  # {clean(why(change))}" if why(change) else ""
@@ -145,9 +154,9 @@ def _options(change: Change) -> tuple[FieldChange, ...]:
     return tuple(FieldChange(name, MISSING, masked(change.body[name])) for name in named)
 
 
-def _note(note: Note, width: int, color: bool) -> Iterator[str]:
+def _note(note: Note, width: int, color: bool, several: bool) -> Iterator[str]:
     held = " (held)" if note.level is Level.HELD else ""
-    lines = _wrapped(f"! {name_of(note.address)}{held}: {clean(note_text(note))}", "  ", width)
+    lines = _wrapped(f"! {name_of(note.address, several)}{held}: {clean(note_text(note))}", "  ", width)
     return (paint(line, "!", color) for line in lines)
 
 

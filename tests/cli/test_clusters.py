@@ -95,14 +95,16 @@ def test_a_source_whose_cluster_takes_no_part_is_held(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("database", "cluster", "said"),
+    ("database", "cluster", "said", "code"),
     [
-        ("orders", "wset", 'unknown cluster "wset" (did you mean "west"?)'),
-        ("order", "west", "Database 'order' is neither declared nor on cluster west (did you mean 'orders'?)"),
+        ("orders", "wset", 'unknown cluster "wset" (did you mean "west"?)', 3),
+        ("order", "west", "Database 'order' is neither declared nor on cluster west (did you mean 'orders'?)", 4),
     ],
 )
-def test_a_source_that_is_nowhere_is_told_with_its_place(cli: Cli, database: str, cluster: str, said: str) -> None:
+def test_a_source_that_is_nowhere_is_told_with_its_place(
+    cli: Cli, database: str, cluster: str, said: str, code: int
+) -> None:
     cli.write("manifests/copy.yaml", COPY % (database, cluster))
-    done = cli("plan", code=3)
+    done = cli("plan", code=code)
     assert said in done.err
     assert "manifests/copy.yaml:" in done.err

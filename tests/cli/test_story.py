@@ -76,7 +76,7 @@ def test_validate_warns_of_a_name_that_only_the_cluster_may_know(cli: Cli) -> No
 def test_a_plan_reads_well_and_writes_nothing(cli: Cli, server: Running) -> None:
     done = cli("plan")
     assert done.out == PLAN
-    assert done.err == f"{server.urls[-1]} is not a cluster member (503); failing over to another node\n"
+    assert done.err == f"here: {server.urls[-1]} is not a cluster member (503); failing over to another node\n"
     assert writes(server) == []
     assert not (cli.folder / ".reconciler").exists()
 
