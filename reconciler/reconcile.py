@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from reconciler.errors import (
-    ClusterError,
     ImpactRefused,
     InFreezeWindow,
     InputError,
@@ -43,10 +42,7 @@ from reconciler.plan.read_set import ReadSet, read_sets, read_sets_of
 from reconciler.session import CONCERNS_ONE_CLUSTER
 
 if TYPE_CHECKING:
-    from reconciler.apply.dry_run import DryRunResult
-    from reconciler.apply.recorder import PlannedCalls
     from reconciler.apply.report import Report
-    from reconciler.export.outputs import Output
     from reconciler.manifests import Manifests
     from reconciler.manifests.resolve import Desired
     from reconciler.session import Session
@@ -319,24 +315,6 @@ def recover(session: Session) -> None:
 # --- other use cases -------------------------------------------------------------------------------------------------
 
 
-def dry_run(session: Session, planned: Planned) -> DryRunResult:
-    """Ask the clusters what they would reject of a plan; changes nothing."""
-    from reconciler.apply.dry_run import dry_run
-
-    return dry_run(planned.plan, session.kinds, session.clients(), planned.observed.live, session.reveal)
-
-
-def calls(session: Session, planned: Planned) -> dict[int, PlannedCalls]:
-    """Return by number of each change the calls that it will make; sends nothing."""
-    from reconciler.apply.planned_calls import calls_of
-    from reconciler.apply.recorder import ExplainContext
-    from reconciler.live import project_clusters
-
-    clusters = project_clusters(session.settings.targets, session.clients())
-    context = ExplainContext(session.kinds, planned.observed.live, clusters)
-    return {change.number: calls_of(change, context) for change in planned.plan.changes}
-
-
 def adopt(session: Session, manifests: Manifests, planned: Planned) -> int:
     """Record existing objects that match their manifests as owned; return their number. The caller holds the locks."""
     from reconciler.ledger import Record
@@ -350,55 +328,6 @@ def adopt(session: Session, manifests: Manifests, planned: Planned) -> int:
 def find_drift(session: Session, planned: Planned) -> tuple[drifting.Drift, ...]:
     """Return each difference in *planned* with the side that changed."""
     return drifting.find(session.kinds, planned.plan, planned.observed)
-
-
-def export(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (file name, YAML) for each kind with objects to export; several clusters get a folder each."""
-    from reconciler import export as exporting
-
-    names = dict.fromkeys(kinds or session.kinds)
-    unknown = [
-        Problem("KIND", 0, 0, "", f"unknown kind {name}", f"the kinds are {', '.join(session.kinds)}")
-        for name in names
-        if name not in session.kinds
-    ]
-    if unknown:
-        raise InputError(unknown)
-    pages, exported = [], exporting.Exported()
-    sets = {target.name: ReadSet(dict.fromkeys(names)) for target in session.targets}
-    for cluster, state in read(session, sets).items():
-        for kind in (session.kinds[name] for name in names):
-            mine = cluster if session.several or kind.traits.multi_cluster else ""
-            objects = exported.new(kind, state.objects.get(kind.name, ()))
-            if text := exporting.manifests_of(kind, objects, cluster=mine):
-                file = f"{kind.name.lower()}.yaml"
-                pages.append((f"{cluster}/{file}" if session.several else file, text))
-    return pages
-
-
-def outputs(session: Session, warn: Callable[[str], None], *, passwords: bool) -> tuple[Output, ...]:
-    """Return the endpoints of every database, with the passwords of default users on request.
-
-    *warn* gets a text for each database that is not ready.
-    """
-    from reconciler.export import outputs as presenting
-
-    kind = session.kinds["Database"]
-    read_set = ReadSet({kind.name: frozenset({"roles_permissions", "tls_mode", "ssl"})})
-    fields = [kind.rest.id, "name", "endpoints", *(["authentication_redis_pass"] if passwords else [])]
-    found: list[Output] = []
-    for cluster, state in read(session, {target.name: read_set for target in session.targets}).items():
-        try:
-            raw = session.clients()[cluster].get(f"{kind.rest.path}?fields={','.join(fields)}", shape=list).body
-        except ClusterError as error:
-            session.leave_out(cluster, error)
-            continue
-        endpoints = {one[kind.rest.id]: one.get("endpoints") or () for one in raw}
-        known = {one["name"]: one["authentication_redis_pass"] for one in raw if one.get("authentication_redis_pass")}
-        for text in presenting.not_ready(kind, state, endpoints):
-            warn(text)
-        found += presenting.rows(cluster, state.objects[kind.name], endpoints, known)
-    return tuple(found)
 
 
 def _shown(value: Any) -> str:

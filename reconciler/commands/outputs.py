@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +11,12 @@ from reconciler import reconcile
 from reconciler.commands.console import console_of
 from reconciler.commands.flags import CLUSTERS, CONNECTION, GLOBAL, format_option, with_flags
 from reconciler.commands.inputs import exit_code, open_session
+from reconciler.errors import ClusterError
+from reconciler.plan.read_set import ReadSet
+
+if TYPE_CHECKING:
+    from reconciler.export.outputs import Output
+    from reconciler.session import Session
 
 
 @click.command("outputs")
@@ -24,7 +31,7 @@ def command(passwords: bool, output: str, **flags: Any) -> int:
         raise click.UsageError("--passwords requires -o json or -o dotenv")
     console = console_of(flags)
     with open_session(flags, console) as session:
-        rows = reconcile.outputs(session, console.warn, passwords=passwords)
+        rows = _outputs(session, console.warn, passwords=passwords)
         failed = reconcile.failures(session)
     if passwords:
         console.warn("standard output contains passwords; keep it out of logs")
@@ -33,3 +40,28 @@ def command(passwords: bool, output: str, **flags: Any) -> int:
     else:
         console.out(outputs.dotenv(rows) if output == "dotenv" else outputs.table(rows, several=session.several))
     return exit_code(session, 0)
+
+
+def _outputs(session: Session, warn: Callable[[str], None], *, passwords: bool) -> tuple[Output, ...]:
+    """Return the endpoints of every database, with the passwords of default users on request.
+
+    *warn* gets a text for each database that is not ready.
+    """
+    from reconciler.export import outputs as presenting
+
+    kind = session.kinds["Database"]
+    read_set = ReadSet({kind.name: frozenset({"roles_permissions", "tls_mode", "ssl"})})
+    fields = [kind.rest.id, "name", "endpoints", *(["authentication_redis_pass"] if passwords else [])]
+    found: list[Output] = []
+    for cluster, state in reconcile.read(session, {target.name: read_set for target in session.targets}).items():
+        try:
+            raw = session.clients()[cluster].get(f"{kind.rest.path}?fields={','.join(fields)}", shape=list).body
+        except ClusterError as error:
+            session.leave_out(cluster, error)
+            continue
+        endpoints = {one[kind.rest.id]: one.get("endpoints") or () for one in raw}
+        known = {one["name"]: one["authentication_redis_pass"] for one in raw if one.get("authentication_redis_pass")}
+        for text in presenting.not_ready(kind, state, endpoints):
+            warn(text)
+        found += presenting.rows(cluster, state.objects[kind.name], endpoints, known)
+    return tuple(found)

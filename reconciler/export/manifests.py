@@ -1,6 +1,6 @@
 """Live objects to manifests, to adopt an existing cluster. A plan of the result is empty.
 
-`reconcile.export` calls `manifests_of` with the live objects of one kind. Defaults are left out, and so are objects
+The command `export` calls `manifests_of` with the live objects of one kind. Defaults are left out, and so are objects
 that are never changed; secrets become references to be filled in. Pure.
 """
 
