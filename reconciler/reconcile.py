@@ -20,7 +20,6 @@ from reconciler.errors import (
     PlanTooLarge,
     Problem,
     ReconcilerError,
-    Refused,
 )
 from reconciler.kinds import MISSING, load_kinds
 from reconciler.model import LiveState, Observed
