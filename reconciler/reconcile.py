@@ -41,6 +41,7 @@ from reconciler.plan.read_set import ReadSet, read_sets, read_sets_of
 from reconciler.session import CONCERNS_ONE_CLUSTER
 
 if TYPE_CHECKING:
+    from reconciler.apply.recorder import PlannedCalls
     from reconciler.apply.report import Report
     from reconciler.manifests import Manifests
     from reconciler.manifests.resolve import Desired
@@ -312,6 +313,17 @@ def recover(session: Session) -> None:
 
 
 # --- other use cases -------------------------------------------------------------------------------------------------
+
+
+def calls(session: Session, planned: Planned) -> dict[int, PlannedCalls]:
+    """Return by number of each change the calls that it will make; sends nothing."""
+    from reconciler.apply.planned_calls import calls_of
+    from reconciler.apply.recorder import ExplainContext
+    from reconciler.live import project_clusters
+
+    clusters = project_clusters(session.settings.targets, session.clients())
+    context = ExplainContext(session.kinds, planned.observed.live, clusters)
+    return {change.number: calls_of(change, context) for change in planned.plan.changes}
 
 
 def adopt(session: Session, manifests: Manifests, planned: Planned) -> int:

@@ -17,7 +17,6 @@ from reconciler.commands.show import show_plan
 from reconciler.errors import ClusterError
 
 if TYPE_CHECKING:
-    from reconciler.apply.recorder import PlannedCalls
     from reconciler.plan import Plan
     from reconciler.session import Session
 
@@ -59,7 +58,7 @@ def command(
         plan, refused = planned.plan, False
         if session.settings.ci if dry_run is None else dry_run:
             plan, refused = _with_objections(session, planned, console)
-        calls = _calls(session, planned) if flags["calls"] else None
+        calls = reconcile.calls(session, planned) if flags["calls"] else None
         now = session.runtime.now()
     show_plan(plan, output, console, calls)
     for address, frozen in frozen_changes(plan, now).items():
@@ -89,14 +88,3 @@ def _with_objections(session: Session, planned: reconcile.Planned, console: Cons
         answer = f"the clusters reject {len(result.objections)}" if result.objections else "no objections"
         console.note(f"dry run: {result.asked} of {count} validated; {answer}")
     return replace(planned.plan, notes=(*planned.plan.notes, *result.objections)), bool(result.objections)
-
-
-def _calls(session: Session, planned: reconcile.Planned) -> dict[int, PlannedCalls]:
-    """Return by number of each change the calls that it will make; sends nothing."""
-    from reconciler.apply.planned_calls import calls_of
-    from reconciler.apply.recorder import ExplainContext
-    from reconciler.live import project_clusters
-
-    clusters = project_clusters(session.settings.targets, session.clients())
-    context = ExplainContext(session.kinds, planned.observed.live, clusters)
-    return {change.number: calls_of(change, context) for change in planned.plan.changes}
