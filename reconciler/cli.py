@@ -132,7 +132,7 @@ def run(arguments: list[str]) -> int:
         return stop.exit_code
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "reconciler"
-        say(f"error: {error.format_message()}\nSee {where} --help")
+        say(f"error: {usage_text(error)}\nSee {where} --help")
         return USAGE_CODE
     except click.ClickException as error:
         say(f"error: {error.format_message()}")
@@ -144,6 +144,25 @@ def run(arguments: list[str]) -> int:
         raise
     except Exception as error:
         return report_error(error, debug=DEBUG_FLAG in arguments)
+
+
+def usage_text(error: click.UsageError) -> str:
+    """Return what is wrong with the command line, with the option that was meant."""
+    import click
+
+    if error.ctx is None:
+        return error.format_message()
+    command = error.ctx.command
+    if isinstance(error, click.NoSuchOption):
+        if isinstance(command, click.Group):
+            return f"options come after the command: reconciler COMMAND {error.option_name}"
+        from reconciler.commands.habits import option_advice
+
+        return option_advice(command, error.option_name)
+    extra = error.message.startswith("Got unexpected extra argument")
+    if extra and any("--file" in parameter.opts for parameter in command.params):
+        return f"{error.format_message()}; manifests are named with -f"
+    return error.format_message()
 
 
 def report_error(error: Exception, *, debug: bool) -> int:
@@ -204,12 +223,17 @@ def group() -> click.Group:
         ) -> tuple[str | None, click.Command | None, list[str]]:
             name = args[0]
             if name not in COMMANDS and not name.startswith("-"):
-                from difflib import get_close_matches
+                from reconciler.commands.habits import command_advice
 
-                near = get_close_matches(name, COMMANDS, 1)
-                hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}"
-                ctx.fail(f"unknown command {name!r}; {hint}")
-            return super().resolve_command(ctx, args)
+                ctx.fail(f"unknown command {name!r}; {command_advice(name, list(COMMANDS))}")
+            found = super().resolve_command(ctx, args)
+            if found[1] is not None and any(one[:1] == "-" and one[1:2] not in "-" for one in args[1:]):
+                from reconciler.commands.habits import single_dash
+
+                advice = single_dash(found[1], args[1:])
+                if advice:
+                    raise click.UsageError(advice, click.Context(found[1], ctx, found[0]))
+            return found
 
         def get_help(self, ctx: click.Context) -> str:
             return help_text()

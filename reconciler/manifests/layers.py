@@ -31,6 +31,10 @@ class Manifest:
                 return document.locate(path)
         return self.documents[0].locate(path)
 
+    def written(self, path: Path) -> str:
+        """Return the number or boolean at *path* as it is written; "" for anything else."""
+        return next((document.written(path) for document in self.documents if document.holds(path)), "")
+
     def problem(self, path: Path, message: str, hint: str = "") -> Problem:
         """Return a problem at *path*."""
         return Problem(*self.locate(path), path_text(path), message, hint)

@@ -193,7 +193,7 @@ class _Loader:
         if len(self.problems) > _MOST_PROBLEMS:
             return
         invalid = [path for document in manifest.documents for path in document.invalid_paths]
-        for finding in validator.explain(value):
+        for finding in validator.explain(value, lambda inner: manifest.written(prefix + inner)):
             path = prefix + finding.path
             if not any(path[: len(bad)] == bad or bad[: len(path)] == path for bad in invalid):
                 self.problems.append(manifest.problem(path, finding.message, finding.hint))

@@ -88,7 +88,7 @@ def read(path: Path, problems: list[Problem]) -> Parsed:
             Problem(str(path), 0, 0, "", f"a project file must have exactly one document, got {len(documents)}")
         )
     for document in documents[:1]:
-        for finding in Validator(schema()).findings(document.value):
+        for finding in Validator(schema()).findings(document.value, document.written):
             where = yaml12.path_text(finding.path)
             found.append(Problem(*document.locate(finding.path), where, finding.message, finding.hint))
     if found:

@@ -30,23 +30,30 @@ from reconciler.yaml12.scalars import RejectedScalar, resolve
 class ValueNode:
     """One node: its plain value, its position, and the nodes below it."""
 
-    __slots__ = ("below", "column", "line", "value")
+    __slots__ = ("below", "column", "line", "text", "value")
 
     def __init__(self, value: Any, line: int, column: int, below: dict[str | int, ValueNode] | None = None) -> None:
         self.value = value
         self.line = line
         self.column = column
         self.below = below
+        self.text = ""  # of a scalar that is not a string, as it is written: 7.10
 
-    def find(self, path: Path) -> tuple[int, int, bool]:
-        """Return line and column of the deepest existing part of *path*, and whether that is all of it."""
+    def moved(self, line: int, column: int) -> ValueNode:
+        """Return the same node at another position."""
+        node = ValueNode(self.value, line, column, self.below)
+        node.text = self.text
+        return node
+
+    def find(self, path: Path) -> tuple[ValueNode, bool]:
+        """Return the deepest existing part of *path*, and whether that is all of it."""
         node = self
         for step in path:
             inner = node.below.get(step) if node.below else None
             if inner is None:
-                return node.line, node.column, False
+                return node, False
             node = inner
-        return node.line, node.column, True
+        return node, True
 
 
 class PositionedDocuments(NamedTuple):
@@ -164,7 +171,7 @@ class _Builder:
             raise self.stop(event, message, "write the values in full")
         if len(self.path) + anchored.height > self.limits.depth:
             raise self.stop(event, f"aliases nest deeper than {self.limits.depth} levels", "write the values in full")
-        tree = ValueNode(anchored.node.value, line, column, anchored.node.below)
+        tree = anchored.node.moved(line, column)
         self.sizes[id(tree)] = anchored._replace(node=tree)
         return tree
 
@@ -173,6 +180,7 @@ class _Builder:
         tree = ValueNode(None, mark.line + 1, mark.column + 1)
         if type(event) is ScalarEvent:
             tree.value = self.scalar(event)
+            tree.text = "" if isinstance(tree.value, str) else event.value
             return tree
         if len(self.path) >= self.limits.depth:
             raise self.stop(event, too_deep(self.limits.depth))
@@ -237,7 +245,7 @@ class _Builder:
 
     def at_key(self, member: ValueNode, mark: Any) -> ValueNode:
         """Return *member* with the position of its key, where a reader looks for it."""
-        tree = ValueNode(member.value, mark.line + 1, mark.column + 1, member.below)
+        tree = member.moved(mark.line + 1, mark.column + 1)
         if id(member) in self.sizes:
             self.sizes[id(tree)] = self.sizes[id(member)]._replace(node=tree)
         return tree

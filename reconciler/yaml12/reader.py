@@ -79,8 +79,8 @@ class Document:
 
         A member of a mapping is at its key, an item of a list at its first character.
         """
-        line, column, _ = self._source.tree(self.index).find(path)
-        return line, column
+        node, _ = self._source.tree(self.index).find(path)
+        return node.line, node.column
 
     def locate(self, path: Path = ()) -> Place:
         """Return `place` with the file."""
@@ -88,7 +88,12 @@ class Document:
 
     def holds(self, path: Path) -> bool:
         """Return whether this document contains all of *path*."""
-        return self._source.tree(self.index).find(path)[2]
+        return self._source.tree(self.index).find(path)[1]
+
+    def written(self, path: Path) -> str:
+        """Return the number or boolean at *path* as it is written, `7.10`; "" for anything else."""
+        node, whole = self._source.tree(self.index).find(path)
+        return node.text if whole else ""
 
 
 class Reading(NamedTuple):

@@ -119,7 +119,8 @@ def _other_base(text: str) -> RejectedScalar:
 
 
 def _two_readings(text: str, difference: str, number: str) -> RejectedScalar:
-    otherwise = f", or {number}" if number else ""
+    agreed = number and isinstance(resolve(number), int | float)  # not a number that is rejected in its turn
+    otherwise = f", or {number}" if agreed else ""
     return RejectedScalar(f"plain {text} is {difference}", f'write "{text}" in quotes{otherwise}')
 
 

@@ -5,11 +5,11 @@ Called by `validator` only. Never shows the value of a field that can contain a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.kinds.validation.keywords import KEYWORDS, unexpected
-from reconciler.kinds.validation.messages import Finding, expected_format, joined, near, one_of, shown
+from reconciler.kinds.validation.messages import Finding, expected_format, got, joined, near, one_of, shown
 from reconciler.kinds.validation.rules import equal
 
 _SECRET = "a secret value is not allowed here"  # noqa: S105
@@ -52,13 +52,28 @@ def _place(error: Any, root: Mapping[str, Any]) -> _Place:
     return _Place(secret, rule, key)
 
 
-def findings(errors: Iterable[Any], root: Mapping[str, Any]) -> list[Finding]:
-    """Return the findings of the jsonschema *errors* under the schema *root*, each once, in their order."""
+def findings(
+    errors: Iterable[Any], root: Mapping[str, Any], written: Callable[[tuple[str | int, ...]], str] | None = None
+) -> list[Finding]:
+    """Return the findings of the jsonschema *errors* under the schema *root*, each once, in their order.
+
+    *written* returns the number or boolean at a path as the author wrote it.
+    """
     errors = list(errors)
+    for error in errors:
+        _note_written(error, written or (lambda _: ""))
     named = {tuple(error.absolute_path) for error in errors if error.validator in ("enum", "const")}
     relevant = (each for each in errors if each.validator != "type" or tuple(each.absolute_path) not in named)
     found = list(dict.fromkeys(each for error in relevant for each in _of(error, root)))
     return found or [Finding(tuple(error.absolute_path), "is not allowed here") for error in errors]
+
+
+def _note_written(error: Any, written: Callable[[tuple[str | int, ...]], str]) -> None:
+    """Give *error* and those of its branches the text of their value, which messages show instead of the value."""
+    scalar = isinstance(error.instance, (bool, int, float))
+    error.written = written(tuple(error.absolute_path)) if scalar else ""
+    for child in error.context or ():
+        _note_written(child, written)
 
 
 def _of(error: Any, root: Mapping[str, Any]) -> Iterator[Finding]:
@@ -110,14 +125,14 @@ def _of_branches(error: Any, root: Mapping[str, Any], place: _Place) -> Iterator
     elif schema.get("x-from-file"):
         chosen = groups.get(0, [])
         if not isinstance(value, str):
-            message = _ONE_SOURCE if isinstance(value, dict) else f"expected a string or valueFrom, got {shown(value)}"
+            message = _ONE_SOURCE if isinstance(value, dict) else f"expected a string or valueFrom, got {got(error)}"
             yield Finding(path, message, "write {valueFrom: {file: path}}")
             return
     elif chooser := schema.get("x-variants"):
         chosen = list(_of_variant(error, chooser, groups))
         if not chosen and isinstance(value, dict) and chooser in value:
             known = [branch["properties"][chooser]["const"] for branch in schema[error.validator]]
-            yield Finding((*path, chooser), one_of(known, value[chooser]), near(value[chooser], known))
+            yield Finding((*path, chooser), one_of(known, shown(value[chooser])), near(value[chooser], known))
     elif names := _choice(schema[error.validator]):
         found = isinstance(value, dict) and [name for name in names if name in value]
         message = f"takes only one of {joined(names)}" if found else f"needs {joined(names, 'or')}"

@@ -5,6 +5,7 @@ Called by `explanation` only. Never shows the value of a field that can contain 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,9 @@ from reconciler.kinds.validation.messages import (
     SHOWN,
     TYPES,
     Finding,
-    escaped,
     expected_format,
+    got,
+    in_list,
     joined,
     near,
     one_of,
@@ -62,14 +64,14 @@ def _wrong_type(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
         return
     if in_quantity(error.schema):
         unit = error.schema["x-unit"]
-        yield Finding(path, f"expected an integer ({unit}) or a quantity such as {EXAMPLES[unit]}, got {shown(value)}")
+        yield Finding(path, f"expected an integer ({unit}) or a quantity such as {EXAMPLES[unit]}, got {got(error)}")
         return
     names = [wanted] if isinstance(wanted, str) else wanted
     words = joined([TYPES[name] for name in names], "or")
     if isinstance(value, str) and _holds_secret(error.schema):
         yield Finding(path, f"expected {words}, got a string")  # it may be the secret
         return
-    yield Finding(path, f"expected {words}, got {shown(value)}", _type_hint(names, value))
+    yield Finding(path, f"expected {words}, got {got(error)}", _type_hint(names, value, got(error)))
 
 
 def _holds_secret(schema: Any) -> bool:
@@ -79,15 +81,15 @@ def _holds_secret(schema: Any) -> bool:
     return isinstance(schema, list) and any(map(_holds_secret, schema))
 
 
-def _type_hint(names: Sequence[str], value: Any) -> str:
+def _type_hint(names: Sequence[str], value: Any, written: str) -> str:
     if "string" in names and isinstance(value, (bool, int, float)):
-        return f'put it in quotes: "{shown(value)}"'
+        return f'put it in quotes: "{written}"'
     if "array" in names:
-        return f"write it as a list: [{escaped(value)}]" if isinstance(value, str) and len(value) <= SHOWN else ""
+        return f"write it as a list: {in_list(value)}" if isinstance(value, str) and len(value) <= SHOWN else ""
     if isinstance(value, str):
         if "boolean" in names:
             return "write true or false, without quotes"
-        if value.isdecimal() and {"integer", "number"} & set(names):
+        if re.fullmatch("0|[1-9][0-9]*", value) and {"integer", "number"} & set(names):
             return "leave the quotes out"
     return ""
 
@@ -95,33 +97,33 @@ def _type_hint(names: Sequence[str], value: Any) -> str:
 def _not_allowed(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
     allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
     value = error.instance
-    quoted = next((word for word in allowed if isinstance(word, str) and word == shown(value)), "")
+    quoted = next((word for word in allowed if isinstance(word, str) and word == got(error)), "")
     yes_no = {True: "yes", False: "no"}.get(value, "") if isinstance(value, bool) else ""
-    hint = near(value, allowed)
+    hint = near(error.written or value, allowed)
     if path == ("kind",):  # there are many of them
-        yield Finding(path, f"unknown kind {shown(value)}", hint or "`reconciler kinds` lists all kinds")
+        yield Finding(path, f"unknown kind {got(error)}", hint or "`reconciler kinds` lists all kinds")
         return
     if quoted or yes_no in allowed:
         hint = f'put it in quotes: "{quoted or yes_no}"'
-    yield Finding(path, one_of(allowed, value), hint)
+    yield Finding(path, one_of(allowed, got(error)), hint)
 
 
 def _range(words: str) -> Callable[[Any, tuple[str | int, ...]], Iterator[Finding]]:
     def explain(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
-        yield Finding(path, f"must be {words} {error.validator_value}, got {shown(error.instance)}")
+        yield Finding(path, f"must be {words} {error.validator_value}, got {got(error)}")
 
     return explain
 
 
 def _amount(words: str, what: str) -> Callable[[Any, tuple[str | int, ...]], Iterator[Finding]]:
     def explain(error: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
-        bound, got = error.validator_value, len(error.instance)
+        bound, length = error.validator_value, len(error.instance)
         plural = what if bound == 1 else {"entry": "entries"}.get(what, what + "s")
-        empty = "must not be empty" if bound == 1 and not got else ""
+        empty = "must not be empty" if bound == 1 and not length else ""
         if what == "character":
-            yield Finding(path, empty or f"must be {words} {bound} {plural} long, got {got}")
+            yield Finding(path, empty or f"must be {words} {bound} {plural} long, got {length}")
         else:
-            yield Finding(path, empty or f"takes {words} {bound} {plural}, got {got}")
+            yield Finding(path, empty or f"takes {words} {bound} {plural}, got {length}")
 
     return explain
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
+
+from reconciler.yaml12.scalars import resolve
 
 
 class Finding(NamedTuple):
@@ -44,6 +47,17 @@ def shown(value: Any) -> str:
     return "null" if value is None else str(json.dumps(value, default=str))[:SHOWN]
 
 
+def got(error: Any) -> str:
+    """Return the value of an error of jsonschema: a number or boolean as it is written, where that is known."""
+    return error.written or shown(error.instance)
+
+
+def in_list(text: str) -> str:
+    """Return *text* as the one item of a list in YAML, in quotes where it would be something else without."""
+    plain = re.fullmatch(r"[A-Za-z0-9_](?:[A-Za-z0-9_ ./-]*[A-Za-z0-9_])?", text) and resolve(text) == text
+    return f"[{text if plain else json.dumps(text)}]"
+
+
 def near(word: Any, words: Iterable[Any]) -> str:
     """Return a question for the one of *words* that *word* nearly is; "" where none is near."""
     import difflib  # 5 ms, for mistakes only
@@ -66,8 +80,8 @@ def joined(words: Iterable[Any], last: str = "and") -> str:
     return f" {last} ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
 
 
-def one_of(allowed: Sequence[Any], value: Any) -> str:
-    return f"must be {'one of ' if len(allowed) > 1 else ''}{joined(allowed, 'or')}, got {shown(value)}"
+def one_of(allowed: Sequence[Any], value: str) -> str:
+    return f"must be {'one of ' if len(allowed) > 1 else ''}{joined(allowed, 'or')}, got {value}"
 
 
 def expected_format(error: Any) -> str:

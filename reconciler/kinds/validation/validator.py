@@ -7,13 +7,15 @@ converts its errors to messages. References are never fetched: their registry is
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.kinds.validation import compiled, rules
 
 if TYPE_CHECKING:
     from reconciler.kinds.validation.messages import Finding
+
+Written = Callable[[tuple[str | int, ...]], str]
 
 
 class Validator:
@@ -32,19 +34,22 @@ class Validator:
             self._test = compiled.compiled(self.schema)
         return self._test(value)
 
-    def explain(self, value: Any) -> list[Finding]:
-        """Return everything that is wrong with *value*, by jsonschema."""
+    def explain(self, value: Any, written: Written | None = None) -> list[Finding]:
+        """Return everything that is wrong with *value*, by jsonschema.
+
+        *written* returns the number or boolean at a path as the author wrote it, `7.10`, where that is known.
+        """
         if self._authority is None:
             from referencing import Registry
 
             self._authority = _dialect()(self.schema, registry=Registry())
         from reconciler.kinds.validation import explanation  # for invalid values only
 
-        return explanation.findings(self._authority.iter_errors(value), self.schema)
+        return explanation.findings(self._authority.iter_errors(value), self.schema, written)
 
-    def findings(self, value: Any) -> list[Finding]:
-        """Return everything that is wrong with *value*; fast for a valid value."""
-        return [] if self.check(value) else self.explain(value)
+    def findings(self, value: Any, written: Written | None = None) -> list[Finding]:
+        """Return everything that is wrong with *value*, as `explain` does; fast for a valid value."""
+        return [] if self.check(value) else self.explain(value, written)
 
 
 @functools.cache
