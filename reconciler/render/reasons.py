@@ -8,6 +8,7 @@ from reconciler.model import Note, Reason
 from reconciler.plan import Change
 from reconciler.plan.drift import Drift
 
+_RESEND = "not sent unless `reconciler apply --resend-secret {1}`"
 _BEFORE = "declared at the previous revision and no longer"
 
 _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
@@ -71,13 +72,13 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.STILL_REFERENCED: "not deleted: still referenced by {0}",
     Reason.REFERENCED_UNMANAGED: "not replaced: {0} would lose its reference; declare it here too, or change it first",
     Reason.NAMELESS: "{0} has no {1} that can be read; no object of this kind is created until it has one",
-    Reason.SECRET_UNKNOWN: "{0} cannot be compared (no recorded digest); not sent unless --resend-secret {1}",
-    Reason.WRITE_ONLY_UNKNOWN: "{0} cannot be read back and was never applied; not sent unless --resend-secret {1}",
+    Reason.SECRET_UNKNOWN: f"{{0}} cannot be compared (no recorded digest); {_RESEND}",
+    Reason.WRITE_ONLY_UNKNOWN: f"{{0}} cannot be read back and was never applied; {_RESEND}",
     # warnings
     Reason.RENAME_SOURCE_EXISTS: "{0} exists too, so renamedFrom is ignored",
     Reason.ABSENT_CANNOT_DELETE: "declared absent, but the API cannot delete a {0}",
     Reason.ABSENT_ESSENTIAL: "declared absent, but the cluster requires it",
-    Reason.WOULD_PRUNE: "owned and no longer declared; --prune would {0} it",
+    Reason.WOULD_PRUNE: "owned and no longer declared; `reconciler apply --prune` would {0} it",
     Reason.IMMUTABLE_UNKNOWN: "{0} cannot be changed, and the cluster does not report its value; not compared",
     Reason.SECRET_MISSING: "{0} cannot be compared (its source has no value here)",
     Reason.UNUSUALLY_SMALL: "{0} is only {1}, less than {2}; check the unit",

@@ -18,7 +18,7 @@ def consent_text(change: Change, lacking: str) -> str:
     found = [one for one in change.impacts if one.impact == lacking or (lacking == DESTROY and is_destruction(one))]
     does = "; ".join(map(str, found)) or "its manifest protects"
     reason = f" ({why(change)})" if why(change) else ""
-    ways = [f"use {consent_flag(change, lacking)}"]
+    ways = [f"use `reconciler apply {consent_flag(change, lacking)}`"]
     if lacking == DESTROY and found:
         does += ", and its manifest protects it"
     elif lacking != DESTROY and Consent(lacking, ConsentSource.BEYOND_LIMIT) in change.consents:
@@ -35,14 +35,18 @@ def limit_text(over: OverLimit) -> str:
     where = f" on {over.cluster}" if over.cluster else ""
     return (
         f"the plan changes {over.changed} of {over.present} declared objects{where}: over the limit of "
-        f"{over.percent} %; apply it in parts with --target, or allow more with --max-update-percent"
+        f"{over.percent} %; apply it in parts with `reconciler apply --target ADDRESS`, or allow more with "
+        "limits.updatePercent in the project file or `reconciler apply --max-update-percent N`"
     )
 
 
 def freeze_text(address: Address, frozen: Frozen) -> str:
     """Return that *address* must not be changed now, and the ways around it."""
     name = shlex.quote(str(address))
-    return f"{address} is frozen: {frozen}; wait, leave it out with --exclude {name}, or use --ignore-freeze {name}"
+    return (
+        f"{address} is frozen: {frozen}; wait, leave it out with `reconciler apply --exclude {name}`, "
+        f"or use `reconciler apply --ignore-freeze {name}`"
+    )
 
 
 def consent_flag(change: Change, lacking: str) -> str:

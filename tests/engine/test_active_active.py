@@ -394,8 +394,8 @@ def test_one_that_somebody_made_is_known_by_the_names_of_its_clusters(rig: Activ
     plan = rig.plan([carts("dc1", "dc2")])
     assert plan.changes == ()
     assert {note_text(note).partition(" cannot ")[2] for note in plan.notes} == {
-        f"be compared (no recorded digest); not sent unless --resend-secret {CARTS}",
-        f"be read back and was never applied; not sent unless --resend-secret {CARTS}",
+        f"be compared (no recorded digest); not sent unless `reconciler apply --resend-secret {CARTS}`",
+        f"be read back and was never applied; not sent unless `reconciler apply --resend-secret {CARTS}`",
     }
     assert rig.converge([carts("dc1", "dc2", "dc3")]).complete
     assert rig.local("dc3") is not None

@@ -190,6 +190,6 @@ def test_a_secret_that_is_plainly_not_set_is_sent_and_one_that_may_be_set_is_not
     rig.call("PUT", "/v1/cluster/ldap", {"bind_pass": "somebody's"})
     plan = rig.plan(wanted)
     assert plan.changes == ()
-    assert ["not sent unless --resend-secret" in note_text(note) for note in plan.notes] == [True]
+    assert ["not sent unless `reconciler apply --resend-secret" in note_text(note) for note in plan.notes] == [True]
     rig.call("PUT", "/v1/cluster/ldap", {"bind_pass": ""})
     assert apply(rig, wanted)[0][2] == {"bind_pass": f"{CANARY}-BIND"}

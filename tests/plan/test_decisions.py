@@ -67,7 +67,9 @@ def test_without_prune_what_is_owned_and_undeclared_is_only_mentioned() -> None:
     owned = {Address("", "RedisACL", "left"): Owned(10, "", ACL)}
     plan = plan_of([declared("RedisACL", "all", ACL)], live, owned=owned)
     assert actions(plan) == []
-    assert notes(plan) == ["warning RedisACL/left: owned and no longer declared; --prune would delete it"]
+    assert notes(plan) == [
+        "warning RedisACL/left: owned and no longer declared; `reconciler apply --prune` would delete it"
+    ]
 
 
 def test_a_kind_that_was_not_read_is_not_gone() -> None:
@@ -88,7 +90,7 @@ def test_a_tombstone_consents_to_nothing_by_itself() -> None:
         check(plan, Options())
     assert str(refused.value) == (
         "the plan would delete Database/old (declared absent), which loses data (all that it holds); to consent, use "
-        "--allow-destroy Database/old, or metadata.allow: [loses-data] in its manifest"
+        "`reconciler apply --allow-destroy Database/old`, or metadata.allow: [loses-data] in its manifest"
     )
     check(plan_of([declared("Database", "old", absent=True, allow=("loses-data",))], live), Options())
 
@@ -111,7 +113,9 @@ def test_a_replacement_needs_consent_that_names_it() -> None:
 
 def test_what_a_manifest_protects_is_destroyed_by_a_flag_only() -> None:
     held = replacement(protect=True, allow=("loses-data",))
-    with pytest.raises(ImpactRefused, match="and its manifest protects it; to consent, use --allow-destroy"):
+    with pytest.raises(
+        ImpactRefused, match="and its manifest protects it; to consent, use `reconciler apply --allow-d"
+    ):
         check(held, Options(allow_impact=frozenset({("Database/cache", "loses-data")})))
     check(held, Options(allow_destroy=frozenset({"Database/cache"})))
 
