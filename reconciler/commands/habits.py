@@ -100,7 +100,7 @@ OPTIONS = {name: advices for names, advices in _OPTIONS for name in names.split(
 _SINGLE_DASH = re.compile(r"-([A-Za-z][A-Za-z-]+)(?:=.*)?", re.DOTALL)
 _QUOTED = re.compile(r"`[^`]*`")  # another command
 _MENTIONED = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
-_NEAR = 0.8  # less similar names are no typing mistakes
+_NEAR = 0.8  # a less similar name is not a typing mistake
 
 
 def command_advice(name: str, known: Sequence[str]) -> str:
