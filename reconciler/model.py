@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from reconciler.errors import Problem
 from reconciler.kinds.server_schema import ServerSchema
 from reconciler.kinds.versions import ServerVersion
 
@@ -116,7 +117,7 @@ class Reason(enum.Enum):
     ABSENT_ESSENTIAL = "declared-absent-essential"
     WOULD_PRUNE = "would-prune"  # delete or forget
     IMMUTABLE_UNKNOWN = "immutable-field-unknown"  # field
-    SECRET_MISSING = "secret-not-available"  # path  # noqa: S105
+    SECRET_MISSING = "secret-not-available"  # path, why  # noqa: S105
     UNUSUALLY_SMALL = "unusually-small"  # field, value with its unit, usual minimum
     DEPRECATED = "deprecated"  # path, what the version table says
     UNDOCUMENTED = "undocumented"  # path, what the version table says
@@ -201,6 +202,7 @@ class Observed(NamedTuple):
     )  # by path: "same", "changed", "unknown", "missing", "gone"
     started_ports: Mapping[Address, int] = MappingProxyType({})  # of creates whose outcome is still unknown
     absent: Mapping[str, str] = MappingProxyType({})  # by cluster of the project that is not part of this run: why
+    unavailable: Mapping[tuple[Address, str], Problem] = MappingProxyType({})  # why a secret is "missing", by path
 
     def objects(self) -> dict[Address, LiveObject]:
         """Return all live objects by address."""

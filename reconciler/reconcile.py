@@ -22,7 +22,7 @@ from reconciler.errors import (
     ReconcilerError,
 )
 from reconciler.kinds import MISSING, load_kinds
-from reconciler.model import LiveState, Observed
+from reconciler.model import Address, LiveState, Observed
 from reconciler.plan import (
     ClusterFailure,
     Options,
@@ -75,7 +75,7 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     kinds = session.kinds
 
     def wanted() -> Desired:
-        return resolve(kinds, manifests.only(session.names), session.public_text, session.now)
+        return resolve(kinds, manifests.only(session.names), session.public_text, session.reveal, session.now)
 
     desired = _leaving_out(session, wanted)
     observed = observe(session, desired, options)
@@ -144,8 +144,9 @@ def observe(session: Session, desired: Desired, options: Options) -> Observed:
     desired = desired.only(session.names)
     live = read(session, read_sets(kinds, desired.resources, leaving, clusters))
     resources = with_addresses(kinds, desired.only(session.names).resources, live)
-    secrets = secret_statuses(kinds, resources, session.reveal, session.known_ledger())
-    observed = Observed(live, owned, secrets, session.started_ports(), session.absent)
+    unavailable: dict[tuple[Address, str], Problem] = {}
+    secrets = secret_statuses(kinds, resources, session.reveal, session.known_ledger(), unavailable)
+    observed = Observed(live, owned, secrets, session.started_ports(), session.absent, unavailable)
     return with_inherited(kinds, previous, observed)
 
 

@@ -17,13 +17,14 @@ from reconciler.errors import ClusterError, ClustersFailed, InputError, Locked, 
 from reconciler.kinds import load_kinds
 from reconciler.model import Address
 from reconciler.runtime import Runtime, utc_text
-from reconciler.secrets import Redactor, Secret, resolve
+from reconciler.secrets import Secret, resolve
 
 if TYPE_CHECKING:
     from reconciler.client import Client
     from reconciler.ledger import Ledger, Logins
     from reconciler.ledger.login_table import LoginTable
     from reconciler.model import Owned
+    from reconciler.secrets import PublicSources
     from reconciler.settings import Settings, Target
     from reconciler.telemetry import Observer
 
@@ -68,6 +69,7 @@ class Session:
         self._ledger_lock = threading.Lock()
         self._logins = overrides.ledger.logins if overrides.ledger else self._own_logins()
         self._connect = overrides.connect
+        self._public: PublicSources | None = None
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Session:
@@ -106,11 +108,13 @@ class Session:
         """Return a file of the project that is uploaded to a cluster; raises InputError."""
         from reconciler.manifests.artifacts import load
 
-        return load(self.settings.root, path)
+        return load(self.settings.root, path, self.settings.public.refusal)
 
     def public_text(self, value_from: Mapping[str, Any]) -> str:
-        """Return the public text of a `valueFrom`; it is not masked."""
-        return resolve(value_from, replace(self.settings.sources, redactor=Redactor(), warn=lambda text: None)).reveal()
+        """Return the public text that the content of a `valueFrom` names; it is not masked. Raises InputError."""
+        if self._public is None:
+            self._public = self.settings.public.fresh()
+        return self._public.text(value_from)
 
     @property
     def several(self) -> bool:

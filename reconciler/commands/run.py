@@ -32,6 +32,7 @@ def command(once: bool, detailed_exitcode: bool, log_format: str, **flags: Any) 
     from reconciler.agent.log import Log
 
     console = console_of(flags)
+    flags["unattended"] = True
     loaded = load_settings(flags, console)
     _check_account(loaded)
     settings = completed(loaded, flags)

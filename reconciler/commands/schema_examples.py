@@ -168,6 +168,7 @@ _FRAGMENTS: Sequence[Mapping[str, Any]] = (
     {"source": {"url": "https://git.example.com/platform/redis.git", "semver": "1.x"}},
     {"source": {"folder": "/etc/reconciler/manifests", "interval": "10s"}},
     {"secrets": {"env": ["SHOP_*"], "files": "secrets"}},
+    {"public": {"env": ["SHOP_LICENCE"], "files": "certificates"}},
 )
 """Parts of a project file, each valid in one that has the other required fields."""
 

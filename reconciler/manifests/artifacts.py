@@ -1,9 +1,13 @@
-"""Files that are uploaded to a cluster unchanged, such as modules: read from the folder of the project file only."""
+"""Files that are uploaded to a cluster unchanged, such as modules.
+
+They are read from the folder of the project file only, and never from where secrets are.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from reconciler.errors import InputError, Problem
@@ -11,13 +15,18 @@ from reconciler.errors import InputError, Problem
 LARGEST = 512 * 1024 * 1024
 
 
-def load(root: Path, name: str) -> bytes:
-    """Return the bytes of the file *name* below *root*; raises InputError if it is not a file or leads outside."""
+Refusal = Callable[[Path], tuple[str, str] | None]  # why a file must not be read, and what to do
+
+
+def load(root: Path, name: str, refusal: Refusal = lambda path: None) -> bytes:
+    """Return the bytes of the file *name* below *root*; raises InputError if it leads outside or may not be read."""
     base = Path(os.path.realpath(root))
     try:
         path = Path(os.path.realpath(base / name))
         if not path.is_relative_to(base):
             raise _unusable(name, "is outside the folder of the project file", "move it next to the manifests")
+        if refused := refusal(path):
+            raise _unusable(name, *refused)
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", "") or str(error)).lower()

@@ -7,11 +7,12 @@ that they compare with the live state; secrets stay references.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.diff.normalize import canonical
-from reconciler.errors import InputError, Problem
+from reconciler.diff.normalize import canonical, hidden_values
+from reconciler.errors import InputError, Problem, SecretMissing
 from reconciler.kinds import Kind
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.model import Address
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 Read = Callable[[Mapping[str, Any]], str]  # what `valueFrom` holds → its text; raises InputError
+Reveal = Callable[[Mapping[str, Any]], object]  # what `valueFrom` holds → a secret; raises SecretMissing
 
 
 class Desired(NamedTuple):
@@ -36,13 +38,26 @@ class Desired(NamedTuple):
         return Desired(mine, self.elsewhere.union(rest)) if rest else self
 
 
-def resolve(kinds: Mapping[str, Kind], manifests: Manifests, read: Read, now: str) -> Desired:
+def resolve(kinds: Mapping[str, Kind], manifests: Manifests, read: Read, reveal: Reveal, now: str) -> Desired:
     """Return the desired state that *manifests* declare at *now*, as 2026-01-31T00:00:00Z.
 
-    Raises InputError with everything that cannot be read, or is not valid for its field.
+    Raises InputError with everything that cannot be read, or is not valid for its field. Secrets are looked up first
+    where there is public text to read, so that none of them can pass as such.
     """
     resources = with_pending_retirements(kinds, manifests.resources, now)
+    if any(_public_references(kinds[resource.address.kind], resource) for resource in resources):
+        for resource in resources:
+            hidden = hidden_values(kinds[resource.address.kind], resource.spec)
+            for value in (value for _, value in hidden if is_value_from(value)):
+                with suppress(SecretMissing):
+                    reveal(value["valueFrom"])
     return Desired(with_file_texts(kinds, resources, read), manifests.elsewhere)
+
+
+def _public_references(kind: Kind, resource: Resource) -> list[str]:
+    """Return the fields of *resource* whose public text comes from elsewhere."""
+    fields = kind.fields
+    return [n for n, v in resource.spec.items() if n in fields and fields[n].access.from_file and is_value_from(v)]
 
 
 def with_file_texts(kinds: Mapping[str, Kind], resources: Iterable[Resource], read: Read) -> list[Resource]:
@@ -58,17 +73,15 @@ def with_file_texts(kinds: Mapping[str, Kind], resources: Iterable[Resource], re
 
 
 def _with_file_texts(kind: Kind, resource: Resource, read: Read, problems: list[Problem]) -> Resource:
-    names = [
-        n for n, v in resource.spec.items() if n in kind.fields and kind.fields[n].access.from_file and is_value_from(v)
-    ]
     texts: dict[str, Any] = {}
     cluster = resource.address.cluster
-    for name in names:
+    for name in _public_references(kind, resource):
         place = resource.place(("spec", name))
         try:
             text = read(resource.spec[name]["valueFrom"])
         except InputError as error:
-            problems += [Problem(*place, f"spec.{name}", one.message, one.hint, cluster) for one in error.problems]
+            said = [(f"{one.path} {one.message}".strip(), one.hint) for one in error.problems]
+            problems += [Problem(*place, f"spec.{name}", *one, cluster) for one in said]
             continue
         wrong = [one for one in kind.validator.findings({name: text}) if one.path[:1] == (name,)]
         texts_of = [(f"the text of the file: {one.message}", one.hint) for one in wrong]

@@ -9,7 +9,7 @@ from reconciler.diff.normalize import hidden_values
 from reconciler.errors import Problem
 from reconciler.kinds import Kind
 from reconciler.kinds.vocabulary import is_value_from
-from reconciler.model import LiveObject, Note, Reason
+from reconciler.model import Address, LiveObject, Note, Reason
 from reconciler.plan.bodies import create_body, top, warnings_of
 from reconciler.plan.consent import Consent, ConsentSource
 from reconciler.plan.plan import Action, Change, SourceLocation
@@ -51,8 +51,19 @@ def missing_secrets(view: View, resource: Resource, body: Mapping[str, Any]) -> 
     for path, value in hidden_values(view.kind(resource.address), body):
         if is_value_from(value) and view.observed.secrets.get((resource.address, path)) == "missing":
             source = ", ".join(f"{kind} {name}" for kind, name in sorted(value["valueFrom"].items()))
-            message = f"{path} is required to apply this, and {source} has no value"
-            yield problem(resource, ("spec", top(path)), message, "set it where this runs")
+            why = view.observed.unavailable.get((resource.address, path))
+            what, hint = (
+                (f"{why.path} {why.message}", why.hint) if why else (f"{source} has no value", "set it where this runs")
+            )
+            message = f"{path} is required to apply this, and {what}"
+            yield problem(resource, ("spec", top(path)), message, hint)
+
+
+def without_value(view: View, address: Address, path: str) -> Note:
+    """Return a note that the secret at *path* has no value here, and why."""
+    why = view.observed.unavailable.get((address, path))
+    text = f"{why.path} {why.message}" if why else "its source has no value here"
+    return warning(address, Reason.SECRET_MISSING, path, text)
 
 
 def change_of(resource: Resource, action: Action, live: LiveObject | None = None, **parts: Any) -> Change:

@@ -22,7 +22,7 @@ from reconciler.plan.bodies import (
     update_body,
     warnings_of,
 )
-from reconciler.plan.building import change_of, checked, full_body, missing_secrets
+from reconciler.plan.building import change_of, checked, full_body, missing_secrets, without_value
 from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
 from reconciler.plan.multicluster import check_instances, departure
 from reconciler.plan.plan import Action, Change
@@ -101,7 +101,9 @@ def _unreadable_changes(
             if status == "unknown" and (made or path in live.unset):
                 status = "unset"
             found = _secret_change(kind, (address, path), status, resend=resend)
-            if isinstance(found, FieldChange):
+            if status == "missing":
+                uncompared.append(Uncompared(without_value(view, address, path), None))
+            elif isinstance(found, FieldChange):
                 yield found
             elif found is not None:
                 uncompared.append(_as_login(kind, found))
@@ -125,8 +127,6 @@ def _secret_change(
 ) -> FieldChange | Uncompared | None:
     """Return the change of one secret, or that it cannot be compared; None where it is the one last applied."""
     address, path = place
-    if status == "missing":
-        return Uncompared(warning(address, Reason.SECRET_MISSING, path), None)
     listed = kind.fields[top(path)].lists_secrets and not resend
     change = FieldChange(path, MISSING if listed or status == "unset" else SECRET, SECRET)
     if status in ("changed", "unset") or resend:

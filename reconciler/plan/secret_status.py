@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.diff import normalize
-from reconciler.errors import SecretMissing
+from reconciler.errors import Problem, SecretMissing
 from reconciler.kinds import Kind
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.model import Address
@@ -34,11 +34,12 @@ def secret_statuses(
     resources: Iterable[Resource],
     reveal: Callable[[Mapping[str, Any]], Secret],
     ledger: AppliedSecrets | None,
+    unavailable: dict[tuple[Address, str], Problem] | None = None,
 ) -> dict[tuple[Address, str], str]:
     """Return the status of each declared secret, by address and path, compared with the digest in the ledger.
 
     "same", "changed", "unknown" (never applied) or "missing" (no value); for a set of secrets also "gone" at `name[]`
-    where one is no longer declared.
+    where one is no longer declared. *unavailable* gets the reason of each missing one.
     """
     statuses = {}
     for resource in resources:
@@ -49,8 +50,10 @@ def secret_statuses(
                 continue
             try:
                 secret = reveal(value["valueFrom"])
-            except SecretMissing:
+            except SecretMissing as error:
                 statuses[resource.address, path] = "missing"
+                if unavailable is not None:
+                    unavailable[resource.address, path] = error.problems[0]
                 continue
             name = path.partition("[")[0]
             if name in kind.fields and kind.fields[name].lists_secrets:

@@ -80,7 +80,7 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.ABSENT_ESSENTIAL: "declared absent, but the cluster requires it",
     Reason.WOULD_PRUNE: "owned and no longer declared; `reconciler apply --prune` would {0} it",
     Reason.IMMUTABLE_UNKNOWN: "{0} cannot be changed, and the cluster does not report its value; not compared",
-    Reason.SECRET_MISSING: "{0} cannot be compared (its source has no value here)",
+    Reason.SECRET_MISSING: "{0} cannot be compared ({1})",
     Reason.UNUSUALLY_SMALL: "{0} is only {1}, less than {2}; check the unit",
     Reason.DEPRECATED: "{0}: {1}",
     Reason.UNDOCUMENTED: "{0}: {1}, according to its documentation; its own schema has it",

@@ -67,13 +67,6 @@ class Notify:
     quiet: float = 900.0  # seconds between two messages about the same thing
 
 
-def own_names(listen: Listen, notify: Notify) -> frozenset[str]:
-    """Return the names of the variables with secrets of the agent; manifests must not read them by default."""
-    given = [listen.token, *listen.hooks.values()]
-    given += [reference for to in notify.to for reference in (to.url, to.secret, to.token)]
-    return frozenset(one["valueFrom"]["env"] for one in given if one is not None and "env" in one["valueFrom"])
-
-
 def is_loopback(host: str) -> bool:
     """Return whether *host* is a loopback address."""
     try:

@@ -19,12 +19,14 @@ from reconciler.kinds.vocabulary import CONSENT
 from reconciler.settings import source
 from reconciler.settings.agent import PER_CLUSTER_KEYS, Agent, AgentPolicy, agent_of, agent_policy_of
 from reconciler.settings.listen import Listen, Notify, read_listen, read_notify
+from reconciler.settings.readable import Credential, Readable, readable
 from reconciler.settings.target import DEFAULT_ALLOWED_IMPACTS, ProjectLimits, ReportProblem, Target, node_url, pin
 
 LARGEST = 1024 * 1024
 
 URL, USER, PASSWORD = "REDIS_ENTERPRISE_URL", "REDIS_ENTERPRISE_USER", "REDIS_ENTERPRISE_PASSWORD"
 CA_CERT, INSECURE = "REDIS_ENTERPRISE_CA_CERT", "REDIS_ENTERPRISE_INSECURE"
+SECRETS_ENV = "REDIS_ENTERPRISE_SECRETS_ENV"
 
 
 class Parsed(NamedTuple):
@@ -33,8 +35,7 @@ class Parsed(NamedTuple):
     targets: tuple[Target, ...]
     limits: ProjectLimits = ProjectLimits()
     state: Path | None = None
-    secret_env: tuple[str, ...] | None = None
-    secret_files: Path | None = None
+    readable: Readable = Readable()
     source: source.GitSource | source.FolderSource | None = None
     agent: Agent = Agent()
     listen: Listen = Listen()
@@ -126,7 +127,6 @@ class _ProjectReader:
                 message = f'cluster "{target.name}" is duplicated'
                 self.report(("clusters", index, "name"), message, f"first defined on line {line}")
             seen.setdefault(target.name, index)
-        secrets = value.get("secrets", {})
         agent = value.get("agent", {})
 
         def report(path: yaml12.Path, message: str, hint: str) -> None:
@@ -136,8 +136,7 @@ class _ProjectReader:
             tuple(targets),
             self.limits(value.get("limits", {})),
             self.root / value["state"] if "state" in value else None,
-            tuple(secrets["env"]) if "env" in secrets else None,
-            self.root / secrets["files"] if "files" in secrets else None,
+            readable(value, self.root, self.at(("public", "files"))),
             source=source.read(value["source"], self.root, self.at) if "source" in value else None,
             agent=agent_of(agent),
             listen=read_listen(agent, self.root, report),
@@ -207,7 +206,17 @@ class _ProjectReader:
         return ProjectLimits(**numbers)
 
 
-_KNOWN = frozenset((URL, USER, PASSWORD, CA_CERT, INSECURE))
+def _readable(environ: Mapping[str, str]) -> Readable:
+    """Return what manifests may read where there is no project file."""
+    listed = environ.get(SECRETS_ENV)
+    return Readable(
+        tuple(name.strip() for name in listed.split(",") if name.strip()) if listed is not None else None,
+        credentials=(Credential({"env": USER}, user_name=True), Credential({"env": PASSWORD})),
+        how_to_list=f"add its name to {SECRETS_ENV}, a list with commas",
+    )
+
+
+_KNOWN = frozenset((URL, USER, PASSWORD, CA_CERT, INSECURE, SECRETS_ENV))
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -221,8 +230,9 @@ def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> Par
         near = get_close_matches(name, _KNOWN, 1, 0.9) if name not in _KNOWN and name.startswith("REDIS_ENT") else []
         if near and near[0] not in environ:
             report(name)("is not a known variable", f'did you mean "{near[0]}"?')
+    may_read = _readable(environ)
     if not environ.get(URL):
-        return Parsed(())
+        return Parsed((), readable=may_read)
     urls = [node_url(url.strip(), report(URL)) for url in environ[URL].split(",")]
     word = environ.get(INSECURE, "").strip().lower()
     if word and word not in _BOOLEANS:
@@ -236,4 +246,4 @@ def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> Par
         insecure=_BOOLEANS.get(word, False),
         allowed_impacts=CONSENT,  # no operator but the one who runs this
     )
-    return Parsed((target,))
+    return Parsed((target,), readable=may_read)

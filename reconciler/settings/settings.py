@@ -15,9 +15,9 @@ from typing import Any
 
 import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
-from reconciler.secrets import Redactor, Secret, Sources, resolve
+from reconciler.secrets import PublicSources, Redactor, Secret, Sources, resolve
 from reconciler.settings.agent import Agent
-from reconciler.settings.listen import Listen, Notify, own_names
+from reconciler.settings.listen import Listen, Notify
 from reconciler.settings.source import FolderSource, GitSource
 from reconciler.settings.target import ProjectLimits, ReportProblem, Target, node_url, pin
 
@@ -36,7 +36,7 @@ class Settings:
     state_dir: Path
     sources: Sources  # of secrets that manifests name
     login_sources: Sources  # of credentials that the project file names
-    secret_env: tuple[str, ...] | None = None  # patterns of names; None = all
+    public: PublicSources  # of public text that manifests name
     source: GitSource | FolderSource | None = None  # where the agent takes manifests from
     warnings: tuple[str, ...] = ()
     agent: Agent = field(default_factory=Agent)
@@ -85,7 +85,8 @@ def load(
     """Return the settings of a run; raises InputError with everything that is wrong with them.
 
     Without *project*, `reconciler.yaml` is searched in the current folder and its parents; if there is none, the
-    environment configures one cluster, or none. *flags*: clusters, urls, ca_cert, pin, insecure, state_dir.
+    environment configures one cluster, or none. *flags*: clusters, urls, ca_cert, pin, insecure, state_dir, and
+    unattended, which the agent sets.
     """
     flags = {name: value for name, value in (flags or {}).items() if value}
     problems: list[Problem] = []
@@ -103,29 +104,28 @@ def load(
     if problems:
         raise InputError(problems)
     root = path.parent if path else Path()
-    files, env, logins = (
-        parsed.secret_files or root,
-        parsed.secret_env,
-        _logins(parsed) | own_names(parsed.listen, parsed.notify),
-    )
     chosen = {target.name: target for target in selected}
-    redactor = redactor or Redactor()
+    ci = environ.get("CI", "").lower() in ("true", "1")
+    state_dir = Path(flags.get("state_dir") or parsed.state or root / ".reconciler")
+    logins = Sources(environ, None, relative_to=root, redactor=redactor or Redactor(), warn=warn)
+    unattended = ci or bool(flags.get("unattended"))
+    secrets, public = parsed.readable.sources(logins, root, state_dir, unattended=unattended)
     return Settings(
         root=root,
         project=path,
         targets=tuple(chosen.get(target.name, replace(target, insecure=False)) for target in parsed.targets),
         selected=selected,
         limits=parsed.limits,
-        state_dir=Path(flags.get("state_dir") or parsed.state or root / ".reconciler"),
-        sources=Sources(environ, files, env, logins, redactor=redactor, warn=warn),
-        login_sources=Sources(environ, None, relative_to=root, redactor=redactor, warn=warn),
-        secret_env=parsed.secret_env,
+        state_dir=state_dir,
+        sources=secrets,
+        login_sources=logins,
+        public=public,
         source=parsed.source,
         warnings=warnings,
         agent=parsed.agent,
         listen=parsed.listen,
         notify=parsed.notify,
-        ci=environ.get("CI", "").lower() in ("true", "1"),
+        ci=ci,
     )
 
 
@@ -141,15 +141,6 @@ def find_project(start: Path) -> Path | None:
         if (folder / ".git").exists():
             break
     return None
-
-
-def _logins(parsed: project_file.Parsed) -> frozenset[str]:
-    """Return the names of the variables with credentials of clusters; manifests must not read them by default."""
-    given = [source for target in parsed.targets for source in (target.username, target.password)]
-    if isinstance(parsed.source, GitSource) and parsed.source.password:
-        given.append(parsed.source.password)
-    sources = [source["valueFrom"] for source in given if not isinstance(source, str)]
-    return frozenset(source["env"] for source in sources if "env" in source)
 
 
 def _select(targets: tuple[Target, ...], names: tuple[str, ...], problems: list[Problem]) -> tuple[Target, ...]:

@@ -29,6 +29,7 @@ clusters:
     username: {{valueFrom: {{env: REDIS_ENTERPRISE_USER}}}}
     password: {{valueFrom: {{env: REDIS_ENTERPRISE_PASSWORD}}}}
     manifests: [manifests]
+secrets: {{env: [ANA_PASSWORD, BOB_PASSWORD, BACKUP_KEY]}}
 """
 
 SHOP = """\

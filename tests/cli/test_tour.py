@@ -64,16 +64,16 @@ def tour(tmp_path: Path, east: Running) -> Iterator[Cli]:
     cli.edit("west/cluster.yaml", "0" * 64, hashlib.sha256(module()).hexdigest())
     pair = pem.make("west.shop.example", time.time(), 365)
     for path, data in {
-        "east-ca.pem": east.ca_file.read_bytes(),
-        "west-ca.pem": east.ca_file.read_bytes(),
-        "west-licence.txt": licenses.make(shards_limit=100).encode(),
-        "west-proxy.pem": pair.certificate.encode(),
-        "west-proxy.key": pair.key.encode(),
-        "geo.zip": module(),
+        "files/east-ca.pem": east.ca_file.read_bytes(),
+        "files/west-ca.pem": east.ca_file.read_bytes(),
+        "files/west-licence.txt": licenses.make(shards_limit=100).encode(),
+        "files/west-proxy.pem": pair.certificate.encode(),
+        "secrets/west-proxy.key": pair.key.encode(),
+        "files/geo.zip": module(),
     }.items():
-        (folder / "files").mkdir(exist_ok=True)
-        (folder / "files" / path).write_bytes(data)
-        (folder / "files" / path).chmod(0o600 if path.endswith(".key") else 0o644)
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(data)
+        (folder / path).chmod(0o600 if path.endswith(".key") else 0o644)
     yield cli
     cli.stop()
 

@@ -156,7 +156,7 @@ def test_a_secret_is_never_written_down(tmp_path: Path) -> None:
 def test_manifests_cannot_read_the_secrets_of_the_agent(tmp_path: Path) -> None:
     found = load(tmp_path, FULL, {"HOOK": "one", "CHAT": "two", "FORGE": "three", "OTHER": "four"})
     for name in ("HOOK", "CHAT", "FORGE"):
-        with pytest.raises(SecretMissing, match="may not be read"):
+        with pytest.raises(SecretMissing, match="manifests may not read it"):
             resolve(env(name), found.sources)
     assert resolve(env("OTHER"), found.sources).reveal() == "four"
     assert found.reveal(env("HOOK"), "agent.webhook.github.secret").reveal() == "one"

@@ -83,7 +83,7 @@ def test_a_project_file_gives_limits_and_folders(tmp_path: Path) -> None:
     assert found.limits == settings.ProjectLimits(50, 3, 4 * 1024**2, 64 * 1024**2, 20_000, 32, 100)
     assert found.limits.parser_limits.size == 4 * 1024**2
     assert found.state_dir == tmp_path / ".state"
-    assert found.secret_env == ("DB_*",)
+    assert found.sources.env == ("DB_*",)
     assert found.sources.files == tmp_path / "secrets"
 
 
@@ -91,7 +91,9 @@ def test_defaults_are_those_of_the_safety_model(tmp_path: Path) -> None:
     found = project(tmp_path, PROJECT[: PROJECT.index("limits")])
     assert found.limits == settings.ProjectLimits(30, 10, 1024**2, 16 * 1024**2, 5_000, 32, 50_000)
     assert found.state_dir == tmp_path / ".reconciler"
-    assert found.secret_env is None
+    assert found.sources.env is None
+    assert found.public.files == tmp_path / "public"
+    assert found.public.env == ()
     assert found.sources.files == tmp_path
 
 
@@ -106,7 +108,7 @@ def test_credentials_are_looked_up_when_they_are_needed(tmp_path: Path) -> None:
 
 def test_missing_credentials_say_whose_they_are(tmp_path: Path) -> None:
     found = project(tmp_path)
-    with pytest.raises(SecretMissing, match=r"cluster dev: secret file dev\.password: cannot be read"):
+    with pytest.raises(SecretMissing, match=r"cluster dev: secret file dev\.password: not found"):
         found.credentials(found.targets[0])
     with pytest.raises(SecretMissing, match="cluster prod: environment variable PROD_USER: is not set"):
         found.credentials(found.targets[1])
@@ -379,10 +381,60 @@ def test_manifests_cannot_read_the_credentials_of_clusters_unless_allowed(tmp_pa
     environ = {"PROD_USER": "u", "PROD_PASSWORD": "p", "DB_A": "d"}
     closed = project(tmp_path, PROJECT[: PROJECT.index("secrets")], environ).sources
     assert resolve({"env": "DB_A"}, closed).reveal() == "d"
-    with pytest.raises(SecretMissing, match="PROD_PASSWORD: may not be read"):
+    with pytest.raises(SecretMissing, match="PROD_PASSWORD: is set, but manifests may not read it"):
         resolve({"env": "PROD_PASSWORD"}, closed)
     opened = project(tmp_path, PROJECT.replace("[DB_*]", "[PROD_*]"), environ).sources
     assert resolve({"env": "PROD_PASSWORD"}, opened).reveal() == "p"
+
+
+def test_manifests_cannot_read_files_with_the_credentials_of_clusters_unless_they_are_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "dev.password").write_text("pw-of-dev")
+    (tmp_path / "link").symlink_to("dev.password")
+    (tmp_path / "hard").hardlink_to(tmp_path / "dev.password")
+    found = project(tmp_path, PROJECT[: PROJECT.index("secrets")])
+    for name in ("dev.password", "link", "hard"):
+        with pytest.raises(SecretMissing, match="is a credential of this project; manifests may not read it"):
+            resolve({"file": name}, found.sources)
+    assert found.credentials(found.targets[0])[1].reveal() == "pw-of-dev"
+
+
+UNATTENDED = {"DB_A": "one", "OTHER": "two", "PROD_PASSWORD": "p"}
+
+
+@pytest.mark.parametrize(("environ", "flags"), [({"CI": "true"}, {}), ({"CI": "1"}, {}), ({}, {"unattended": True})])
+def test_in_ci_and_in_the_agent_manifests_read_only_listed_variables(
+    tmp_path: Path, environ: dict[str, str], flags: dict[str, bool]
+) -> None:
+    closed = project(tmp_path, PROJECT[: PROJECT.index("secrets")], {**UNATTENDED, **environ}, **flags).sources
+    with pytest.raises(SecretMissing) as caught:
+        resolve({"env": "DB_A"}, closed)
+    assert str(caught.value) == (
+        "secrets: environment variable DB_A: is set, but manifests may not read it "
+        "(list it in secrets: {env: [DB_A]} of the project file)"
+    )
+    opened = project(tmp_path, PROJECT, {**UNATTENDED, **environ}, **flags).sources
+    assert resolve({"env": "DB_A"}, opened).reveal() == "one"
+    with pytest.raises(SecretMissing, match="OTHER: is set, but manifests may not read it"):
+        resolve({"env": "OTHER"}, opened)
+
+
+def test_without_a_project_file_a_variable_lists_what_manifests_may_read() -> None:
+    environ = {**ENVIRONMENT, **UNATTENDED, "CI": "true"}
+    with pytest.raises(SecretMissing, match="add its name to REDIS_ENTERPRISE_SECRETS_ENV"):
+        resolve({"env": "DB_A"}, settings.load(None, environ).sources)
+    opened = settings.load(None, {**environ, "REDIS_ENTERPRISE_SECRETS_ENV": "DB_*, PROD_PASSWORD"}).sources
+    assert resolve({"env": "DB_A"}, opened).reveal() == "one"
+    with pytest.raises(SecretMissing, match="OTHER"):
+        resolve({"env": "OTHER"}, opened)
+    alone = settings.load(None, {**ENVIRONMENT, **UNATTENDED}).sources  # a person at a terminal
+    assert resolve({"env": "OTHER"}, alone).reveal() == "two"
+
+
+@pytest.mark.parametrize("folders", ["secrets: {files: same}\npublic: {files: same}\n", "public: {files: .}\n"])
+def test_secrets_and_public_text_have_different_folders(tmp_path: Path, folders: str) -> None:
+    (found,) = problems(tmp_path, PROJECT[: PROJECT.index("secrets")] + folders)
+    assert "public.files: is " in found
+    assert "too (" in found
 
 
 def test_nothing_secret_is_in_the_settings_as_text(tmp_path: Path) -> None:
