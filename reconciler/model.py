@@ -78,6 +78,7 @@ class Reason(enum.Enum):
     REPLACE_FAILED = "replace-failed"  # status
     REFERENCE_REPLACED = "reference-replaced"  # what is replaced
     SECOND_STEP = "second-step"  # what it refers to
+    RECREATED = "replacement-unfinished"
     LEAVES_CLUSTER = "leaves-cluster"  # clusters; "forced" or ""
 
     # of an object that is held
@@ -128,6 +129,8 @@ class Reason(enum.Enum):
     PREVIOUS_BUILTIN = "previous-builtin"
     PREVIOUS_MANAGED = "previous-managed-elsewhere"  # owner
     REJECTED = "rejected-by-dry-run"  # the server's words
+    CAPACITY_UNKNOWN = "replacement-capacity-unknown"
+    NOT_VALIDATED = "replacement-not-validated"  # kind
 
     # of drift
     NOT_APPLIED = "not-applied"
@@ -203,6 +206,7 @@ class Observed(NamedTuple):
     started_ports: Mapping[Address, int] = MappingProxyType({})  # of creates whose outcome is still unknown
     absent: Mapping[str, str] = MappingProxyType({})  # by cluster of the project that is not part of this run: why
     unavailable: Mapping[tuple[Address, str], Problem] = MappingProxyType({})  # why a secret is "missing", by path
+    unfinished_replacements: frozenset[Address] = frozenset()  # deleted by an earlier run, unless they are live
 
     def objects(self) -> dict[Address, LiveObject]:
         """Return all live objects by address."""

@@ -146,7 +146,8 @@ def observe(session: Session, desired: Desired, options: Options) -> Observed:
     resources = with_addresses(kinds, desired.only(session.names).resources, live)
     unavailable: dict[tuple[Address, str], Problem] = {}
     secrets = secret_statuses(kinds, resources, session.reveal, session.known_ledger(), unavailable)
-    observed = Observed(live, owned, secrets, session.started_ports(), session.absent, unavailable)
+    replaced = session.unfinished_replacements()
+    observed = Observed(live, owned, secrets, session.started_ports(), session.absent, unavailable, replaced)
     return with_inherited(kinds, previous, observed)
 
 

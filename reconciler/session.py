@@ -21,7 +21,7 @@ from reconciler.secrets import Secret, resolve
 
 if TYPE_CHECKING:
     from reconciler.client import Client
-    from reconciler.ledger import Ledger, Logins
+    from reconciler.ledger import Intent, Ledger, Logins
     from reconciler.ledger.login_table import LoginTable
     from reconciler.model import Owned
     from reconciler.secrets import PublicSources
@@ -199,10 +199,18 @@ class Session:
         return {k: v for target in self.targets for k, v in ledger.owned(target.name).items()} if ledger else {}
 
     def started_ports(self) -> Mapping[Address, int]:
-        """Return the ports of creates whose outcome is unknown."""
+        """Return the ports of creates whose outcome is unknown, and of unfinished replacements."""
+        intents = self._open_intents("create", "replace")
+        return {one.address: one.body["port"] for one in intents if one.body.get("port")}
+
+    def unfinished_replacements(self) -> frozenset[Address]:
+        """Return what an earlier run may have deleted without creating its successor."""
+        return frozenset(intent.address for intent in self._open_intents("replace"))
+
+    def _open_intents(self, *actions: str) -> list[Intent]:
         ledger = self.known_ledger()
         intents = [intent for target in self.targets for intent in ledger.open_intents(target.name)] if ledger else []
-        return {one.address: one.body["port"] for one in intents if one.action == "create" and one.body.get("port")}
+        return [intent for intent in intents if intent.action in actions]
 
     def _own_logins(self) -> Logins:
         """Return what is known of rejected logins; the first rejection creates the ledger where there is none."""

@@ -2,6 +2,6 @@
 
 from reconciler.apply.execution import ExecutionContext
 from reconciler.apply.executor import execute
-from reconciler.apply.recovery import recover, unfinished_creates
+from reconciler.apply.recovery import recover, unfinished
 
-__all__ = ["ExecutionContext", "execute", "recover", "unfinished_creates"]
+__all__ = ["ExecutionContext", "execute", "recover", "unfinished"]

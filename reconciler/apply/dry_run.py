@@ -11,13 +11,13 @@ import functools
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from reconciler.api.codec import Reveal, Uid, encode, uid_of_unnamed
-from reconciler.api.create import send_create
+from reconciler.api.create import NAME_TAKEN_CODES, send_create, without_own_values
 from reconciler.api.driver import Connections, NodeConnection, NotSent, Policy, Reader, drive
 from reconciler.api.endpoints import endpoint
 from reconciler.api.hooks import hook_of
@@ -31,7 +31,7 @@ from reconciler.plan import Action, Change, Plan
 from reconciler.plan.references import references
 
 MISSING_REFERENCE = "they refer to objects that this plan creates first"
-REPLACES = "they replace an existing object"
+AFTER_DELETE = "they need what this plan deletes first"
 MISSING_SECRET = "a secret that they send is not available here"  # noqa: S105 - no secret
 FORBIDDEN = "this login may not make such changes, or the licence has lapsed"
 BUSY = "the cluster is busy with the objects"
@@ -125,13 +125,14 @@ def dry_run(
     notes: list[Note] = []
     unasked: Counter[str] = Counter()
     asked = 0
+    freed = {change.number for change in plan.changes if change.action in (Action.DELETE, Action.REPLACE)}
     for name in sorted({change.address.cluster for change in plan.changes}):
         cluster = _ClusterView(name, clients, live, uids, kinds, reveal)
         mine = [change for change in plan.changes if change.address.cluster == name and _is_supported(cluster, change)]
         if not mine:
             continue
         with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(mine)), thread_name_prefix="dry-run") as pool:
-            results = list(pool.map(functools.partial(_ask, cluster), mine))
+            results = list(pool.map(functools.partial(_ask, cluster, freed), mine))
         for change, (reason, rejection) in zip(mine, results, strict=True):
             if reason:
                 unasked[reason] += 1
@@ -145,19 +146,20 @@ def dry_run(
 def _is_supported(cluster: _ClusterView, change: Change) -> bool:
     """Return whether the cluster supports dry_run for the request of *change*."""
     kind, version = cluster.kinds[change.address.kind], cluster.live[cluster.name].version
-    if not kind.rest.dry_run or change.action in (Action.DELETE, Action.FORGET):
-        return False
-    if kind.rest.dry_run_since and (version is None or not versions.reached(version, kind.rest.dry_run_since)):
+    if not versions.takes_dry_run(version, kind) or change.action in (Action.DELETE, Action.FORGET):
         return False
     options = {name for name, it in kind.fields.items() if it.access.option_of is not None}
     own = change.body.keys() - hook_of(kind).sub_resources.keys() - options
     return bool(own or change.renamed_from or change.action is not Action.UPDATE)
 
 
-def _ask(cluster: _ClusterView, change: Change) -> tuple[str, str]:
-    """Return why *change* could not be sent, and why the cluster rejects it; "" for neither."""
-    if change.action is Action.REPLACE:
-        return REPLACES, ""
+def _ask(cluster: _ClusterView, freed: Collection[int], change: Change) -> tuple[str, str]:
+    """Return why *change* could not be sent, and why the cluster rejects it; "" for neither.
+
+    *freed*: the numbers of changes that delete something; a create that waits for one may need its port or name.
+    """
+    if change.creates and not set(freed).isdisjoint(change.after):
+        return AFTER_DELETE, ""
     kind = cluster.kinds[change.address.kind]
     body = _known_body(cluster, kind, change)
     if body is None:
@@ -173,12 +175,12 @@ def _ask(cluster: _ClusterView, change: Change) -> tuple[str, str]:
     except Conflict:
         return MISSING_REFERENCE, ""
     except ClusterError as error:
-        return _meaning(cluster, kind, error)
+        return _meaning(cluster, kind, change, error)
 
 
 def _send(cluster: _ClusterView, kind: Kind, change: Change, body: Mapping[str, Any]) -> str:
     """Send the request of *change* with dry_run; return why it could not be sent, "" where it was accepted."""
-    verb = "create" if change.action is Action.CREATE else "update"
+    verb, uid = ("create", None) if change.creates else ("update", change.uid)
     client = cluster.clients[cluster.name]
     others = Connections({name: _FailFastReader(one) for name, one in cluster.clients.items()})
     try:
@@ -187,19 +189,21 @@ def _send(cluster: _ClusterView, kind: Kind, change: Change, body: Mapping[str, 
         call = reached.call
     else:
         call = None
-    if call is None or (call.method, call.path) != endpoint(kind, verb, change.uid) or call.cluster:
+    if call is None or (call.method, call.path) != endpoint(kind, verb, uid) or call.cluster:
         return OTHER_REQUEST
     client.send(call._replace(path=f"{call.path}?dry_run=true"), fail_fast=True)
     return ""
 
 
-def _meaning(cluster: _ClusterView, kind: Kind, error: ClusterError) -> tuple[str, str]:
+def _meaning(cluster: _ClusterView, kind: Kind, change: Change, error: ClusterError) -> tuple[str, str]:
     """Return what an error means: why nothing is known, and why the cluster rejects the change; "" for neither."""
     if isinstance(error, Forbidden):
         return FORBIDDEN, ""
     if isinstance(error, Busy) or (isinstance(error, Rejected) and is_busy(kind, error)):
         return BUSY, ""
     if isinstance(error, Rejected):
+        if change.action is Action.REPLACE and error.error_code in NAME_TAKEN_CODES:
+            return "", ""  # by the object that is replaced
         return "", "" if error.error_code in hook_of(kind).same_secret_codes else _message(error)
     cluster.no_response.set()
     return NO_RESPONSE, ""
@@ -219,7 +223,7 @@ def _known_body(cluster: _ClusterView, kind: Kind, change: Change) -> Mapping[st
         return None
     late = {ref.field for ref in missing}
     body = {name: value for name, value in change.body.items() if name not in late}
-    return body if body or change.action is Action.CREATE or change.renamed_from else None
+    return body if body or change.creates or change.renamed_from else None
 
 
 def _flow(cluster: _ClusterView, kind: Kind, change: Change, body: Mapping[str, Any]) -> Flow[Any]:
@@ -227,10 +231,12 @@ def _flow(cluster: _ClusterView, kind: Kind, change: Change, body: Mapping[str, 
     wire = encode(kind, body, cluster.uid, cluster.reveal)
     if change.renamed_from:
         wire[kind.rest.key[0]] = change.address.name
-    elif change.action is Action.CREATE and not kind.singleton:
+    elif change.creates and not kind.singleton:
         wire.setdefault(kind.rest.key[0], change.address.name)
+    if change.action is Action.REPLACE:
+        wire = without_own_values(kind, wire, change.rests_on or {})
     task = Task(kind, change.address, body, wire, {}, {}, read_fields=frozenset(body), uid_of=cluster.uid_of)
-    if change.action is Action.CREATE or change.uid is None:
+    if change.creates or change.uid is None:
         return (yield from send_create(task))
     found = yield from look(task, change.uid)
     if found is None:

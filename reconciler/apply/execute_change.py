@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.api.codec import Uid
 from reconciler.api.driver import Policy, drive
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from reconciler.api.protocol import Flow
     from reconciler.secrets import Secret
 
+T = TypeVar("T")
+
 
 @dataclass(slots=True)
 class ChangeProgress:
@@ -29,34 +31,55 @@ class ChangeProgress:
 
     uid: Uid | None = None
     operation: str = ""  # id in the ledger
+    destroyed: bool = False  # of a replacement: the old object is gone, and the new one is not known to exist
 
 
 def execute_change(cluster: ClusterContext, change: Change, progress: ChangeProgress) -> None:
-    """Execute *change*; *progress* says how far it came even if this raises. Raises ReconcilerError."""
+    """Execute *change*; *progress* says how far it came even if this raises. Raises ReconcilerError.
+
+    A replacement is for `replacement`.
+    """
     if change.action is Action.CREATE:
         _create(cluster, change, progress, cluster.unfinished.get(change.address))
     elif change.action is Action.UPDATE:
         _update(cluster, change, progress)
     elif change.action is Action.DELETE:
-        _delete(cluster, change, progress)
-    elif change.action is Action.REPLACE:
-        _delete(cluster, change, ChangeProgress())
-        _create(cluster, change, progress, None)
+        delete_object(cluster, change, progress)
     else:
         cluster.ledger.forget(change.address)
 
 
 def _create(cluster: ClusterContext, change: Change, progress: ChangeProgress, before: Intent | None) -> None:
     """Create the object; *before* is a create that an earlier run started without learning its outcome."""
-    progress.operation = before.op_id if before else cluster.execution.runtime.new_id()
-    secrets = _Secrets(cluster, change)
-    task = task_of(change, _references(cluster, secrets), Action.CREATE, progress.operation)
-    task.settle_window = cluster.execution.settle_window
+    operation = before.op_id if before else cluster.execution.runtime.new_id()
+    task, digests = create_task(cluster, change, operation)
     if before is not None:
         task.earlier_bodies = (before.body,)
-    cluster.ledger.intend(_intent(cluster, task, "create", None, secrets.digests))
-    result = _drive(cluster, change, task, create_flow(change, task, sent_before=before is not None))
-    _record(cluster, change, result, progress, secrets.digests)
+    send_create(cluster, change, progress, (task, digests), sent_before=before is not None)
+
+
+def create_task(cluster: ClusterContext, change: Change, operation: str) -> tuple[Task, Mapping[str, str]]:
+    """Return the task of a create, and the digests of its secrets. Raises where one or a reference is missing."""
+    secrets = _Secrets(cluster, change)
+    task = task_of(change, _references(cluster, secrets), Action.CREATE, operation)
+    task.settle_window = cluster.execution.settle_window
+    return task, secrets.digests
+
+
+def send_create(
+    cluster: ClusterContext,
+    change: Change,
+    progress: ChangeProgress,
+    prepared: tuple[Task, Mapping[str, str]],
+    *,
+    sent_before: bool = False,
+) -> None:
+    """Send what `create_task` returned, and record the new object."""
+    task, digests = prepared
+    progress.operation = task.operation
+    cluster.ledger.intend(_intent(cluster, task, "create", None, digests))
+    result = _drive(cluster, change, task, create_flow(change, task, sent_before=sent_before))
+    _record(cluster, change, result, progress, digests)
 
 
 def _update(cluster: ClusterContext, change: Change, progress: ChangeProgress) -> None:
@@ -69,12 +92,16 @@ def _update(cluster: ClusterContext, change: Change, progress: ChangeProgress) -
     _record(cluster, change, result, progress, secrets.digests)
 
 
-def _delete(cluster: ClusterContext, change: Change, progress: ChangeProgress) -> None:
+def delete_object(cluster: ClusterContext, change: Change, progress: ChangeProgress) -> None:
+    """Delete the object, unless it is no longer the planned one."""
     expected = _precondition(cluster, change, progress)
     progress.operation = cluster.execution.runtime.new_id()
     task = task_of(change, _references(cluster, None), Action.DELETE, progress.operation)
     cluster.ledger.intend(_intent(cluster, task, "delete", expected.uid, {}))
-    result = _drive(cluster, change, task, delete_flow(change, task, expected))
+    try:
+        result = _drive(cluster, change, task, delete_flow(change, task, expected))
+    finally:
+        progress.destroyed = task.accepted or task.outcome_unknown
     if result.problem is not None:
         raise result.problem
     cluster.uids.drop(change.address.kind, expected.uid)
@@ -110,18 +137,23 @@ def _intent(cluster: ClusterContext, task: Task, action: str, uid: Uid | None, d
 
 def _drive(cluster: ClusterContext, change: Change, task: Task, flow: Flow[FlowResult]) -> FlowResult:
     """Drive *flow*; close the intent at once where nothing can have taken effect, and leave it open otherwise."""
-
-    def on_wait(status: str) -> None:
-        attributes = {"number": change.number, "address": str(change.address), "status": status}
-        cluster.execution.runtime.emit("change.waiting", attributes)
-
     try:
-        return drive(flow, cluster.client, Policy.ALL, connections=cluster.connections, host=cluster.host(on_wait))
+        return carry_out(cluster, change, flow)
     except ReconcilerError as error:
         if not (task.accepted or task.outcome_unknown):
             outcome = "refused" if isinstance(error, ChangedUnderneath | Conflict) else "failed"
             cluster.ledger.close(task.operation, f"{outcome}: {type(error).__name__}")
         raise
+
+
+def carry_out(cluster: ClusterContext, change: Change, flow: Flow[T]) -> T:
+    """Drive *flow*, and emit an event for each wait."""
+
+    def on_wait(status: str) -> None:
+        attributes = {"number": change.number, "address": str(change.address), "status": status}
+        cluster.execution.runtime.emit("change.waiting", attributes)
+
+    return drive(flow, cluster.client, Policy.ALL, connections=cluster.connections, host=cluster.host(on_wait))
 
 
 def _record(
@@ -134,7 +166,7 @@ def _record(
     """
     assert result.found is not None  # noqa: S101 - a create or an update ends with an object
     live = result.found.object
-    progress.uid = live.uid
+    progress.uid, progress.destroyed = live.uid, False
     cluster.uids.learn(change.address, live.uid)
     old = change.address._replace(name=change.renamed_from) if change.renamed_from else None
     mine = cluster.owned.get(old or change.address)
@@ -155,10 +187,10 @@ def _record(
 
 
 def _close_earlier(cluster: ClusterContext, change: Change, progress: ChangeProgress) -> None:
-    """Close a create that an earlier run left open, now that another operation has settled its address."""
-    before = cluster.unfinished.get(change.address)
-    if before is not None and before.op_id != progress.operation:
-        cluster.ledger.close(before.op_id, "superseded")
+    """Close what an earlier run left open, now that another operation has settled its address."""
+    for before in (cluster.unfinished.get(change.address), cluster.replaced.get(change.address)):
+        if before is not None and before.op_id != progress.operation:
+            cluster.ledger.close(before.op_id, "superseded")
 
 
 class _Secrets:

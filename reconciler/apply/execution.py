@@ -48,6 +48,7 @@ class ClusterContext:
     indexes: Mapping[str, UidIndex]  # of every cluster of the run
     owned: Mapping[Address, Owned]  # as of the start
     unfinished: Mapping[Address, Intent]  # creates of an earlier run whose outcome is not known
+    replaced: Mapping[Address, Intent]  # replacements of an earlier run that did not create the new object
     run: str
 
     @property

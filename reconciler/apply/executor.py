@@ -8,7 +8,7 @@ else. Must not know manifests, files or terminals.
 from __future__ import annotations
 
 from reconciler.apply.execution import ClusterContext, ExecutionContext
-from reconciler.apply.recovery import unfinished_creates
+from reconciler.apply.recovery import unfinished
 from reconciler.apply.report import Report
 from reconciler.apply.scheduler import Scheduler
 from reconciler.apply.uid_index import UidIndex
@@ -28,7 +28,15 @@ def execute(plan: Plan, context: ExecutionContext, *, parallelism: int = 4, revi
         name: UidIndex(context.kinds, client, context.live.get(name)) for name, client in context.clients.items()
     }
     clusters = {
-        name: ClusterContext(name, context, indexes, ledger.owned(name), unfinished_creates(ledger, name), run)
+        name: ClusterContext(
+            name=name,
+            execution=context,
+            indexes=indexes,
+            owned=ledger.owned(name),
+            unfinished=unfinished(ledger, name, "create"),
+            replaced=unfinished(ledger, name, "replace"),
+            run=run,
+        )
         for name in sorted({change.address.cluster for change in plan.changes})
     }
     ledger.start_run(run, revision=revision, digest=digest(plan))

@@ -17,7 +17,8 @@ def recover(ledger: Ledger, kinds: Mapping[str, Kind], live: LiveState) -> tuple
     """Close the intents of one cluster whose outcome *live* shows; return the addresses that this records.
 
     A create that *live* does not show stays open: it may still take effect, and the next create of that address starts
-    with a look-up. Intents of kinds that *live* does not cover stay open. Call it before planning, under the cluster's
+    with a look-up. A replacement whose old object is gone stays open until there is a new one. Intents of kinds that
+    *live* does not cover stay open. Call it before planning, under the cluster's
     lock.
     """
     recorded = []
@@ -33,9 +34,12 @@ def recover(ledger: Ledger, kinds: Mapping[str, Kind], live: LiveState) -> tuple
     return tuple(recorded)
 
 
-def unfinished_creates(ledger: Ledger, cluster: str) -> Mapping[Address, Intent]:
-    """Return the creates whose outcome is not known; their bodies hold the ports that were pinned for them."""
-    return {intent.address: intent for intent in ledger.open_intents(cluster) if intent.action == "create"}
+def unfinished(ledger: Ledger, cluster: str, action: str) -> Mapping[Address, Intent]:
+    """Return the open intents with this *action*; their bodies hold the ports that were pinned for them.
+
+    "create": the outcome is not known. "replace": the old object may be gone, and there is no new one.
+    """
+    return {intent.address: intent for intent in ledger.open_intents(cluster) if intent.action == action}
 
 
 def _outcome_of(
@@ -47,6 +51,10 @@ def _outcome_of(
             return "", None, None
         fields, secrets = _certainly_applied(kind, intent)
         return "done, found later", Record(intent.address, made.uid, made.created, fields, secrets, made=True), None
+    if intent.action == "replace":
+        named = (one for one in objects if one.name == intent.address.name)
+        settled = any(one.uid != intent.uid or "delete" not in one.status for one in named)
+        return ("superseded" if settled else ""), None, None
     found = next((one for one in objects if one.uid == intent.uid), None)
     if intent.action == "delete":
         return ("done, found later", None, intent.address) if found is None else ("superseded", None, None)

@@ -32,6 +32,7 @@ class Outcome:
     uid: int | str | None = None  # of the object afterwards, where it is known
     operation: str = ""  # id in the ledger, "" where nothing had to be sent
     seconds: float = 0.0
+    destroyed: bool = False  # of a failed replacement: the old object is deleted, and there is no new one
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,22 @@ class Report:
         """Whether every change is done."""
         return len(self.done) == len(self.outcomes)
 
-    def count(self, action: Action) -> int:
-        """Return how many changes of this action are done."""
-        return sum(outcome.change.action is action for outcome in self.done)
+    @property
+    def destroyed(self) -> tuple[Outcome, ...]:
+        """Return the failed replacements whose old object is deleted."""
+        return tuple(outcome for outcome in self.outcomes if outcome.destroyed)
+
+    @property
+    def totals(self) -> Mapping[Action, int]:
+        """Return how many changes of each action are done; half a replacement is a delete.
+
+        The second step of a create does not count.
+        """
+        counts = dict.fromkeys(Action, 0)
+        for change in (outcome.change for outcome in self.done):
+            counts[change.action] += not change.is_second_step
+        counts[Action.DELETE] += len(self.destroyed)
+        return counts
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -91,6 +105,7 @@ class Report:
                 "because": list(outcome.because),
                 "uid": outcome.uid,
                 "operation": outcome.operation,
+                "destroyed": outcome.destroyed,
             }
             for outcome in self.outcomes
         ]

@@ -14,8 +14,10 @@ from graphlib import TopologicalSorter
 
 from reconciler.apply.execute_change import ChangeProgress, execute_change
 from reconciler.apply.execution import ClusterContext, ExecutionContext
+from reconciler.apply.replacement import replace_object
 from reconciler.apply.report import ChangeStatus, Outcome, Report
 from reconciler.errors import (
+    Ambiguous,
     ControlLost,
     Forbidden,
     Interrupted,
@@ -26,7 +28,7 @@ from reconciler.errors import (
     Untrusted,
     VersionUnsupported,
 )
-from reconciler.plan import Change, Plan, spanned_clusters
+from reconciler.plan import Action, Change, Plan, spanned_clusters
 
 _STOPS_CLUSTER = (ControlLost, Unauthorized, VersionUnsupported, Untrusted, Unreachable)
 _MAX_LENGTH = 500
@@ -36,6 +38,15 @@ def clean(text: str) -> str:
     """Return *text* fit for display: one line, no control characters, not too long."""
     words = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
     return words if len(words) <= _MAX_LENGTH else f"{words[: _MAX_LENGTH - 1]}…"
+
+
+def _loss(change: Change, error: ReconcilerError | None) -> str:
+    """Return the beginning of the reason where a replacement ended between its delete and its create."""
+    address = change.address._replace(cluster="")
+    if isinstance(error, Ambiguous | Interrupted):
+        return f"{address} was deleted, and it is not known whether it was created again; the next apply finds out: "
+    port = f" on port {change.body['port']}" if "port" in change.body else ""
+    return f"{address} was deleted and not created again: it no longer exists; the next apply creates it{port}: "
 
 
 class Scheduler:
@@ -173,19 +184,30 @@ class Scheduler:
         error: ReconcilerError | None = None
         try:
             with self._multicluster if cluster.kind_of(change.address).traits.multi_cluster else nullcontext():
-                execute_change(cluster, change, progress)
+                execute = replace_object if change.action is Action.REPLACE else execute_change
+                execute(cluster, change, progress)
         except ReconcilerError as refusal:
             error = refusal
         except Exception as bug:  # one change must not affect the others
             error = ReconcilerError(f"internal error: {type(bug).__name__}; please report it")
             error.__cause__ = bug
         seconds = self._runtime.clock() - began
-        why = clean(str(error)) if error is not None else ""
+        destroyed = change.action is Action.REPLACE and progress.destroyed
+        why = clean(f"{_loss(change, error) if destroyed else ''}{error}") if error is not None else ""
         status = ChangeStatus.DONE if error is None else ChangeStatus.FAILED
         self._runtime.emit(
             "change.done" if error is None else "change.failed", {**attributes, "why": why, "seconds": seconds}
         )
-        return Outcome(change, status, why, error, uid=progress.uid, operation=progress.operation, seconds=seconds)
+        return Outcome(
+            change=change,
+            status=status,
+            why=why,
+            error=error,
+            uid=progress.uid,
+            operation=progress.operation,
+            seconds=seconds,
+            destroyed=destroyed and error is not None,
+        )
 
     def _record(self, outcome: Outcome) -> None:
         """Record an outcome and what follows from it."""

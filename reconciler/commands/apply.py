@@ -200,7 +200,7 @@ def _code(report: Report) -> int:
         return Interrupted.exit_code
     if report.complete and not report.failures:
         return 0
-    if report.done:
+    if report.done or report.destroyed:
         return AppliedInPart.exit_code
     codes = [outcome.error.exit_code for outcome in report.failed if outcome.error is not None]
     return max(codes, default=ClusterError.exit_code if report.failures else AppliedInPart.exit_code)

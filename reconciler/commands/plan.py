@@ -44,8 +44,8 @@ def command(
 ) -> int:
     """Show the changes that an apply would make. Nothing is changed.
 
-    Sends only GETs. With --server-dry-run, also sends each create and update with dry_run=true, including the values
-    of secrets: the cluster validates such a request and does not execute it.
+    Sends only GETs. With --server-dry-run, also sends each create, update and replacement with dry_run=true, including
+    the values of secrets: the cluster validates such a request and does not execute it.
     """
     from reconciler.plan import frozen_changes
     from reconciler.render.plan_json import plan_json

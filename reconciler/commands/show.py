@@ -43,10 +43,11 @@ def show_report(report: Report, output: str, console: Console, *, brief: bool = 
     *again* is the command that continues an incomplete apply.
     """
     if output == "json":
+        totals = {action.name.lower(): count for action, count in report.totals.items()}
         complete = report.complete and not report.failures
         body = {"complete": complete, "interrupted": report.interrupted, "counts": dict(report.counts)}
         failed = {"failures": [one._asdict() for one in report.failures]} if report.failures else {}
-        console.out(json.dumps({**body, "outcomes": report.to_json(), **failed}, indent=2))
+        console.out(json.dumps({**body, "totals": totals, "outcomes": report.to_json(), **failed}, indent=2))
     else:
         from reconciler.render.report import final_line, report_text
 

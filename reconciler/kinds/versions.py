@@ -54,6 +54,15 @@ def has(version: ServerVersion | None, what: Field | Kind) -> bool:
     return reached(version, what.support.since) and not passed(version, what.support.until)
 
 
+def takes_dry_run(version: ServerVersion | None, kind: Kind) -> bool:
+    """Return whether a cluster of *version* certainly validates a create or an update with `dry_run`.
+
+    Any other would execute it.
+    """
+    since = kind.rest.dry_run_since
+    return kind.rest.dry_run and (not since or (version is not None and reached(version, since)))
+
+
 def available(
     kinds: Mapping[str, Kind], version: ServerVersion | None, known: Mapping[str, frozenset[str]]
 ) -> Mapping[str, Kind]:

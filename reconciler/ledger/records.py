@@ -25,7 +25,7 @@ class Intent(NamedTuple):
     """A write that is about to be sent; *body* is in spec form and so contains no secret."""
 
     op_id: str
-    action: str  # "create", "update", "delete"
+    action: str  # "create", "update", "delete"; "replace": beside the delete and the create that it consists of
     address: Address
     body: Mapping[str, Any]
     uid: int | str | None = None

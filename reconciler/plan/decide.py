@@ -158,7 +158,8 @@ def _decide_create(view: View, resource: Resource) -> Decision:
     fields = create_fields(made.body)
     # A new object has no data to lose; creating a singleton changes the behavior of the cluster.
     impacts = impacts_of(kind, address.name, fields, made.body, {}) if kind.singleton else ()
-    change = change_of(resource, Action.CREATE, fields=fields, body=made.body, impacts=impacts)
+    reason = Reason.RECREATED if address in view.observed.unfinished_replacements else Reason.NONE
+    change = change_of(resource, Action.CREATE, fields=fields, body=made.body, impacts=impacts, reason=reason)
     problems = (*check_instances(view, resource), *made.problems)
     return checked(change, problems, made.missing_secrets, made.warnings)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from reconciler.diff import SECRET, FieldChange, changes, masked
 from reconciler.diff.normalize import hidden_values
 from reconciler.errors import Problem
-from reconciler.kinds import MISSING, Kind
+from reconciler.kinds import MISSING, Kind, versions
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.model import Address, Level, LiveObject, Note, Reason
 from reconciler.plan.bodies import (
@@ -249,4 +249,7 @@ def _decide_replace(view: View, resource: Resource, live: LiveObject, found: Dif
         protected=resource.protect,
         impacts=(Impacted(LOSES, "", lost),) if kind.policy.protect else (),
     )
-    return checked(change, made.problems, made.missing_secrets, (*found.warnings, *made.warnings))
+    validated = versions.takes_dry_run(view.observed.live[address.cluster].version, kind)
+    unsure = (Reason.CAPACITY_UNKNOWN,) if validated else (Reason.NOT_VALIDATED, kind.name)
+    notes = (*found.warnings, *made.warnings, warning(address, *unsure))
+    return checked(change, made.problems, made.missing_secrets, notes)

@@ -34,6 +34,7 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.REPLACE_FAILED: "--replace: the cluster reports {0}, and it holds no data",
     Reason.REFERENCE_REPLACED: "refers to {0}, which is replaced",
     Reason.SECOND_STEP: "second step: it and {0} refer to each other",
+    Reason.RECREATED: "an earlier apply deleted it and did not create its replacement",
     Reason.LEAVES_CLUSTER: lambda details: (
         f"removed from {details[0]}{', by force' if details[1] else ''}, with its data there"
     ),
@@ -92,6 +93,13 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.PREVIOUS_AMBIGUOUS: f"{_BEFORE}, but {{0}} live objects have this name (uid {{1}}); none is deleted",
     Reason.PREVIOUS_BUILTIN: f"{_BEFORE}, but built into the cluster; never changed",
     Reason.PREVIOUS_MANAGED: f"{_BEFORE}, but managed by {{0}}; never changed",
+    Reason.CAPACITY_UNKNOWN: (
+        "the cluster validates the new object before the old one is deleted; "
+        "whether its nodes then have room for it cannot be checked before"
+    ),
+    Reason.NOT_VALIDATED: (
+        "this version cannot validate a {0} before the old one is deleted; if it rejects the new one, neither exists"
+    ),
     Reason.REJECTED: "the cluster would reject this: {0}",
     # drift
     Reason.NOT_APPLIED: "declared, not applied yet",

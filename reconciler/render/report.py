@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from reconciler.apply.report import ChangeStatus, Outcome, Report
 from reconciler.plan import Action
 from reconciler.render.escape import clean
-from reconciler.render.text import counts, failed_clusters, name_of, paint
+from reconciler.render.text import failed_clusters, name_of, paint
 
 _DONE = {
     Action.CREATE: "created",
@@ -36,7 +36,7 @@ def report_text(report: Report, width: int = 100, color: bool = False, go_on: st
 
 def final_line(report: Report) -> str:
     """Return the line that people and CI bots look for."""
-    count = counts(outcome.change for outcome in report.done)
+    count = report.totals
     parts = [f"{count[action]} {_DONE[action]}" for action in (Action.CREATE, Action.UPDATE, Action.DELETE)]
     parts += [f"{count[action]} {_DONE[action]}" for action in (Action.REPLACE, Action.FORGET) if count[action]]
     done = ", ".join(parts)

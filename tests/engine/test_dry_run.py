@@ -178,10 +178,15 @@ def test_a_missing_secret_skips_that_one(rig: Simulation) -> None:
     assert said == DryRunResult((), 1, {dry_run.MISSING_SECRET: 2})
 
 
-def test_a_replacement_and_a_second_step_are_not_asked_about(rig: Simulation) -> None:
-    rig.converge([database()])
-    said = asked(rig, [database(port=17777)], allow_destroy=frozenset({"dc1:Database/big"}))
-    assert said == DryRunResult((), 0, {dry_run.REPLACES: 1})
+def test_a_replacement_is_asked_about_as_the_create_that_it_ends_with(rig: Simulation) -> None:
+    rig.converge([database(port=17000)])
+    assert asked(rig, [database(port=17000, replica_read_only=True)]) == DryRunResult((), 1, {})
+    said = asked(rig, [database(port=17000, replica_read_only=True, rack_aware=True)])
+    text = "the cluster would reject this: 406 not_rack_aware: the cluster is not rack-aware"
+    assert objections(said) == [f"Database/big: {text}"]
+
+
+def test_a_second_step_is_not_asked_about(rig: Simulation) -> None:
     ring = [
         declared("Role", "r", {"management": "db_viewer", "resources": [{"type": "db", "databases": ["other"]}]}),
         declared("RedisACL", "k", {"acl": "+@all ~*"}),

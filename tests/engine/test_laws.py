@@ -87,7 +87,7 @@ def test_deletes_go_after_what_refers_to_them(rig: Simulation) -> None:
     gone = [declared(one.address.kind, one.address.name, {}, absent=True, protect=False) for one in shop()]
     report = rig.converge(gone)
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
-    assert report.count(Action.DELETE) == 10
+    assert report.totals[Action.DELETE] == 10
     assert rig.ledger.owned("dc1") == {}
     assert rig.live().objects["Database"] == ()
 

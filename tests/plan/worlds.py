@@ -202,6 +202,15 @@ def _with_references(
     return spec
 
 
+def distinct(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return *spec* with values that no other object has, where a cluster allows no two of them."""
+    if str(spec.get("email", name)).partition(".")[0] != name and spec["email"]:
+        spec["email"] = f"{name}.{spec['email']}"
+    if "port" in spec and kind == "Database" and spec["port"] < 15000:
+        spec["port"] = 15000 + 10 * NAMES[kind].index(name) + spec["port"] % 10
+    return spec
+
+
 @dataclass(frozen=True)
 class World:
     """One cluster and what is declared for it."""
@@ -225,11 +234,11 @@ def worlds(draw: st.DrawFn) -> World:
         for kind in kinds
     }
     wanted = {kind: draw(st.lists(st.sampled_from(NAMES[kind]), unique=True, max_size=3)) for kind in kinds}
-    drawn = {(kind, name): draw(specs(kind, there)) for kind in kinds for name in there[kind]}
+    drawn = {(kind, name): distinct(kind, name, draw(specs(kind, there))) for kind in kinds for name in there[kind]}
     objects = [found(kind, uid, name, drawn[kind, name]) for kind in kinds for uid, name in enumerate(there[kind], 10)]
     known = {kind: sorted({*there[kind], *wanted[kind]}) for kind in kinds}
     resources = [
-        declared(kind, name, draw(specs(kind, known, drawn.get((kind, name)))))
+        declared(kind, name, distinct(kind, name, draw(specs(kind, known, drawn.get((kind, name))))))
         for kind in kinds
         for name in wanted[kind]
     ]

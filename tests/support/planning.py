@@ -18,5 +18,7 @@ def make_plan(
     owned: Mapping[Address, Owned] | None = None,
     options: Options | None = None,
     secrets: Mapping[tuple[Address, str], str] | None = None,
+    **observed: Any,
 ) -> Plan:
-    return decide(kinds, Desired(resources), Observed(live, owned or {}, secrets or {}), options or Options())
+    state = Observed(live, owned or {}, secrets or {}, **observed)
+    return decide(kinds, Desired(resources), state, options or Options())

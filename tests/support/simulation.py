@@ -21,7 +21,7 @@ from unittest import mock
 from reconciler import live as live_state
 from reconciler.api.driver import Connections
 from reconciler.api.protocol import ProjectCluster
-from reconciler.apply import ExecutionContext, execute, recover, unfinished_creates
+from reconciler.apply import ExecutionContext, execute, recover, unfinished
 from reconciler.apply.report import Report
 from reconciler.client import Client
 from reconciler.ledger import Ledger
@@ -122,14 +122,19 @@ class Simulation:
     def plan(self, resources: Sequence[Resource], live: Mapping[str, LiveState] | None = None, **options: Any) -> Plan:
         """Plan for *live*, which is read if it is not given; *options* are those of the plan."""
         owned = {address: mine for name in self.run for address, mine in self.ledger.owned(name).items()}
-        pinned = {
-            address: intent.body["port"]
-            for name in self.run
-            for address, intent in unfinished_creates(self.ledger, name).items()
-            if "port" in intent.body
-        }
-        options = {"pinned_ports": pinned, **options}
-        return make_plan(KINDS, resources, live or self.read(), owned, Options(**options), self.secrets(resources))
+        replaced = {a: one for name in self.run for a, one in unfinished(self.ledger, name, "replace").items()}
+        created = {a: one for name in self.run for a, one in unfinished(self.ledger, name, "create").items()}
+        started = {a: one.body["port"] for a, one in {**replaced, **created}.items() if "port" in one.body}
+        return make_plan(
+            KINDS,
+            resources,
+            live or self.read(),
+            owned,
+            Options(**options),
+            self.secrets(resources),
+            started_ports=started,
+            unfinished_replacements=frozenset(replaced),
+        )
 
     def secrets(self, resources: Sequence[Resource]) -> dict[tuple[Address, str], str]:
         return secret_statuses(KINDS, resources, self.reveal, self.ledger)
