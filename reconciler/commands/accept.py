@@ -13,7 +13,7 @@ import click
 
 from reconciler import reconcile
 from reconciler.commands.console import console_of
-from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, with_flags
+from reconciler.commands.flags import CLUSTERS, CONNECTION, FILES, GLOBAL, with_flags
 from reconciler.commands.inputs import exit_code, load_manifests, open_session
 from reconciler.errors import InputError, Problem, Refused
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.command("accept")
 @click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS[.FIELD]...")
 @click.option("--write", is_flag=True, help="Edit the manifests in place instead of printing a unified diff.")
-@with_flags(*FILES, *CONNECTION, *GLOBAL)
+@with_flags(*FILES[:1], *CLUSTERS, *CONNECTION, *GLOBAL)
 def command(addresses: tuple[str, ...], write: bool, files: tuple[str, ...], **flags: Any) -> int:
     """Accept drift: write the live value of each ADDRESS into the manifests.
 

@@ -16,7 +16,14 @@ from reconciler.cli import say
 from reconciler.commands import saved_plan
 from reconciler.commands.console import Console, console_of
 from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, PLANNING, format_option, plan_options, with_flags
-from reconciler.commands.inputs import exit_code, load_manifests, open_session, report_failures
+from reconciler.commands.inputs import (
+    check_names,
+    exit_code,
+    known_names,
+    load_manifests,
+    open_session,
+    report_failures,
+)
 from reconciler.commands.show import command_again, show_plan, show_report
 from reconciler.commands.signals import stopping
 from reconciler.errors import AppliedInPart, ClusterError, CreationFailed, Interrupted, Refused
@@ -86,6 +93,7 @@ class _Apply:
         reconcile.recover(session)
         manifests = load_manifests(session.settings, files, self.console)
         options = plan_options(flags, session.settings, files)
+        check_names(options, known_names(session, manifests, options), self.console)
         if self.yes:  # without a prompt, one plan under the lock is enough
             with session.locked(session.names, leave_out=True):
                 planned = reconcile.plan_when_settled(session, manifests, options, self.wait_for)
@@ -132,8 +140,13 @@ class _Apply:
     def saved(self, path: Path, flags: Mapping[str, Any]) -> Report | None:
         """Apply a saved plan, unless it is stale."""
         from reconciler.plan import from_json, with_consent
+        from reconciler.plan.selection import CONSENT_OPTIONS, unknown_names
 
-        plan = with_consent(from_json(saved_plan.read(path)), plan_options(flags, self.session.settings))
+        options = plan_options(flags, self.session.settings)
+        plan = with_consent(from_json(saved_plan.read(path)), options)
+        for problem in unknown_names(options, plan.addresses):  # no error: what is unchanged is not in a saved plan
+            if problem.file in CONSENT_OPTIONS:
+                self.console.warn(str(problem))
         if plan.failures:
             left = ", ".join(one.cluster for one in plan.failures)
             self.console.warn(f"{path} does not cover {left}, which failed when it was planned")

@@ -11,7 +11,7 @@ import click
 from reconciler import reconcile
 from reconciler.agent.status import DriftEntry
 from reconciler.commands.console import console_of
-from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, format_option, with_flags
+from reconciler.commands.flags import CLUSTERS, CONNECTION, FILES, GLOBAL, format_option, with_flags
 from reconciler.commands.inputs import exit_code, load_manifests, open_session
 from reconciler.diff import SECRET
 from reconciler.kinds import MISSING
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("drift")
-@with_flags(*FILES)
+@with_flags(*FILES[:1], *CLUSTERS)
 @format_option("text", "json")
 @with_flags(*CONNECTION, *GLOBAL)
 def command(files: tuple[str, ...], output: str, **flags: Any) -> int:

@@ -33,6 +33,15 @@ def parse_consents(
     return frozenset(found)
 
 
+def only_clusters(context: click.Context, option: click.Parameter, values: Sequence[str]) -> Sequence[str]:
+    """Refuse addresses of resources, which this command cannot leave out."""
+    from reconciler.settings.cluster_selector import is_address
+
+    for value in filter(is_address, values):
+        raise click.BadParameter(f"{value!r} is a resource; this command excludes clusters only", context, option)
+    return values
+
+
 def with_flags(*each: Callable[[Any], Any]) -> Decorator:
     """Return one decorator for several options, shown by `--help` in this order."""
 
@@ -56,9 +65,25 @@ GLOBAL = (
 )
 FILES = (
     click.option("-f", "--file", "files", multiple=True, metavar="PATH", help="Manifest, folder, or - (repeatable)."),
-    click.option("--cluster", "clusters", multiple=True, metavar="NAME", help="Only this cluster (repeatable)."),
+    click.option(
+        "--cluster",
+        "clusters",
+        multiple=True,
+        metavar="SELECTOR",
+        help="Only these clusters: a name, a pattern ('prod-*') or labels (env=prod,region=eu); repeatable.",
+    ),
 )
-CLUSTERS = FILES[1:]
+CLUSTERS = (
+    *FILES[1:],
+    click.option(
+        "--exclude",
+        "excludes",
+        multiple=True,
+        metavar="SELECTOR",
+        callback=only_clusters,
+        help="All but these clusters, named as with --cluster (repeatable).",
+    ),
+)
 CONNECTION = (
     click.option("--url", "urls", multiple=True, metavar="URL", help="URL of a node of the cluster (repeatable)."),
     click.option("--ca-cert", metavar="FILE", help="CA certificate of the cluster, PEM."),
@@ -69,7 +94,13 @@ CONNECTION = (
 )
 PLANNING = (
     click.option("--target", "targets", multiple=True, metavar="ADDRESS", help="Only this resource (repeatable)."),
-    click.option("--exclude", "excludes", multiple=True, metavar="ADDRESS", help="All but this one (repeatable)."),
+    click.option(
+        "--exclude",
+        "excludes",
+        multiple=True,
+        metavar="ADDRESS|SELECTOR",
+        help="All but this resource, or these clusters, named as with --cluster (repeatable).",
+    ),
     click.option("--prune", is_flag=True, help="Delete owned objects that are no longer declared."),
     click.option(
         "--previous",
@@ -150,6 +181,8 @@ def plan_options(flags: Mapping[str, Any], settings: Settings, files: Sequence[s
         raise click.UsageError(f"--previous: {why}")
     previous = _declared_before(settings, files, revision) if revision is not None and files is not None else ()
 
+    from reconciler.settings.cluster_selector import is_address
+
     limits = settings.limits
     if flags["max_update_percent"] is not None:
         limits = limits._replace(update_percent=flags["max_update_percent"])
@@ -160,7 +193,7 @@ def plan_options(flags: Mapping[str, Any], settings: Settings, files: Sequence[s
         allowed_impacts=settings.allowed_impacts,
         ignore_freeze=frozenset(flags["ignore_freeze"]),
         targets=tuple(flags["targets"]),
-        excludes=tuple(flags["excludes"]),
+        excludes=tuple(filter(is_address, flags["excludes"])),
         limits=limits,
         previous=frozenset(previous),
         adopt=frozenset(flags["adopt"]),

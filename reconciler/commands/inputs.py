@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -21,6 +21,8 @@ from reconciler.errors import ClusterError, InputError
 if TYPE_CHECKING:
     from reconciler.errors import ReconcilerError
     from reconciler.manifests import Manifests
+    from reconciler.model import Address
+    from reconciler.plan import Options
     from reconciler.session import Session
     from reconciler.settings import Settings
 
@@ -84,6 +86,22 @@ def open_session(flags: Mapping[str, Any], console: Console) -> Iterator[Session
             yield session
         finally:
             report_failures(session)
+
+
+def check_names(options: Options, known: Collection[Address], console: Console) -> None:
+    """Note where an option names an object on several clusters; raises InputError where one names nothing *known*."""
+    from reconciler.plan.selection import on_several_clusters, unknown_names
+
+    if problems := unknown_names(options, known):
+        raise InputError(problems)
+    for option, name, found in on_several_clusters(options, known):
+        clusters = ", ".join(dict.fromkeys(address.cluster for address in found))
+        console.note(f"{option} {name} has no cluster and applies to {clusters}")
+
+
+def known_names(session: Session, manifests: Manifests, options: Options) -> set[Address]:
+    """Return what options of a run may name: everything declared or owned, now or at the previous revision."""
+    return {*(resource.address for resource in manifests.resources), *session.owned(), *options.previous}
 
 
 def report_failures(session: Session) -> None:

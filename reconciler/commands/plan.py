@@ -12,7 +12,7 @@ from reconciler import reconcile
 from reconciler.commands import saved_plan
 from reconciler.commands.console import Console, console_of
 from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, PLANNING, format_option, plan_options, with_flags
-from reconciler.commands.inputs import exit_code, load_manifests, open_session
+from reconciler.commands.inputs import check_names, exit_code, known_names, load_manifests, open_session
 from reconciler.commands.show import show_plan
 from reconciler.errors import ClusterError
 
@@ -54,6 +54,7 @@ def command(
     with open_session(flags, console) as session:
         manifests = load_manifests(session.settings, files, console)
         options = plan_options(flags, session.settings, files)
+        check_names(options, known_names(session, manifests, options), console)
         planned = reconcile.plan(session, manifests, options)
         plan, refused = planned.plan, False
         if session.settings.ci if dry_run is None else dry_run:

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from reconciler.commands.console import console_of
-from reconciler.commands.flags import FILES, GLOBAL, format_option, with_flags
+from reconciler.commands.flags import CLUSTERS, FILES, GLOBAL, format_option, with_flags
 from reconciler.commands.inputs import load_manifests, load_settings
 from reconciler.errors import InputError, Problem
 
 
 @click.command("validate")
-@with_flags(*FILES)
+@with_flags(*FILES[:1], *CLUSTERS)
 @click.option("--strict", is_flag=True, help="Treat references to undeclared objects as errors.")
 @format_option("text", "json")
 @with_flags(*GLOBAL)

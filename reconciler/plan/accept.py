@@ -7,6 +7,7 @@ objects: those need a tombstone, written by a person.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from reconciler.diff import SECRET
@@ -14,6 +15,7 @@ from reconciler.kinds import MISSING, Field, Kind
 from reconciler.kinds.quantities import UNITS
 from reconciler.model import Address, LiveState
 from reconciler.plan.drift import Drift
+from reconciler.plan.view import names_of
 
 
 class Edit(NamedTuple):
@@ -35,7 +37,9 @@ def selected(drifts: Iterable[Drift], addresses: Sequence[str]) -> tuple[Drift, 
     for text in addresses:
         mine = [drift for drift in all_of_them if _selects(text, drift)]
         if not mine:
-            raise NotAcceptable(f"{text}: no drift; `reconciler drift` lists all drift")
+            near = get_close_matches(text, {name for drift in all_of_them for name in names_of(drift.address)}, 1)
+            hint = f"did you mean {near[0]}?" if near else "`reconciler drift` lists all drift"
+            raise NotAcceptable(f"{text}: no drift; {hint}")
         found += [drift for drift in mine if drift not in found]
     return tuple(found)
 

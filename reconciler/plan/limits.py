@@ -15,6 +15,7 @@ from reconciler.kinds.vocabulary import CONSENT
 from reconciler.model import Address
 from reconciler.plan.consent import DESTROY, FREEZE, Consent, ConsentSource, by_manifest, concerns
 from reconciler.plan.plan import Action, Change, Options, Plan
+from reconciler.plan.view import names_of
 
 
 class OverLimit(NamedTuple):
@@ -48,7 +49,9 @@ def frozen_changes(plan: Plan, now: float) -> dict[Address, Frozen]:
 
 def with_consent(plan: Plan, options: Options) -> Plan:
     """Return *plan* with the consents that *options* give in addition to its own, and with their limits."""
-    return replace(plan, changes=tuple(_consented(change, names_of(plan, change), options) for change in plan.changes))
+    return replace(
+        plan, changes=tuple(_consented(change, names_of(change.address), options) for change in plan.changes)
+    )
 
 
 def _consented(change: Change, names: Collection[str], options: Options) -> Change:
@@ -66,9 +69,3 @@ def _consented(change: Change, names: Collection[str], options: Options) -> Chan
 
 def _concerns(change: Change, to: str) -> bool:
     return concerns(to, change.impacts, protected=change.protected)
-
-
-def names_of(plan: Plan, change: Change) -> set[str]:
-    """Return the addresses that name the object of *change*; without its cluster where the plan has only one."""
-    names = {str(change.address)}
-    return names | {str(change.address._replace(cluster=""))} if len(plan.clusters) <= 1 else names

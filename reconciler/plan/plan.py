@@ -167,6 +167,11 @@ class Plan:
     failures: tuple[ClusterFailure, ...] = ()  # clusters of the run that could not be planned
 
     @property
+    def addresses(self) -> set[Address]:
+        """What it changes or has notes on."""
+        return {change.address for change in self.changes} | {note.address for note in self.notes}
+
+    @property
     def several(self) -> bool:
         """Whether the run covers several clusters: output then names the cluster of each object."""
         return len(self.clusters) + len(self.failures) > 1

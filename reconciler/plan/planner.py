@@ -83,7 +83,7 @@ def _chosen(
     kinds: Mapping[str, Kind], resources: Mapping[Address, Resource], observed: Observed, options: Options
 ) -> frozenset[Address] | None:
     """Return what `--target` and `--exclude` choose, None for everything."""
-    known = {*resources, *(observed.owned if options.prune else ())}
+    known = {*resources, *observed.owned}
     view = View(kinds, observed, options, resources)
     return select(known, options.targets, options.excludes, lambda address: dependencies.needed(view, address))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
 from reconciler.secrets import PublicSources, Redactor, Secret, Sources, resolve
 from reconciler.settings.agent import Agent
+from reconciler.settings.cluster_selector import is_address, select
 from reconciler.settings.listen import Listen, Notify
 from reconciler.settings.source import FolderSource, GitSource
 from reconciler.settings.target import ProjectLimits, ReportProblem, Target, node_url, pin
@@ -85,8 +85,8 @@ def load(
     """Return the settings of a run; raises InputError with everything that is wrong with them.
 
     Without *project*, `reconciler.yaml` is searched in the current folder and its parents; if there is none, the
-    environment configures one cluster, or none. *flags*: clusters, urls, ca_cert, pin, insecure, state_dir, and
-    unattended, which the agent sets.
+    environment configures one cluster, or none. *flags*: clusters, excludes, urls, ca_cert, pin, insecure, state_dir,
+    and unattended, which the agent sets.
     """
     flags = {name: value for name, value in (flags or {}).items() if value}
     problems: list[Problem] = []
@@ -98,7 +98,9 @@ def load(
         parsed = project_file.from_environment({**environ, **urls}, problems)
     if problems:
         raise InputError(problems)
-    selected = _select(parsed.targets, tuple(flags.get("clusters", ())), problems)
+    excluded = [text for text in flags.get("excludes", ()) if not is_address(text)]
+    chosen_by = flags.get("clusters", ())
+    selected = select(parsed.targets, chosen_by, excluded, problems) if chosen_by or excluded else parsed.targets
     selected = _with_flags(selected, flags, problems)
     selected, warnings = _tls_verification(selected, bool(flags.get("insecure")), problems)
     if problems:
@@ -141,17 +143,6 @@ def find_project(start: Path) -> Path | None:
         if (folder / ".git").exists():
             break
     return None
-
-
-def _select(targets: tuple[Target, ...], names: tuple[str, ...], problems: list[Problem]) -> tuple[Target, ...]:
-    """Return the targets that --cluster names; all of them without it."""
-    known = {target.title: target for target in targets}
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f'did you mean "{near[0]}"?' if near else f"known clusters: {', '.join(known) or 'none'}"
-            problems.append(Problem("--cluster", 0, 0, "", f'unknown cluster "{name}"', hint))
-    return tuple(target for target in targets if not names or target.title in names)
 
 
 def _with_flags(targets: tuple[Target, ...], flags: Mapping[str, Any], problems: list[Problem]) -> tuple[Target, ...]:

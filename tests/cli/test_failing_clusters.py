@@ -156,3 +156,24 @@ def test_the_other_reading_commands_show_what_they_can(cli: Cli, servers: tuple[
     accepted = cli("accept", "east:Database/orders", "-f", "manifests/database.yaml", code=None)
     assert error in accepted.err
     assert cli("snapshot", "--cluster", "east").out.startswith("{")
+
+
+def test_options_that_name_nothing_are_errors_before_anything_is_asked(
+    cli: Cli, servers: tuple[Running, Running]
+) -> None:
+    before = [len(server.core.log) for server in servers]
+    flags = ("--allow-impact", "Role/ap=may-cut-off", "--resend-secret", "wset:Role/app", "--exclude", "Role/nobody")
+    refused = cli("plan", *flags, code=3)
+    assert "error: --allow-impact: Role/ap matches no resource (did you mean Role/app?)" in refused.err
+    assert "error: --resend-secret: wset:Role/app matches no resource (did you mean west:Role/app?)" in refused.err
+    assert "error: --exclude: Role/nobody matches no resource" in refused.err
+    assert "--cluster: unknown cluster" in cli("drift", "--cluster", "eats", code=3).err
+    assert [len(server.core.log) for server in servers] == before
+
+
+def test_clusters_are_chosen_by_label_and_excluded_by_name(cli: Cli) -> None:
+    assert "east:Role/app" not in cli("plan", "--cluster", "env=prod", "--exclude", "east").out
+    both = cli("plan", "--cluster", "env=prod", "--resend-secret", "Role/app")
+    assert "--resend-secret Role/app has no cluster and applies to east, west" in both.err
+    assert "Valid: 1 resource for west." in cli("validate", "--exclude", "e*").out
+    assert "excludes clusters only" in cli("drift", "--exclude", "Role/app", code=3).err

@@ -510,12 +510,6 @@ def test_targets_bring_what_they_need_and_excludes_win(
     assert [str(change.address) for change in plan_of(SHOP, **options).changes] == expected
 
 
-def test_a_target_that_matches_nothing_is_an_error() -> None:
-    assert problems(SHOP, targets=("Role/apps",)) == [
-        "--target: Role/apps matches no resource (write it as Kind/name, such as Database/sessions)"
-    ]
-
-
 def test_a_ring_that_no_second_step_opens_is_an_error() -> None:
     stubborn = {**KINDS, "Database": replace(KINDS["Database"], required_on_create=({"field": "roles_permissions"},))}
     resources = [
