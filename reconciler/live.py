@@ -15,6 +15,7 @@ from reconciler.api.codec import decode, natural_key, unnamed
 from reconciler.api.driver import ONE_CLUSTER, Connections, Reader, drive
 from reconciler.api.endpoints import wire_names
 from reconciler.api.hooks import hook_of
+from reconciler.api.own_account import access
 from reconciler.api.protocol import ProjectCluster
 from reconciler.api.read import listing
 from reconciler.errors import (
@@ -82,6 +83,7 @@ def read(
         notes=notes,
         version=version,
         schemas=served,
+        access=drive(access(client.user, client.login_method), client) if read_set.access else frozenset(),
         measured=_measured(client, kinds, read_set.metrics_needed(kinds, objects)),
     )
 

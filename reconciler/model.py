@@ -91,6 +91,7 @@ class Reason(enum.Enum):
     MANAGED = "managed-elsewhere"  # owner
     FAILED = "failed-state"  # status, address
     IN_PROGRESS = "in-progress"  # status
+    ENDS_ACCESS = "ends-access-of-this-tool"  # what its access rests on, field
     BEING_DELETED = "being-deleted"  # status
     RENAMED_OUTSIDE = "renamed-outside"  # uid, its name now, its owned name
     RECREATED_OUTSIDE = "recreated-outside"  # uid now, owned uid, address
@@ -175,6 +176,7 @@ class LiveState:
     notes: tuple[Note, ...] = ()  # of unreadable objects, which are held; name "" if unknown
     version: ServerVersion | None = None  # None where it is unknown
     schemas: Mapping[str, ServerSchema] = field(default_factory=dict)  # by kind: the JSON schema that it serves
+    access: frozenset[str] = frozenset()  # what the access of this tool rests on, where the plan may end it
     measured: Mapping[tuple[str, int | str], Mapping[str, float]] = field(default_factory=dict)  # by kind, uid; figure
 
     def figures(self, kind: str, uid: int | str) -> Mapping[str, float]:

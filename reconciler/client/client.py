@@ -92,6 +92,11 @@ class Client:
         return self._credentials[0]
 
     @property
+    def login_method(self) -> str:
+        """How it logs in, as `x-impact.login` calls it."""
+        return "password"
+
+    @property
     def state_id(self) -> int:
         """The highest cluster-state-id seen."""
         return self._loop.state_id

@@ -15,7 +15,7 @@ from reconciler.api.protocol import OwnClusterInfo, Response
 from reconciler.client.json_parser import MalformedObject
 from reconciler.client.retry_loop import PROBE
 
-_SHARED: Final = (PROBE, "/v1/nodes/status", "/v1/cluster", "/v1/redis_acls", "/v1/roles")
+_SHARED: Final = (PROBE, "/v1/nodes/status", "/v1/cluster", "/v1/redis_acls", "/v1/roles", "/v1/users")
 
 
 class ClusterReader(Reader, Protocol):
@@ -26,6 +26,9 @@ class ClusterReader(Reader, Protocol):
 
     @property
     def user(self) -> str: ...
+
+    @property
+    def login_method(self) -> str: ...
 
     def open(self) -> Response: ...
 
@@ -45,6 +48,10 @@ class SharedReads:
     @property
     def user(self) -> str:
         return self._client.user
+
+    @property
+    def login_method(self) -> str:
+        return self._client.login_method
 
     def open(self) -> Response:
         """Verify the credentials, and keep the list of nodes that this gives."""

@@ -40,6 +40,7 @@ class Impact(NamedTuple):
     names: tuple[str, ...] = ()  # only of objects with these names; () = any
     unlimited: int | None = None  # this number means no limit: it is more than any other
     below: str = ""  # only when the new number is less than this figure, which is measured; unknown counts as less
+    login: str = ""  # what it surely ends, where it is what the access of this tool rests on: vocabulary of the keyword
 
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})

@@ -43,6 +43,7 @@ def _impacts(words: Any) -> Iterator[Impact]:
                 tuple(word.get("names", ())),
                 word.get("unlimited"),
                 word.get("below", ""),
+                word.get("login", ""),
             )
 
 

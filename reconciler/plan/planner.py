@@ -21,6 +21,7 @@ from reconciler.plan.decide import decide_resource, decide_undeclared, followed_
 from reconciler.plan.limits import with_consent
 from reconciler.plan.multicluster import absent_members, moves, written_clusters
 from reconciler.plan.order import break_cycles, order
+from reconciler.plan.own_login import ending_access
 from reconciler.plan.plan import Action, Change, Options, Plan
 from reconciler.plan.ports import with_ports
 from reconciler.plan.selection import select
@@ -53,6 +54,7 @@ def decide(kinds: Mapping[str, Kind], desired: Desired, observed: Observed, opti
         if chosen is None or decision.outcome.address in chosen:
             draft.decided(decision)
     draft.put(with_ports(view, draft.changes))
+    draft.add(ending_access(kinds, observed.live, draft.changes))
     draft.add(absent_members(view, draft.changes))
     draft.add(dependencies.unresolved(view, draft.changes, draft.held))
     draft.add(dependencies.needing_held(view, draft.changes, draft.held))

@@ -14,6 +14,7 @@ from reconciler.kinds import Field, Kind
 from reconciler.model import Address, LiveObject
 from reconciler.plan.impacts import undecided
 from reconciler.plan.multicluster import spanned_clusters
+from reconciler.plan.own_login import clusters_of_ending, may_end_access
 from reconciler.plan.plan import Plan
 from reconciler.plan.references import kind_references, references
 
@@ -32,6 +33,7 @@ class ReadSet(NamedTuple):
     metrics: Metrics = MappingProxyType({})  # figures that are needed in any case
     deciding: tuple[Resource, ...] = ()  # a figure decides the impact of what they declare
     schemas: bool = False  # the cluster's own schemas too
+    access: bool = False  # what the access of this tool rests on: the plan may end it
 
     def needs_ports(self, names: Mapping[str, Collection[str]]) -> bool:
         """Return whether something is to be created that needs a port, given the *names* of live objects by kind."""
@@ -81,6 +83,7 @@ def read_sets(
             tuple(_needing_ports(kinds, mine)),
             deciding=tuple(one for one in mine if not decided[one.address.kind].isdisjoint(one.spec)),
             schemas=True,
+            access=may_end_access(kinds, mine, [a for a in leaving if a.cluster == name]),
         )
     return found
 
@@ -96,7 +99,8 @@ def read_sets_of(kinds: Mapping[str, Kind], plan: Plan, clusters: Iterable[str])
         names = undecided(kinds[kind], change.fields)
         if names:
             metrics[cluster][kind] = metrics[cluster].get(kind, frozenset()) | names
-    return {name: ReadSet(fields[name], metrics=metrics[name], schemas=True) for name in fields}
+    access = clusters_of_ending(kinds, plan.changes)
+    return {name: ReadSet(fields[name], metrics=metrics[name], schemas=True, access=name in access) for name in fields}
 
 
 def fields_of(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving: Iterable[Address]) -> Fields:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from reconciler.kinds import MISSING, Kind
 from reconciler.model import Address, LiveObject, LiveState
 from reconciler.plan.impacts import increased
+from reconciler.plan.own_login import ending_access
 from reconciler.plan.plan import Action, Change, Plan
 
 
@@ -61,7 +62,12 @@ def stale_fields(plan: Plan, live: Mapping[str, LiveState]) -> list[StaleField]:
 
 
 def increased_impacts(plan: Plan, live: Mapping[str, LiveState], kinds: Mapping[str, Kind]) -> Iterator[StaleField]:
-    """Yield where a change has, by what is measured now, more impact than was planned."""
+    """Yield where a change has, by what is measured now, more impact than was planned.
+
+    With another login than that of the plan, it may also end the access of this tool.
+    """
+    for held in ending_access(kinds, live, plan.changes):
+        yield StaleField(held.address, held.details[1], "harmless", f"the end of the {held.details[0]} that is used")
     for change in plan.changes:
         state = live.get(change.address.cluster)
         if change.action is Action.UPDATE and change.uid is not None and state is not None:

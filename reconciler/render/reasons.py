@@ -48,6 +48,10 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.MANAGED: "managed by {0}; never changed",
     Reason.FAILED: "the cluster reports {0}; repair it, or delete and create it again: reconciler apply --replace {1}",
     Reason.IN_PROGRESS: "in progress: the cluster reports {0}; compared once that is done",
+    Reason.ENDS_ACCESS: (
+        "{1}: it would end the {0} by which this tool has access, and this tool could not take it back; "
+        "give it another login first, or make this change by other means"
+    ),
     Reason.BEING_DELETED: "in progress: the cluster reports {0}; created once it is gone",
     Reason.RENAMED_OUTSIDE: (
         "uid {0} is now called {1}, renamed outside this tool; to rename it back, declare metadata.renamedFrom: {1}; "

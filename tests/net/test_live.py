@@ -111,6 +111,7 @@ class Canned:
 
     state_id = 7
     user = "me@example.com"
+    login_method = "password"
 
     def __init__(self, bodies: Mapping[str, Any]) -> None:
         self._bodies = bodies
