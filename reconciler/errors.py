@@ -32,7 +32,6 @@ ReconcilerError            1   any error that is not listed below
 │   ├── ChangedUnderneath  5   an object changed between the plan and its write
 │   ├── PlanTooLarge       5
 │   ├── ImpactRefused      5
-│   ├── InFreezeWindow     5
 │   └── Locked             5
 ├── AppliedInPart          6   partially applied
 └── Interrupted          130   Ctrl-C or SIGTERM, at a safe boundary
@@ -228,10 +227,6 @@ class PlanTooLarge(Refused):
 
 class ImpactRefused(Refused):
     """A change has an impact that needs consent, and there is none."""
-
-
-class InFreezeWindow(Refused):
-    """A manifest forbids the change at this time."""
 
 
 class Locked(Refused):

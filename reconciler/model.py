@@ -86,6 +86,8 @@ class Reason(enum.Enum):
     CLUSTER_NOT_READ = "cluster-not-read"
     KIND_UNREADABLE = "kind-unreadable"
     SUSPENDED = "suspended"
+    FROZEN = "frozen"  # window, end
+    AFTER_FROZEN = "after-frozen"  # what is held
     AMBIGUOUS_NAME = "ambiguous-name"  # count, uids
     BUILTIN = "builtin"
     MANAGED = "managed-elsewhere"  # owner
@@ -129,6 +131,7 @@ class Reason(enum.Enum):
     PREVIOUS_AMBIGUOUS = "previous-ambiguous-name"  # count, uids
     PREVIOUS_BUILTIN = "previous-builtin"
     PREVIOUS_MANAGED = "previous-managed-elsewhere"  # owner
+    NOT_IN_LEDGER = "not-in-ledger"  # delete, replace or update
     REJECTED = "rejected-by-dry-run"  # the server's words
     CAPACITY_UNKNOWN = "replacement-capacity-unknown"
     NOT_VALIDATED = "replacement-not-validated"  # kind
@@ -191,6 +194,7 @@ class Owned(NamedTuple):
     created: str  # the server's created_time, "" where it gives none
     fields: Mapping[str, Any]  # last applied spec, canonical, without secrets
     made: bool = False  # this tool created it: what it never set there was not set
+    inherited: bool = False  # not in the ledger: an earlier revision declared it
 
     def is_of(self, live: LiveObject) -> bool:
         """Return whether *live* is the object of this entry: names and uids may be reused."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from reconciler.errors import (
     ImpactRefused,
-    InFreezeWindow,
     InputError,
     LedgerError,
     PlanStale,
@@ -29,7 +28,6 @@ from reconciler.plan import (
     Plan,
     decide,
     digest,
-    frozen_changes,
     increased_impacts,
     stale_fields,
     with_consent,
@@ -230,17 +228,6 @@ def check(plan: Plan, options: Options) -> None:
         raise ImpactRefused("\n".join(missing))
     for over in over_limits(plan, options):
         raise PlanTooLarge(limit_text(over))
-
-
-def check_freeze(plan: Plan, now: float) -> None:
-    """Raise InFreezeWindow where *plan* changes what its manifest forbids to change at *now*, without consent."""
-    from reconciler.render.refusals import freeze_text
-
-    frozen = frozen_changes(plan, now)
-    if frozen:
-        raise InFreezeWindow(
-            "\n".join(freeze_text(c.address, frozen[c.address]) for c in plan.changes if c.address in frozen)
-        )
 
 
 def require_same_plan(before: Planned, now: Planned) -> None:

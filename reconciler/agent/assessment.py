@@ -15,13 +15,14 @@ from typing import NamedTuple
 from reconciler import reconcile
 from reconciler.agent import audit, crosscluster, drift_history
 from reconciler.agent.context import AgentContext, ReconcileRequest
-from reconciler.agent.held import Hold, exclude_patterns, without_consent, without_contested
+from reconciler.agent.held import Hold, beyond_limit, exclude_patterns, without_consent, without_contested
 from reconciler.agent.status import DriftEntry
 from reconciler.errors import LedgerUnwritable
 from reconciler.manifests import Manifests, Resource
 from reconciler.model import Address, Level
 from reconciler.plan import Options, frozen_changes
 from reconciler.plan.drift import Ahead, Drift
+from reconciler.plan.plan import unexpected
 from reconciler.render.reasons import note_text
 from reconciler.session import Session
 
@@ -40,6 +41,7 @@ class Assessment(NamedTuple):
     held: tuple[str, ...]
     members: frozenset[str]  # other clusters that the declared objects have members on
     until: float | None = None  # a hold ends then
+    unexpectedly_held: bool = False  # something is held that was not declared to be
 
 
 class Assessor:
@@ -52,10 +54,11 @@ class Assessor:
         self._name = request.target.name
         self._memory = context.ledger.memory
 
-    def assess(self, in_use: Mapping[Address, Hold] = _NO_HOLDS) -> Assessment:
+    def assess(self, in_use: Mapping[Address, Hold] = _NO_HOLDS, *, approvable: bool = True) -> Assessment:
         """Plan; then hold what may not be done, and plan the rest, so that the plan shows what can be done.
 
-        *in_use* has changes that cannot be made now because a cluster that they write to is in use.
+        *in_use* has changes that cannot be made now because a cluster that they write to is in use. What an approval of
+        the plan would allow is held unless it is *approvable*.
         """
         resources, contested = self._resources()
         manifests = Manifests(resources, elsewhere=self._request.declared_elsewhere)
@@ -67,17 +70,19 @@ class Assessor:
         ]
         options = self._options()
         everything = self._plan_all(options) if contested else None  # contested fields are drift all the same
-        ends: list[float] = []
+        all_holds: dict[Address, Hold] = {}
         while True:
             planned = reconcile.plan(self._session, manifests, replace(options, excludes=exclude_patterns(excluded)))
             everything = everything or planned
             holds = {**self._held_now(planned), **in_use, **without_consent(planned.plan)}
+            holds |= {} if approvable else beyond_limit(planned.plan)
             holds = {address: hold for address, hold in holds.items() if address not in excluded}
             if not holds:
                 break
             excluded |= holds.keys()
-            held += [f"{_short(address)}: {hold.reason}" for address, hold in sorted(holds.items())]
-            ends += [hold.until for hold in holds.values() if hold.until is not None]
+            all_holds |= holds
+        held += [f"{_short(address)}: {hold.reason}" for address, hold in sorted(all_holds.items())]
+        ends = [hold.until for hold in all_holds.values() if hold.until is not None]
         if planned.plan.in_progress:
             ends.append(self._context.runtime.now() + _IN_PROGRESS_SECONDS)
         held += [
@@ -92,6 +97,7 @@ class Assessor:
             held=tuple(dict.fromkeys(held)),
             members=self._members(planned),
             until=min(ends, default=None),
+            unexpectedly_held=bool(contested) or _unexpected(planned, all_holds),
         )
 
     def _resources(self) -> tuple[tuple[Resource, ...], frozenset[str]]:
@@ -119,8 +125,8 @@ class Assessor:
         writes = crosscluster.cross_cluster_writes(self._session.kinds, planned.plan, planned.observed.live)
         by_clusters = crosscluster.without_agreement(target, self._request.related, writes, now)
         by_manifest = {
-            address: Hold(f"{freeze}, by its manifest", freeze.until)
-            for address, freeze in frozen_changes(planned.plan, now).items()
+            address: Hold(f"{freeze}, by its manifest", freeze.until, declared=True)
+            for address, freeze in frozen_changes(planned.plan, now, {}).items()
         }
         return {**by_clusters, **by_manifest}
 
@@ -149,6 +155,11 @@ class Assessor:
 def by_others(drifts: Iterable[Drift]) -> list[Drift]:
     """Return the drift that was not caused by a change in git."""
     return [drift for drift in drifts if drift.ahead is not Ahead.MANIFESTS]
+
+
+def _unexpected(planned: reconcile.Planned, holds: Mapping[Address, Hold]) -> bool:
+    declared = {address for address, hold in holds.items() if hold.declared}
+    return len(declared) < len(holds) or bool(unexpected(planned.plan.notes, declared))
 
 
 def _short(address: Address) -> Address:

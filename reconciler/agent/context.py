@@ -59,6 +59,7 @@ class ReconcileResult(NamedTuple):
     requeue_at: float | None = None  # seconds since the epoch: reconcile again no later than then
     changes: int = 0  # that were applied
     drift: int = 0  # differences that remain
+    unexpectedly_held: bool = False  # a change is held that was not declared to be, and mode apply would make it
     duration: float = 0.0  # seconds
     probe_failures: Mapping[str, ReconcilerError] = MappingProxyType({})  # by related cluster
     members: frozenset[str] | None = None  # other clusters that the declared objects have members on; None: unknown

@@ -122,20 +122,21 @@ def without_agreement(
         if holds:
             ends = [hold.until for hold in holds if hold.until is not None]
             until = max(ends) if len(ends) == len(holds) else None
-            found[address] = Hold("; ".join(hold.reason for hold in holds), until)
+            declared = all(hold.declared for hold in holds)
+            found[address] = Hold("; ".join(hold.reason for hold in holds), until, declared)
     return found
 
 
 def _objection(home: Target, other: Target, now: float) -> Hold | None:
     subject = f"has a member on {other.name}, which is"
     if other.agent_policy.suspend:
-        return Hold(f"{subject} suspended")
+        return Hold(f"{subject} suspended", declared=True)
     if MODES.index(other.agent_policy.mode) < MODES.index(home.agent_policy.mode):
         return Hold(
             f"{subject} in mode {other.agent_policy.mode}, while {home.name} is in mode {home.agent_policy.mode}"
         )
     freeze = frozen(other.agent_policy.freeze, now)
-    return Hold(f"{subject} frozen: {freeze.why}", freeze.until) if freeze else None
+    return Hold(f"{subject} frozen: {freeze.why}", freeze.until, declared=True) if freeze else None
 
 
 def member_clusters(kinds: Mapping[str, Kind], names: Iterable[Address], live: LiveState) -> frozenset[str]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from reconciler.agent import drift_history
 from reconciler.manifests import Resource
 from reconciler.model import Address
-from reconciler.plan import Plan
+from reconciler.plan import Change, Plan
 from reconciler.render.refusals import consent_text
 
 
@@ -19,6 +19,7 @@ class Hold(NamedTuple):
 
     reason: str
     until: float | None = None
+    declared: bool = False  # suspended, or in a freeze window: no failure
 
 
 def without_contested(resource: Resource, contested: Iterable[str]) -> Resource:
@@ -35,9 +36,18 @@ def exclude_patterns(addresses: Iterable[Address]) -> tuple[str, ...]:
 
 
 def without_consent(plan: Plan) -> dict[Address, Hold]:
-    """Return the changes with an impact that needs consent and has none in git, each with the reason."""
+    """Return the changes that lack consent, each with the reason; not those that an approval of the plan allows."""
     return {
-        change.address: Hold("\n".join(consent_text(change, one) for one in change.unconsented))
+        change.address: _unconsented(change)
         for change in plan.changes
-        if change.unconsented
+        if change.unconsented and not change.consented_beyond_limit
     }
+
+
+def beyond_limit(plan: Plan) -> dict[Address, Hold]:
+    """Return the changes that need an approval of the plan: the operator does not let manifests consent to them."""
+    return {change.address: _unconsented(change) for change in plan.changes if change.consented_beyond_limit}
+
+
+def _unconsented(change: Change) -> Hold:
+    return Hold("\n".join(consent_text(change, one) for one in change.unconsented))

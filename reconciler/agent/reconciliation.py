@@ -15,7 +15,7 @@ from reconciler.agent.approvals import Approvals
 from reconciler.agent.assessment import Assessment, Assessor
 from reconciler.agent.context import AgentContext, ReconcileRequest, ReconcileResult
 from reconciler.agent.crosscluster import ClusterClaimed
-from reconciler.agent.held import Hold
+from reconciler.agent.held import Hold, beyond_limit
 from reconciler.agent.status import Phase
 from reconciler.errors import Interrupted, Locked, PlanTooLarge, ReconcilerError
 from reconciler.kinds.freeze import Frozen, frozen
@@ -24,6 +24,7 @@ from reconciler.runtime import Runtime
 from reconciler.session import Session, SessionOverrides
 
 _REQUEUE_LOCKED: Final = 5.0  # seconds until writing is attempted again where a cluster was in use
+_REQUEUE_SOON: Final = 5.0  # seconds until what needs an approval is offered, after the rest was applied
 
 
 def reconcile_cluster(context: AgentContext, request: ReconcileRequest) -> ReconcileResult:
@@ -91,7 +92,8 @@ class _Reconciliation:
         self.publish(found)
         result = self.act(found)
         times = [at for at in (result.requeue_at, found.until) if at is not None]
-        return result._replace(requeue_at=min(times, default=None))
+        held = self.agent_policy.mode == "apply" and (found.unexpectedly_held or result.unexpectedly_held)
+        return result._replace(requeue_at=min(times, default=None), unexpectedly_held=held)
 
     def act(self, found: Assessment) -> ReconcileResult:
         """Apply, wait for an approval, or write nothing."""
@@ -111,9 +113,25 @@ class _Reconciliation:
         if freeze:
             return self.write_nothing(found, Phase.FROZEN, freeze, approved=approved)
         if not approved:
+            if beyond_limit(plan):
+                return self.apply_rest(found)
             reconcile.check(plan, found.options)
             self.check_deletes(plan)
         return self.apply(found, approved=approved)
+
+    def apply_rest(self, found: Assessment) -> ReconcileResult:
+        """Apply what needs no approval; with nothing of that left, let the whole plan be approved."""
+        rest = self.assessor.assess(approvable=False)
+        if not rest.planned.plan.changes:
+            self.update(held=rest.held)
+            return self.await_approval(found)._replace(unexpectedly_held=True)
+        self.publish(rest)
+        reconcile.check(rest.planned.plan, rest.options)
+        self.check_deletes(rest.planned.plan)
+        result = self.apply(rest, approved=False)
+        if result.failure is None:
+            result = result._replace(requeue_at=self.context.runtime.now() + _REQUEUE_SOON)
+        return result._replace(unexpectedly_held=True)
 
     def update(self, **changes: object) -> None:
         """Change the status of the cluster."""
@@ -184,7 +202,7 @@ class _Reconciliation:
                 result = self.write_nothing(found, Phase.IDLE, approved=approved)
                 self.update(why=hold.reason)
                 return result._replace(requeue_at=hold.until)
-        rest = self.assessor.assess(dict.fromkeys(writes, hold))
+        rest = self.assessor.assess(dict.fromkeys(writes, hold), approvable=False)
         self.members = rest.members
         self.publish(rest)
         if not rest.planned.plan.changes:

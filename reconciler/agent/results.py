@@ -12,6 +12,7 @@ from reconciler.agent.cluster_states import ClusterStates, ScheduledCluster, ref
 from reconciler.agent.context import AgentContext, ReconcileResult
 from reconciler.agent.login_delay import login_blocked_for
 from reconciler.agent.status import Failure, Phase
+from reconciler.errors import AppliedInPart
 
 
 class ResultRecorder:
@@ -31,6 +32,8 @@ class ResultRecorder:
         self._cluster_states.record(name, result, runtime.clock(), left=left, jitter=runtime.random.random())
         if result.failure is not None:
             self.exit_codes.add(result.failure.exit_code)
+        elif result.unexpectedly_held:
+            self.exit_codes.add(AppliedInPart.exit_code)
         for refusing in sorted(refusing_clusters(name, result)):
             other = self._cluster_states.get(refusing)
             if other is not None and other is not one:

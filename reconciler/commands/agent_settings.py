@@ -15,13 +15,10 @@ _NEED_RESTART = ("state_dir", "listen", "notify")
 
 
 def completed(settings: Settings, flags: Mapping[str, Any]) -> Settings:
-    """Return *settings* with the values of the flags; raises InputError for an invalid cron expression."""
-    from reconciler.kinds.freeze import check
+    """Return *settings* with the values of the flags."""
     from reconciler.settings import FolderSource
 
     settings.reachable()
-    where = str(settings.project or "settings")
-    check((window for target in settings.targets for window in target.agent_policy.freeze), where)
     if flags.get("path"):
         settings = replace(settings, source=FolderSource(Path(flags["path"])))
     elif settings.source is None:

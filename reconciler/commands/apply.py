@@ -27,12 +27,14 @@ from reconciler.commands.inputs import (
 from reconciler.commands.show import command_again, show_plan, show_report
 from reconciler.commands.signals import stopping
 from reconciler.errors import AppliedInPart, ClusterError, CreationFailed, Interrupted, Refused
+from reconciler.plan import Plan
 
 if TYPE_CHECKING:
     from reconciler.apply.report import Report
+    from reconciler.kinds.freeze import Frozen
     from reconciler.manifests import Manifests
-    from reconciler.model import Observed
-    from reconciler.plan import Options, Plan
+    from reconciler.model import Address, Observed
+    from reconciler.plan import Options
     from reconciler.session import Session
 
 
@@ -61,10 +63,11 @@ def command(saved: str | None, files: tuple[str, ...], yes: bool, parallelism: i
         run = _Apply(session, console, output, yes, parallelism)
         report = run.saved(Path(saved), flags) if saved is not None else run.manifests(files, flags)
     code = 0 if report is None else _code(report)
-    if run.held:
-        held = "1 object is held and may" if run.held == 1 else f"{run.held} objects are held and may"
-        say(f"{held} differ from the manifests; `reconciler plan` shows the reasons")
-    return exit_code(session, code) or (AppliedInPart.exit_code if run.held else 0)
+    held = run.rest.held
+    if held:
+        text = "1 object is held and may" if held == 1 else f"{held} objects are held and may"
+        say(f"{text} differ from the manifests; `reconciler plan` shows the reasons")
+    return exit_code(session, code) or (AppliedInPart.exit_code if run.rest.unexpectedly_held else 0)
 
 
 class _Apply:
@@ -83,7 +86,8 @@ class _Apply:
         self.output = output
         self.yes = yes
         self.parallelism = parallelism
-        self.held = 0  # number of held objects of the approved plan
+        self.frozen: dict[Address, Frozen] = {}  # what is not changed now
+        self.rest = Plan(())  # the plan without it
         self.waited_for: set[str] = set()
         self.from_manifests = False
 
@@ -135,7 +139,7 @@ class _Apply:
             count = reconcile.adopt(self.session, manifests, planned)
             if count:
                 self.console.note(f"adopted {count} existing resource{'' if count == 1 else 's'}")
-        return self.execute(planned.plan, planned.observed) if go else None
+        return self.execute(self.without_frozen(planned.plan), planned.observed) if go else None
 
     def saved(self, path: Path, flags: Mapping[str, Any]) -> Report | None:
         """Apply a saved plan, unless it is stale."""
@@ -158,21 +162,32 @@ class _Apply:
         with self.session.locked(plan.clusters):
             observed = reconcile.reread(self.session, plan)
             reconcile.refuse_if_stale(plan, observed.live)
-            return self.execute(plan, observed)
+            return self.execute(self.without_frozen(plan), observed)
+
+    def without_frozen(self, plan: Plan) -> Plan:
+        """Return *plan* without what is, or was since it was shown, in a freeze window."""
+        from reconciler.plan import frozen_changes, without_frozen
+
+        now, windows = self.session.runtime.now(), self.session.settings.freeze_windows
+        self.frozen |= frozen_changes(plan, now, windows)
+        self.rest = without_frozen(plan, self.frozen)
+        return self.rest
 
     def approved(self, plan: Plan, options: Options, *, known: bool = False) -> bool:
-        """Show *plan*, only its summary if it is *known*; return whether to execute it. Raises Refused."""
+        """Show *plan*, only its summary if it is *known*; return whether to execute any of it. Raises Refused."""
         from reconciler.apply.report import Report
+        from reconciler.render.refusals import freeze_text
 
-        self.held = plan.held
         report_failures(self.session)
         if self.output == "text":
             show_plan(plan, "summary" if known else "text", self.console)
-        reconcile.check(plan, options)
-        reconcile.check_freeze(plan, self.session.runtime.now())
-        if not plan.changes:
+        rest = self.without_frozen(plan)
+        for text in freeze_text(self.frozen):
+            self.console.warn(text)
+        reconcile.check(rest, options)
+        if not rest.changes:
             if self.output == "json":
-                show_report(Report((), failures=plan.failures), "json", self.console)
+                show_report(Report((), failures=plan.failures), "json", self.console, held=rest.notes)
             return False
         if not self.yes:
             self.ask()
@@ -203,7 +218,8 @@ class _Apply:
             report = reconcile.execute(self.session, plan, observed, parallelism=self.parallelism)
         replace = [one.change.address for one in report.failed if isinstance(one.error, CreationFailed)]
         again = command_again(replace if self.from_manifests else ())
-        show_report(report, self.output, self.console, brief=shown and not drawn, again=again)
+        notes = self.rest.notes
+        show_report(report, self.output, self.console, brief=shown and not drawn, again=again, held=notes)
         return report
 
 

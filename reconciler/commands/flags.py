@@ -126,8 +126,8 @@ PLANNING = (
         "--ignore-freeze",
         "ignore_freeze",
         multiple=True,
-        metavar="ADDRESS",
-        help="Change this resource despite a freeze window in its manifest (repeatable).",
+        metavar="ADDRESS|CLUSTER",
+        help="Despite freeze windows, change this resource (those of its manifest) or cluster (those of the project).",
     ),
     click.option(
         "--max-update-percent",
@@ -191,7 +191,8 @@ def plan_options(flags: Mapping[str, Any], settings: Settings, files: Sequence[s
         allow_destroy=frozenset(flags["allow_destroy"]),
         allow_impact=flags["allow_impact"],
         allowed_impacts=settings.allowed_impacts,
-        ignore_freeze=frozenset(flags["ignore_freeze"]),
+        ignore_freeze=frozenset(name for name in flags["ignore_freeze"] if "/" in name),
+        ignored_freezes=_clusters(flags["ignore_freeze"], settings),
         targets=tuple(flags["targets"]),
         excludes=tuple(filter(is_address, flags["excludes"])),
         limits=limits,
@@ -200,6 +201,18 @@ def plan_options(flags: Mapping[str, Any], settings: Settings, files: Sequence[s
         replace=frozenset(flags["replace"]),
         resend_secrets=frozenset(flags["resend"]),
     )
+
+
+def _clusters(names: Sequence[str], settings: Settings) -> frozenset[str]:
+    """Return the clusters among the values of --ignore-freeze; raises InputError for an unknown one."""
+    from reconciler.errors import InputError, Problem
+
+    clusters = frozenset(name for name in names if "/" not in name)
+    known = [target.name for target in settings.targets]
+    hint = f"give an address such as Database/a, or one of the clusters: {', '.join(filter(None, known)) or 'none'}"
+    if unknown := sorted(clusters.difference(known)):
+        raise InputError([Problem("--ignore-freeze", 0, 0, "", f"unknown cluster {name!r}", hint) for name in unknown])
+    return clusters
 
 
 def _declared_before(settings: Settings, files: Sequence[str], revision: str) -> Iterator[Address]:

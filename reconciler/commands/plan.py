@@ -49,6 +49,7 @@ def command(
     """
     from reconciler.plan import frozen_changes
     from reconciler.render.plan_json import plan_json
+    from reconciler.render.refusals import freeze_text
 
     console = console_of(flags)
     with open_session(flags, console) as session:
@@ -62,8 +63,8 @@ def command(
         calls = reconcile.calls(session, planned) if flags["calls"] else None
         now = session.runtime.now()
     show_plan(plan, output, console, calls)
-    for address, frozen in frozen_changes(plan, now).items():
-        console.warn(f"{address} is frozen: {frozen}")
+    for text in freeze_text(frozen_changes(plan, now, session.settings.freeze_windows)):
+        console.warn(text)
     reconcile.check(plan, options)
     if out is not None:
         saved_plan.write(Path(out), plan_json(plan))

@@ -1,7 +1,7 @@
 """Freeze windows: whether something may be changed at a given time, and until when. Home of cronsim.
 
-For clusters (the project file; the agent checks before it writes) and for single objects (their manifests; the agent
-and `apply` check). Pure: the time is an argument.
+For clusters (the project file) and for single objects (their manifests); the agent and `apply` check both. Pure: the
+time is an argument.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
-
-from reconciler.errors import InputError, Problem
 
 
 class Window(NamedTuple):
@@ -32,10 +30,16 @@ class Frozen(NamedTuple):
 
     why: str
     until: float
+    cluster: str = ""  # whose windows these are; "" = those of the object
+
+    @property
+    def end(self) -> str:
+        """Until when, in UTC."""
+        return f"{datetime.fromtimestamp(self.until, UTC):%Y-%m-%d %H:%M} UTC"
 
     def __str__(self) -> str:
-        """Return why and until when, in UTC."""
-        return f"{self.why}, until {datetime.fromtimestamp(self.until, UTC):%Y-%m-%d %H:%M} UTC"
+        """Return why and until when."""
+        return f"{self.why}, until {self.end}"
 
 
 def is_cron(text: str) -> bool:
@@ -56,17 +60,6 @@ def is_usable(window: Window) -> bool:
     except (KeyError, ValueError, OSError):
         return False
     return is_cron(window.cron)
-
-
-def check(windows: Iterable[Window], where: str) -> None:
-    """Raise InputError for each invalid cron expression."""
-    problems = []
-    for window in dict.fromkeys(windows):
-        if not is_cron(window.cron):
-            message = f"freeze window {window.name}: {window.cron} is not a cron expression"
-            problems.append(Problem(where, 0, 0, "agent.freeze", message, HINT))
-    if problems:
-        raise InputError(problems)
 
 
 def frozen(windows: Iterable[Window], now: float) -> Frozen | None:

@@ -10,7 +10,8 @@ order          which change comes first
 read_set       what has to be read
 impacts        effects of a change beyond its values
 consent        which of them need consent, and who gave it
-limits         consent, limits and freeze windows of a whole plan
+limits         consent and limits of a whole plan
+freezing       freeze windows: what must not be changed now
 staleness      whether a plan still holds
 plan_file      a plan as bytes
 drift, accept  which side changed, and taking over the live value
@@ -18,8 +19,9 @@ adoption       objects that become owned without a change
 """
 
 from reconciler.plan.consent import Consent, ConsentSource
+from reconciler.plan.freezing import frozen_changes, without_frozen
 from reconciler.plan.impacts import Impacted, undecided
-from reconciler.plan.limits import frozen_changes, with_consent
+from reconciler.plan.limits import with_consent
 from reconciler.plan.multicluster import spanned_clusters, written_clusters
 from reconciler.plan.plan import Action, Change, ClusterFailure, Limits, Options, Plan, SourceLocation, UsualLimits
 from reconciler.plan.plan_file import FORMAT, digest, from_json, to_json
@@ -49,5 +51,6 @@ __all__ = [
     "to_json",
     "undecided",
     "with_consent",
+    "without_frozen",
     "written_clusters",
 ]

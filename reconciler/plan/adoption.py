@@ -79,5 +79,9 @@ def _inherited(state: LiveState, address: Address) -> Owned | Note | None:
     for one in found:
         if one.owner:
             return warning(address, Reason.PREVIOUS_MANAGED, one.owner)
-        return warning(address, Reason.PREVIOUS_BUILTIN) if one.builtin else Owned(one.uid, one.created, {})
+        return (
+            warning(address, Reason.PREVIOUS_BUILTIN)
+            if one.builtin
+            else Owned(one.uid, one.created, {}, inherited=True)
+        )
     return None

@@ -1,4 +1,4 @@
-"""Consent, limits and freeze windows: what refuses a plan. Pure; `reconcile.check` raises the refusals.
+"""Consent and limits: what refuses a plan. Pure; `reconcile.check` raises the refusals.
 
 A plan over a limit can still be shown, so that the user sees what is refused.
 """
@@ -10,9 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from reconciler.kinds.freeze import Frozen, frozen
 from reconciler.kinds.vocabulary import CONSENT
-from reconciler.model import Address
 from reconciler.plan.consent import DESTROY, FREEZE, Consent, ConsentSource, by_manifest, concerns
 from reconciler.plan.plan import Action, Change, Options, Plan
 from reconciler.plan.view import names_of
@@ -41,17 +39,11 @@ def over_limits(plan: Plan, options: Options) -> Iterator[OverLimit]:
             yield OverLimit(cluster, count, present, limits.update_percent)
 
 
-def frozen_changes(plan: Plan, now: float) -> dict[Address, Frozen]:
-    """Return what the manifests forbid to change at *now* (seconds since the epoch), without consent to it."""
-    found = {c.address: frozen(c.freeze, now) for c in plan.changes if c.freeze and not c.ignores_freeze}
-    return {address: one for address, one in found.items() if one is not None}
-
-
 def with_consent(plan: Plan, options: Options) -> Plan:
     """Return *plan* with the consents that *options* give in addition to its own, and with their limits."""
-    return replace(
-        plan, changes=tuple(_consented(change, names_of(change.address), options) for change in plan.changes)
-    )
+    changes = tuple(_consented(change, names_of(change.address), options) for change in plan.changes)
+    ignored = options.ignored_freezes.intersection(plan.clusters).union(plan.ignored_freezes)
+    return replace(plan, changes=changes, ignored_freezes=tuple(sorted(ignored)))
 
 
 def _consented(change: Change, names: Collection[str], options: Options) -> Change:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -50,7 +50,10 @@ class Options:
     allow_impact: frozenset[tuple[str, str]] = frozenset()  # (address, class of impact) that is consented to
     allowed_impacts: Mapping[str, Collection[str]] = field(default_factory=dict)  # by cluster, of its operator: what
     # manifests may consent to by themselves; a cluster that is not listed has no limit
-    ignore_freeze: frozenset[str] = frozenset()  # addresses that may be changed in their freeze windows
+    ignore_freeze: frozenset[str] = (
+        frozenset()
+    )  # addresses that may be changed in the freeze windows of their manifests
+    ignored_freezes: frozenset[str] = frozenset()  # clusters that may be changed in their own freeze windows
     targets: tuple[str, ...] = ()  # only these and what they need; names may hold * and ?
     excludes: tuple[str, ...] = ()
     limits: Limits = field(default_factory=UsualLimits)
@@ -112,6 +115,12 @@ class Change:
         return missing(self.impacts, given, protected=self.protected)
 
     @property
+    def consented_beyond_limit(self) -> bool:
+        """Whether what it lacks is consented to by its manifest, beyond what the operator lets manifests consent to."""
+        given = (one.to for one in self.consents)
+        return bool(self.unconsented) and not missing(self.impacts, given, protected=self.protected)
+
+    @property
     def ignores_freeze(self) -> bool:
         """Whether it may be made in a freeze window of its manifest."""
         return any(one.to == FREEZE for one in self.consents)
@@ -165,6 +174,7 @@ class Plan:
     clusters: tuple[str, ...] = ()
     present: Mapping[str, int] = field(default_factory=dict)  # by cluster: declared objects that exist there
     failures: tuple[ClusterFailure, ...] = ()  # clusters of the run that could not be planned
+    ignored_freezes: tuple[str, ...] = ()  # clusters whose freeze windows in the project file do not hold it
 
     @property
     def addresses(self) -> set[Address]:
@@ -182,6 +192,11 @@ class Plan:
         return len({note.address for note in self.notes if note.level is Level.HELD})
 
     @property
+    def unexpectedly_held(self) -> frozenset[Address]:
+        """What is held, except what was declared to be: suspended, or in a freeze window; and what refers to it."""
+        return unexpected(self.notes, ())
+
+    @property
     def in_progress(self) -> tuple[Note, ...]:
         """The notes on objects that a cluster is still working on."""
         return tuple(note for note in self.notes if note.reason in (Reason.IN_PROGRESS, Reason.BEING_DELETED))
@@ -190,3 +205,19 @@ class Plan:
     def impact(self) -> dict[str, int]:
         """How many changes have each class of impact, the worst first; a change with two counts in both."""
         return count(change.impacts for change in self.changes)
+
+
+_DECLARED = (Reason.SUSPENDED, Reason.FROZEN, Reason.AFTER_FROZEN)
+_FOLLOWS = (Reason.NEEDS_HELD, Reason.NEEDS_MISSING)  # their detail is what is referred to
+
+
+def unexpected(notes: Iterable[Note], declared: Iterable[Address]) -> frozenset[Address]:
+    """Return what is held by *notes* and not declared to be: neither suspended nor frozen, nor in *declared*."""
+    held = [note for note in notes if note.level is Level.HELD]
+    expected = {*declared, *(note.address for note in held if note.reason in _DECLARED)}
+    while True:
+        names = {f"{address.kind}/{address.name}" for address in expected}
+        more = {n.address for n in held if n.reason in _FOLLOWS and n.details[0] in names} - expected
+        if not more:
+            return frozenset(note.address for note in held) - expected
+        expected |= more

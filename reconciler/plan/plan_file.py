@@ -74,6 +74,7 @@ def _plain(plan: Plan) -> dict[str, Any]:
         "present": dict(plan.present),
         "impact": plan.impact,
         **({"failures": [one._asdict() for one in plan.failures]} if plan.failures else {}),
+        "ignored_freezes": list(plan.ignored_freezes),
     }
 
 
@@ -151,6 +152,7 @@ def _plan(plain: Mapping[str, Any]) -> Plan:
         clusters=tuple(plain["clusters"]),
         present=plain["present"],
         failures=tuple(ClusterFailure(**one) for one in plain.get("failures", ())),
+        ignored_freezes=tuple(map(str, plain["ignored_freezes"])),
     )
     for number, change in enumerate(plan.changes, 1):
         earlier = all(type(other) is int and 0 < other < number for other in change.after)

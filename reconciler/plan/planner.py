@@ -7,7 +7,7 @@ objects were read, nor how a change is executed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -180,6 +180,7 @@ class _Draft:
     def plan(self, view: View, changes: Sequence[Change]) -> Plan:
         """Return the plan of *changes*, ordered and numbered."""
         ordered = order(changes, view.objects(), view.kinds)
+        self.add(_not_in_ledger(view, changes))
         plan = Plan(
             changes=tuple(
                 _numbered(view, change, place + 1, earlier) for place, (change, earlier) in enumerate(ordered)
@@ -190,6 +191,15 @@ class _Draft:
             present={cluster: count for cluster, count in sorted(self._present.items()) if count},
         )
         return with_consent(plan, view.options)
+
+
+def _not_in_ledger(view: View, changes: Iterable[Change]) -> Iterator[Note]:
+    """Yield a warning for each object that is destroyed, here or on one of its clusters, and was never managed."""
+    for change in changes:
+        live, owned = view.object_of(change), view.observed.owned.get(change.live_address)
+        destroys = change.action in (Action.DELETE, Action.REPLACE) or change.reason is Reason.LEAVES_CLUSTER
+        if destroys and live is not None and (owned is None or owned.inherited or not owned.is_of(live)):
+            yield warning(change.address, Reason.NOT_IN_LEDGER, change.action.name.lower())
 
 
 def _other_clusters(view: View, change: Change) -> tuple[str, ...]:

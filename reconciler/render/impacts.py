@@ -37,6 +37,13 @@ def impact_line(plan: Plan) -> str:
     return f"Impact: {', '.join(parts)}." if parts else ""
 
 
+def ignored_freeze_lines(plan: Plan) -> Iterator[str]:
+    """Yield a line for the clusters whose freeze windows do not hold *plan*."""
+    if plan.ignored_freezes:
+        names = ", ".join(map(clean, plan.ignored_freezes))
+        yield f"! ignores (by --ignore-freeze) the freeze windows of the project for cluster {names}"
+
+
 def impact_lines(change: Change) -> Iterator[tuple[str, bool]]:
     """Yield (text, whether it needs consent) for each impact, for the consents, and for the freeze windows."""
     for window in change.freeze:

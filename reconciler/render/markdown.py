@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.plan import Action, Change, Plan, digest
 from reconciler.render.calls import call_lines
 from reconciler.render.escape import clean, fence, markdown
-from reconciler.render.impacts import impact_lines
+from reconciler.render.impacts import ignored_freeze_lines, impact_lines
 from reconciler.render.reasons import note_text, why
 from reconciler.render.text import counts, field_lines, name_of, summary
 
@@ -41,6 +41,7 @@ def plan_markdown(plan: Plan, calls: Calls | None = None) -> str:
     if plan.failures:
         why = [f"- {markdown(one.cluster)}: {markdown(one.message)}" for one in plan.failures]
         parts.append("\n".join(["**Not part of this plan**, since these clusters failed:", "", *why]))
+    parts += [markdown(line) for line in ignored_freeze_lines(plan)]
     if plan.notes:
         lines = [f"- {markdown(str(n.address))} ({n.level.value}): {markdown(note_text(n))}" for n in plan.notes]
         shown = list(_fitting(lines, max(room, _LEAST_NOTES)))

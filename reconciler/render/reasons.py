@@ -43,6 +43,8 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.CLUSTER_NOT_READ: "its cluster was not read",
     Reason.KIND_UNREADABLE: "an object of this kind could not be read and may be this one",
     Reason.SUSPENDED: "suspended in its manifest; remove metadata.suspend to resume",
+    Reason.FROZEN: "{0}, until {1}",
+    Reason.AFTER_FROZEN: "comes after {0}, which is held",
     Reason.AMBIGUOUS_NAME: "{0} live objects have this name (uid {1}); rename or delete all but one",
     Reason.BUILTIN: "built into the cluster; never changed",
     Reason.MANAGED: "managed by {0}; never changed",
@@ -104,6 +106,7 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.NOT_VALIDATED: (
         "this version cannot validate a {0} before the old one is deleted; if it rejects the new one, neither exists"
     ),
+    Reason.NOT_IN_LEDGER: "this would {0} it, and it is not in the ledger: this tool never managed it",
     Reason.REJECTED: "the cluster would reject this: {0}",
     # drift
     Reason.NOT_APPLIED: "declared, not applied yet",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from reconciler.kinds.freeze import Frozen
 from reconciler.model import Address, Reason
@@ -11,6 +13,8 @@ from reconciler.plan.consent import DESTROY, is_destruction
 from reconciler.plan.impacts import LOSES
 from reconciler.plan.limits import OverLimit
 from reconciler.render.reasons import why
+
+_MOST_NAMES: Final = 5
 
 
 def consent_text(change: Change, lacking: str) -> str:
@@ -40,13 +44,19 @@ def limit_text(over: OverLimit) -> str:
     )
 
 
-def freeze_text(address: Address, frozen: Frozen) -> str:
-    """Return that *address* must not be changed now, and the ways around it."""
-    name = shlex.quote(str(address))
-    return (
-        f"{address} is frozen: {frozen}; wait, leave it out with `reconciler apply --exclude {name}`, "
-        f"or use `reconciler apply --ignore-freeze {name}`"
-    )
+def freeze_text(held: Mapping[Address, Frozen]) -> Iterator[str]:
+    """Yield what is not changed now, and the way around it; objects with the same reason share a line."""
+    by_reason: dict[Frozen, list[Address]] = {}
+    for address, one in held.items():
+        by_reason.setdefault(one, []).append(address)
+    for one, addresses in by_reason.items():
+        names = [str(address) for address in addresses]
+        shown = ", ".join(names[:_MOST_NAMES]) + (
+            f" and {len(names) - _MOST_NAMES} more" if names[_MOST_NAMES:] else ""
+        )
+        named = [one.cluster] if one.cluster else names[:_MOST_NAMES]
+        way = " ".join(f"--ignore-freeze {shlex.quote(name)}" for name in named)
+        yield f"{shown} {'is' if len(names) == 1 else 'are'} frozen: {one}; to change it now: `reconciler apply {way}`"
 
 
 def consent_flag(change: Change, lacking: str) -> str:

@@ -12,7 +12,7 @@ from reconciler.model import Address, Level, Note
 from reconciler.plan import Action, Change, Plan
 from reconciler.render.calls import call_lines
 from reconciler.render.escape import clean
-from reconciler.render.impacts import impact_line, impact_lines
+from reconciler.render.impacts import ignored_freeze_lines, impact_line, impact_lines
 from reconciler.render.long_values import change_rows
 from reconciler.render.reasons import note_text, why
 from reconciler.render.values import change_text, is_simple
@@ -87,6 +87,7 @@ def plan_text(plan: Plan, width: int = 100, color: bool = False, calls: Calls | 
     for failure in plan.failures:
         text = f"Cluster {clean(failure.cluster)} failed ({failure.error}); it is not part of this plan"
         blocks.append(paint(text, "-", color))
+    blocks += [paint(line, "!", color) for line in ignored_freeze_lines(plan)]
     blocks.append("\n".join(paint(line, "bold", color) for line in summary(plan).split("\n")))
     return "\n\n".join(blocks) + "\n"
 

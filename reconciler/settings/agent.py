@@ -1,7 +1,6 @@
 """Settings of the agent, as a whole and per cluster: mode, intervals, limits of a reconciliation, freeze windows.
 
-Read by `project` from the defaults, the groups and the cluster in the project file, merged; used by `agent`. Cron
-expressions are validated by the caller.
+Read by `project` from the defaults, the groups and the cluster in the project file, merged; used by `agent`.
 """
 
 from __future__ import annotations
@@ -76,7 +75,10 @@ def agent_policy_of(merged: Mapping[str, Any], report: Callable[[str, str], None
 
 
 def window_of(written: Mapping[str, Any], report: Callable[[str, str], None]) -> Window:
-    """Return the window in *written*, which matches the schema; its default name is its cron expression."""
+    """Return the window in *written*, which matches the schema; its default name is its cron expression.
+
+    *report* is called with the key and a message for an unknown time zone; the caller validates the cron expression.
+    """
     zone = written.get("timeZone", "UTC")
     try:
         ZoneInfo(zone)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from reconciler import yaml12
 from reconciler.errors import Problem
+from reconciler.kinds.freeze import HINT, is_cron
 from reconciler.kinds.quantities import quantity
 from reconciler.kinds.validation import Validator
 from reconciler.kinds.vocabulary import CONSENT
@@ -191,7 +192,11 @@ class _ProjectReader:
             mine = (*here, "agent", word)
             self.report(mine if self.document.holds(mine) else ("agent", word), text)
 
-        return agent_policy_of(section, report)
+        policy = agent_policy_of(section, report)
+        for window in policy.freeze:
+            if not is_cron(window.cron):
+                report("freeze", f"freeze window {window.name}: {window.cron} is not a cron expression; {HINT}")
+        return policy
 
     def limits(self, value: Mapping[str, Any]) -> ProjectLimits:
         names = {"".join(f"_{c.lower()}" if c.isupper() else c for c in name): name for name in value}

@@ -14,6 +14,7 @@ from typing import Any
 
 import reconciler.settings.project as project_file
 from reconciler.errors import InputError, Problem
+from reconciler.kinds.freeze import Window
 from reconciler.secrets import PublicSources, Redactor, Secret, Sources, resolve
 from reconciler.settings.agent import Agent
 from reconciler.settings.cluster_selector import is_address, select
@@ -53,6 +54,11 @@ class Settings:
     def allowed_impacts(self) -> Mapping[str, tuple[str, ...]]:
         """The impacts that manifests may consent to, by cluster."""
         return {target.name: target.allowed_impacts for target in self.targets}
+
+    @property
+    def freeze_windows(self) -> Mapping[str, tuple[Window, ...]]:
+        """When nothing may be written, by cluster."""
+        return {target.name: target.agent_policy.freeze for target in self.targets}
 
     def reachable(self) -> tuple[Target, ...]:
         """Return the clusters of this run; raises InputError if there are none."""
