@@ -76,7 +76,8 @@ class Reason(enum.Enum):
     IMMUTABLE = "immutable-field"  # fields
     REPLACE_REQUESTED = "replace-requested"
     REPLACE_FAILED = "replace-failed"  # status
-    REFERENCE_REPLACED = "reference-replaced"  # what is replaced
+    REFERENCE_REPLACED = "reference-replaced"  # what is replaced; its new address, or ""
+    REFERENCE_CREATED = "reference-created"  # what is created; its address
     SECOND_STEP = "second-step"  # what it refers to
     RECREATED = "replacement-unfinished"
     LEAVES_CLUSTER = "leaves-cluster"  # clusters; "forced" or ""

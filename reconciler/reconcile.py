@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from reconciler.session import Session
     from reconciler.settings import Target
 
-SETTLE_SECONDS = 600.0  # how long an apply waits for what a cluster is working on
-
 T = TypeVar("T")
 Probe = Callable[[str, Callable[[], ReconcilerError | None]], ReconcilerError | None]
 
@@ -113,25 +111,9 @@ def failures(session: Session) -> tuple[ClusterFailure, ...]:
     return tuple(ClusterFailure(name, type(error).__name__, redact(str(error))) for name, error in failed)
 
 
-def plan_when_settled(
-    session: Session, manifests: Manifests, options: Options, report: Callable[[str], None]
-) -> Planned:
-    """Plan once the clusters have completed what they are working on; what takes too long stays held in the plan."""
-    runtime, seconds = session.runtime, 0.5
-    until = runtime.clock() + SETTLE_SECONDS
-    while True:
-        planned = plan(session, manifests, options)
-        busy = ", ".join(f"{note.address} ({note.details[0]})" for note in planned.plan.in_progress)
-        if not busy or runtime.clock() >= until or runtime.stop.is_set():
-            return planned
-        report(f"waiting for what is in progress: {busy}")
-        runtime.sleep(seconds)
-        seconds = min(2 * seconds, 10.0)
-
-
 def observe(session: Session, desired: Desired, options: Options) -> Observed:
     """Read from the clusters and the ledger what a plan for *desired* needs."""
-    from reconciler.plan.addresses import with_addresses
+    from reconciler.plan.copies import with_copies
     from reconciler.plan.secret_status import secret_statuses
 
     kinds, owned = session.kinds, session.owned()
@@ -141,7 +123,7 @@ def observe(session: Session, desired: Desired, options: Options) -> Observed:
     clusters = list(session.clients())
     desired = desired.only(session.names)
     live = read(session, read_sets(kinds, desired.resources, leaving, clusters))
-    resources = with_addresses(kinds, desired.only(session.names).resources, live)
+    resources = with_copies(kinds, desired.only(session.names).resources, live)
     unavailable: dict[tuple[Address, str], Problem] = {}
     secrets = secret_statuses(kinds, resources, session.reveal, session.known_ledger(), unavailable)
     replaced = session.unfinished_replacements()

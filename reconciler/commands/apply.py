@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from reconciler.session import Session
 
 
+SETTLE_SECONDS = 600.0  # how long an apply waits for what a cluster is working on
+
+
 @click.command("apply")
 @click.argument("saved", required=False, metavar="[PLANFILE]")
 @with_flags(*FILES)
@@ -88,7 +91,6 @@ class _Apply:
         self.parallelism = parallelism
         self.frozen: dict[Address, Frozen] = {}  # what is not changed now
         self.rest = Plan(())  # the plan without it
-        self.waited_for: set[str] = set()
         self.from_manifests = False
 
     def manifests(self, files: tuple[str, ...], flags: Mapping[str, Any]) -> Report | None:
@@ -100,10 +102,10 @@ class _Apply:
         check_names(options, known_names(session, manifests, options), self.console)
         if self.yes:  # without a prompt, one plan under the lock is enough
             with session.locked(session.names, leave_out=True):
-                planned = reconcile.plan_when_settled(session, manifests, options, self.wait_for)
+                planned = self.settled(manifests, options)
                 report = self.finish(manifests, planned, go=self.approved(planned.plan, options))
             return self.next_stage(planned, report, files, flags)
-        planned = reconcile.plan_when_settled(session, manifests, options, self.wait_for)
+        planned = self.settled(manifests, options)
         go = self.approved(planned.plan, options)
         with session.locked(planned.plan.clusters):
             if not go:
@@ -113,11 +115,20 @@ class _Apply:
             report = self.finish(manifests, now, go=True)
         return self.next_stage(planned, report, files, flags)
 
-    def wait_for(self, text: str) -> None:
-        """Say once what the plan waits for."""
-        if text not in self.waited_for:
-            self.waited_for.add(text)
-            self.console.note(text)
+    def settled(self, manifests: Manifests, options: Options) -> reconcile.Planned:
+        """Plan once the clusters have completed what they are working on; what takes too long stays held."""
+        runtime, seconds, reported = self.session.runtime, 0.5, ""
+        until = runtime.clock() + SETTLE_SECONDS
+        while True:
+            planned = reconcile.plan(self.session, manifests, options)
+            busy = ", ".join(f"{note.address} ({note.details[0]})" for note in planned.plan.in_progress)
+            if not busy or runtime.clock() >= until or runtime.stop.is_set():
+                return planned
+            if busy != reported:
+                self.console.note(f"waiting for what is in progress: {busy}")
+            reported = busy
+            runtime.sleep(seconds)
+            seconds = min(2 * seconds, 10.0)
 
     def next_stage(
         self, planned: reconcile.Planned, report: Report | None, files: tuple[str, ...], flags: Mapping[str, Any]

@@ -21,7 +21,12 @@ _MARKS = {
     "x-only-grows": "only grows",
     "deprecated": "deprecated",
 }
-_WHEN = {"set": "when it is set", "increase": "when it is increased", "decrease": "when it is decreased"}
+_WHEN = {
+    "set": "when it is set",
+    "increase": "when it is increased",
+    "decrease": "when it is decreased",
+    "taken": "when something of it changes or goes",
+}
 
 
 def facts(schema: Schema) -> str:
@@ -87,6 +92,10 @@ def impact_text(impact: Mapping[str, Any]) -> str:
         words.append(_WHEN[impact["when"]])
     if "below" in impact:
         words.append(f"below {impact['below']}")
+    if "except" in impact:
+        words.append("except for " + ", ".join(impact["except"]))
+    if "from" in impact:
+        words.append("when it was " + " or ".join(value_text(value) for value in impact["from"]))
     if "to" in impact:
         words.append("when it becomes " + " or ".join(value_text(value) for value in impact["to"]))
     return " ".join(words) + (f": {impact['why']}" if "why" in impact else "")

@@ -27,6 +27,7 @@ class Reference:
     literals: tuple[str, ...] = ()  # values that are not names, such as "all"
     defer: bool = False  # may be set in a second step if references form a cycle
     address_into: str = ""  # the sibling property that gets HOST:PORT of the other object, if known
+    copies: tuple[tuple[str, str], ...] = ()  # (sibling property, secret of the other object that it gets)
     cluster_from: str = ""  # the sibling property that names the cluster of the other object; "" = the same
 
 
@@ -35,8 +36,10 @@ class Impact(NamedTuple):
 
     impact: str  # one of vocabulary.IMPACTS
     why: str = ""
-    when: str = ""  # "increase", "decrease", "set" (the new value is not empty), "" = any change
+    when: str = ""  # "increase", "decrease", "set" (not empty), "taken" (something was there), "" = any change
     to: tuple[Any, ...] = ()  # only when the new value is one of these; () = any
+    was: tuple[Any, ...] = ()  # only when the old value is one of these, or not known; () = any
+    but: tuple[str, ...] = ()  # not for a change of one of these properties inside the field
     names: tuple[str, ...] = ()  # only of objects with these names; () = any
     unlimited: int | None = None  # this number means no limit: it is more than any other
     below: str = ""  # only when the new number is less than this figure, which is measured; unknown counts as less

@@ -40,6 +40,8 @@ def _impacts(words: Any) -> Iterator[Impact]:
                 word.get("why", ""),
                 word.get("when", ""),
                 tuple(word.get("to", ())),
+                tuple(word.get("from", ())),
+                tuple(word.get("except", ())),
                 tuple(word.get("names", ())),
                 word.get("unlimited"),
                 word.get("below", ""),
@@ -63,6 +65,7 @@ def _reference(words: Mapping[str, Any]) -> Reference:
         tuple(words.get("literals", ())),
         words.get("defer", False),
         words.get("addressInto", ""),
+        tuple(sorted(words.get("copies", {}).items())),
         words.get("clusterFrom", ""),
     )
 

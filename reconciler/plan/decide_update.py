@@ -23,6 +23,7 @@ from reconciler.plan.bodies import (
     warnings_of,
 )
 from reconciler.plan.building import change_of, checked, full_body, missing_secrets, without_value
+from reconciler.plan.copies import undeclared
 from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
 from reconciler.plan.multicluster import check_instances, departure
 from reconciler.plan.plan import Action, Change
@@ -112,6 +113,8 @@ def _unreadable_changes(
             uncompared.append(_as_login(kind, Uncompared(note, FieldChange(path, MISSING, masked(value)))))
         elif resend or path not in applied or applied[path] != value:
             yield FieldChange(path, applied.get(path, MISSING), masked(value))
+    if resend:
+        yield from (FieldChange(path, SECRET, SECRET) for path in undeclared(kind, spec, address.cluster))
     for name in sorted(spec):
         if view.observed.secrets.get((address, f"{name}[]")) == "gone" and not replaced:
             yield FieldChange(f"{name}[]", SECRET, MISSING)

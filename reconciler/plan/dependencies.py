@@ -7,16 +7,11 @@ changes that have to be made in addition.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from reconciler.diff import FieldChange, masked
 from reconciler.errors import Problem
-from reconciler.kinds import MISSING
 from reconciler.model import Address, Reason
-from reconciler.plan.bodies import update_body
-from reconciler.plan.building import change_of
 from reconciler.plan.multicluster import absence
 from reconciler.plan.plan import Action, Change
 from reconciler.plan.references import Ref, live_references, references
@@ -132,7 +127,8 @@ def _referrers(
         rewritten = change is not None and (change.action is Action.REPLACE or ref.field in change.body)
         new_name = view.renames.get(target.cluster, {}).get((ref.kind, ref.name), ref.name)
         if not rewritten and (identity, ref._replace(name=new_name)) not in resent:
-            blocked.setdefault(target, []).append(f"{holder.kind}/{holder.name} ({ref.field})")
+            named = Address(cluster if cluster != target.cluster else "", holder.kind, holder.name)
+            blocked.setdefault(target, []).append(f"{named} ({ref.field})")
     return blocked
 
 
@@ -142,45 +138,6 @@ def _sent_again(view: View, held: Collection[Address]) -> Iterator[tuple[Identit
         if resource.absent or resource.address in held:
             continue
         for found in view.named(resource.address)[:1]:
+            home = resource.address.cluster
             for ref in references(view.kinds[found.kind], view.spec(resource)):
-                yield (resource.address.cluster, found.kind, found.uid), ref
-
-
-def repointed(view: View, changes: Iterable[Change], held: Collection[Address]) -> Iterator[Change]:
-    """Yield an update for each resource that refers to something that is replaced: the replacement has another uid.
-
-    A change that is planned for such a resource already is extended.
-    """
-    planned = {change.address: change for change in changes}
-    targets = {change.address for change in planned.values() if change.action is Action.REPLACE}
-    for resource in view.selected if targets else ():
-        if not resource.absent and resource.address not in held:
-            change = _repointed(view, resource, planned.get(resource.address), targets)
-            if change is not None:
-                yield change
-
-
-def _repointed(view: View, resource: Resource, change: Change | None, targets: Collection[Address]) -> Change | None:
-    address, kind, spec = resource.address, view.kind(resource.address), view.spec(resource)
-    if change is not None and change.action is not Action.UPDATE:
-        return None
-    names: dict[str, list[str]] = {}
-    for ref in references(kind, spec):
-        if ref.at(address.cluster) in targets:
-            names.setdefault(ref.field, []).append(f"{ref.kind}/{ref.name}")
-    fields = sorted(names.keys() - (change.body.keys() if change is not None else set()))
-    found = view.object_of(change) if change is not None else next(iter(view.named(address)), None)
-    if not fields or found is None:
-        return None
-    if change is None:
-        replaced = ", ".join(sorted({name for field in fields for name in names[field]}))
-        details = {"reason": Reason.REFERENCE_REPLACED, "details": (replaced,)}
-        change = change_of(resource, Action.UPDATE, found, **details)
-    body = {**change.body, **update_body(kind, spec, found.spec, set(fields))}
-    shown = (FieldChange(name, found.spec.get(name, MISSING), masked(spec[name])) for name in fields)
-    return replace(
-        change,
-        body=body,
-        fields=tuple(sorted((*change.fields, *shown), key=lambda one: one.path)),
-        rests_on={name: found.spec[name] for name in sorted(body) if name in found.spec},
-    )
+                yield (home, found.kind, found.uid), ref._replace(cluster="" if ref.cluster == home else ref.cluster)

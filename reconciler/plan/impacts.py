@@ -89,7 +89,8 @@ def _along(kind: Kind, change: FieldChange) -> Iterator[tuple[str, FieldChange, 
     """Yield (path, change there, impact) for each field on the path of *change*, and each changed field inside."""
     for path, field in fields_along(kind, change.path):
         for impact in field.change.impacts:
-            yield path, change, impact
+            if change.path.rpartition(".")[2] not in impact.but or change.path == path:
+                yield path, change, impact
         if path == change.path:
             yield from _inside(field, change)
 
@@ -108,6 +109,10 @@ def _happens(impact: Impact, change: FieldChange, sent: Any, figures: Figures) -
     """Return whether *change* has *impact*; *sent* is the whole new value of a top-level field."""
     if impact.to and change.after not in impact.to:
         return False
+    if impact.was and change.before is not MISSING and change.before not in impact.was:
+        return False
+    if impact.when == "taken":
+        return change.before is not MISSING and change.before != []
     if impact.when == "set":
         return change.after is not MISSING if sent is None else bool(sent)
     if not impact.when:

@@ -15,8 +15,8 @@ from reconciler.errors import InputError, Problem, Refused, SecretMissing
 from reconciler.kinds import Kind
 from reconciler.model import Address, Level, Note, Observed, Reason
 from reconciler.plan import dependencies
-from reconciler.plan.addresses import with_addresses
 from reconciler.plan.compatibility import check_versions, compare_schemas
+from reconciler.plan.copies import with_copies
 from reconciler.plan.decide import decide_resource, decide_undeclared, followed_renames
 from reconciler.plan.limits import with_consent
 from reconciler.plan.multicluster import absent_members, moves, written_clusters
@@ -24,6 +24,7 @@ from reconciler.plan.order import break_cycles, order
 from reconciler.plan.own_login import ending_access
 from reconciler.plan.plan import Action, Change, Options, Plan
 from reconciler.plan.ports import with_ports
+from reconciler.plan.repointing import repointed
 from reconciler.plan.selection import select
 from reconciler.plan.staleness import fingerprint
 from reconciler.plan.view import Decision, Held, Invalid, Unchanged, View, problem, warning
@@ -42,7 +43,7 @@ def decide(kinds: Mapping[str, Kind], desired: Desired, observed: Observed, opti
     draft = _Draft(note for state in observed.live.values() for note in state.notes)
     desired = desired._replace(resources=draft.possible(desired, observed))
     _refuse_empty(kinds, desired, observed, options)
-    resources = draft.unique(with_addresses(kinds, desired.resources, observed.live), observed)
+    resources = draft.unique(with_copies(kinds, desired.resources, observed.live), observed)
     chosen = _chosen(kinds, resources, observed, options)
     selected = tuple(resources[address] for address in sorted(resources) if chosen is None or address in chosen)
     view = View(kinds, observed, options, resources, desired.elsewhere, selected, frozenset(draft.held))
@@ -59,7 +60,8 @@ def decide(kinds: Mapping[str, Kind], desired: Desired, observed: Observed, opti
     draft.add(dependencies.unresolved(view, draft.changes, draft.held))
     draft.add(dependencies.needing_held(view, draft.changes, draft.held))
     draft.add(dependencies.still_referenced(view, draft.changes, draft.held))
-    draft.put(dependencies.repointed(view, draft.changes, draft.held))
+    if any(change.creates for change in draft.changes):
+        draft.put(repointed(view, draft.changes, draft.held))
     draft.add(compare_schemas(view, draft.changes))
     changes, remaining = break_cycles(draft.changes, kinds)
     draft.add(_cycle_problem(view, cycle) for cycle in remaining)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.diff import changes
 from reconciler.kinds import Field, Kind
 from reconciler.model import Address, LiveObject
+from reconciler.plan.copies import copying_fields, with_more
 from reconciler.plan.impacts import undecided
 from reconciler.plan.multicluster import spanned_clusters
 from reconciler.plan.own_login import clusters_of_ending, may_end_access
@@ -74,12 +75,13 @@ def read_sets(
     for resource in resources:
         by_cluster[resource.address.cluster].append(resource)
     decided = {name: _decided_fields(kind) for name, kind in kinds.items()}
+    copying = copying_fields(kinds, frozenset({*_deleted(kinds, resources), *(address.kind for address in leaving)}))
     found = {}
     for name, mine in by_cluster.items():
         fields = fields_of(kinds, mine, [a for a in leaving if a.cluster == name])
         named = dict.fromkeys(elsewhere.get(name, ()), frozenset[str]())
         found[name] = ReadSet(
-            {**named, **fields},
+            with_more({**named, **fields}, copying),
             tuple(_needing_ports(kinds, mine)),
             deciding=tuple(one for one in mine if not decided[one.address.kind].isdisjoint(one.spec)),
             schemas=True,
@@ -109,15 +111,14 @@ def fields_of(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving:
     What declares an immutable field may have to be replaced, and is deleted then.
     """
     fields: dict[str, set[str]] = {}
-    deleted = {address.kind for address in leaving}
+    resources = tuple(resources)
+    deleted = {*_deleted(kinds, resources), *(address.kind for address in leaving)}
     for resource in resources:
         kind = kinds[resource.address.kind]
         asked = kind.fields if kind.singleton and resource.absent else resource.spec
         fields.setdefault(kind.name, set()).update(asked)
         if kind.traits.multi_cluster:
             fields[kind.name].add(kind.traits.multi_cluster.field)
-        if resource.absent or any(kind.fields[name].change.immutable for name in resource.spec if name in kind.fields):
-            deleted.add(kind.name)
     for kind in kinds.values() if deleted else ():
         referring = {name for name, field in kind.fields.items() if deleted.intersection(referred_kinds(field))}
         if referring or kind.name in deleted:
@@ -125,6 +126,14 @@ def fields_of(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving:
         if kind.traits.multi_cluster and kind.name in deleted:
             fields[kind.name].add(kind.traits.multi_cluster.field)  # the clusters that it leaves
     return {name: frozenset(names) for name, names in sorted(fields.items())}
+
+
+def _deleted(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Iterator[str]:
+    """Yield the kinds of which objects may be deleted or replaced."""
+    for resource in resources:
+        kind = kinds[resource.address.kind]
+        if resource.absent or any(kind.fields[name].change.immutable for name in resource.spec if name in kind.fields):
+            yield kind.name
 
 
 def referred_kinds(field: Field) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from reconciler.kinds import Field, Kind, Reference, reference_fields
 from reconciler.model import Address, LiveObject
+from reconciler.plan.copies import by_address, live_copies
 
 
 class Ref(NamedTuple):
@@ -80,12 +81,17 @@ def _renamed(field_: Field, value: Any, names: Mapping[tuple[str, str], str]) ->
 def live_references(
     live: Iterable[tuple[str, LiveObject]], kinds: Mapping[str, Kind]
 ) -> Iterator[tuple[str, Ref, LiveObject]]:
-    """Yield (cluster, reference, object that holds it) of everything live that was read."""
+    """Yield (cluster, reference, object that holds it) of everything live that was read, by uid or by address."""
+    live = tuple(live)
+    owners = by_address(live)
     for cluster, found in live:
         kind = kinds.get(found.kind)
         if kind is not None:
             for ref in references(kind, found.spec):
                 yield cluster, ref, found
+            for field_, target in live_copies(kind, found.spec, owners):
+                other = target.cluster if target.cluster != cluster else ""
+                yield cluster, Ref(field_, target.kind, target.name, False, other), found
 
 
 def kind_references(fields: Iterable[Field]) -> Iterator[Reference]:

@@ -5,7 +5,7 @@ Used by `reconcile` before it plans, because the API never returns secrets. It m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.diff import normalize
@@ -13,6 +13,7 @@ from reconciler.errors import Problem, SecretMissing
 from reconciler.kinds import Kind
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.model import Address
+from reconciler.plan.copies import copies
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -31,7 +32,7 @@ class AppliedSecrets(Protocol):
 
 def secret_statuses(
     kinds: Mapping[str, Kind],
-    resources: Iterable[Resource],
+    resources: Sequence[Resource],
     reveal: Callable[[Mapping[str, Any]], Secret],
     ledger: AppliedSecrets | None,
     unavailable: dict[tuple[Address, str], Problem] | None = None,
@@ -70,7 +71,21 @@ def secret_statuses(
             found = ledger.set_statuses(where, name, members) if ledger else dict.fromkeys(members, "unknown")
             complete = all((resource.address, path) not in statuses for path in _paths(resource.spec[name], name))
             statuses.update({(resource.address, path): s for path, s in found.items() if complete or s != "gone"})
+    statuses.update(_copied(kinds, resources, statuses))
     return statuses
+
+
+def _copied(
+    kinds: Mapping[str, Kind], resources: Sequence[Resource], statuses: Mapping[tuple[Address, str], str]
+) -> Iterator[tuple[tuple[Address, str], str]]:
+    """Yield the status of each copy of another object's secret that was never recorded: as that secret changed."""
+    declared = {resource.address: resource.spec for resource in resources}
+    for resource in resources:
+        for copy in copies(kinds[resource.address.kind], resource.spec, resource.address.cluster):
+            for name, field in copy.reference.copies:
+                place, original = (resource.address, f"{copy.path}.{name}"), declared.get(copy.target, {}).get(field)
+                if statuses.get(place) == "unknown" and copy.holder.get(name) == original:
+                    yield place, "changed" if statuses.get((copy.target, field)) == "changed" else "same"
 
 
 def _paths(items: Sequence[Any], name: str) -> list[str]:

@@ -32,7 +32,10 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.IMMUTABLE: "{0} cannot be changed",
     Reason.REPLACE_REQUESTED: "--replace",
     Reason.REPLACE_FAILED: "--replace: the cluster reports {0}, and it holds no data",
-    Reason.REFERENCE_REPLACED: "refers to {0}, which is replaced",
+    Reason.REFERENCE_REPLACED: lambda details: (
+        f"refers to {details[0]}, which is replaced" + (f"; new address: {details[1]}" if details[1] else "")
+    ),
+    Reason.REFERENCE_CREATED: "refers to {0}, which is created; new address: {1}",
     Reason.SECOND_STEP: "second step: it and {0} refer to each other",
     Reason.RECREATED: "an earlier apply deleted it and did not create its replacement",
     Reason.LEAVES_CLUSTER: lambda details: (

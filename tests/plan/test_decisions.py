@@ -10,7 +10,7 @@ from reconciler.errors import ImpactRefused, InputError, PlanTooLarge, Refused, 
 from reconciler.kinds import MISSING
 from reconciler.model import Address, LiveState, Owned
 from reconciler.plan import Action, Options, Plan, stale_fields
-from reconciler.plan.read_set import fields_of
+from reconciler.plan.read_set import fields_of, read_sets
 from reconciler.reconcile import check
 from reconciler.render.reasons import note_text
 from tests.plan.worlds import KINDS, Declared, declared, found, plan_of, secrets_are, state
@@ -536,3 +536,11 @@ def test_deletes_go_backwards_along_live_references() -> None:
     assert order.index("Database/orders") < order.index("RedisACL/all")
     assert order.index("User/anna") < order.index("Role/app")
     assert plan.changes[order.index("Role/app")].action is Action.DELETE
+
+
+def test_what_may_be_deleted_is_read_with_what_has_its_address_on_every_cluster() -> None:
+    sets = read_sets(KINDS, [declared("Database", "src", absent=True, cluster="a")], (), ["a", "b"])
+    assert {name: "replica_sources" in (one.fields["Database"] or ()) for name, one in sets.items()} == {
+        "a": True,
+        "b": True,
+    }

@@ -91,6 +91,51 @@ def test_a_change_has_the_classes_of_what_it_does(
     assert sorted(set(classes(update(before, after)))) == sorted(expected)
 
 
+NAMED = {"database": "src", "address": "a.example.com:12000"}
+MODULE = {"module_name": "search", "semantic_version": "2.10.5"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("Database", {"eviction_policy": "allkeys-lru"}, {"eviction_policy": "allkeys-lfu"}),
+        ("Database", {"eviction_policy": "volatile-lru"}, {"eviction_policy": "volatile-ttl"}),
+        ("Database", {"eviction_policy": "allkeys-random"}, {"eviction_policy": "volatile-lfu"}),
+        (
+            "Database",
+            {"replica_sources": [{"address": "a.example.com:12000"}]},
+            {"replica_sources": [{**NAMED, "compression": 3}]},
+        ),
+        ("Database", {"enforce_client_authentication": "enabled"}, {"enforce_client_authentication": "disabled"}),
+        ("Database", {"roles_permissions": []}, {"roles_permissions": [{"role": "app", "redis_acl": "all"}]}),
+        ("User", {"email": "a@example.com", "roles": ["app"]}, {"email": "a@example.com", "roles": ["app", "ops"]}),
+        ("LDAPMapping", {"roles": ["app"]}, {"roles": ["app", "ops"]}),
+    ],
+)
+def test_what_loses_nothing_raises_no_alarm(kind: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+    assert impacts_of(KINDS[kind], "a", changes(KINDS[kind], after, before), after, {}) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "expected"),
+    [
+        ("Database", {"eviction_policy": "noeviction"}, {"eviction_policy": "volatile-ttl"}, "may-lose-data"),
+        ("Database", {"eviction_policy": "volatile-ttl"}, {"eviction_policy": "allkeys-lru"}, "may-lose-data"),
+        ("Database", {}, {"eviction_policy": "allkeys-lru"}, "may-lose-data"),  # what it was is not known
+        ("Database", {"replica_sources": [{"address": "b.example.com:1"}]}, {"replica_sources": [NAMED]}, "loses-data"),
+        ("Database", {"module_list": [{**MODULE, "semantic_version": "2.10.4"}]}, {"module_list": [MODULE]}, "restart"),
+        ("User", {"roles": ["app", "ops"]}, {"roles": ["app"]}, "drops-clients"),
+        ("LDAPMapping", {"roles": ["app"]}, {"roles": ["ops"]}, "may-cut-off"),
+        ("Cluster", {"password_expiration_duration": 0}, {"password_expiration_duration": 90}, "may-cut-off"),
+    ],
+)
+def test_what_may_lose_something_raises_one_alarm(
+    kind: str, before: dict[str, Any], after: dict[str, Any], expected: str
+) -> None:
+    found_ = impacts_of(KINDS[kind], "a", changes(KINDS[kind], after, before), after, {})
+    assert [one.impact for one in found_] == [expected]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "used", "expected"),
     [
@@ -252,7 +297,8 @@ def test_with_several_clusters_consent_names_the_cluster() -> None:
     check(plan, Options(allow_impact=frozenset({("one:Database/a", "may-lose-data")})))
 
 
-DC1, DC2 = {"cluster": "dc1", "db_config": {"replication": True}}, {"cluster": "dc.2", "roles_permissions": []}
+DC1: dict[str, Any] = {"cluster": "dc1", "db_config": {"replication": True}}
+DC2: dict[str, Any] = {"cluster": "dc.2", "roles_permissions": [{"role": "a.b]", "redis_acl": "y"}]}
 
 
 @pytest.mark.parametrize(
@@ -263,6 +309,8 @@ DC1, DC2 = {"cluster": "dc1", "db_config": {"replication": True}}, {"cluster": "
         ([{"cluster": "dc1", "db_config": {"replication": False}}, DC2], ["may-lose-data"]),
         ([DC1], []),  # that is about consent to destroy
         ([DC1, {"cluster": "dc.2", "roles_permissions": [{"role": "a.b]", "redis_acl": "x"}]}], ["drops-clients"]),
+        ([DC1, {**DC2, "roles_permissions": [*DC2["roles_permissions"], {"role": "b", "redis_acl": "x"}]}], []),
+        ([DC1, {**DC2, "roles_permissions": []}], ["drops-clients"]),
     ],
 )
 def test_harm_inside_items_of_a_list_is_found(after: list[dict[str, Any]], expected: list[str]) -> None:

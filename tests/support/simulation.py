@@ -28,6 +28,7 @@ from reconciler.ledger import Ledger
 from reconciler.manifests import Resource
 from reconciler.model import Address, LiveObject, LiveState
 from reconciler.plan import Options, Plan
+from reconciler.plan.copies import with_copies
 from reconciler.plan.read_set import ReadSet
 from reconciler.plan.secret_status import secret_statuses
 from reconciler.render.reasons import note_text
@@ -125,13 +126,14 @@ class Simulation:
         replaced = {a: one for name in self.run for a, one in unfinished(self.ledger, name, "replace").items()}
         created = {a: one for name in self.run for a, one in unfinished(self.ledger, name, "create").items()}
         started = {a: one.body["port"] for a, one in {**replaced, **created}.items() if "port" in one.body}
+        live = live or self.read()
         return make_plan(
             KINDS,
             resources,
-            live or self.read(),
+            live,
             owned,
             Options(**options),
-            self.secrets(resources),
+            self.secrets(with_copies(KINDS, resources, live)),
             started_ports=started,
             unfinished_replacements=frozenset(replaced),
         )
