@@ -7,6 +7,7 @@ opened on first use and closed at the end. It must not know plans.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -188,6 +189,18 @@ class Session:
             if self._ledger is None:
                 self._ledger = self._open.enter_context(Ledger.open(self.settings.state_dir))
             return self._ledger
+
+    def state_problem(self) -> str:
+        """Return why an apply could not use the state folder, "" where it could. Creates nothing."""
+        folder = self.settings.state_dir
+        if ledger := self.known_ledger():
+            return "" if ledger.writable() else f"the ledger in {folder} cannot be written"
+        if os.path.lexists(folder):
+            return f"the state folder {folder} is not a folder"
+        above = next(path for path in folder.absolute().parents if path.exists())
+        if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+            return ""
+        return f"the state folder {folder} cannot be created: {above} cannot be written"
 
     def known_ledger(self) -> Ledger | None:
         """Return the ledger if it exists: a read-only command must not create one."""

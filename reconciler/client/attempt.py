@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from reconciler import __version__
 from reconciler.api.protocol import Call, Login, Upload
-from reconciler.client.error_texts import ErrorDetails, error_details
+from reconciler.client.error_texts import WRONG_PORT, ErrorDetails, error_details
 from reconciler.client.json_parser import MAX_BYTES, MalformedJson, parse_json
 from reconciler.client.retry import RequestOutcome, RetryPolicy, outcome_of
 from reconciler.client.tls import Trust, cause_text, httpx, tls_failure, untrusted_text
@@ -114,7 +114,10 @@ _NO_COOKIES: Final = _NoCookies()
 
 
 class _StatelessClient(httpx.Client):
-    """An httpx client without cookies."""
+    """An httpx client without cookies, which does not look at the locations of redirects."""
+
+    def _build_redirect_request(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
+        return request  # not followed; the location may be anything
 
     @property
     def cookies(self) -> httpx.Cookies:
@@ -183,7 +186,7 @@ class HttpSession:
             if response_started and not isinstance(error, httpx.TimeoutException):
                 return AttemptResult(RequestOutcome.MALFORMED, "the response was cut off")
             not_http = isinstance(error, httpx.RemoteProtocolError)
-            why = "no response, or not an HTTP response" if not_http else cause_text(error)
+            why = f"no response, or not an HTTP response ({error})" if not_http else cause_text(error)
             return AttemptResult(RequestOutcome.NO_RESPONSE, why)
         return self._classify(response, data, call, options)
 
@@ -195,7 +198,7 @@ class HttpSession:
         if not 200 <= status < 300:
             details = self._error_details(data)
             outcome = outcome_of(status, details.error_code, details.description)
-            why = f"{status} {details.text or response.reason_phrase}".strip()
+            why = f"{status} {details.text or response.reason_phrase}".strip() + _if_web_page(data)
             return AttemptResult(outcome, why, status, None, headers, details)
         if data is None or headers.get("content-encoding", "identity") != "identity":
             why = f"{status}, but the body is compressed or larger than {MAX_BYTES >> 20} MiB"
@@ -205,7 +208,7 @@ class HttpSession:
         try:
             body = parse_json(data, tolerant=options.tolerant)
         except MalformedJson as error:
-            return AttemptResult(malformed, f"{status}, but the body is invalid: {error}", status)
+            return AttemptResult(malformed, f"{status}, but the body is invalid: {error}{_if_web_page(data)}", status)
         if options.shape is not None and not isinstance(body, options.shape):
             return AttemptResult(malformed, f"{status}, but the body is not a JSON {_SHAPES[options.shape]}", status)
         return AttemptResult(RequestOutcome.SUCCESS, "", status, body, headers)
@@ -245,16 +248,26 @@ def _read_body(response: httpx.Response) -> bytes | None:
     return b"".join(chunks)
 
 
+def _if_web_page(data: bytes | None) -> str:
+    """Return a hint where a web server answers instead of the REST API."""
+    start = (data or b"")[:256].lstrip().lower()
+    return f"; it is a web page, {WRONG_PORT}" if start.startswith((b"<!doctype html", b"<html", b"<head")) else ""
+
+
+_LONGEST_HOST: Final = 253  # characters
+
+
 def origin_of(url: str) -> str:
     """Return `https://host:port` of *url*, or "" when it is not an https URL or contains credentials."""
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):  # UnicodeError of a host name too
         return ""
-    if parsed.scheme != "https" or not parsed.host or parsed.userinfo:
+    port, valid = parsed.port or 443, parsed.host.isascii() and 0 < len(parsed.host) <= _LONGEST_HOST
+    if parsed.scheme != "https" or not valid or parsed.userinfo or not port <= 65535:
         return ""
     host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
-    return f"https://{host}:{parsed.port or 443}"
+    return f"https://{host}:{port}"
 
 
 def with_port(origin: str, port: int) -> str:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from reconciler.client.attempt import AttemptResult
 
 
+WRONG_PORT = "so this may be another port than that of the REST API, which is 9443 by default"
+_OTHER_PORTS = (":80", ":443", ":8080", ":8443")  # of web servers, gateways, and the web interface
+
+
 class ErrorDetails(NamedTuple):
     """The server's text in an error response, truncated and safe for a terminal."""
 
@@ -78,7 +82,9 @@ def exhausted(what: str, outcome: RequestOutcome, failures: str) -> ClusterError
     """Return the error for a call that no node served; *failures* has the reason of each node."""
     if outcome in (RequestOutcome.MALFORMED, RequestOutcome.STALE):
         return ReadIncomplete(f"{what}: no node returned a usable response: {failures}")
-    return Unreachable(f"{what}: no node could serve the request: {failures}")
+    found = {port for port in _OTHER_PORTS if f"{port}: " in failures} if WRONG_PORT not in failures else set()
+    hint = f" (port {', '.join(sorted(found)).replace(':', '')} is unusual for the REST API; the default is 9443)"
+    return Unreachable(f"{what}: no node could serve the request: {failures}{hint if found else ''}")
 
 
 def unauthorized(where: str, details: ErrorDetails, what_follows: str) -> str:

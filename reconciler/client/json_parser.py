@@ -16,6 +16,10 @@ from typing import Any, Final
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_DEPTH: Final = 64
+MAX_VALUES: Final = 4_000_000  # a cluster with ten thousand databases has fewer; each takes up to a hundred bytes
+_LONGEST_INTEGER: Final = 20  # digits; integers of the API have 64 bits
+_DIGITS_AS_ZERO: Final = bytes(ord("0") if byte in b"0123456789" else ord("x") for byte in range(256))
+_TOO_MANY_DIGITS: Final = b"0" * (_LONGEST_INTEGER + 1)
 _CONTAINERS: Final = (dict, list)
 
 
@@ -51,8 +55,11 @@ def parse_json(data: bytes, *, tolerant: bool = False) -> Any:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise MalformedJson("it is not UTF-8") from None
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
+        raise MalformedJson(f"it has more than {MAX_VALUES:,} values")
+    long_integers = _TOO_MANY_DIGITS in data.translate(_DIGITS_AS_ZERO)  # or text with so many digits
     with gc_paused():
-        value, replaced = _decoded(text, tolerant)
+        value, replaced = _decoded(text, tolerant, _BOUNDED if long_integers else _STRICT)
         if _deeper_than(value, MAX_DEPTH):
             raise MalformedJson(f"it is nested deeper than {MAX_DEPTH} levels")
         # Only an escape sequence can contain half of a surrogate pair. Few responses have one, so most are not walked.
@@ -76,15 +83,15 @@ def is_well_formed(value: Any) -> bool:
     return value is not INVALID_NUMBER
 
 
-def _decoded(text: str, tolerant: bool) -> tuple[Any, bool]:
+def _decoded(text: str, tolerant: bool, strict: json.JSONDecoder) -> tuple[Any, bool]:
     """Return the value, and whether an invalid number was replaced in it."""
     try:
-        return _STRICT.decode(text), False
+        return strict.decode(text), False
     except RecursionError:
         raise MalformedJson("it is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise MalformedJson(f"it is not JSON (position {error.pos} of {len(text)})") from None
-    except ValueError:  # the digit limit of int(), or raised by the functions below
+    except ValueError:  # raised by the functions below
         if not tolerant:
             raise MalformedJson("it contains a number that is out of range") from None
     return _TOLERANT.decode(text), True
@@ -92,6 +99,12 @@ def _decoded(text: str, tolerant: bool) -> tuple[Any, bool]:
 
 def _reject(text: str) -> Any:
     raise ValueError("not a JSON number")
+
+
+def _bounded(text: str) -> int:
+    if len(text) > _LONGEST_INTEGER + text.startswith("-"):
+        raise ValueError("out of range")
+    return int(text)
 
 
 def _finite(text: str) -> float:
@@ -107,10 +120,11 @@ def _finite_or_invalid(text: str) -> float | InvalidNumber:
 
 
 def _int_or_invalid(text: str) -> int | InvalidNumber:
-    return int(text) if len(text) < 4000 else INVALID_NUMBER
+    return int(text) if len(text) <= _LONGEST_INTEGER + text.startswith("-") else INVALID_NUMBER
 
 
 _STRICT: Final = json.JSONDecoder(parse_constant=_reject, parse_float=_finite)
+_BOUNDED: Final = json.JSONDecoder(parse_constant=_reject, parse_float=_finite, parse_int=_bounded)
 _TOLERANT: Final = json.JSONDecoder(
     parse_constant=lambda text: INVALID_NUMBER, parse_float=_finite_or_invalid, parse_int=_int_or_invalid
 )

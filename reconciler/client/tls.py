@@ -176,7 +176,10 @@ def cause_text(error: BaseException) -> str:
     if isinstance(innermost, ConnectionRefusedError):
         return "connection refused"
     if isinstance(innermost, ssl.SSLError):
-        return f"TLS handshake failed ({(innermost.reason or 'unknown reason').replace('_', ' ').lower()})"
+        reason = (innermost.reason or "unknown reason").replace("_", " ").lower()
+        plain = reason in ("wrong version number", "http request", "record layer failure", "packet length too long")
+        hint = "; the server does not speak TLS, so this may be another port than that of the REST API, 9443" * plain
+        return f"TLS handshake failed ({reason}){hint}"
     if isinstance(innermost, OSError) and innermost.strerror:
         return innermost.strerror.lower()
     return str(innermost) or type(innermost).__name__

@@ -70,10 +70,11 @@ class Transport(httpx.BaseTransport):
             connection.send(_serialize(request), timeouts.get("write"))
             response = http.client.HTTPResponse(connection, method=request.method)  # type: ignore[arg-type]
             response.begin()
+            _check_length(response)
         except BaseException as error:
             connection.close()
             if isinstance(error, http.client.HTTPException):
-                raise httpx.RemoteProtocolError("the response is not HTTP") from error
+                raise httpx.RemoteProtocolError("no status line") from error
             raise
         headers = [
             (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.getheaders()
@@ -207,7 +208,7 @@ class _Body(httpx.SyncByteStream):
         try:
             while data := self._response.read(_RECEIVE):
                 yield data
-        except http.client.HTTPException as error:
+        except (http.client.HTTPException, ValueError) as error:  # the latter for a negative length of a chunk
             raise httpx.RemoteProtocolError("the response was cut off") from error
         if self._response.length:
             raise httpx.RemoteProtocolError("the response was cut off")
@@ -218,6 +219,17 @@ class _Body(httpx.SyncByteStream):
             self._transport.keep(self._node, self._connection)
         else:
             self._connection.close()
+
+
+def _check_length(response: http.client.HTTPResponse) -> None:
+    """Raise RemoteProtocolError where the headers do not say clearly where the response ends."""
+    lengths = [part.strip() for value in response.headers.get_all("content-length", []) for part in value.split(",")]
+    if any(not (one.isascii() and one.isdecimal()) for one in lengths):
+        raise httpx.RemoteProtocolError("its Content-Length is not a number")
+    if len(set(lengths)) > 1:
+        raise httpx.RemoteProtocolError("it has two different Content-Length headers")
+    if lengths and "transfer-encoding" in response.headers:
+        raise httpx.RemoteProtocolError("it has both Content-Length and Transfer-Encoding")
 
 
 def _serialize(request: httpx.Request) -> bytes:

@@ -62,9 +62,12 @@ def command(
             plan, refused = _with_objections(session, planned, console)
         calls = reconcile.calls(session, planned) if flags["calls"] else None
         now = session.runtime.now()
+        unusable = session.state_problem() if plan.changes else ""
     show_plan(plan, output, console, calls)
     for text in freeze_text(frozen_changes(plan, now, session.settings.freeze_windows)):
         console.warn(text)
+    if unusable:
+        console.warn(f"{unusable}; an apply with it is refused (--state-dir DIR, or state in the project file)")
     reconcile.check(plan, options)
     if out is not None:
         saved_plan.write(Path(out), plan_json(plan))

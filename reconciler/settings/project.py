@@ -238,7 +238,7 @@ def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> Par
     may_read = _readable(environ)
     if not environ.get(URL):
         return Parsed((), readable=may_read)
-    urls = [node_url(url.strip(), report(URL)) for url in environ[URL].split(",")]
+    urls = [node_url(url.strip(), report(URL)) for url in environ[URL].split(",") if url.strip()]
     word = environ.get(INSECURE, "").strip().lower()
     if word and word not in _BOOLEANS:
         report(INSECURE)(f"is {yaml12.shown(word)}", "write true or false")

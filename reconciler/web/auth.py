@@ -19,7 +19,7 @@ from collections.abc import Callable
 from reconciler.secrets import Secret
 from reconciler.settings.listen import Listen, is_loopback
 
-MIN_TOKEN_LENGTH = 16  # characters; the rate of guesses is limited, their number is not
+MIN_TOKEN_LENGTH = 16  # characters; the valid token is always accepted, so that it must be too long to be guessed
 
 _PORT = re.compile(r"(?:[0-9]{1,5})?")
 _FAILURES = 10  # wrong tokens from one address in a window
@@ -104,10 +104,11 @@ class TokenAuth:
             if now - since >= _WINDOW:
                 since, count = now, 0
             all_since, all_count = self._of_all if now - self._of_all[0] < _WINDOW else (now, 0)
-            if count >= _FAILURES or all_count >= _FAILURES_OF_ALL:
-                return TokenResult.RATE_LIMITED
+            # First, since many clients may share the address of a proxy. A token is too long to be guessed.
             if hmac.compare_digest(_digest(given), self._digest):
                 return TokenResult.VALID
+            if count >= _FAILURES or all_count >= _FAILURES_OF_ALL:
+                return TokenResult.RATE_LIMITED
             self._failures[peer] = (since, count + 1)
             self._failures.move_to_end(peer)
             if len(self._failures) > _ADDRESSES:

@@ -110,7 +110,6 @@ def _running(app: Any, sock: socket.socket, tls: ssl.SSLContext | None, request_
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=_CONNECTIONS,
         backlog=128,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=3,
@@ -145,14 +144,29 @@ def _running(app: Any, sock: socket.socket, tls: ssl.SSLContext | None, request_
 
 
 class _TimeLimitedProtocol(H11Protocol):
-    """HTTP/1.1 with a time limit for each request, so that slow clients are disconnected."""
+    """HTTP/1.1 with a time limit for each request, so that slow clients are disconnected.
+
+    A connection over the limit closes the oldest one, first of those without a request: health checks are served
+    however many clients are connected and silent.
+    """
 
     request_timeout = _REQUEST_TIMEOUT
     _limit: asyncio.TimerHandle | None = None
+    _since = 0.0  # of the connection, or of the end of its last response
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._restart_limit()
+        if len(self.connections) > _CONNECTIONS:
+            others = [one for one in self.connections if isinstance(one, _TimeLimitedProtocol) and one is not self]
+            oldest = min(others, key=lambda one: (one.has_request, one._since))
+            oldest.transport.abort()
+            self.connections.discard(oldest)
+
+    @property
+    def has_request(self) -> bool:
+        """Whether a request is being read or answered."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def on_response_complete(self) -> None:
         self._restart_limit()
@@ -166,6 +180,7 @@ class _TimeLimitedProtocol(H11Protocol):
     def _restart_limit(self) -> None:
         if self._limit is not None:
             self._limit.cancel()
+        self._since = self.loop.time()
         self._limit = self.loop.call_later(self.request_timeout, self.transport.abort)
 
 

@@ -74,6 +74,18 @@ def test_a_ledger_that_cannot_be_written_is_read_and_stops_an_apply(applied: Cli
     assert writes(server) == done
 
 
+def test_a_plan_says_that_the_state_folder_cannot_be_used(cli: Cli) -> None:
+    cli.write("state", "a file")
+    done = cli("plan", "--state-dir", "state")
+    assert "warning: the state folder state is not a folder; an apply with it is refused" in done.err
+    assert "warning: the state folder" not in cli("plan").err
+    cli.write(
+        "sitecustomize.py", "import os\naccess = os.access\nos.access = lambda p, m: not m & os.W_OK and access(p, m)"
+    )
+    done = cli("plan", PYTHONPATH=f"{cli.folder}:{cli.env['PYTHONPATH']}")
+    assert "cannot be created" in done.err
+
+
 # --- 3: invalid input ------------------------------------------------------------------------------------------------
 
 

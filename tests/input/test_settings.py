@@ -281,6 +281,7 @@ def test_no_configuration_at_all_is_enough_to_validate_but_not_to_connect() -> N
 
 def test_a_url_without_credentials_is_reported_when_they_are_needed() -> None:
     found = settings.load(None, {"REDIS_ENTERPRISE_URL": "https://a"})
+    assert settings.load(None, {"REDIS_ENTERPRISE_URL": "https://a, ,\n"}).targets[0].urls == found.targets[0].urls
     with pytest.raises(SecretMissing, match="environment variable REDIS_ENTERPRISE_USER: is not set"):
         found.credentials(found.targets[0])
 

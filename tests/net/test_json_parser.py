@@ -15,10 +15,27 @@ from reconciler.client import MalformedObject, gc_paused, parse_json
 from reconciler.client.json_parser import INVALID_NUMBER, MAX_BYTES, MalformedJson, is_well_formed
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
+
+
+def test_a_number_of_four_thousand_digits_affects_only_its_object() -> None:
+    for digits in (21, 400, 4000, 4299, 5000):
+        good, bad = parse_json(b'[{"uid": 1}, {"uid": 2, "size": -' + b"9" * digits + b"}]", tolerant=True)
+        assert (good, bad) == ({"uid": 1}, {"uid": 2, "size": INVALID_NUMBER})
+        assert isinstance(bad, MalformedObject)
+
+
+def test_text_with_many_digits_and_the_largest_integers_are_no_invalid_numbers() -> None:
+    value = [{"name": "1" * 40, "size": 2**64 - 1, "low": -(2**63)}]
+    assert parse_json(json.dumps(value).encode()) == value
+    assert not isinstance(parse_json(json.dumps(value).encode(), tolerant=True)[0], MalformedObject)
 
 
 @given(VALUES)

@@ -212,6 +212,31 @@ def answered(status: str, body: bytes, headers: str = "") -> bytes:
         (answered("200 OK", b"\xff\xfe"), ReconcilerError, "not UTF-8"),
         (answered("200 OK", b""), ReconcilerError, "not JSON"),
         (answered("100 Continue", b""), Unreachable, ""),
+        (answered("200 OK", b"[" + b"9" * 4000 + b"]"), ReconcilerError, "number that is out of range"),
+        (answered("200 OK", b"[" + b"[]," * 5_000_000 + b"[]]"), ReconcilerError, "more than 4,000,000 values"),
+        (answered("200 OK", b"[]", "Content-Length: 7\r\n"), Unreachable, "two different Content-Length headers"),
+        (answered("200 OK", b"[]", "Content-Length: +2\r\n"), Unreachable, "Content-Length is not a number"),
+        (answered("200 OK", b"[]", "Transfer-Encoding: chunked\r\n"), Unreachable, "both Content-Length and Transfer"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n[]", ReconcilerError, "cut off"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n[]", ReconcilerError, "cut off"),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n[]", Unreachable, "not an HTTP response"),
+        (b"HTTP/1.1 200 OK\r\nA: " + b"b" * 100_000 + b"\r\n\r\n[]", Unreachable, "not an HTTP response"),
+        (b"HTTP/1.1 2OO OK\r\n\r\n", Unreachable, "not an HTTP response"),
+        (b"HTTP/9.9 200 OK\r\n\r\n[]", Unreachable, "not an HTTP response"),
+        (
+            answered("200 OK", b"<!DOCTYPE html><html></html>"),
+            ReconcilerError,
+            "it is a web page, so this may be another",
+        ),
+        (answered("404 Not Found", b"\n<html>nginx</html>"), Rejected, "it is a web page, so this may be another port"),
+        (
+            answered("307 Over There", b"", "Location: https://[::1\r\n"),
+            Unreachable,
+            "redirects to an unusable location",
+        ),
+        (answered("307 Over There", b"", "Location: https://\xff\xfe/\r\n"), Unreachable, "an unusable location"),
+        (answered("307 Over There", b"", "Location: https://a:99999999/\r\n"), Unreachable, "an unusable location"),
+        (answered("307 Over There", b"", f"Location: https://{'a.' * 30_000}b/\r\n"), Unreachable, "unusable location"),
         (b"220 mail.example ESMTP\r\n", Unreachable, "not an HTTP response"),
         (b"", Unreachable, "not an HTTP response"),
     ],
@@ -223,6 +248,20 @@ def test_malformed_responses_are_reported_clearly(answer: bytes, error: type[Rec
             recording.client.get("/v1/bdbs")
         assert text in str(caught.value)
         assert PASSWORD not in str(caught.value)
+
+
+def test_plain_http_and_usual_ports_of_others_get_a_hint_at_the_port_of_the_api() -> None:
+    with trap(b"HTTP/1.1 400 Bad Request\r\n\r\n") as plain:
+        recording = RecordingClient(
+            Endpoints((plain.url,), insecure=True), "u", "p", policy=RetryPolicy(max_attempts=1)
+        )
+        with pytest.raises(Unreachable, match=r"does not speak TLS, so this may be another port .* 9443"):
+            recording.client.open()
+    recording = RecordingClient(
+        Endpoints(("https://127.0.0.1:443",), insecure=True), "u", "p", policy=RetryPolicy(max_attempts=1)
+    )
+    with pytest.raises(Unreachable, match=r"port 443 is unusual for the REST API; the default is 9443"):
+        recording.client.open()
 
 
 def test_an_answer_without_end_is_not_read_to_its_end() -> None:

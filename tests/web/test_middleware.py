@@ -203,14 +203,14 @@ def test_two_authorization_headers_are_none() -> None:
     assert answer.startswith(b"HTTP/1.1 401 ")
 
 
-def test_guessing_is_slowed_down_and_the_right_token_works_again_after_a_minute() -> None:
+def test_guessing_is_slowed_down_and_the_right_token_always_works() -> None:
     with serving(listen=Listen(port=0, token=TOKEN_FROM)) as rig:
         wrong = [rig.ask("/", Authorization=f"Bearer guess {n}").status for n in range(12)]
         assert wrong == [401] * 10 + [429] * 2
-        assert rig.ask("/", Authorization=f"Bearer {TOKEN}").status == 429
+        assert rig.ask("/", Authorization=f"Bearer {TOKEN}").status == 200
         assert rig.ask("/").status == 401  # asking without any is no guess
         rig.time[0] = 61.0
-        assert rig.ask("/", Authorization=f"Bearer {TOKEN}").status == 200
+        assert rig.ask("/", Authorization="Bearer guess").status == 401
 
 
 def test_guesses_from_many_addresses_are_limited_and_remembered_in_bounded_space() -> None:
@@ -220,11 +220,12 @@ def test_guesses_from_many_addresses_are_limited_and_remembered_in_bounded_space
     assert answers[-1] is TokenResult.RATE_LIMITED
 
 
-def test_one_asker_cannot_lock_out_another() -> None:
+def test_a_hundred_wrong_tokens_behind_one_proxy_do_not_lock_out_the_right_one() -> None:
     tokens = TokenAuth(Secret(TOKEN), lambda: 0.0)
-    for _ in range(50):
+    for _ in range(1000):
         tokens.check("Bearer wrong", "10.0.0.1")
-    assert tokens.check(f"Bearer {TOKEN}", "10.0.0.1") is TokenResult.RATE_LIMITED
+    assert tokens.check("Bearer wrong", "10.0.0.1") is TokenResult.RATE_LIMITED
+    assert tokens.check(f"Bearer {TOKEN}", "10.0.0.1") is TokenResult.VALID
     assert tokens.check(f"Bearer {TOKEN}", "10.0.0.2") is TokenResult.VALID
 
 

@@ -69,6 +69,20 @@ def test_it_ends_with_connections_open_and_leaves_no_thread() -> None:
         rig.ask("/")
 
 
+@pytest.mark.parametrize(
+    "start", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"]
+)
+def test_health_is_served_with_more_silent_connections_than_the_limit(start: bytes) -> None:
+    with serving() as rig:
+        silent = [rig.connection() for _ in range(130)]
+        for sock in silent:
+            with contextlib.suppress(OSError):
+                sock.sendall(start)
+        assert [rig.ask("/healthz").status for _ in range(3)] == [200] * 3
+        for sock in silent:
+            sock.close()
+
+
 def test_it_can_be_served_over_https(tmp_path: Path) -> None:
     files = make(tmp_path)
     with serve(
