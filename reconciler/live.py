@@ -66,7 +66,8 @@ def read(
 
     Each list is read once; ports in use and figures are read where the lists show that the plan needs them. Kinds and
     fields that the cluster's version lacks are not asked for, and its kinds only are among the objects. Raises
-    ReadIncomplete when a list is not whole, Refused while the cluster is being upgraded, and what the client raises.
+    ReadIncomplete when a list is not whole, Refused while the cluster is being upgraded, and what the client raises;
+    optional kinds that cannot be read are among `unreadable`, and what refers to them has their uids.
     """
     if BOOTSTRAP in read_set.fields and BOOTSTRAP in kinds and not _list(client, _Query(kinds[BOOTSTRAP]), connections):
         return LiveState(cluster=cluster, objects={BOOTSTRAP: ()}, bootstrapped=False)
@@ -74,31 +75,45 @@ def read(
     served = _served_schemas(client, kinds, read_set.fields, version) if read_set.schemas else {}
     known = {name: server_schema.known_fields(kinds[name], one) for name, one in served.items()}
     kinds = versions.available(kinds, version, known)
-    objects, notes, ports = _objects(client, kinds, read_set, cluster, connections)
+    found = _objects(client, kinds, read_set, cluster, connections)
     return LiveState(
         cluster=cluster,
-        objects=objects,
-        taken_ports=ports,
+        objects=found.objects,
+        taken_ports=found.ports,
         state_id=client.state_id,
-        notes=notes,
+        notes=found.notes,
         version=version,
         schemas=served,
         access=drive(access(client.user, client.login_method), client) if read_set.access else frozenset(),
-        measured=_measured(client, kinds, read_set.metrics_needed(kinds, objects)),
+        measured=_measured(client, kinds, read_set.metrics_needed(kinds, found.objects)),
+        unreadable=found.unreadable,
     )
+
+
+class _Found(NamedTuple):
+    """What the lists hold."""
+
+    objects: dict[str, tuple[LiveObject, ...]]
+    notes: tuple[Note, ...]  # of each object that has no name
+    ports: frozenset[int]  # that no create may take
+    unreadable: dict[str, str]
 
 
 def _objects(
     client: ClusterReader, kinds: Mapping[str, Kind], read_set: ReadSet, cluster: str, connections: Connections
-) -> tuple[dict[str, tuple[LiveObject, ...]], tuple[Note, ...], frozenset[int]]:
-    """Return the decoded objects by kind, a note for each that has no name, and the ports that no create may take."""
+) -> _Found:
+    """Return the decoded objects by kind, and what else the lists tell."""
     from reconciler.client import gc_paused
 
     fields = _with_referenced(kinds, {name: fields for name, fields in read_set.fields.items() if name in kinds})
     with_ports = {address.kind for address in read_set.ports}
     with gc_paused():  # creates tens of thousands of values, and none of them is garbage
         queries = [_Query(kinds[name], mine, name in with_ports) for name, mine in fields.items()]
-        lists = dict(zip(fields, _in_parallel(client, queries, connections), strict=True))
+        answers = dict(zip(fields, _in_parallel(client, queries, connections, read_set.optional), strict=True))
+        unreadable = {name: str(one) for name, one in answers.items() if isinstance(one, ClusterError)}
+        lists = {name: one for name, one in answers.items() if not isinstance(one, ClusterError)}
+        fields = {name: mine for name, mine in fields.items() if name in lists}
+        with_ports &= lists.keys()
         names = {name: _names(kinds[name], lists[name]) for name in fields}
         notes = tuple(note for name in fields for note in _nameless(cluster, kinds[name], lists[name]))
         needs_ports = read_set.needs_ports({name: names[name].values() for name in with_ports & names.keys()})
@@ -110,9 +125,9 @@ def _objects(
             for name, mine in fields.items()
         }
     if not needs_ports:
-        return objects, notes, frozenset()
+        return _Found(objects, notes, frozenset(), unreadable)
     reserved = settings if settings is not None else client.get(CLUSTER, shape=dict).body
-    return objects, notes, frozenset({*ports, *_reserved_ports(reserved)} - {0})
+    return _Found(objects, notes, frozenset({*ports, *_reserved_ports(reserved)} - {0}), unreadable)
 
 
 def probe(client: ClusterReader, cluster: str) -> versions.ServerVersion | None:
@@ -201,11 +216,23 @@ class _Query(NamedTuple):
     ports: bool = False  # also the ports that its objects use
 
 
-def _in_parallel(client: ClusterReader, queries: list[_Query], connections: Connections) -> list[list[Any]]:
+def _in_parallel(
+    client: ClusterReader, queries: list[_Query], connections: Connections, optional: Collection[str]
+) -> list[list[Any] | ClusterError]:
+    """Return the list of each query; of an *optional* kind that cannot be read, the error."""
+
+    def listed(query: _Query) -> list[Any] | ClusterError:
+        try:
+            return _list(client, query, connections)
+        except (Forbidden, Rejected, ReadIncomplete) as error:
+            if query.kind.name not in optional:
+                raise
+            return error
+
     if not queries:
         return []
     with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(queries)), thread_name_prefix="read") as pool:
-        return list(pool.map(lambda query: _list(client, query, connections), queries))
+        return list(pool.map(listed, queries))
 
 
 def _list(client: ClusterReader, query: _Query, connections: Connections) -> list[Any]:

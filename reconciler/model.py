@@ -108,6 +108,7 @@ class Reason(enum.Enum):
     AMBIGUOUS_REFERENCE = "ambiguous-reference"  # count, reference
     NEEDS_MISSING = "needs-missing"  # reference
     NEEDS_HELD = "needs-held"  # reference
+    REFERRERS_UNREADABLE = "referrers-unreadable"
     STILL_REFERENCED = "still-referenced"  # who refers to it
     REFERENCED_UNMANAGED = "referenced-by-unmanaged"  # who refers to it
     NAMELESS = "nameless"  # id, key fields
@@ -182,6 +183,7 @@ class LiveState:
     schemas: Mapping[str, ServerSchema] = field(default_factory=dict)  # by kind: the JSON schema that it serves
     access: frozenset[str] = frozenset()  # what the access of this tool rests on, where the plan may end it
     measured: Mapping[tuple[str, int | str], Mapping[str, float]] = field(default_factory=dict)  # by kind, uid; figure
+    unreadable: Mapping[str, str] = field(default_factory=dict)  # optional kinds that could not be read, and why
 
     def figures(self, kind: str, uid: int | str) -> Mapping[str, float]:
         """Return what was measured of one object, by name."""

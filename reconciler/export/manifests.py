@@ -1,32 +1,48 @@
 """Live objects to manifests, to adopt an existing cluster. A plan of the result is empty.
 
 The command `export` calls `manifests_of` with the live objects of one kind. Defaults are left out, and so are objects
-that are never changed; secrets become references to be filled in. Pure.
+that are never changed and what the cluster's version does not have; secrets become references to be filled in. What is
+left out is reported, in comments of the manifests too. Pure.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from reconciler.api.codec import uid_of_unnamed
-from reconciler.kinds import MISSING, Field, Kind
+from reconciler.kinds import MISSING, Field, Kind, versions
 from reconciler.kinds.quantities import UNITS
-from reconciler.kinds.vocabulary import API_VERSION
-from reconciler.model import LiveObject
+from reconciler.kinds.vocabulary import API_VERSION, is_value_from
+from reconciler.model import LiveObject, LiveState
 from reconciler.plan.multicluster import spanned_clusters
 from reconciler.plan.references import references
 from reconciler.render.escape import clean
 from reconciler.yaml12.writer import document
 
-SCHEMA = "schemas/manifest.json"
+SCHEMA = "manifest.schema.json"  # which the command puts beside the manifests
 
 # The server adds its bundled modules to every database from Redis 8 on; before that, each was requested by a user.
 _ADDED_FROM = {"module_list": ("redis_version", 8)}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # no manifest may hold them
 _NICE_UNITS = {"bytes": ("TiB", "GiB", "MiB", "KiB"), "seconds": ("d", "h", "m")}
+
+
+class Remark(NamedTuple):
+    """What is left out of an export, and why."""
+
+    kind: str
+    name: str  # of the object; "" if it is all of its kind
+    text: str
+
+
+class Page(NamedTuple):
+    """The manifests of one kind."""
+
+    text: str  # "" where there is nothing to say
+    remarks: tuple[Remark, ...] = ()
 
 
 class Exported:
@@ -42,26 +58,44 @@ class Exported:
         return found
 
 
-def manifests_of(kind: Kind, objects: Sequence[LiveObject], *, cluster: str = "", schema: str = SCHEMA) -> str:
-    """Return YAML that declares *objects* as they are; "" where there is none to declare.
+def manifests_of(
+    kind: Kind,
+    objects: Sequence[LiveObject],
+    *,
+    cluster: str = "",
+    schema: str = SCHEMA,
+    state: LiveState | None = None,
+) -> Page:
+    """Return YAML that declares *objects* as they are, and what is left out.
 
-    *cluster* goes into `metadata.cluster`. What is left out is named in a comment.
+    *cluster* goes into `metadata.cluster`; *state* has its version, and the kinds that could not be read.
     """
+    if state is not None and kind.name in state.unreadable:
+        why = f"this account cannot read it ({state.unreadable[kind.name]})"
+        return _page(schema, [Remark(kind.name, "", f"left out: {why}")], [])
     counts = Counter(found.name for found in objects)
-    comments: list[str] = []
+    left_out: list[Remark] = []
+    inside: list[Remark] = []
     documents: list[str] = []
     for found in sorted(objects, key=lambda found: found.name):
         reason = _left_out(kind, found, counts[found.name])
         if reason:
-            comments.append(f"# {kind.name}/{clean(found.name)} is left out: {clean(reason)}.")
+            left_out.append(Remark(kind.name, found.name, f"left out: {reason}"))
             continue
-        spec, remarks = spec_of(kind, found)
+        spec, texts = spec_of(kind, found, state)
         if spec or "create" in kind.rest.verbs:  # built-in objects with default settings need no manifest
-            documents.append(_document(kind, found.name, cluster, spec, remarks))
-    if not documents:
-        return ""
-    head = [f"# yaml-language-server: $schema={schema}", *comments]
-    return "\n".join(head) + "\n" + "---\n".join(documents)
+            documents.append(_document(kind, found.name, cluster, spec, texts))
+            inside += (Remark(kind.name, found.name, text) for text in texts)
+    page = _page(schema, left_out, documents)
+    return page._replace(remarks=(*page.remarks, *inside))
+
+
+def _page(schema: str, left_out: Sequence[Remark], documents: Sequence[str]) -> Page:
+    if not documents and not left_out:
+        return Page("")
+    comments = [f"# {clean('/'.join(filter(None, one[:2])))} is {clean(one.text)}.\n" for one in left_out]
+    head = f"# yaml-language-server: $schema={schema}\n"
+    return Page(head + "".join(dict.fromkeys(comments)) + "---\n".join(documents), tuple(left_out))
 
 
 def _left_out(kind: Kind, found: LiveObject, namesakes: int) -> str:
@@ -87,7 +121,7 @@ def _document(kind: Kind, name: str, cluster: str, spec: Mapping[str, Any], rema
     return lines + document({"apiVersion": API_VERSION, "kind": kind.name, "metadata": metadata, "spec": spec})
 
 
-def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
+def spec_of(kind: Kind, found: LiveObject, state: LiveState | None = None) -> tuple[dict[str, Any], list[str]]:
     """Return what to declare of *found*, and remarks on what could not be."""
     spec: dict[str, Any] = {}
     comments: list[str] = []
@@ -98,8 +132,11 @@ def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
         if _has_control_characters(value):
             comments.append(f"{name} is left out: it holds control characters")
             continue
-        if any(uid_of_unnamed(ref.name) is not None for ref in references(kind, {name: value})):
-            comments.append(f"{name} is left out: it refers to a deleted object")
+        unnamed = [ref for ref in references(kind, {name: value}) if uid_of_unnamed(ref.name) is not None]
+        if unnamed:
+            hidden = sorted({ref.kind for ref in unnamed} & set(state.unreadable if state is not None else ()))
+            why = f"a {' and a '.join(hidden)}, which this account cannot read" if hidden else "a deleted object"
+            comments.append(f"{name} is left out: it refers to {why}")
             continue
         shape = kind.schema.get("properties", {}).get(name, {})
         path = f"{kind.name}_{found.name}_{name}"
@@ -114,7 +151,49 @@ def spec_of(kind: Kind, found: LiveObject) -> tuple[dict[str, Any], list[str]]:
     needed = kind.missing_on_create(spec)
     if needed:
         comments.append(f"add {' and '.join(needed)} to create it again: clusters do not report that")
-    return _made_valid(kind, spec, found.spec, comments), comments
+    spec = _supported(kind, spec, state.version if state is not None else None, comments)
+    spec = _made_valid(kind, spec, found.spec, comments)
+    comments += _about_secrets(kind, spec)
+    return spec, comments
+
+
+def _supported(
+    kind: Kind, spec: dict[str, Any], version: versions.ServerVersion | None, comments: list[str]
+) -> dict[str, Any]:
+    """Return *spec* without what *version* does not have, which a manifest could not declare."""
+    missing = [one for one in versions.findings(kind, spec, version) if one.missing]
+    comments += (f"{one.text} is left out: {one.message}" for one in missing)
+    return dict(_without(spec, frozenset(one.path for one in missing), ()))
+
+
+def _without(value: Any, gone: frozenset[tuple[str | int, ...]], at: tuple[str | int, ...]) -> Any:
+    if not gone:
+        return value
+    if isinstance(value, Mapping):
+        return {name: _without(item, gone, (*at, name)) for name, item in value.items() if (*at, name) not in gone}
+    if isinstance(value, list):
+        return [_without(item, gone, (*at, place)) for place, item in enumerate(value) if (*at, place) not in gone]
+    return value
+
+
+def _about_secrets(kind: Kind, spec: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is to be known of secrets, which a cluster does not return."""
+    if _has_value_from(spec):
+        yield "secrets are not exported: set the variables that valueFrom names, or change it"
+    hidden = [
+        name
+        for name, field in kind.fields.items()
+        if (field.access.secret and name not in spec)
+        or (field.access.holds_secret and name in spec and not _has_value_from(spec[name]))
+    ]
+    if hidden:
+        yield f"secrets are not exported, if set: {', '.join(hidden)}"
+
+
+def _has_value_from(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return is_value_from(value) or any(map(_has_value_from, value.values()))
+    return isinstance(value, list) and any(map(_has_value_from, value))
 
 
 def _made_valid(kind: Kind, spec: dict[str, Any], live: Mapping[str, Any], comments: list[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from reconciler.errors import Problem
 from reconciler.model import Address, Reason
 from reconciler.plan.multicluster import absence
 from reconciler.plan.plan import Action, Change
-from reconciler.plan.references import Ref, live_references, references
+from reconciler.plan.references import Ref, kind_references, live_references, references
 from reconciler.plan.view import Held, View, problem
 
 if TYPE_CHECKING:
@@ -99,6 +99,10 @@ def still_referenced(view: View, changes: Sequence[Change], held: Collection[Add
     """
     left = list(changes)
     ends = {c.live_address: c for c in left if c.uid is not None and c.action in (Action.DELETE, Action.REPLACE)}
+    for address, change in list(ends.items()):
+        if hidden := _unreadable_referrers(view, change.address):
+            left.remove(ends.pop(address))
+            yield Held(change.address, Reason.REFERRERS_UNREADABLE, (", ".join(hidden),))
     replaces = any(change.action is Action.REPLACE for change in ends.values())
     resent = set(_sent_again(view, held)) if replaces else set()
     while ends:
@@ -110,6 +114,16 @@ def still_referenced(view: View, changes: Sequence[Change], held: Collection[Add
             yield Held(change.address, Reason.STILL_REFERENCED if deletes else Reason.REFERENCED_UNMANAGED, (who,))
         if not blocked:
             return
+
+
+def _unreadable_referrers(view: View, address: Address) -> list[str]:
+    """Return the kinds that may refer to *address* and could not be read."""
+    unreadable = view.observed.live[address.cluster].unreadable
+    return [
+        name
+        for name in sorted(unreadable)
+        if any(one.kind == address.kind for one in kind_references(view.kinds[name].fields.values()))
+    ]
 
 
 def _referrers(

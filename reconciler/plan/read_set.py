@@ -35,6 +35,7 @@ class ReadSet(NamedTuple):
     deciding: tuple[Resource, ...] = ()  # a figure decides the impact of what they declare
     schemas: bool = False  # the cluster's own schemas too
     access: bool = False  # what the access of this tool rests on: the plan may end it
+    optional: frozenset[str] = frozenset()  # kinds that are left out where this account cannot read them
 
     def needs_ports(self, names: Mapping[str, Collection[str]]) -> bool:
         """Return whether something is to be created that needs a port, given the *names* of live objects by kind."""
@@ -86,8 +87,26 @@ def read_sets(
             deciding=tuple(one for one in mine if not decided[one.address.kind].isdisjoint(one.spec)),
             schemas=True,
             access=may_end_access(kinds, mine, [a for a in leaving if a.cluster == name]),
+            optional=_optional(kinds, mine, [a for a in leaving if a.cluster == name]) - named.keys(),
         )
     return found
+
+
+def _optional(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving: Iterable[Address]) -> frozenset[str]:
+    """Return the kinds that are read only because they may refer to something that has to be replaced.
+
+    An account that sees less can plan what it sees; a replacement is held then.
+    """
+    resources = list(resources)
+    ends = {address.kind for address in leaving} | {one.address.kind for one in resources if one.absent}
+    needed = ends | {one.address.kind for one in resources}
+    for resource in resources:
+        fields = kinds[resource.address.kind].fields
+        needed.update(*(referred_kinds(fields[name]) for name in resource.spec if name in fields))
+    referring = {
+        kind.name for kind in kinds.values() if any(ends.intersection(referred_kinds(f)) for f in kind.fields.values())
+    }
+    return frozenset(kinds) - needed - referring
 
 
 def read_sets_of(kinds: Mapping[str, Kind], plan: Plan, clusters: Iterable[str]) -> dict[str, ReadSet]:

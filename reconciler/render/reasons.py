@@ -79,6 +79,7 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.AMBIGUOUS_REFERENCE: "refers to {1}, and {0} live objects have that name",
     Reason.NEEDS_MISSING: "refers to {0}, which neither exists nor is in this plan",
     Reason.NEEDS_HELD: "refers to {0}, which is held",
+    Reason.REFERRERS_UNREADABLE: "not changed: this account cannot read every {0}, which may refer to it",
     Reason.STILL_REFERENCED: "not deleted: still referenced by {0}",
     Reason.REFERENCED_UNMANAGED: "not replaced: {0} would lose its reference; declare it here too, or change it first",
     Reason.NAMELESS: "{0} has no {1} that can be read; no object of this kind is created until it has one",

@@ -14,6 +14,7 @@ from reconciler.api.hooks.activeactive_tasks import run_task
 from reconciler.api.protocol import Call, Elapsed, ProjectCluster, Response, Wait
 from reconciler.errors import ImpactRefused, InputError
 from reconciler.export import manifests_of
+from reconciler.kinds import versions
 from reconciler.manifests import Resource
 from reconciler.model import Level, Observed, Reason
 from reconciler.plan import Action, Options
@@ -360,7 +361,7 @@ def test_what_is_exported_declares_it_as_it_is(rig: ActiveActive) -> None:
     )
     rig.assert_converges([one, *access("dc1", "east"), *access("dc2", "west")])
     objects = rig.read()["dc1"].objects
-    text = manifests_of(KINDS["ActiveActiveDatabase"], objects["ActiveActiveDatabase"], cluster="dc1")
+    text = manifests_of(KINDS["ActiveActiveDatabase"], objects["ActiveActiveDatabase"], cluster="dc1").text
     (document,) = [each.value for each in yaml12.parse(text.encode(), "export.yaml", yaml12.ParserLimits())[0]]
     assert document["metadata"] == {"name": "carts", "cluster": "dc1"}
     (west,) = [item for item in document["spec"]["instances"] if item["cluster"] == "dc2"]
@@ -368,7 +369,20 @@ def test_what_is_exported_declares_it_as_it_is(rig: ActiveActive) -> None:
     assert west["roles_permissions"] == [{"role": "west", "redis_acl": "west-keys"}]
     back = declared("ActiveActiveDatabase", "carts", document["spec"])
     assert rig.plan([back]).changes == ()
-    assert "carts" not in manifests_of(KINDS["Database"], objects["Database"])
+    assert "# Database/carts is left out: it is managed by" in manifests_of(KINDS["Database"], objects["Database"]).text
+
+
+@pytest.mark.parametrize("version", ["7.4", "7.8", "7.22", "8.0", "8.2"])
+def test_what_is_exported_plans_to_nothing_on_every_version(tmp_path: Path, version: str) -> None:
+    rig = ActiveActive(tmp_path / "state", server_version=version)
+    one = carts(instance("dc1", db_config={"data_persistence": "aof"}), "dc2", "dc3")
+    rig.assert_converges([one])
+    state = rig.read()["dc1"]
+    kind = KINDS["ActiveActiveDatabase"]
+    text = manifests_of(kind, state.objects[kind.name], cluster="dc1", state=state).text
+    (document,) = yaml12.read(text, "export.yaml")
+    back = declared(kind.name, "carts", document.value["spec"])
+    assert (rig.plan([back]).changes, [*versions.findings(kind, back.spec, state.version)]) == ((), [])
 
 
 def test_an_instance_on_a_cluster_that_nobody_declared_is_not_exported(rig: ActiveActive) -> None:
@@ -377,7 +391,11 @@ def test_an_instance_on_a_cluster_that_nobody_declared_is_not_exported(rig: Acti
     rig.run = ["dc1"]
     (found,) = rig.read()["dc1"].objects["ActiveActiveDatabase"]
     assert [item["cluster"] for item in found.spec["instances"]] == ["#b.example.com", "dc1"]
-    assert manifests_of(KINDS["ActiveActiveDatabase"], [found]) == ""
+    page = manifests_of(KINDS["ActiveActiveDatabase"], [found])
+    assert "kind:" not in page.text
+    assert [one.text for one in page.remarks] == [
+        "left out: it has an instance on b.example.com, a cluster that is not in this run"
+    ]
 
 
 # --- how it is done ------------------------------------------------------------------------------------------------

@@ -22,8 +22,9 @@ from reconciler.export import Exported, manifests_of
 from reconciler.kinds import Kind, kind_source
 from reconciler.kinds.vocabulary import API_VERSION
 from reconciler.manifests import Resource, load
-from reconciler.model import Address, Level
+from reconciler.model import NOT_COMPARABLE, Address, Level
 from reconciler.plan import Action
+from reconciler.render.reasons import note_text
 from reconciler.settings.target import Target
 from reconciler.simulator.cluster import pem
 from reconciler.simulator.cluster.licenses import make
@@ -143,7 +144,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ActiveActive]:
 def exported(rig: ActiveActive, names: Sequence[str]) -> list[tuple[Kind, str]]:
     states, told = rig.read(), Exported()
     return [
-        (KINDS[name], manifests_of(KINDS[name], told.new(KINDS[name], states[HOME].objects[name]), cluster=HOME))
+        (KINDS[name], manifests_of(KINDS[name], told.new(KINDS[name], states[HOME].objects[name]), cluster=HOME).text)
         for name in names
     ]
 
@@ -160,7 +161,8 @@ def test_the_export_of_everything_plans_to_nothing(full: ActiveActive) -> None:
     resources = read_back(full, "---\n".join(text for _, text in pages if text))
     plan = full.plan(resources)
     assert [(str(change.address), [field.path for field in change.fields]) for change in plan.changes] == []
-    assert [str(note.address) for note in plan.notes if note.level is Level.HELD] == []
+    held = [note for note in plan.notes if note.level is Level.HELD and note.reason not in NOT_COMPARABLE]
+    assert [note_text(note) for note in held] == []  # secrets that were never applied cannot be compared
 
 
 @every_kind

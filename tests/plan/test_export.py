@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler import yaml12
-from reconciler.export.manifests import env_name, manifests_of, spec_of
+from reconciler.export.manifests import Page, Remark, env_name, manifests_of, spec_of
+from reconciler.kinds import versions
 from reconciler.manifests import load
 from reconciler.model import Level, LiveObject, LiveState
 from reconciler.render.reasons import note_text
 from reconciler.yaml12.writer import document
-from tests.plan.worlds import KINDS, World, found, plan_of, secrets_are, state, worlds
+from tests.plan.worlds import KINDS, World, declared, found, plan_of, secrets_are, state, worlds
 
 keys = st.text(
     st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), min_size=1, max_size=12
@@ -43,8 +45,9 @@ def test_what_is_written_reads_back_the_same(value: dict[str, Any]) -> None:
 
 
 def planned_back(live: LiveState) -> tuple[Any, list[str]]:
-    text = "---\n".join(page for name in KINDS if (page := manifests_of(KINDS[name], live.objects[name])))
-    if not text:
+    pages = [manifests_of(KINDS[name], live.objects[name], state=live).text for name in KINDS if name in live.objects]
+    text = "---\n".join(filter(None, pages))
+    if "kind: " not in text:
         return (), []
     resources = load(["-"], KINDS, stdin=io.BytesIO(text.encode())).resources
     plan = plan_of(resources, live, secrets=secrets_are("missing", resources))  # type: ignore[arg-type]
@@ -55,6 +58,15 @@ def planned_back(live: LiveState) -> tuple[Any, list[str]]:
 @given(worlds())
 def test_planning_an_export_changes_nothing(world: World) -> None:
     assert planned_back(world.live) == ((), [])
+
+
+@pytest.mark.parametrize("text", ["7.4.2-54", "7.8.4-18", "7.22.0-28", "8.0.2-1", "8.2.0-1"])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(world=worlds())
+def test_planning_an_export_of_every_version_changes_nothing(text: str, world: World) -> None:
+    version = versions.parse(text)
+    objects = {name: found for name, found in world.live.objects.items() if versions.has(version, KINDS[name])}
+    assert planned_back(replace(world.live, objects=objects, version=version)) == ((), [])
 
 
 def shop() -> LiveState:
@@ -94,16 +106,20 @@ def shop() -> LiveState:
 
 
 def test_an_export_reads_well() -> None:
-    assert manifests_of(KINDS["Database"], shop().objects["Database"]) == (
+    page = manifests_of(KINDS["Database"], shop().objects["Database"])
+    assert page.text == (
         """\
-# yaml-language-server: $schema=schemas/manifest.json
+# yaml-language-server: $schema=manifest.schema.json
 # Database/theirs is left out: it is managed by a Kubernetes operator.
 # roles_permissions is left out: it refers to a deleted object
+# secrets are not exported, if set: authentication_admin_pass, authentication_redis_pass, authentication_sasl_pass
 apiVersion: reconciler/v1
 kind: Database
 metadata: {name: dangling}
 spec: {memory_size: "2GiB"}
 ---
+# secrets are not exported: set the variables that valueFrom names, or change it
+# secrets are not exported, if set: authentication_admin_pass, authentication_redis_pass, authentication_sasl_pass
 apiVersion: reconciler/v1
 kind: Database
 metadata: {name: orders}
@@ -127,11 +143,12 @@ spec:
 
 
 def test_users_get_a_placeholder_for_their_password_and_twins_are_left_out() -> None:
-    assert manifests_of(KINDS["User"], shop().objects["User"], cluster="dc1", schema="https://x.example/s.json") == (
+    page = manifests_of(KINDS["User"], shop().objects["User"], cluster="dc1", schema="https://x.example/s.json")
+    assert page.text == (
         """\
 # yaml-language-server: $schema=https://x.example/s.json
 # User/twin is left out: 2 live objects have this name.
-# User/twin is left out: 2 live objects have this name.
+# secrets are not exported: set the variables that valueFrom names, or change it
 apiVersion: reconciler/v1
 kind: User
 metadata: {name: anna, cluster: dc1}
@@ -148,8 +165,39 @@ def test_a_whole_shop_comes_back_empty() -> None:
     assert planned_back(shop()) == ((), [])
 
 
-def test_nothing_to_declare_is_no_text() -> None:
-    assert manifests_of(KINDS["RedisACL"], [found("RedisACL", 1, "Full Access", builtin=True)]) == ""
+def test_what_is_left_out_is_reported_where_nothing_is_declared_too() -> None:
+    page = manifests_of(KINDS["RedisACL"], [found("RedisACL", 1, "Full Access", builtin=True)])
+    assert page.text.splitlines()[1:] == ["# RedisACL/Full Access is left out: it is built into the cluster."]
+    assert page.remarks == (Remark("RedisACL", "Full Access", "left out: it is built into the cluster"),)
+    assert manifests_of(KINDS["RedisACL"], []) == Page("")
+
+
+def test_what_a_version_does_not_have_is_left_out_with_a_comment() -> None:
+    spec = {"default_db_config": {"memory_size": 2**30, "eviction_policy": "volatile-lru"}, "instances": []}
+    there = replace(state(), version=versions.parse("7.4.6-279"))
+    (one,) = spec_of(KINDS["ActiveActiveDatabase"], found("ActiveActiveDatabase", "a", "shop", spec), there)[1][:1]
+    assert one == (
+        "default_db_config.eviction_policy is left out: requires version 8.0 or later; the cluster runs 7.4.6-279"
+    )
+
+
+def test_what_refers_to_a_kind_that_cannot_be_read_is_left_out_and_says_so() -> None:
+    spec = {"memory_size": 2**30, "roles_permissions": [{"role": "#7", "redis_acl": "app-keys"}]}
+    live = replace(state(found("Database", 1, "orders", spec)), unreadable={"Role": "403"})
+    page = manifests_of(KINDS["Database"], live.objects["Database"], state=live)
+    assert "# roles_permissions is left out: it refers to a Role, which this account cannot read\n" in page.text
+    roles = manifests_of(KINDS["Role"], (), state=live)
+    assert "# Role is left out: this account cannot read it (403).\n" in roles.text
+    assert [one.kind for one in roles.remarks] == ["Role"]
+
+
+def test_nothing_is_deleted_that_a_kind_which_cannot_be_read_may_refer_to() -> None:
+    live = replace(state(found("RedisACL", 9, "keys", {"acl": "+@all ~*"})), unreadable={"Database": "403"})
+    plan = plan_of([declared("RedisACL", "keys", absent=True)], live)
+    assert plan.changes == ()
+    assert [note_text(note) for note in plan.notes] == [
+        "not changed: this account cannot read every Database, which may refer to it"
+    ]
 
 
 @pytest.mark.parametrize(("text", "name"), [("User_a.b_password", "USER_A_B_PASSWORD"), ("9x", "_9X"), ("é", "_")])
