@@ -71,7 +71,9 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
     kinds = session.kinds
 
     def wanted() -> Desired:
-        return resolve(kinds, manifests.only(session.names), session.public_text, session.reveal, session.now)
+        found = resolve(kinds, manifests.only(session.names), session.public_text, session.reveal, session.now)
+        session.check_addresses(found.resources)
+        return found
 
     desired = _leaving_out(session, wanted)
     observed = observe(session, desired, options)
@@ -139,6 +141,7 @@ def execute(session: Session, approved: Plan, observed: Observed, *, parallelism
     from reconciler import apply
     from reconciler.live import project_clusters
 
+    session.check_plan_addresses(approved)
     context = apply.ExecutionContext(
         session.kinds,
         session.clients(),

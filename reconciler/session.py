@@ -19,12 +19,15 @@ from reconciler.kinds import load_kinds
 from reconciler.model import Address
 from reconciler.runtime import Runtime, utc_text
 from reconciler.secrets import Secret, resolve
+from reconciler.yaml12 import Path, path_text
 
 if TYPE_CHECKING:
     from reconciler.client import Client
     from reconciler.ledger import Intent, Ledger, Logins
     from reconciler.ledger.login_table import LoginTable
+    from reconciler.manifests import Resource
     from reconciler.model import Owned
+    from reconciler.plan import Plan
     from reconciler.secrets import PublicSources
     from reconciler.settings import Settings, Target
     from reconciler.telemetry import Observer
@@ -126,6 +129,28 @@ class Session:
     def names(self) -> frozenset[str]:
         """The clusters of the run that are not left out."""
         return frozenset(target.name for target in self.targets)
+
+    def check_addresses(self, resources: Iterable[Resource]) -> None:
+        """Raise InputError where resources make a cluster connect to a host that is denied, by whatever source."""
+        problems = []
+        for one in resources:
+            for path, why, hint in self._denied(one.address, one.spec):
+                problems.append(Problem(*one.place(path), path_text(path), why, hint, one.address.cluster))
+        if problems:
+            raise InputError(problems)
+
+    def check_plan_addresses(self, plan: Plan) -> None:
+        """Raise Refused where changes make a cluster connect to a host that is denied: a saved plan may be edited."""
+        for change in plan.changes:
+            for path, why, hint in self._denied(change.address, change.body):
+                raise Refused(f"{change.address}: {path_text(path)}: {why}; nothing was written ({hint})")
+
+    def _denied(self, address: Address, spec: Mapping[str, Any]) -> Iterator[tuple[Path, str, str]]:
+        from reconciler.manifests.hosts import HINT, denied
+
+        hosts = {target.name: target.hosts for target in self.settings.targets}
+        for path, why in denied(self.kinds[address.kind], spec, hosts.get(address.cluster), self.reveal):
+            yield path, why, HINT
 
     def clients(self) -> Mapping[str, Client]:
         """Return a client for each cluster; looks up the credentials, sends nothing.

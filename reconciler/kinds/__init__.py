@@ -31,7 +31,7 @@ from reconciler.kinds.kind import (
     Rest,
     Support,
     Usual,
-    endpoint_fields,
+    address_fields,
     ratio_fields,
     reference_fields,
 )
@@ -65,7 +65,7 @@ __all__ = [
     "Support",
     "Traits",
     "Usual",
-    "endpoint_fields",
+    "address_fields",
     "envelope_schema",
     "envelope_validator",
     "kind_source",

@@ -70,6 +70,7 @@ class Access(NamedTuple):
     embeds_secret: bool = False  # x-secret "embedded": plain text, or a valueFrom where it holds a password
     holds_secret: bool = False  # this field or anything below it is secret
     from_file: bool = False  # x-from-file: public text that a valueFrom may give
+    address: str = ""  # x-address: what the cluster connects to: "host", "url", "bucket", "metadata", "node"
 
 
 class ChangeRules(NamedTuple):
@@ -217,4 +218,4 @@ class MarkedFields:
 unique_fields = MarkedFields(lambda field_: bool(field_.form.unique))
 ratio_fields = MarkedFields(lambda field_: field_.usual.ratio is not None)
 reference_fields = MarkedFields(lambda field_: field_.reference is not None)
-endpoint_fields = MarkedFields(lambda field_: field_.access.embeds_secret or field_.form.format == "endpoint")
+address_fields = MarkedFields(lambda field_: bool(field_.access.address))

@@ -106,6 +106,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> Field:
             embeds_secret=hides == "embedded",
             holds_secret=bool(hides) or any(child.access.holds_secret for child in below),
             from_file=schema.get("x-from-file", False),
+            address=schema.get("x-address", ""),
         ),
         change=ChangeRules(
             impacts=tuple(_impacts(schema.get("x-impact", ()))) if "x-impact" in schema else (),
