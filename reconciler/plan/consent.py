@@ -38,8 +38,7 @@ def missing(impacts: Iterable[Impacted], given: Iterable[str], *, protected: boo
 
     DESTROY covers the loss of the object itself, and nothing else; consent to a loss covers the risk of it.
     """
-    given, impacts = set(given), list(impacts)
-    given |= {_COVERS[name] for name in given if name in _COVERS}
+    given, impacts = _with_covered(given), list(impacts)
     if protected or DESTROY in given:
         impacts = [one for one in impacts if not is_destruction(one)]
     asked = {one.impact for one in impacts if one.impact in CONSENT} | ({DESTROY} if protected else set())
@@ -62,10 +61,16 @@ def concerns(to: str, impacts: Iterable[Impacted], *, protected: bool = False) -
 
 def by_manifest(classes: Iterable[str], limit: Collection[str]) -> frozenset[Consent]:
     """Return the consents of a manifest that allows *classes*; those outside *limit* do not count."""
-    allowed = set(classes)
-    allowed |= {_COVERS[name] for name in allowed if name in _COVERS}
-    sources = {name: ConsentSource.MANIFEST if name in limit else ConsentSource.BEYOND_LIMIT for name in allowed}
-    return frozenset(Consent(name, source) for name, source in sources.items())
+    limit = _with_covered(limit)
+    return frozenset(
+        Consent(name, ConsentSource.MANIFEST if name in limit else ConsentSource.BEYOND_LIMIT)
+        for name in _with_covered(classes)
+    )
+
+
+def _with_covered(classes: Iterable[str]) -> frozenset[str]:
+    found = frozenset(classes)
+    return found | {_COVERS[name] for name in found if name in _COVERS}
 
 
 def _severity(name: str) -> tuple[int, str]:
