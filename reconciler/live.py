@@ -79,7 +79,8 @@ def read(
     return LiveState(
         cluster=cluster,
         objects=found.objects,
-        taken_ports=found.ports,
+        taken_ports=found.ports | found.reserved_ports,
+        reserved_ports=found.reserved_ports,
         state_id=client.state_id,
         notes=found.notes,
         version=version,
@@ -95,8 +96,9 @@ class _Found(NamedTuple):
 
     objects: dict[str, tuple[LiveObject, ...]]
     notes: tuple[Note, ...]  # of each object that has no name
-    ports: frozenset[int]  # that no create may take
+    ports: frozenset[int]  # that databases use
     unreadable: dict[str, str]
+    reserved_ports: frozenset[int] = frozenset()  # by the settings of the cluster
 
 
 def _objects(
@@ -127,7 +129,7 @@ def _objects(
     if not needs_ports:
         return _Found(objects, notes, frozenset(), unreadable)
     reserved = settings if settings is not None else client.get(CLUSTER, shape=dict).body
-    return _Found(objects, notes, frozenset({*ports, *_reserved_ports(reserved)} - {0}), unreadable)
+    return _Found(objects, notes, frozenset(ports - {0}), unreadable, frozenset(_reserved_ports(reserved)))
 
 
 def probe(client: ClusterReader, cluster: str) -> versions.ServerVersion | None:

@@ -103,6 +103,9 @@ class Reason(enum.Enum):
     READ_ONLY_KIND = "kind-cannot-be-updated"  # kind
     CANNOT_REPLACE = "cannot-be-replaced"  # fields, kind
     NO_FREE_PORT = "no-free-port"  # first, last
+    PORT_RESERVED = "port-reserved"  # port
+    VALUE_TAKEN = "value-taken"  # what, value, holder
+    VALUE_FREED_LATER = "value-freed-later"  # what, value
     NEEDS_ABSENT_CLUSTER = "needs-absent-cluster"  # reference, clusters, why
     SPANS_ABSENT_CLUSTER = "spans-absent-cluster"  # clusters, why
     AMBIGUOUS_REFERENCE = "ambiguous-reference"  # count, reference
@@ -176,6 +179,7 @@ class LiveState:
     cluster: str
     objects: Mapping[str, tuple[LiveObject, ...]]  # by kind name, ordered by uid
     taken_ports: frozenset[int] = frozenset()  # only where ports had to be read: used and reserved ones
+    reserved_ports: frozenset[int] = frozenset()  # those of them that no database may have
     state_id: int = 0  # highest cluster-state-id seen
     bootstrapped: bool = True  # False: the cluster does not exist yet
     notes: tuple[Note, ...] = ()  # of unreadable objects, which are held; name "" if unknown

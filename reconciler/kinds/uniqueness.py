@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from reconciler.kinds.kind import Field, Kind, unique_fields
 
 PORT = "port"  # also what clients connect to, whatever the spec of a live object says
-DATABASE_PORTS = range(10000, 20000)  # REST object `bdb`
 
 
 class UniqueValue(NamedTuple):
@@ -58,9 +57,8 @@ def unique_values(kind: Kind, spec: Mapping[str, Any], home: str) -> list[Unique
 
 def _below(field: Field, value: Any, path: tuple[Any, ...]) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
     if field.form.unique:
-        for one in _ports(value) if field.form.unique == PORT else (value,):
-            if one and not isinstance(one, dict | list):  # 0 and "" mean: none
-                yield field.form.unique, one, path
+        if value and not isinstance(value, dict | list):  # 0 and "" mean: none
+            yield field.form.unique, value, path
     elif isinstance(value, list) and field.items is not None:
         for index, item in enumerate(value):
             yield from _below(field.items, item, (*path, index))
@@ -68,11 +66,3 @@ def _below(field: Field, value: Any, path: tuple[Any, ...]) -> Iterator[tuple[st
         for name, child in field.properties.items():
             if name in value and unique_fields.contains(child):
                 yield from _below(child, value[name], (*path, name))
-
-
-def _ports(value: Any) -> Iterable[Any]:
-    """Return the ports that *value* stands for, of those that databases can have: a number, "8001", "8001-8010"."""
-    first, _, last = str(value).partition("-")
-    if not (first.isdecimal() and (last or first).isdecimal()):
-        return ()
-    return range(max(int(first), DATABASE_PORTS.start), min(int(last or first) + 1, DATABASE_PORTS.stop))

@@ -1,6 +1,7 @@
 """Which change comes before which: from references between objects. The planner calls this with its changes.
 
-Creates and updates come after what they refer to; deletes come after everything that refers to their object. Where
+Creates and updates come after what they refer to, and after what frees a port or another unique value that they need;
+deletes come after everything that refers to their object. Where
 objects refer to each other in a cycle, a deferrable field is set in a second step. Pure.
 """
 
@@ -12,9 +13,11 @@ from typing import Any
 
 from reconciler.kinds import Kind
 from reconciler.model import Address, LiveObject, Reason
+from reconciler.plan.conflicts import needs, unique_edges
 from reconciler.plan.plan import Action, Change
 from reconciler.plan.references import kind_references, live_references, references
 from reconciler.plan.topology import Edges, cycles, sort
+from reconciler.plan.view import Held
 
 Kinds = Mapping[str, Kind]
 
@@ -93,8 +96,9 @@ def order(
     *live* gives (cluster, object) of everything that may refer to what is deleted. A change that may lock out the
     management account comes last, with the changes that have to follow it: nothing may be possible afterwards.
     """
+    live = tuple(live) if changes else ()
     hard = _hard_edges(changes, kinds)
-    live = tuple(live) if any(change.action is Action.DELETE for change in changes) else ()
+    _add(hard, unique_edges(needs(changes, live, kinds)))
     _add(hard, _delete_edges(changes, live, kinds, defer=False))
     soft = _soft_edges(changes, kinds)
     _add(soft, _kind_edges(changes, kinds))
@@ -111,6 +115,22 @@ def order(
     places = sort(both, keys)
     new = {place: number for number, place in enumerate(places)}
     return [(changes[place], {new[before] for before in both[place]}) for place in places]
+
+
+def deadlocked(changes: Sequence[Change], live: Iterable[tuple[str, LiveObject]], kinds: Kinds) -> Iterator[Held]:
+    """Yield what needs a unique value that is freed only after it, because of references or of an exchange."""
+    live = tuple(live) if changes else ()
+    found = [need for need in needs(changes, live, kinds) if need.freed_by is not None]
+    if not found:
+        return
+    edges = _hard_edges(changes, kinds)
+    _add(edges, _delete_edges(changes, live, kinds, defer=False))
+    _add(edges, unique_edges(found))
+    for cycle in map(set, cycles(edges)):
+        for need in found:
+            if need.place in cycle and need.freed_by in cycle:
+                _, what, value = need.key
+                yield Held(changes[need.place].address, Reason.VALUE_FREED_LATER, (what, str(value)))
 
 
 def _rank(change: Change, ranks: Mapping[str, int]) -> tuple[Any, ...]:

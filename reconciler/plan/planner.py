@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from reconciler.errors import InputError, Problem, Refused, SecretMissing
 from reconciler.kinds import Kind
 from reconciler.model import Address, Level, Note, Observed, Reason
-from reconciler.plan import dependencies
+from reconciler.plan import conflicts, dependencies
 from reconciler.plan.compatibility import check_versions, compare_schemas
 from reconciler.plan.copies import with_copies
 from reconciler.plan.decide import decide_resource, decide_undeclared, followed_renames
 from reconciler.plan.limits import with_consent
 from reconciler.plan.multicluster import absent_members, moves, written_clusters
-from reconciler.plan.order import break_cycles, order
+from reconciler.plan.order import break_cycles, deadlocked, order
 from reconciler.plan.own_login import ending_access
 from reconciler.plan.plan import Action, Change, Options, Plan
 from reconciler.plan.ports import with_ports
@@ -58,8 +58,13 @@ def decide(kinds: Mapping[str, Kind], desired: Desired, observed: Observed, opti
     draft.add(ending_access(kinds, observed.live, draft.changes))
     draft.add(absent_members(view, draft.changes))
     draft.add(dependencies.unresolved(view, draft.changes, draft.held))
-    draft.add(dependencies.needing_held(view, draft.changes, draft.held))
-    draft.add(dependencies.still_referenced(view, draft.changes, draft.held))
+    known = -1
+    while known != len(draft.held):  # what is held frees nothing, and nothing that needs it can be done
+        known = len(draft.held)
+        draft.add(conflicts.taken(view, draft.changes))
+        draft.add(deadlocked(draft.changes, view.objects(), kinds))
+        draft.add(dependencies.needing_held(view, draft.changes, draft.held))
+        draft.add(dependencies.still_referenced(view, draft.changes, draft.held))
     if any(change.creates for change in draft.changes):
         draft.put(repointed(view, draft.changes, draft.held))
     draft.add(compare_schemas(view, draft.changes))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from reconciler.diff import FieldChange
 from reconciler.kinds import MISSING
+from reconciler.kinds.uniqueness import PORT, unique_values
 from reconciler.model import Address, Reason
 from reconciler.plan.building import needs_port
 from reconciler.plan.plan import Change
@@ -60,6 +61,8 @@ def _taken_ports(view: View, cluster: str) -> set[int]:
     live, pinned = view.observed.live[cluster], {**view.observed.started_ports, **view.options.pinned_ports}
     ports = {RESERVED, *live.taken_ports}
     ports.update(one.spec["port"] for items in live.objects.values() for one in items if "port" in one.spec)
-    ports.update(r.spec["port"] for a, r in view.resources.items() if a.cluster == cluster and "port" in r.spec)
+    for address, resource in view.resources.items():
+        declared = unique_values(view.kind(address), resource.spec, address.cluster)
+        ports.update(one.value for one in declared if one.cluster == cluster and one.what == PORT)
     ports.update(port for address, port in pinned.items() if address.cluster == cluster)
     return ports.intersection(range(FIRST, FIRST + COUNT))

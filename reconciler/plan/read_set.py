@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.diff import changes
 from reconciler.kinds import Field, Kind
+from reconciler.kinds.uniqueness import unique_values
 from reconciler.model import Address, LiveObject
 from reconciler.plan.copies import copying_fields, with_more
 from reconciler.plan.impacts import undecided
@@ -30,7 +31,7 @@ class ReadSet(NamedTuple):
     """What has to be read of one cluster."""
 
     fields: Fields = MappingProxyType({})
-    ports: tuple[Address, ...] = ()  # if one of these does not exist, the ports in use are needed
+    ports: tuple[Address, ...] = ()  # if one of these does not exist, the ports that it may take are needed
     metrics: Metrics = MappingProxyType({})  # figures that are needed in any case
     deciding: tuple[Resource, ...] = ()  # a figure decides the impact of what they declare
     schemas: bool = False  # the cluster's own schemas too
@@ -138,6 +139,8 @@ def fields_of(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving:
         fields.setdefault(kind.name, set()).update(asked)
         if kind.traits.multi_cluster:
             fields[kind.name].add(kind.traits.multi_cluster.field)
+            if unique_values(kind, resource.spec, ""):
+                fields.setdefault(kind.traits.multi_cluster.member, set())  # what may have these values
     for kind in kinds.values() if deleted else ():
         referring = {name for name, field in kind.fields.items() if deleted.intersection(referred_kinds(field))}
         if referring or kind.name in deleted:
@@ -170,7 +173,9 @@ def other_clusters(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> 
         if not resource.absent:
             kind = kinds[resource.address.kind]
             for name in spanned_clusters(kind, resource.spec):
-                found.setdefault(name, set())
+                members = kind.traits.multi_cluster
+                unique = members is not None and unique_values(kind, resource.spec, "")
+                found.setdefault(name, set()).update((members.member,) if members is not None and unique else ())
             for ref in references(kind, resource.spec):
                 if ref.cluster:
                     found.setdefault(ref.cluster, set()).add(ref.kind)
@@ -180,7 +185,7 @@ def other_clusters(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> 
 def _needing_ports(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> Iterator[Address]:
     for resource in resources:
         kind = kinds[resource.address.kind]
-        if "port" in kind.policy.guard and not resource.absent and not resource.spec.get("port"):
+        if "port" in kind.policy.guard and not resource.absent:
             yield resource.address
 
 

@@ -74,6 +74,11 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.READ_ONLY_KIND: "differs, and the API cannot update a {0}",
     Reason.CANNOT_REPLACE: "{0} cannot be changed, and a {1} cannot be replaced",
     Reason.NO_FREE_PORT: "no port from {0} to {1} is free",
+    Reason.PORT_RESERVED: "port {0} is taken: the cluster reserves it",
+    Reason.VALUE_TAKEN: "{0} {1} is taken by {2}",
+    Reason.VALUE_FREED_LATER: (
+        "needs {0} {1}, which is free only once this change is done; use another value first, in an apply of its own"
+    ),
     Reason.NEEDS_ABSENT_CLUSTER: lambda details: f"refers to {details[0]}, and {_absence(*details[1:])}",
     Reason.SPANS_ABSENT_CLUSTER: lambda details: f"spans several clusters; {_absence(*details)}",
     Reason.AMBIGUOUS_REFERENCE: "refers to {1}, and {0} live objects have that name",

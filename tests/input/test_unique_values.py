@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from reconciler.errors import InputError
@@ -82,13 +81,6 @@ def test_two_active_active_databases_with_one_port_are_refused_on_each_member(tm
         f"spec.default_db_config.port: port 12001 is taken by ActiveActiveDatabase/a on {name}"
         for name in ("dc1", "dc2")
     ]
-
-
-@pytest.mark.parametrize("reserved", ["12001", "12000-12010"])
-def test_a_port_that_the_declared_cluster_reserves_is_refused(tmp_path: Path, reserved: str) -> None:
-    cluster = manifest("Cluster", "cluster", {"reserved_ports": [reserved]}, cluster="dc1")
-    found = problems(tmp_path, cluster, database("a", 12001, cluster="dc1"))
-    assert found == ["spec.port: port 12001 is taken by Cluster/cluster on dc1"]
 
 
 def test_an_e_mail_address_is_declared_by_one_user_of_a_cluster(tmp_path: Path) -> None:
