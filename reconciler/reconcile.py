@@ -35,7 +35,7 @@ from reconciler.plan import (
 from reconciler.plan import drift as drifting
 from reconciler.plan.adoption import adopted, with_inherited
 from reconciler.plan.limits import over_limits
-from reconciler.plan.read_set import ReadSet, read_sets, read_sets_of
+from reconciler.plan.read_set import ReadSet, read_sets
 from reconciler.session import CONCERNS_ONE_CLUSTER
 
 if TYPE_CHECKING:
@@ -51,10 +51,11 @@ Probe = Callable[[str, Callable[[], ReconcilerError | None]], ReconcilerError | 
 
 
 class Planned(NamedTuple):
-    """A plan and its observed state."""
+    """A plan, and what it was decided from."""
 
     plan: Plan
     observed: Observed
+    desired: Desired
     partial: bool = False  # limited by --target or --exclude
 
 
@@ -81,7 +82,8 @@ def plan(session: Session, manifests: Manifests, options: Options) -> Planned:
         session, lambda: decide(kinds, desired.only(session.names), _possible(session, observed), options)
     )
     made = replace(made, failures=failures(session))
-    return Planned(made, _possible(session, observed), partial=bool(options.targets or options.excludes))
+    desired = desired.only(session.names)
+    return Planned(made, _possible(session, observed), desired, partial=bool(options.targets or options.excludes))
 
 
 def _leaving_out(session: Session, work: Callable[[], T]) -> T:
@@ -234,18 +236,6 @@ def refuse_if_stale(approved: Plan, live: Mapping[str, LiveState]) -> None:
     if found := [*stale_fields(approved, live), *increased_impacts(approved, live, load_kinds())]:
         lines = [f"  {one.address} {one.field}: was {_shown(one.planned)}, is {_shown(one.now)}" for one in found]
         raise PlanStale("\n".join(["the cluster changed since this plan was made; nothing was written", *lines]))
-
-
-def reread(session: Session, approved: Plan) -> Observed:
-    """Read the basis of *approved* again; raises InputError where this version does not know a kind or field."""
-    for change in approved.changes:
-        kind = session.kinds.get(change.address.kind)
-        strange = sorted(change.body.keys() - kind.fields.keys()) if kind else [f"the kind {change.address.kind}"]
-        if strange:
-            text = f"{change.address}: this version does not know {', '.join(strange)}"
-            raise InputError([Problem("the plan file", 0, 0, "", text, "plan again with this version")])
-    clusters = [target.name for target in session.targets]
-    return Observed(read(session, read_sets_of(session.kinds, approved, clusters)))
 
 
 def probe(session: Session, ask: Probe) -> None:

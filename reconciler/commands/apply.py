@@ -15,7 +15,16 @@ from reconciler import reconcile
 from reconciler.cli import say
 from reconciler.commands import saved_plan
 from reconciler.commands.console import Console, console_of
-from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, PLANNING, format_option, plan_options, with_flags
+from reconciler.commands.flags import (
+    CONNECTION,
+    FILES,
+    GLOBAL,
+    PLANNING,
+    format_option,
+    parse_digest,
+    plan_options,
+    with_flags,
+)
 from reconciler.commands.inputs import (
     check_names,
     exit_code,
@@ -52,19 +61,30 @@ SETTLE_SECONDS = 600.0  # how long an apply waits for what a cluster is working 
     show_default=True,
     help="Concurrent changes per cluster.",
 )
+@click.option(
+    "--digest",
+    callback=parse_digest,
+    metavar="D",
+    help="Refuse the saved plan unless this is its digest, which `plan --out` reports (at least 12 digits).",
+)
 @format_option("text", "json")
 @with_flags(*PLANNING, *CONNECTION, *GLOBAL)
-def command(saved: str | None, files: tuple[str, ...], yes: bool, parallelism: int, output: str, **flags: Any) -> int:
+def command(
+    saved: str | None, files: tuple[str, ...], yes: bool, parallelism: int, digest: str, output: str, **flags: Any
+) -> int:
     """Apply manifests, or exactly the changes of a saved plan.
 
-    Shows the plan and asks for approval, unless --yes is given. A saved plan is refused if it is stale.
+    Shows the plan and asks for approval, unless --yes is given. A saved plan is decided again: it is refused if it is
+    stale, was edited, or is of another cluster.
     """
+    if digest and saved is None:
+        raise click.UsageError("--digest is of a saved plan; name its file")
     if saved is not None and files:
         raise click.UsageError("use either a saved plan or manifests (-f), not both")
     console = console_of(flags)
     with open_session(flags, console) as session:
         run = _Apply(session, console, output, yes, parallelism)
-        report = run.saved(Path(saved), flags) if saved is not None else run.manifests(files, flags)
+        report = run.saved(Path(saved), digest, flags) if saved is not None else run.manifests(files, flags)
     code = 0 if report is None else _code(report)
     held = run.rest.held
     if held:
@@ -152,28 +172,33 @@ class _Apply:
                 self.console.note(f"adopted {count} existing resource{'' if count == 1 else 's'}")
         return self.execute(self.without_frozen(planned.plan), planned.observed) if go else None
 
-    def saved(self, path: Path, flags: Mapping[str, Any]) -> Report | None:
-        """Apply a saved plan, unless it is stale."""
-        from reconciler.plan import from_json, with_consent
+    def saved(self, path: Path, reviewed: str, flags: Mapping[str, Any]) -> Report | None:
+        """Apply a saved plan as it is decided now, unless that is not what it shows."""
+        from reconciler.plan import saved_from_json, with_consent
         from reconciler.plan.selection import CONSENT_OPTIONS, unknown_names
 
-        options = plan_options(flags, self.session.settings)
-        plan = with_consent(from_json(saved_plan.read(path)), options)
-        for problem in unknown_names(options, plan.addresses):  # no error: what is unchanged is not in a saved plan
+        session = self.session
+        saved = saved_from_json(saved_plan.read(path), session.kinds)
+        saved_plan.require_digest(saved.plan, reviewed)
+        options = plan_options(flags, session.settings)
+        for problem in unknown_names(options, saved.plan.addresses):  # no error: what is unchanged is not in it
             if problem.file in CONSENT_OPTIONS:
                 self.console.warn(str(problem))
-        if plan.failures:
-            left = ", ".join(one.cluster for one in plan.failures)
+        if saved.plan.failures:
+            left = ", ".join(one.cluster for one in saved.plan.failures)
             self.console.warn(f"{path} does not cover {left}, which failed when it was planned")
-        self.session.only(plan.clusters)
+        session.only(saved.plan.clusters)
+        known = bool(reviewed)
         if not self.yes:
-            reconcile.refuse_if_stale(plan, reconcile.reread(self.session, plan).live)
-        if not self.approved(plan, plan_options(flags, self.session.settings), known=True):
-            return None
-        with self.session.locked(plan.clusters):
-            observed = reconcile.reread(self.session, plan)
-            reconcile.refuse_if_stale(plan, observed.live)
-            return self.execute(self.without_frozen(plan), observed)
+            planned = saved_plan.decide_again(session, saved, options)
+            if not self.approved(with_consent(planned.plan, options), options, known=known):
+                return None
+        with session.locked(saved.plan.clusters):
+            planned = saved_plan.decide_again(session, saved, options)
+            plan = with_consent(planned.plan, options)
+            if self.yes and not self.approved(plan, options, known=known):
+                return None
+            return self.execute(self.without_frozen(plan), planned.observed)
 
     def without_frozen(self, plan: Plan) -> Plan:
         """Return *plan* without what is, or was since it was shown, in a freeze window."""

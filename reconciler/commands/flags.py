@@ -42,6 +42,14 @@ def only_clusters(context: click.Context, option: click.Parameter, values: Seque
     return values
 
 
+def parse_digest(context: click.Context, option: click.Parameter, value: str | None) -> str:
+    """Return a digest of a plan, or its beginning, in lower case; "" for none."""
+    digest = (value or "").strip().lower()
+    if value is not None and not (12 <= len(digest) <= 64 and set(digest) <= set("0123456789abcdef")):
+        raise click.BadParameter(f"{value!r} is not 12 to 64 hexadecimal digits", context, option)
+    return digest
+
+
 def with_flags(*each: Callable[[Any], Any]) -> Decorator:
     """Return one decorator for several options, shown by `--help` in this order."""
 

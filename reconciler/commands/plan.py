@@ -47,7 +47,8 @@ def command(
     Sends only GETs. With --server-dry-run, also sends each create, update and replacement with dry_run=true, including
     the values of secrets: the cluster validates such a request and does not execute it.
     """
-    from reconciler.plan import frozen_changes
+    from reconciler.plan import digest, frozen_changes
+    from reconciler.plan.plan_input import plain_input
     from reconciler.render.plan_json import plan_json
     from reconciler.render.refusals import freeze_text
 
@@ -70,9 +71,9 @@ def command(
         console.warn(f"{unusable}; an apply with it is refused (--state-dir DIR, or state in the project file)")
     reconcile.check(plan, options)
     if out is not None:
-        saved_plan.write(Path(out), plan_json(plan))
+        saved_plan.write(Path(out), plan_json(plan, plan_input=plain_input(planned.desired, options)))
         if plan.changes:
-            console.note(f"Plan saved. To apply exactly this plan: reconciler apply {out}")
+            console.note(f"Plan saved. To apply exactly this plan: reconciler apply {out} --digest {digest(plan)}")
         if plan.failures:
             left = ", ".join(one.cluster for one in plan.failures)
             console.note(f"The saved plan does not cover {left}; plan again when the errors are resolved.")

@@ -1,4 +1,7 @@
-"""Saved plans on disk: written atomically, readable by the owner only, never through a link. For `plan` and `apply`."""
+"""Saved plans: on disk, and decided again before they are applied. For `plan` and `apply`.
+
+Files are written atomically, readable by the owner only, never through a link. Nothing in them is trusted.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,20 @@ import os
 import secrets
 import stat
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import InputError, Problem
+from reconciler import reconcile
+from reconciler.errors import InputError, PlanStale, Problem
+
+if TYPE_CHECKING:
+    from reconciler.plan import Options, Plan, SavedPlan
+    from reconciler.reconcile import Planned
+    from reconciler.session import Session
 
 LARGEST = 64 * 1024 * 1024
+_LONGEST = 200  # characters of a value in a message
 
 
 def write(path: Path, content: bytes) -> None:
@@ -52,3 +64,49 @@ def read(path: Path) -> bytes:
 
 def _reason(error: OSError) -> str:
     return (error.strerror or "error").lower()
+
+
+# --- before it is applied --------------------------------------------------------------------------------------------
+
+
+def require_digest(plan: Plan, reviewed: str) -> None:
+    """Raise PlanStale unless *reviewed* is the digest of *plan*, or its beginning."""
+    from reconciler.plan import digest
+
+    actual = digest(plan)
+    if not actual.startswith(reviewed):
+        raise PlanStale(f"the plan file has the digest {actual}, not {reviewed}; nothing was read; review this plan")
+
+
+def decide_again(session: Session, saved: SavedPlan, options: Options) -> Planned:
+    """Decide *saved* again from the clusters and the ledger of now, and return its changes as they are decided now.
+
+    Only these are executed, never those of the file; of *options* it takes the limits of the operator. Clusters that
+    fail are left out. Raises PlanStale with what is not as it was saved.
+    """
+    from reconciler.plan import decide, decided_again
+
+    own = replace(saved.options, limits=options.limits, allowed_impacts=options.allowed_impacts)
+    observed = reconcile.observe(session, saved.desired, own)
+    shown = [change for change in saved.plan.changes if change.address.cluster in session.names]
+    approved = replace(saved.plan, changes=tuple(shown))
+    reconcile.refuse_if_stale(approved, observed.live)
+    desired = saved.desired.only(session.names)
+    now = decide(session.kinds, desired, observed, reconcile.same_ports(own, approved))
+    plan, found = decided_again(approved, now)
+    if found:
+        why = "what is decided now is not what the plan file shows: it was edited, or something changed meanwhile"
+        lines = [f"  {one.address} {one.field}: is {_shown(one.planned)}, should be {_shown(one.now)}" for one in found]
+        raise PlanStale("\n".join([f"{why}; nothing was written; plan again", *lines]))
+    failed = [change for change in saved.plan.changes if change not in shown]  # reported as not attempted
+    rest = [replace(change, number=number, after=()) for number, change in enumerate(failed, len(plan.changes) + 1)]
+    failures = (*saved.plan.failures, *reconcile.failures(session))
+    whole = replace(plan, changes=(*plan.changes, *rest), failures=failures)
+    return reconcile.Planned(whole, observed, desired, partial=True)
+
+
+def _shown(value: Any) -> str:
+    from reconciler.kinds import MISSING
+
+    text = "nothing" if value is MISSING else value if isinstance(value, str) and value else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"

@@ -14,6 +14,7 @@ limits         consent and limits of a whole plan
 freezing       freeze windows: what must not be changed now
 staleness      whether a plan still holds
 plan_file      a plan as bytes
+plan_input     what a saved plan was decided from
 drift, accept  which side changed, and taking over the live value
 adoption       objects that become owned without a change
 """
@@ -24,9 +25,9 @@ from reconciler.plan.impacts import Impacted, undecided
 from reconciler.plan.limits import with_consent
 from reconciler.plan.multicluster import spanned_clusters, written_clusters
 from reconciler.plan.plan import Action, Change, ClusterFailure, Limits, Options, Plan, SourceLocation, UsualLimits
-from reconciler.plan.plan_file import FORMAT, digest, from_json, to_json
+from reconciler.plan.plan_file import FORMAT, SavedPlan, digest, from_json, saved_from_json, to_json
 from reconciler.plan.planner import decide
-from reconciler.plan.staleness import increased_impacts, stale_fields
+from reconciler.plan.staleness import decided_again, increased_impacts, stale_fields
 
 __all__ = [
     "FORMAT",
@@ -39,13 +40,16 @@ __all__ = [
     "Limits",
     "Options",
     "Plan",
+    "SavedPlan",
     "SourceLocation",
     "UsualLimits",
     "decide",
+    "decided_again",
     "digest",
     "from_json",
     "frozen_changes",
     "increased_impacts",
+    "saved_from_json",
     "spanned_clusters",
     "stale_fields",
     "to_json",

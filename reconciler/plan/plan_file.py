@@ -1,7 +1,8 @@
 """A plan as stable bytes, and back; its digest. Pure.
 
-Secrets are not part of a plan: bodies hold `{valueFrom: …}`, field changes hold a marker. Reasons are stored as codes;
-`render.plan_json` adds their texts for readers, which are neither part of the digest nor read back.
+A saved plan also has the input that it was decided from. Secrets are not part of a plan: bodies hold `{valueFrom: …}`,
+field changes hold a marker. Reasons are stored as codes; `render.plan_json` adds their texts for readers, which are
+neither part of the digest nor read back.
 """
 
 from __future__ import annotations
@@ -9,20 +10,31 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.diff import SECRET, FieldChange
 from reconciler.errors import InputError, Problem
-from reconciler.kinds import MISSING
+from reconciler.kinds import MISSING, Kind
 from reconciler.kinds.freeze import Window, is_usable
+from reconciler.manifests.resolve import Desired
 from reconciler.model import Address, Level, Note, Reason
 from reconciler.plan.consent import Consent, ConsentSource
 from reconciler.plan.impacts import RANK, Impacted
-from reconciler.plan.plan import Action, Change, ClusterFailure, Plan, SourceLocation
+from reconciler.plan.plan import Action, Change, ClusterFailure, Options, Plan, SourceLocation
+from reconciler.plan.plan_input import input_of
 
 FORMAT = "reconciler-plan/4"
 _TEXTS = frozenset({"why", "message", "calls", "calls_unknown"})  # added for readers, and not read back
+INPUT = "input"  # what a saved plan was decided from; not part of the digest, since it is decided again from it
 _SECRET_MARK = {"$secret": True}  # no spec can hold it: no schema has a field of that name
+
+
+class SavedPlan(NamedTuple):
+    """A plan that was saved, and what it was decided from."""
+
+    plan: Plan
+    desired: Desired
+    options: Options
 
 
 def digest(plan: Plan) -> str:
@@ -48,6 +60,30 @@ def dumped(plain: Mapping[str, Any]) -> bytes:
 
 def from_json(data: bytes) -> Plan:
     """Return the plan that `to_json` wrote. Raises InputError when it is another thing or was edited."""
+    return _read(data)[0]
+
+
+def saved_from_json(data: bytes, kinds: Mapping[str, Kind]) -> SavedPlan:
+    """Return the saved plan that `plan --out` wrote, of *kinds*; raises InputError as `from_json` does."""
+    plan, document = _read(data)
+    for change in plan.changes:
+        kind = kinds.get(change.address.kind)
+        strange = sorted(change.body.keys() - kind.fields.keys()) if kind else [f"the kind {change.address.kind}"]
+        if strange:
+            text = f"{change.address}: this version does not know {', '.join(strange)}"
+            raise _broken(text, "plan again with this version")
+    if INPUT not in document:
+        raise _broken("it does not say what it was decided from", "create one with: reconciler plan --out FILE")
+    try:
+        desired, options = input_of(document[INPUT], kinds)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _broken("it cannot be read as a plan", "plan again") from error
+    if not {resource.address.cluster for resource in desired.resources} <= {*plan.clusters}:
+        raise _broken("it declares something for another cluster than its own", "plan again")
+    return SavedPlan(plan, desired, options)
+
+
+def _read(data: bytes) -> tuple[Plan, dict[str, Any]]:
     try:
         document = json.loads(data)
         if not isinstance(document, dict) or "format" not in document:
@@ -59,7 +95,7 @@ def from_json(data: bytes) -> Plan:
         claimed = document.pop("digest", None)
         if claimed != _digest(document):
             raise _broken("its digest does not match its content", "it was edited or cut; plan again")
-        return _plan(document)
+        return _plan(document), document
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _broken("it cannot be read as a plan", "plan again") from error
 
@@ -158,6 +194,8 @@ def _plan(plain: Mapping[str, Any]) -> Plan:
         earlier = all(type(other) is int and 0 < other < number for other in change.after)
         if change.number != number or not earlier or change.address.cluster not in plan.clusters:
             raise ValueError(f"change {number} does not match the others")
+        if not isinstance(change.uid, int | str | None) or not all(isinstance(part, str) for part in change.address):
+            raise ValueError(f"change {number} does not name an object")
         if not isinstance(change.body, dict) or not isinstance(change.rests_on, dict | None):
             raise ValueError(f"change {number} has no object where one is expected")
         if not all(map(is_usable, change.freeze)):
@@ -205,7 +243,7 @@ def _digest(document: Mapping[str, Any]) -> str:
     changes = [_without(change, {*_TEXTS, "source"}) for change in document["changes"]]
     notes = [_without(note, _TEXTS) for note in document["notes"] if note["level"] != Level.OBJECTION.value]
     failed = {"failures": [one["cluster"] for one in document["failures"]]} if "failures" in document else {}
-    return _hash({**document, "changes": changes, "notes": notes, **failed})
+    return _hash({**_without(document, {INPUT}), "changes": changes, "notes": notes, **failed})
 
 
 def _without(plain: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
@@ -219,3 +257,28 @@ def _hash(value: Any) -> str:
 
 def _broken(message: str, hint: str) -> InputError:
     return InputError([Problem("the plan file", 0, 0, "", message, hint)])
+
+
+# --- compared with what is decided now -------------------------------------------------------------------------------
+
+
+def plain_changes(plan: Plan) -> dict[tuple[Address, int], dict[str, Any]]:
+    """Return what each change of *plan* does, by its address and its place among the changes of that address.
+
+    What comes before it is named in the same way: numbers depend on all changes of a plan.
+    """
+    keys = keys_of(plan)
+    plain = {key: _without(_plain_change(change), {"number", "source"}) for key, change in keys.items()}
+    by_number = {change.number: key for key, change in keys.items()}
+    for key, change in keys.items():
+        plain[key]["after"] = sorted(by_number[number] for number in change.after if number in by_number)
+    return {key: json.loads(json.dumps(one)) for key, one in plain.items()}
+
+
+def keys_of(plan: Plan) -> dict[tuple[Address, int], Change]:
+    """Return the changes by address and place among those of the same address: a second step has that of the first."""
+    found: dict[tuple[Address, int], Change] = {}
+    for change in plan.changes:
+        step = next(step for step in range(len(plan.changes)) if (change.address, step) not in found)
+        found[change.address, step] = change
+    return found

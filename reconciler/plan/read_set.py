@@ -16,8 +16,7 @@ from reconciler.model import Address, LiveObject
 from reconciler.plan.copies import copying_fields, with_more
 from reconciler.plan.impacts import undecided
 from reconciler.plan.multicluster import spanned_clusters
-from reconciler.plan.own_login import clusters_of_ending, may_end_access
-from reconciler.plan.plan import Plan
+from reconciler.plan.own_login import may_end_access
 from reconciler.plan.references import kind_references, references
 
 if TYPE_CHECKING:
@@ -108,21 +107,6 @@ def _optional(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving:
         kind.name for kind in kinds.values() if any(ends.intersection(referred_kinds(f)) for f in kind.fields.values())
     }
     return frozenset(kinds) - needed - referring
-
-
-def read_sets_of(kinds: Mapping[str, Kind], plan: Plan, clusters: Iterable[str]) -> dict[str, ReadSet]:
-    """Return by cluster what a finished *plan* was decided from, to be read again."""
-    fields: dict[str, dict[str, frozenset[str]]] = {name: {} for name in clusters}
-    metrics: dict[str, dict[str, frozenset[str]]] = {name: {} for name in fields}
-    for change in plan.changes:
-        cluster, kind, _ = change.address
-        known = fields[cluster].get(kind, frozenset())
-        fields[cluster][kind] = known.union(change.rests_on or (), change.body)
-        names = undecided(kinds[kind], change.fields)
-        if names:
-            metrics[cluster][kind] = metrics[cluster].get(kind, frozenset()) | names
-    access = clusters_of_ending(kinds, plan.changes)
-    return {name: ReadSet(fields[name], metrics=metrics[name], schemas=True, access=name in access) for name in fields}
 
 
 def fields_of(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving: Iterable[Address]) -> Fields:

@@ -1,6 +1,7 @@
 """Staleness of a plan: the identities and values that it was made from, compared with the live state. Pure.
 
-`reconcile` calls this before it executes a plan that was made earlier.
+`reconcile` calls this before it executes a plan that was made earlier, and for a saved plan also compares it with what
+is decided now.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from reconciler.kinds import MISSING, Kind
@@ -15,6 +17,7 @@ from reconciler.model import Address, LiveObject, LiveState
 from reconciler.plan.impacts import increased
 from reconciler.plan.own_login import ending_access
 from reconciler.plan.plan import Action, Change, Plan
+from reconciler.plan.plan_file import keys_of, plain_changes
 
 
 class StaleField(NamedTuple):
@@ -95,6 +98,40 @@ def _stale(change: Change, found: LiveObject | None) -> Iterator[StaleField]:
         for name in sorted({*change.body} - {*(change.rests_on or {})}):
             if found.spec.get(name):  # a server reports a field that was never set as empty
                 yield StaleField(address, name, MISSING, found.spec[name])
+
+
+def decided_again(saved: Plan, now: Plan) -> tuple[Plan, list[StaleField]]:
+    """Return *now* with the changes of *saved* alone, and where these are not as they were saved.
+
+    What else would be changed now was not shown, and is left out.
+    """
+    before, again = plain_changes(saved), plain_changes(now)
+    found = [
+        difference
+        for key, plain in before.items()
+        for difference in (
+            _differences(key[0], "", plain, again[key])
+            if key in again
+            else [StaleField(key[0], "", plain["action"], "not changed")]
+        )
+    ]
+    chosen = [change for key, change in keys_of(now).items() if key in before]
+    numbers = {change.number: number for number, change in enumerate(chosen, 1)}
+    changes = [
+        replace(change, number=number, after=tuple(numbers[other] for other in change.after if other in numbers))
+        for number, change in enumerate(chosen, 1)
+    ]
+    return replace(now, changes=tuple(changes)), found
+
+
+def _differences(address: Address, path: str, before: Any, now: Any) -> Iterator[StaleField]:
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        if before != now or type(before) is not type(now):
+            yield StaleField(address, path, before, now)
+        return
+    for name in sorted({*before, *now}):
+        below = f"{path}.{name}" if path else name
+        yield from _differences(address, below, before.get(name, MISSING), now.get(name, MISSING))
 
 
 def _hash(value: Any) -> str:

@@ -63,7 +63,7 @@ def test_a_saved_plan_has_the_consent_of_the_manifest(durable: Cli) -> None:
     durable.edit("manifests/shop.yaml", "{name: sessions}", "{name: sessions, allow: [may-lose-data]}")
     durable("plan", "--out", "plan.json")
     done = durable("apply", "plan.json", "--yes")
-    assert done.out.startswith("Plan: 0 to create, 1 to update, 0 to delete.\nImpact: 1 may lose data.\n")
+    assert "\nPlan: 0 to create, 1 to update, 0 to delete.\nImpact: 1 may lose data.\n" in done.out
     assert "1 updated" in done.out
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from reconciler.plan import plan_file
 from reconciler.simulator.testing import Running
 from tests.cli.rig import Cli
 from tests.cli.test_story import writes
@@ -23,18 +22,15 @@ def forge(cli: Cli, edit: Callable[[dict[str, Any]], object]) -> None:
     document = json.loads((cli.folder / "plan.json").read_text())
     del document["digest"]
     edit(document)
-    content = copy.deepcopy(document)
-    for one in (*content["changes"], *content["notes"]):  # the digest does not cover texts and places
-        for name in ("why", "message", "source"):
-            one.pop(name, None)
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    cli.write("plan.json", json.dumps({**document, "digest": hashlib.sha256(text.encode()).hexdigest()}))
+    cli.write("plan.json", json.dumps({**document, "digest": plan_file._digest(document)}))
 
 
 def elsewhere(document: dict[str, Any]) -> None:
     document["clusters"] = ["there"]
     for change in document["changes"]:
         change["address"]["cluster"] = "there"
+    for resource in document["input"]["resources"]:
+        resource["address"][0] = "there"
 
 
 @pytest.mark.parametrize(
@@ -66,4 +62,38 @@ def test_what_cannot_have_come_from_plan_is_refused(
 ) -> None:
     forge(cli, edit)
     assert cli("apply", "plan.json", "--yes", code=3).err == error
+    assert writes(server) == []
+
+
+def test_an_apply_is_bound_to_the_digest_that_was_reviewed(cli: Cli, server: Running) -> None:
+    cli("plan", "--out", "plan.json")
+    reviewed = json.loads((cli.folder / "plan.json").read_text())["digest"]
+    cli.edit("manifests/shop.yaml", "management: none", "management: admin")
+    assert f"--digest {reviewed}" not in cli("plan", "--out", "plan.json").err
+    begun = len(server.log)
+    refused = cli("apply", "plan.json", "--digest", reviewed, "--yes", code=5)
+    assert f"not {reviewed}" in refused.err
+    assert len(server.log) == begun
+    cli.edit("manifests/shop.yaml", "management: admin", "management: none")
+    assert f"--digest {reviewed}" in cli("plan", "--out", "plan.json").err
+    cli("apply", "plan.json", "--digest", reviewed[:12], "--yes")
+
+
+@pytest.mark.parametrize("digest", ["", "0123456789a", "0123456789xy", "0" * 65])
+def test_a_digest_has_12_to_64_digits(cli: Cli, digest: str) -> None:
+    cli("plan", "--out", "plan.json")
+    assert "is not 12 to 64 hexadecimal digits" in cli("apply", "plan.json", "--digest", digest, code=3).err
+
+
+def test_a_digest_without_a_saved_plan_is_a_mistake(cli: Cli) -> None:
+    assert "--digest is of a saved plan" in cli("apply", "--digest", "0" * 64, code=3).err
+
+
+def test_the_answer_to_another_plan_is_what_differs(cli: Cli, server: Running) -> None:
+    def worse(document: dict[str, Any]) -> None:
+        document["changes"][1]["body"]["management"] = "admin"
+
+    forge(cli, worse)
+    refused = cli("apply", "plan.json", "--yes", code=5).err
+    assert "nothing was written; plan again\n  here:Role/app body.management: is admin, should be none\n" in refused
     assert writes(server) == []

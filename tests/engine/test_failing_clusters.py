@@ -13,10 +13,11 @@ import pytest
 from reconciler import reconcile
 from reconciler import settings as settings_module
 from reconciler.client import Client, ClientOptions
+from reconciler.commands import saved_plan
 from reconciler.errors import ClustersFailed, InputError, Unauthorized
 from reconciler.kinds import load_kinds
 from reconciler.manifests import Manifests, load
-from reconciler.plan import Options, from_json, to_json
+from reconciler.plan import Options, SavedPlan, from_json, to_json
 from reconciler.render.reasons import note_text
 from reconciler.runtime import Runtime
 from reconciler.session import Session, SessionOverrides
@@ -202,9 +203,8 @@ def test_an_apply_changes_the_clusters_that_work_and_reports_the_others(project:
     session, planned = project.plan()
     project.fail("dc3", "refuse")
     session, _ = project.session()
-    observed = reconcile.reread(session, planned.plan)
-    reconcile.refuse_if_stale(planned.plan, observed.live)
-    report = reconcile.execute(session, planned.plan, observed, parallelism=1)
+    now = saved_plan.decide_again(session, SavedPlan(planned.plan, planned.desired, Options()), Options())
+    report = reconcile.execute(session, now.plan, now.observed, parallelism=1)
     assert {str(one.change.address): one.status.value for one in report.outcomes} == {
         "dc1:Role/app": "done",
         "dc2:Role/app": "done",

@@ -12,7 +12,7 @@ from reconciler.errors import PlanStale
 from reconciler.manifests import Resource
 from reconciler.model import Address, LiveObject, LiveState, Owned
 from reconciler.plan import Options, Plan
-from reconciler.plan.read_set import read_sets, read_sets_of
+from reconciler.plan.read_set import read_sets
 from reconciler.render.reasons import note_text
 from reconciler.simulator.testing import Caller
 from tests.support.cluster import SimulatedCluster
@@ -135,8 +135,9 @@ def test_the_authority_of_the_own_client_certificate_is_not_deleted() -> None:
 
 def test_a_saved_plan_that_was_made_with_another_login_is_refused() -> None:
     client = with_account("admin", cluster := SimulatedCluster())
-    plan = planned(cluster.client(), declared("Role", "tool", {"management": "none"}))
-    sets = read_sets_of(KINDS, plan, ["dc1"])
+    role = declared("Role", "tool", {"management": "none"})
+    plan = planned(cluster.client(), role)
+    sets = read_sets(KINDS, [role], [], ["dc1"])
     with pytest.raises(PlanStale, match="management: was harmless, is the end of the role that is used"):
         reconcile.refuse_if_stale(plan, {"dc1": live.read(client, KINDS, sets["dc1"], "dc1")})
 
