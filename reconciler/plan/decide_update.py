@@ -155,7 +155,8 @@ def _decide_fields(view: View, resource: Resource, live: LiveObject, found: Diff
     names = {top(change.path) for change in fields}
     fields += _implied(kind, spec, live, names)
     body = _body(view, resource, live, fields, names)
-    fields += secrets_sent(kind, body, {change.path for change in fields})
+    along = secrets_sent(kind, body, {change.path for change in fields})
+    fields += [one for one in along if view.observed.secrets.get((address, one.path)) != "same"]
     warnings = [*found.warnings]
     warnings += [note for note in found.unknown if top(note.details[0]) not in body]  # the others are sent anyway
     warnings += [warning(address, Reason.UNUSUALLY_SMALL, *details) for details in warnings_of(kind, body)]
@@ -216,8 +217,7 @@ def _body(
 def decide_replacement(view: View, resource: Resource, live: LiveObject, *, lost: bool) -> Decision:
     """Decide the replacement that `--replace` asks for; *lost* says whether *live* may hold anything."""
     decision = _decide_replace(view, resource, live, _differences(view, resource, live))
-    change = decision.outcome
-    if not isinstance(change, Change):
+    if not isinstance(change := decision.outcome, Change):
         return decision
     change = replace(change, reason=Reason.REPLACE_REQUESTED, details=())
     if not lost:  # its create failed: it never held data, and the option names it

@@ -318,19 +318,35 @@ def test_another_coordinating_cluster_takes_over_without_a_change(rig: ActiveAct
     ]
 
 
-def test_a_password_that_goes_along_is_told_from_another_one(rig: ActiveActive) -> None:
+def test_an_unchanged_password_that_goes_along_is_no_change(rig: ActiveActive) -> None:
     rig.assert_converges([carts("dc1", "dc2")])
     more = [carts("dc1", "dc2", config={"memory_size": 2 * GIB})]
     assert {one.path: one.reason for one in drift_of(rig, more)} == {
         "default_db_config.memory_size": Reason.DECLARED_CHANGED,
-        "instances[cluster=dc1].credentials.password": Reason.SENT_ALONG,
-        "instances[cluster=dc2].credentials.password": Reason.SENT_ALONG,
     }
     rig.passwords["DC2_PASSWORD"] = "another"
     assert {one.path: one.reason for one in drift_of(rig, [carts("dc1", "dc2")])} == {
-        "instances[cluster=dc1].credentials.password": Reason.SENT_ALONG,
         "instances[cluster=dc2].credentials.password": Reason.DECLARED_CHANGED,
     }
+
+
+def test_an_edit_of_one_instance_sends_and_shows_only_that_and_the_logins(rig: ActiveActive) -> None:
+    def wanted(policy: str) -> list[Resource]:
+        shared, own = ({"authentication_redis_pass": {"valueFrom": {"env": name}}} for name in ("SHARED", "OWN"))
+        return [carts(instance("dc1", db_config={"aof_policy": policy, **own}), "dc2", config=shared)]
+
+    rig.assert_converges(wanted("appendfsync-always"))
+    edited = wanted("appendfsync-every-sec")
+    (change,) = rig.plan(edited).changes
+    assert [field.path for field in change.fields] == ["instances[cluster=dc1].db_config.aof_policy"]
+    assert change.impacts == ()
+    rig.assert_converges(edited)
+    (sent,) = [entry.body for entry in rig.sent if entry.method == "PATCH"]
+    assert b"authentication_redis_pass" not in sent
+    rig.passwords["OWN"] = "another-one"
+    (change,) = rig.plan(edited).changes
+    assert [field.path for field in change.fields] == ["instances[cluster=dc1].db_config.authentication_redis_pass"]
+    assert [one.impact for one in change.impacts] == ["drops-clients"]
 
 
 def drift_of(rig: ActiveActive, resources: list[Resource]) -> tuple[Drift, ...]:

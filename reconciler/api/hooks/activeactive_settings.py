@@ -9,33 +9,37 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.api.hooks.activeactive_reading import OVERRIDES, PARTS, SHARED, Part
-from reconciler.api.hooks.base import Json
+from reconciler.api.hooks.base import Json, WriteContext
+from reconciler.kinds.labels import label
 
 _FIXED = frozenset({"sharding", "shard_key_regex", "oss_sharding", "module_list", "redis_version"})
 _HIDDEN = frozenset({"authentication_redis_pass", "authentication_admin_pass", "private_key"})  # never read back
 LOGINS = ("credentials", "certificate_auth")
 
 
-def patch(wire: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
-    """Return the PATCH that makes *live* match *wire*."""
+def patch(context: WriteContext, live: Mapping[str, Any]) -> Json:
+    """Return the PATCH that makes *live* match what is declared; of what no read shows, only what the plan changes."""
+    wire = context.wire
     body: Json = {
         name: wire[name]
         for name in ("causal_consistency", "encryption")
         if name in wire and wire[name] != live.get(name)
     }
-    shared = _differing(wire.get("default_db_config", {}), live[SHARED])
+    shared = _differing(_sent(context, "default_db_config", wire.get("default_db_config", {})), live[SHARED])
     if shared:
         body["default_db_config"] = shared
     resets = overrides_to_reset(wire, live)
-    items = [item for part in live[PARTS] if (item := _instance_patch(wire, part, resets.get(part.id, {})))]
+    items = [item for part in live[PARTS] if (item := _instance_patch(context, part, resets.get(part.id, {})))]
     if items:
         body["instances"] = items
     return body
 
 
-def _instance_patch(wire: Mapping[str, Any], part: Part, reset: Mapping[str, None]) -> Json:
-    wanted = by_cluster(wire).get(part.cluster, {})
-    config = {**_differing(wanted.get("db_config", {}), {**part.config, **_own(part)}), **reset}
+def _instance_patch(context: WriteContext, part: Part, reset: Mapping[str, None]) -> Json:
+    wanted = by_cluster(context.wire).get(part.cluster, {})
+    path = f"instances{label(context.kind.fields['instances'], wanted)}.db_config"
+    declared = _sent(context, path, wanted.get("db_config", {}))
+    config = {**_differing(declared, {**part.config, **_own(part)}), **reset}
     reported = {"compression": wanted["compression"]} if "compression" in wanted else {}
     found: Json = {name: value for name, value in reported.items() if value != part.reported.get(name)}
     if config:
@@ -48,6 +52,13 @@ def _instance_patch(wire: Mapping[str, Any], part: Part, reset: Mapping[str, Non
     if cluster:
         found["cluster"] = {**{name: about[name] for name in ("name", "url") if name in about}, **cluster}
     return {"id": part.id, **found} if found else {}
+
+
+def _sent(context: WriteContext, path: str, config: Mapping[str, Any]) -> Json:
+    """Return *config*, which is at *path*, without unchanged secrets; a key goes with its certificate."""
+    changed = {name for name in config if f"{path}.{name}" in context.changed}
+    changed |= {"private_key"} if "cert" in changed else set()
+    return {name: value for name, value in config.items() if name not in _HIDDEN or name in changed}
 
 
 def _own(part: Part) -> Json:

@@ -111,7 +111,7 @@ def _read_idle(context: WriteContext) -> Flow[Json]:
 def _configure(context: WriteContext, live: Mapping[str, Any]) -> Flow[None]:
     """Change the shared settings and those of instances; reset overrides of shared settings."""
     path, wire = f"{PATH}/{context.uid}", context.wire
-    body = patch(wire, live)
+    body = patch(context, live)
     if body:
         yield from _patched(context, body)
     version = wire.get("default_db_config", {}).get("redis_version")
@@ -121,7 +121,7 @@ def _configure(context: WriteContext, live: Mapping[str, Any]) -> Flow[None]:
         return
     live = yield from _read_idle(context)
     if overrides_to_reset(wire, live):  # a shared setting changed, and an instance still overrides it
-        yield from _patched(context, patch(wire, live))
+        yield from _patched(context, patch(context, live))
         yield from _read_idle(context)
 
 
