@@ -76,7 +76,7 @@ class ClusterStatus:
     declared: int = 0  # resources in the manifests
     progress: ApplyProgress | None = None
     last_run: str = ""  # id in the ledger of the last apply
-    held: tuple[str, ...] = ()  # what is not changed, and why: "Database/a: protected …"
+    held: tuple[str, ...] = ()  # what is not changed, and why: "Database/a: suspended …"
     frozen: str = ""  # the freeze window that forbids writes now
     why: str = ""  # explains the phase: what is waited for
 

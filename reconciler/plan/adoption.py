@@ -42,7 +42,7 @@ def adopted(
     for resource in resources:
         address = resource.address
         live = found.get(address)
-        if live is None or resource.absent or address in others:
+        if live is None or live.builtin or live.owner or resource.absent or address in others:
             continue
         kind = kinds[address.kind]
         right = {name: v for name, v in comparable(kind, resource.spec).items() if name not in resource.ignore}

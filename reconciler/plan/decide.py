@@ -56,7 +56,7 @@ def decide_resource(view: View, resource: Resource) -> Decision:
         return Decision(found, warnings)
     live = found.live
     if live is not None and (held := untouchable(live, address)) is not None:
-        return Decision(held, warnings)
+        return Decision(Unchanged(address) if _is_as_declared(view, resource, live) else held, warnings)
     if (held := _other_object(view, resource, found) or _in_transition(view, resource, live)) is not None:
         decision = Decision(held)
     elif resource.absent:
@@ -140,6 +140,13 @@ def untouchable(live: LiveObject, address: Address | None = None) -> Held | None
     if live.builtin:
         return Held(where, Reason.BUILTIN)
     return Held(where, Reason.MANAGED, (live.owner,)) if live.owner else None
+
+
+def _is_as_declared(view: View, resource: Resource, live: LiveObject) -> bool:
+    """Return whether nothing would have to be done to *live* if it could be: then nothing is held either."""
+    if resource.absent or live.name != resource.address.name:
+        return False
+    return isinstance(decide_update(view, resource, live, "").outcome, Unchanged)
 
 
 def _failed(view: View, live: LiveObject) -> bool:

@@ -125,7 +125,7 @@ def test_a_declared_hold_is_no_failure_and_any_other_is(applied: Cli) -> None:
     applied.edit("manifests/shop.yaml", "{name: sessions}", "{name: sessions, suspend: true}")
     applied.edit("manifests/shop.yaml", "memory_size: 1GiB", "memory_size: 2GiB")
     assert "1 object is held" in applied("apply", "--yes").err
-    builtin = "apiVersion: reconciler/v1\nkind: RedisACL\nmetadata: {name: Full Access}\nspec: {acl: +@all ~*}\n"
+    builtin = "apiVersion: reconciler/v1\nkind: RedisACL\nmetadata: {name: Full Access}\nspec: {acl: +@read ~*}\n"
     applied.write("manifests/builtin.yaml", builtin)
     assert "2 objects are held" in applied("apply", "--yes", code=6).err
 

@@ -540,3 +540,23 @@ def test_what_may_be_deleted_is_read_with_what_has_its_address_on_every_cluster(
         "a": True,
         "b": True,
     }
+
+
+@pytest.mark.parametrize("why", [{"builtin": True}, {"owner": "maintenance mode"}])
+def test_what_is_never_changed_is_held_only_where_it_differs(why: dict[str, object]) -> None:
+    live = state(found("Role", 1, "ops", {"management": "db_viewer"}, **why))  # type: ignore[arg-type]
+    assert plan_of([declared("Role", "ops", {"management": "db_viewer"})], live).held == 0
+    assert plan_of([declared("Role", "ops", {"management": "none"})], live).held == 1
+    assert plan_of([declared("Role", "ops", absent=True)], live).held == 1
+
+
+def test_a_destroyed_object_that_the_ledger_does_not_have_is_named() -> None:
+    live = state(found("Database", 1, "old"), found("Role", 7, "known"))
+    owned = {Address("", "Role", "known"): Owned(7, "", {})}
+    plan = plan_of(
+        [declared("Database", "old", absent=True), declared("Role", "known", absent=True)], live, owned=owned
+    )
+    assert notes(plan) == [
+        "warning Database/old: this would delete it, and it is not in the ledger: this tool never managed it"
+    ]
+    assert [note.reason.value for note in plan.notes] == ["not-in-ledger"]

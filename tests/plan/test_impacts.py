@@ -289,12 +289,13 @@ def test_an_address_that_a_shell_would_take_apart_is_quoted() -> None:
         check(plan_of([declared("Role", "ops team", {"management": "none"})], live), Options())
 
 
-def test_with_several_clusters_consent_names_the_cluster() -> None:
+def test_consent_without_a_cluster_names_the_object_on_every_cluster() -> None:
     live = [state(found("Database", 1, "a", {"replication": True}), cluster=name) for name in ("one", "two")]
     plan = plan_of([declared("Database", "a", {"replication": False}, "one")], *live)
     with pytest.raises(ImpactRefused, match="--allow-impact one:Database/a=may-lose-data"):
-        check(plan, Options(allow_impact=frozenset({("Database/a", "may-lose-data")})))
-    check(plan, Options(allow_impact=frozenset({("one:Database/a", "may-lose-data")})))
+        check(plan, Options(allow_impact=frozenset({("two:Database/a", "may-lose-data")})))
+    for name in ("Database/a", "one:Database/a"):
+        check(plan, Options(allow_impact=frozenset({(name, "may-lose-data")})))
 
 
 DC1: dict[str, Any] = {"cluster": "dc1", "db_config": {"replication": True}}

@@ -33,7 +33,10 @@ def inherited(
 
 
 def test_one_object_of_the_name_is_ours() -> None:
-    assert inherited(KINDS, [A], state(database(7, created="x"), database(8, "b"))) == ({A: Owned(7, "x", {})}, ())
+    assert inherited(KINDS, [A], state(database(7, created="x"), database(8, "b"))) == (
+        {A: Owned(7, "x", {}, inherited=True)},
+        (),
+    )
 
 
 def test_what_is_gone_is_nobodys() -> None:

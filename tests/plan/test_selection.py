@@ -60,5 +60,5 @@ def test_a_name_of_one_object_needs_no_remark(option: str, name: str) -> None:
 
 def test_every_option_that_names_resources_is_checked() -> None:
     names = {field for each in NAMING.values() for field in each("x")}
-    others = {"prune", "allowed_impacts", "limits", "previous", "pinned_ports"}
+    others = {"prune", "allowed_impacts", "ignored_freezes", "limits", "previous", "pinned_ports"}
     assert set(Options.__dataclass_fields__) == names | others
