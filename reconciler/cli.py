@@ -32,7 +32,7 @@ COMMANDS = {
     "outputs": "Print the connection details of each database.",
     "kinds": "List the kinds, or the fields of one kind.",
     "explain": "Document a kind, metadata, the project file, or one of their fields.",
-    "history": "List the runs in the ledger.",
+    "history": "List the runs in the ledger, or show one of them.",
     "snapshot": "Save the state of a cluster as input for the simulator.",
     "simulate": "Run the simulator, the embedded API server.",
     "demo": "Run the full demonstration on a simulated cluster.",

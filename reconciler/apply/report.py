@@ -100,6 +100,7 @@ class Report:
                 "number": outcome.change.number,
                 "action": outcome.change.action.name.lower(),
                 "address": str(outcome.change.address),
+                "fields": [field.path for field in outcome.change.fields],
                 "status": outcome.status.value,
                 "why": outcome.why,
                 "because": list(outcome.because),

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from reconciler.errors import InputError, Problem
 from reconciler.kinds import Kind
 from reconciler.model import Address, LiveObject, LiveState
 from reconciler.render.escape import clean
 
+_KEYS = ("HOST", "PORT", "TLS", "URL", "PASSWORD")
 _TITLES = ("DATABASE", "HOST", "PORT", "TLS", "ADDRESSES", "ROLES")
 
 
@@ -105,20 +108,43 @@ def to_json(outputs: Sequence[Output], failed: Iterable[Mapping[str, str]] = ())
 
 
 def dotenv(outputs: Sequence[Output]) -> str:
-    """Return *outputs* as lines `ORDERS_HOST=…`; a second endpoint, or a namesake, gets a number."""
+    """Return *outputs* as lines `ORDERS_HOST=…`.
+
+    Names depend on nothing but what they name. Endpoints that would share a name get more of what distinguishes them:
+    the cluster before it, `EAST_ORDERS_HOST`, and where that is not enough the port behind it, `ORDERS_12000_HOST`.
+    Raises InputError where two are the same even so.
+    """
+    names = {output: _variable(output.database) for output in outputs}
+    while with_cluster := {
+        output: name
+        for output in _clashing(names)
+        if output.cluster and names[output] != (name := _variable(output.cluster, output.database))
+    }:
+        names |= with_cluster
+    names |= {output: f"{names[output]}_{output.port}" for output in _clashing(names)}
+    if clashing := _clashing(names):
+        which = ", ".join(f"{one.cluster}:{one.database} on {one.host}:{one.port}".lstrip(":") for one in clashing)
+        hint = "use -o json, or another name for one of the databases"
+        raise InputError([Problem("outputs", 0, 0, "", f"these have the same dotenv name: {which}", hint)])
     lines: list[str] = []
-    seen: dict[str, int] = {}
     for output in outputs:
-        prefix = re.sub(r"[^A-Z0-9]+", "_", output.database.upper()).strip("_") or "DB"
-        prefix = f"DB_{prefix}" if prefix[0].isdigit() else prefix
-        seen[prefix] = seen.get(prefix, 0) + 1
-        name = prefix if seen[prefix] == 1 else f"{prefix}_{seen[prefix]}"
         values = {"HOST": output.host, "PORT": str(output.port), "TLS": "true" if output.tls else "false"}
         values["URL"] = output.url
         if output.password:
             values["PASSWORD"] = output.password
-        lines += [f"{name}_{key}={_dotenv_value(value)}" for key, value in values.items()]
+        lines += [f"{names[output]}_{key}={_dotenv_value(value)}" for key, value in values.items()]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _variable(*parts: str) -> str:
+    name = "_".join(re.sub(r"[^A-Z0-9]+", "_", part.upper()).strip("_") or "DB" for part in parts)
+    return f"DB_{name}" if name[0].isdigit() else name
+
+
+def _clashing(names: Mapping[Output, str]) -> list[Output]:
+    """Return the outputs that share a name with another one, or whose variables another one has."""
+    uses = Counter(f"{name}_{key}" for name in names.values() for key in _KEYS)
+    return [output for output, name in names.items() if any(uses[f"{name}_{key}"] > 1 for key in _KEYS)]
 
 
 def _dotenv_value(value: str) -> str:

@@ -201,10 +201,33 @@ def test_outputs_as_table_json_and_dotenv(applied: Cli) -> None:
 
 
 def test_history_lists_the_runs(applied: Cli) -> None:
-    (line,) = applied("history").out.splitlines()
+    line, objects = applied("history").out.splitlines()
     assert line.endswith("4 done")
+    assert re.search(r"   \w+@\S+   -   here   ", line)  # actor, revision, clusters
+    assert objects == "    + here:RedisACL/app-keys, + here:Role/app, + here:Database/sessions, + here:User/ana"
     (run,) = json.loads(applied("history", "-o", "json").out)
     assert run["counts"]["done"] == 4
+    assert (run["clusters"], run["who"] in line) == (["here"], True)
+
+
+def test_history_of_a_run_shows_each_change_its_fields_and_why_it_failed(applied: Cli, server: Running) -> None:
+    server.faults.add("fail", method="PUT", path="/v1/bdbs/")
+    applied.edit("manifests/shop.yaml", "memory_size: 1GiB", "memory_size: 2GiB")
+    applied("apply", "--yes", code=None)
+    run, _ = json.loads(applied("history", "-o", "json").out)
+    assert json.loads(applied("history", run["run"], "-o", "json").out) == run
+    assert run["outcomes"][0]["fields"] == ["memory_size"]
+    shown = applied("history", run["run"][:8]).out.splitlines()
+    assert shown[0] == f"Run {run['run']}"
+    assert [line for line in shown if "here:Database/sessions" in line] == ["  ~ here:Database/sessions: failed"]
+    assert "      fields: memory_size" in shown
+    assert shown[-1].startswith("      ")  # why
+    assert shown[-1].strip() != "fields: memory_size"
+
+
+def test_history_of_an_unknown_run_names_known_ones(applied: Cli) -> None:
+    known = json.loads(applied("history", "-o", "json").out)[0]["run"]
+    assert f"such as {known}" in applied("history", "nonsense", code=3).err
 
 
 def test_history_before_any_run(cli: Cli) -> None:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from itertools import permutations
 
+import pytest
+
+from reconciler.errors import InputError
 from reconciler.export import outputs
+from reconciler.model import LiveObject
 from tests.plan.worlds import found
 
 DATABASES = [
@@ -54,11 +60,41 @@ def test_passwords_are_shown_only_where_they_are_handed_in() -> None:
 
 def test_namesakes_of_several_clusters_stay_apart() -> None:
     both = [*outputs.rows("a", DATABASES[1:2], ENDPOINTS), *outputs.rows("b", DATABASES[1:2], ENDPOINTS)]
-    assert [line for line in outputs.dotenv(both).split("\n") if "HOST" in line] == [
-        "CACHE_1_HOST=10.0.0.1",
-        "CACHE_1_2_HOST=10.0.0.1",
-    ]
+    assert hosts(both) == ["A_CACHE_1_HOST=10.0.0.1", "B_CACHE_1_HOST=10.0.0.1"]
     assert "a:cache-1" in outputs.table(both)
+
+
+def hosts(found: Sequence[outputs.Output]) -> list[str]:
+    return sorted(line for line in outputs.dotenv(found).split("\n") if "HOST=" in line)
+
+
+def test_dotenv_names_do_not_depend_on_the_order() -> None:
+    ends = [{"dns_name": "h", "port": port} for port in (1, 2)]
+    ready = [
+        *outputs.rows("a", [found_database("orders")], {1: ends}),
+        *outputs.rows("", [found_database("my.db"), found_database("my-db", 2)], {1: ends[:1], 2: ends[1:]}),
+        *outputs.rows("b", [found_database("a-orders"), found_database("cache", 2)], {1: ends[:1], 2: ends[1:]}),
+    ]
+    for order in permutations(ready):
+        assert hosts(order) == [
+            "A_ORDERS_1_HOST=h",
+            "A_ORDERS_2_HOST=h",
+            "B_A_ORDERS_HOST=h",
+            "CACHE_HOST=h",
+            "MY_DB_1_HOST=h",
+            "MY_DB_2_HOST=h",
+        ]
+
+
+def test_endpoints_that_no_dotenv_name_tells_apart_are_an_error() -> None:
+    ends = {1: [{"dns_name": "h", "port": 1}], 2: [{"dns_name": "i", "port": 1}]}
+    found = outputs.rows("", [found_database("my.db"), found_database("my-db", 2)], ends)
+    with pytest.raises(InputError, match=r"these have the same dotenv name: my-db on i:1, my\.db on h:1"):
+        outputs.dotenv(found)
+
+
+def found_database(name: str, uid: int = 1) -> LiveObject:
+    return found("Database", uid, name)
 
 
 def test_no_endpoint_is_said_in_words() -> None:
