@@ -99,7 +99,7 @@ def _unreadable_changes(
     for path, value in hidden_values(kind, spec):
         if is_value_from(value):
             status = _secret_status(view, (address, path), replaced=replaced)
-            if status == "unknown" and (made or path in live.unset):
+            if status == "unknown" and ((made and not _is_login(kind, path)) or path in live.unset):
                 status = "unset"
             found = _secret_change(kind, (address, path), status, resend=resend)
             if status == "missing":
@@ -108,7 +108,7 @@ def _unreadable_changes(
                 yield found
             elif found is not None:
                 uncompared.append(_as_login(kind, found))
-        elif path not in applied and not (resend or made):
+        elif path not in applied and not (resend or (made and not _is_login(kind, path))):
             note = Note(Level.HELD, address, Reason.WRITE_ONLY_UNKNOWN, (path, str(address)))
             uncompared.append(_as_login(kind, Uncompared(note, FieldChange(path, MISSING, masked(value)))))
         elif resend or path not in applied or applied[path] != value:
@@ -141,10 +141,13 @@ def _secret_change(
 
 def _as_login(kind: Kind, found: Uncompared) -> Uncompared:
     """Return *found* as a warning where it is a login for a cluster to join: a member that has joined needs none."""
-    spans = kind.traits.multi_cluster
-    if spans is None or top(found.note.details[0]) != spans.field:
+    if not _is_login(kind, found.note.details[0]):
         return found
     return Uncompared(found.note._replace(level=Level.WARNING), None)
+
+
+def _is_login(kind: Kind, path: str) -> bool:
+    return kind.traits.multi_cluster is not None and top(path) == kind.traits.multi_cluster.field
 
 
 def _decide_fields(view: View, resource: Resource, live: LiveObject, found: Differences, renamed_from: str) -> Decision:
