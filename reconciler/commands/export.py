@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import reconcile
+from reconciler.commands import private_file
 from reconciler.commands.console import Console, console_of
 from reconciler.commands.flags import CLUSTERS, CONNECTION, GLOBAL, with_flags
 from reconciler.commands.inputs import exit_code, open_session
@@ -52,11 +53,11 @@ def _write(folder: Path, pages: Mapping[str, str], console: Console) -> None:
         if (folder / path).exists():
             raise click.UsageError(f"{folder / path} exists already; use another folder")
     for path, text in pages.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+        private_file.make_folder((folder / path).parent)
+        private_file.write(folder / path, text.encode())
         console.out(f"{folder / path}")
     if pages:  # for editors: the first line of each manifest names it
-        (folder / SCHEMA).write_bytes((schema_folder() / "manifest.json").read_bytes())
+        private_file.write(folder / SCHEMA, (schema_folder() / "manifest.json").read_bytes())
 
 
 def _exported(session: Session, kinds: Sequence[str], *, in_folder: bool) -> tuple[dict[str, str], list[Remark]]:

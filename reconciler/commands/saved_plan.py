@@ -1,14 +1,12 @@
 """Saved plans: on disk, and decided again before they are applied. For `plan` and `apply`.
 
-Files are written atomically, readable by the owner only, never through a link. Nothing in them is trusted.
+`private_file` writes them. They are read never through a link, and nothing in them is trusted.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import stat
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,27 +21,6 @@ if TYPE_CHECKING:
 
 LARGEST = 64 * 1024 * 1024
 _LONGEST = 200  # characters of a value in a message
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write *content* to *path* atomically, readable by its owner only."""
-    draft = None
-    try:
-        if path.is_symlink() or path.is_dir():
-            what = "is a symbolic link" if path.is_symlink() else "is a folder"
-            raise InputError([Problem(str(path), 0, 0, "", what, "use a regular file for the plan")])
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            if draft is not None:
-                draft.unlink()
-        raise InputError([Problem(str(path), 0, 0, "", f"cannot be written: {_reason(error)}")]) from error
 
 
 def read(path: Path) -> bytes:

@@ -7,7 +7,6 @@ are masked. A path that the cluster does not have, or refuses to show, is left o
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import click
 
+from reconciler.commands import private_file
 from reconciler.commands.console import Console, console_of
 from reconciler.commands.flags import CONNECTION, GLOBAL, with_flags
 from reconciler.commands.inputs import open_session
@@ -72,7 +72,7 @@ def command(out: str | None, **flags: Any) -> int:
     if out is None:
         console.out(text)
     else:
-        _write(Path(out), text)
+        private_file.write(Path(out), text.encode())
         console.note(f"wrote {out}; secrets are masked, names and addresses are not")
     return 0
 
@@ -109,9 +109,3 @@ def masked(value: Any, name: str = "", beside: Mapping[str, Any] | None = None) 
 def _is_key(name: str, beside: Mapping[str, Any]) -> bool:
     """Return whether the field *name* is a credential: a storage key, or the licence."""
     return (name == "key" and "value" not in beside) or (name == "license" and "key" in beside)
-
-
-def _write(path: Path, text: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)

@@ -110,6 +110,7 @@ def write_once(path: Path, content: bytes) -> None:
     except OSError as error:
         raise LedgerUnwritable(f"{path} cannot be written: {error.strerror}") from error
     try:
+        os.fchmod(handle, 0o600)  # the umask may even take the owner's permissions
         os.write(handle, content)
         os.fsync(handle)
     except OSError as error:

@@ -135,7 +135,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for server in servers:
             server.stop()
         if options.save:
-            options.save.write_text(json.dumps(cores[0].snapshot()), encoding="utf-8")
+            handle = os.open(options.save, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                os.fchmod(handle, 0o600)
+                json.dump(cores[0].snapshot(), file)
     return 0
 
 
