@@ -62,3 +62,11 @@ def test_in_mode_apply_the_rest_is_applied_meanwhile(tmp_path: Path) -> None:
 
 def test_consent_in_git_within_the_limit_needs_nobody(tmp_path: Path) -> None:
     assert databases(fleet_with(tmp_path, GONE, own="allowedImpacts: [loses-data]")) == []
+
+
+@pytest.mark.parametrize("hold", ["suspend: true", "freeze: [{cron: '0 * * * *', duration: 1h}]"])
+def test_a_declared_hold_is_not_a_failure(tmp_path: Path, hold: str) -> None:
+    base = BASE.replace("{name: sessions}", f"{{name: sessions, {hold}}}").replace("100MiB", "200MiB")
+    fleet = fleet_with(tmp_path, base)
+    assert len(fleet.status().held) == 1
+    assert fleet.loop.code == 0
