@@ -147,6 +147,7 @@ def test_the_reference_of_manifests_has_every_default_of_the_project_file() -> N
 
 def test_the_reference_of_manifests_has_the_variables_of_a_single_cluster() -> None:
     names = {project.URL, project.USER, project.PASSWORD, project.CA_CERT, project.INSECURE, project.SECRETS_ENV}
+    names |= {project.LOGIN, project.CLIENT_CERT, project.CLIENT_KEY}
     assert set(rows_of("## A single cluster without a project file")) == names
 
 

@@ -44,7 +44,11 @@ class PeriodicWork:
                     approved.schedule = backoff.due_now(approved.schedule, now)
             for _, one in self._cluster_states:
                 blocked = self._cluster_states.login_blocked(one, now)
-                if blocked and not login_blocked_for(self.context.ledger, self.context.settings, one.target):
+                if (
+                    blocked
+                    and one.target.login != "certificate"
+                    and not login_blocked_for(self.context.ledger, self.context.settings, one.target)
+                ):
                     one.schedule = backoff.unblock_login(one.schedule, now)
         except LedgerError as error:  # a full disk must not end the agent: it checks again
             self.context.emit("ledger.unavailable", why=str(error))

@@ -6,17 +6,16 @@ Used by `client` and `retry_loop`, which decide what follows. Every exception of
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from reconciler import __version__
 from reconciler.api.protocol import Call, Login, Upload
 from reconciler.client.error_texts import WRONG_PORT, ErrorDetails, error_details
 from reconciler.client.json_parser import MAX_BYTES, MalformedJson, parse_json
+from reconciler.client.login_methods import BasicAuth, CertificateAuth, JwtAuth, LoginGuard
 from reconciler.client.retry import RequestOutcome, RetryPolicy, outcome_of
 from reconciler.client.tls import Trust, cause_text, httpx, tls_failure, untrusted_text
 from reconciler.client.transport import attempt_deadline
@@ -33,12 +32,6 @@ _HEADERS: Final = {
 _JSON_HEADERS: Final = {**_HEADERS, "Content-Type": "application/json"}
 
 
-class SecretValue(Protocol):
-    """A secret that returns its value on request; `secrets.Secret` fits."""
-
-    def reveal(self) -> str: ...
-
-
 class _PlaintextSecret(NamedTuple):
     """A secret that is known in plain text; its repr is redacted."""
 
@@ -49,17 +42,6 @@ class _PlaintextSecret(NamedTuple):
 
     def __repr__(self) -> str:
         return "(secret)"
-
-
-class LoginGuard(Protocol):
-    """What decides whether credentials may be sent, and remembers rejections; `ledger.LoginRecord` fits."""
-
-    def verifying(self) -> AbstractContextManager[None]: ...
-    def in_flight(self) -> AbstractContextManager[Any]: ...
-    def blocked(self, *, worked: bool = False) -> str: ...
-    def rejected(self) -> str: ...
-    def unanswered(self) -> None: ...
-    def accepted(self) -> None: ...
 
 
 class AttemptResult(NamedTuple):
@@ -80,27 +62,6 @@ class RequestOptions(NamedTuple):
     shape: type | None = None  # list or dict: any other body is malformed
     tolerant: bool = False  # as in `parse_json`
     fail_fast: bool = False  # no backoff, no waiting for a busy object; only failover
-
-
-class BasicAuth(httpx.Auth):
-    """Adds the credentials to a request just before it is sent, so that they are not stored in plain text."""
-
-    def __init__(self, user: str, secret: SecretValue) -> None:
-        self._user = user
-        self._secret = secret
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = "Basic " + self._encoded()
-        yield request
-
-    def redact(self, text: str) -> str:
-        """Return *text* with the password redacted, in case a server repeats it."""
-        for part in (self._secret.reveal(), self._encoded()):
-            text = text.replace(part, "(secret)") if part else text
-        return text
-
-    def _encoded(self) -> str:
-        return base64.b64encode(f"{self._user}:{self._secret.reveal()}".encode()).decode("ascii")
 
 
 class _NoCookies(httpx.Cookies):
@@ -134,7 +95,7 @@ class HttpSession:
     def __init__(
         self,
         transport: httpx.BaseTransport,
-        auth: BasicAuth,
+        auth: BasicAuth | JwtAuth | CertificateAuth,
         trust: Trust,
         policy: RetryPolicy,
         redact: Callable[[str], str],
@@ -157,7 +118,20 @@ class HttpSession:
         self, origin: str, call: Call, options: RequestOptions, seconds: float, login: Login | None = None
     ) -> AttemptResult:
         """Send *call* to the node at *origin* once, within *seconds*; *login* replaces the client's own account."""
+        if login is None and isinstance(self._auth, JwtAuth):
+            return self._auth.attempt(
+                call,
+                options.shape,
+                lambda one, shape, auth: self._send(
+                    origin, one, options if one is call else RequestOptions(shape=shape), seconds, auth
+                ),
+            )
         auth = self._auth if login is None else BasicAuth(login.user, _PlaintextSecret(login.password))
+        return self._send(origin, call, options, seconds, auth)
+
+    def _send(
+        self, origin: str, call: Call, options: RequestOptions, seconds: float, auth: httpx.Auth
+    ) -> AttemptResult:
         content, headers = _content(call)
         read = seconds if call.method == "POST" else min(self._policy.read_timeout, seconds)
         timeout = httpx.Timeout(read, connect=min(self._policy.connect_timeout, seconds), pool=seconds)
@@ -187,6 +161,8 @@ class HttpSession:
                 return AttemptResult(RequestOutcome.MALFORMED, "the response was cut off")
             not_http = isinstance(error, httpx.RemoteProtocolError)
             why = f"no response, or not an HTTP response ({error})" if not_http else cause_text(error)
+            if isinstance(auth, CertificateAuth) and not response_started:
+                why += "; the server may not accept the client certificate (another authority, or expired)"
             return AttemptResult(RequestOutcome.NO_RESPONSE, why)
         return self._classify(response, data, call, options)
 

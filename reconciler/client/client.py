@@ -5,53 +5,26 @@ Retries and failover are in `retry_loop`, a single request is in `attempt`. Rais
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from dataclasses import replace
 
 from reconciler.api.protocol import Call, Login, OwnClusterInfo, Response
 from reconciler.client.attempt import (
     AttemptResult,
-    BasicAuth,
     HttpSession,
-    LoginGuard,
     RequestOptions,
-    SecretValue,
     origin_of,
     with_port,
 )
+from reconciler.client.login_methods import BasicAuth, SecretValue, authentication
 from reconciler.client.node_pool import NodePool
-from reconciler.client.retry import RequestOutcome, RetryPolicy
+from reconciler.client.options import DEFAULTS, ClientOptions, ClientTarget
+from reconciler.client.retry import RequestOutcome
 from reconciler.client.retry_loop import AUTHENTICATED, PROBE, RetryLoop
-from reconciler.client.tls import Trust, httpx, unusable
+from reconciler.client.tls import unusable
 from reconciler.client.transport import Transport
-from reconciler.errors import ClusterError, InputError, Interrupted, ReadIncomplete, Unreachable, Untrusted
+from reconciler.errors import ClusterError, Conflict, InputError, Interrupted, ReadIncomplete, Unreachable, Untrusted
 from reconciler.ledger.logins import Logins
 from reconciler.runtime import Runtime
-
-
-class ClientTarget(Trust, Protocol):
-    """The cluster to connect to; `settings.Target` fits."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def urls(self) -> tuple[str, ...]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ClientOptions:
-    """How a client behaves; the defaults are those of a command at a terminal."""
-
-    transport: httpx.BaseTransport | None = None  # None: TLS as the target says
-    policy: RetryPolicy = field(default_factory=RetryPolicy)
-    redact: Callable[[str], str] = str  # removes secrets from what a server says
-    state_id: int = 0  # the highest cluster-state-id that an earlier run has seen; older responses are rejected
-    urls: tuple[str, ...] = ()  # the only nodes to use; () = all nodes of the target
-    login: LoginGuard | None = None  # None: rejected credentials are remembered as long as the client lives
-
-
-DEFAULTS: Final = ClientOptions()
 
 
 class Client:
@@ -76,13 +49,14 @@ class Client:
         if not origins or not all(origins):
             raise ClusterError(f"{self._label}a node URL must be https://host:port, without credentials")
         try:
-            transport = options.transport or Transport(target)
+            identity = (target.client_cert, target.client_key) if target.client_cert and target.client_key else None
+            transport = options.transport or Transport(target, identity if target.login == "certificate" else None)
         except (OSError, ValueError) as error:
             raise InputError([unusable(target, self._label, error)]) from None
         login = options.login or Logins(now=self._runtime.now).of(target.urls, *credentials)
         self._options = replace(options, login=login)
-        auth = BasicAuth(*credentials)
-        self._session = HttpSession(transport, auth, target, options.policy, options.redact, login)
+        auth, guard = authentication(target.login, credentials, login, self._runtime.clock, self._label)
+        self._session = HttpSession(transport, auth, target, options.policy, options.redact, guard)
         nodes = NodePool(origins, options.policy, self._runtime.random)
         self._loop = RetryLoop(target.name, self._session, nodes, options.policy, self._runtime, options.state_id)
 
@@ -93,8 +67,8 @@ class Client:
 
     @property
     def login_method(self) -> str:
-        """How it logs in, as `x-impact.login` calls it."""
-        return "password"
+        """How it logs in, as `x-impact.login` calls it: a token needs the password too."""
+        return "certificate" if self._target.login == "certificate" else "password"
 
     @property
     def state_id(self) -> int:
@@ -154,6 +128,8 @@ class Client:
     def home(self, *, reveal: bool = False) -> OwnClusterInfo:
         """Return the node URLs and the user name; with *reveal* also the password."""
         user, secret = self._credentials
+        if reveal and self._target.login == "certificate":
+            raise Conflict(f"{self._label}needs a login with a password, and this tool has a client certificate")
         return OwnClusterInfo(self._loop.nodes.urls(), user, secret.reveal() if reveal else "")
 
     def accepts(self, login: Login) -> bool:
@@ -161,10 +137,22 @@ class Client:
 
         Raises Unreachable where no node gives a definite response.
         """
+        session, target, options = self._session, self._target, self._options
+        if target.login == "certificate" and options.transport is None:
+            # Beside a client certificate, it is unknown which of the two accounts would log in.
+            own = BasicAuth(*self._credentials)
+            session = HttpSession(Transport(target), own, target, options.policy, options.redact, session.login)
+        try:
+            return self._accepts(session, login)
+        finally:
+            if session is not self._session:
+                session.close()
+
+    def _accepts(self, session: HttpSession, login: Login) -> bool:
         call = Call("GET", PROBE)
         seconds = self._options.policy.attempt(call.method)
         for node in self._loop.nodes.trusted():
-            result = self._session.attempt(node.url, call, RequestOptions(), seconds, login)
+            result = session.attempt(node.url, call, RequestOptions(), seconds, login)
             if result.outcome is RequestOutcome.UNAUTHORIZED or result.outcome in AUTHENTICATED:
                 return result.outcome is not RequestOutcome.UNAUTHORIZED
         raise self._loop.exhausted(call, AttemptResult(RequestOutcome.NO_RESPONSE))

@@ -32,6 +32,7 @@ __all__ = [
     "cause_text",
     "fingerprint",
     "httpx",
+    "load_identity",
     "normal_pin",
     "peer_fingerprint",
     "ssl_context",
@@ -90,6 +91,23 @@ def ssl_context(trust: Trust) -> ssl.SSLContext:
     else:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     return context
+
+
+class UnusableIdentity(OSError):
+    """The client certificate or its key cannot be used."""
+
+
+def load_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Present *certificate* to servers. Raises UnusableIdentity, for a key with a passphrase too."""
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except ssl.SSLError as error:
+        mismatch = error.reason == "KEY_VALUES_MISMATCH"
+        why = "they do not belong together" if mismatch else "one is not PEM, or the key has a passphrase"
+        raise UnusableIdentity(f"{certificate} and {key}: {why}") from None
+    except OSError as error:
+        missing = key if certificate.is_file() else certificate
+        raise UnusableIdentity(f"{missing}: {(error.strerror or 'cannot be read').lower()}") from None
 
 
 def fingerprint(secured: ssl.SSLSocket) -> str:
@@ -156,6 +174,9 @@ def untrusted_text(url: str, error: ssl.SSLCertVerificationError | PinMismatch, 
 
 def unusable(trust: Trust, label: str, error: Exception) -> Problem:
     """Return the problem with the CA file or the pin of *trust*, for an *error* of `ssl_context` or `normal_pin`."""
+    if isinstance(error, UnusableIdentity):
+        hint = "set clientCert and clientKey to a certificate and its key, PEM, without a passphrase"
+        return Problem("clientCert", 0, 0, "", f"{label}the client certificate cannot be used: {error}", hint)
     if trust.pin or trust.ca_cert is None:
         return Problem("--pin", 0, 0, "", f"{label}the pin cannot be used: {error}")
     why = cause_text(error)

@@ -19,9 +19,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
+from pathlib import Path
 from typing import IO, Any, Final
 
-from reconciler.client.tls import HTTPS, PinMismatch, Trust, fingerprint, httpx, normal_pin, ssl_context
+from reconciler.client.tls import (
+    HTTPS,
+    PinMismatch,
+    Trust,
+    fingerprint,
+    httpx,
+    load_identity,
+    normal_pin,
+    ssl_context,
+)
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 _SEND: Final = 64 * 1024
@@ -53,9 +63,11 @@ def _left(timeout: float | None, expired: type[httpx.TimeoutException]) -> float
 class Transport(httpx.BaseTransport):
     """A connection pool for the nodes of one cluster; each connection serves one request at a time."""
 
-    def __init__(self, trust: Trust) -> None:
-        """Raises OSError for an unusable CA file and ValueError for an invalid pin."""
+    def __init__(self, trust: Trust, identity: tuple[Path, Path] | None = None) -> None:
+        """*identity*: a client certificate and its key. Raises OSError for an unusable file, ValueError for a pin."""
         self._context = ssl_context(trust)
+        if identity is not None:
+            load_identity(self._context, *identity)
         self._pin = normal_pin(trust.pin) if trust.pin else None
         self._idle: dict[tuple[str, int], list[tuple[float, _Connection]]] = {}
         self._lock = threading.Lock()

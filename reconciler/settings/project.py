@@ -27,6 +27,8 @@ LARGEST = 1024 * 1024
 
 URL, USER, PASSWORD = "REDIS_ENTERPRISE_URL", "REDIS_ENTERPRISE_USER", "REDIS_ENTERPRISE_PASSWORD"
 CA_CERT, INSECURE = "REDIS_ENTERPRISE_CA_CERT", "REDIS_ENTERPRISE_INSECURE"
+CLIENT_CERT, CLIENT_KEY = "REDIS_ENTERPRISE_CLIENT_CERT", "REDIS_ENTERPRISE_CLIENT_KEY"
+LOGIN, LOGINS = "REDIS_ENTERPRISE_LOGIN", ("basic", "jwt", "certificate")
 SECRETS_ENV = "REDIS_ENTERPRISE_SECRETS_ENV"
 
 
@@ -159,7 +161,8 @@ class _ProjectReader:
                 found = {name: value for name, value in found.items() if name != other}
             elif other in own and way in found and way not in own:
                 found = {name: value for name, value in found.items() if name != way}
-        for name in ("username", "password", "manifests"):
+        needed = ("clientCert", "clientKey") if login_of(found) == "certificate" else ("password",)
+        for name in ("username", *needed, "manifests"):
             if name not in found:
                 hint = "set it here, in clusterDefaults, or in a group whose selector matches"
                 self.report(("clusters", index), f"{name} is missing", hint)
@@ -180,6 +183,9 @@ class _ProjectReader:
             ca_cert=self.root / cluster["caCert"] if "caCert" in cluster else None,
             pin=pin(cluster["pin"], self.at((*here, "pin"))) if "pin" in cluster else None,
             insecure=cluster.get("insecure", False),
+            login=login_of(cluster),
+            client_cert=self.root / cluster["clientCert"] if "clientCert" in cluster else None,
+            client_key=self.root / cluster["clientKey"] if "clientKey" in cluster else None,
             labels=cluster.get("labels", {}),
             hosts=tuple(cluster["hosts"]) if "hosts" in cluster else None,
             allowed_impacts=tuple(cluster.get("allowedImpacts", DEFAULT_ALLOWED_IMPACTS)),
@@ -211,6 +217,12 @@ class _ProjectReader:
         return ProjectLimits(**numbers)
 
 
+def login_of(cluster: Mapping[str, Any]) -> str:
+    """Return how this tool logs in to *cluster*: by certificate where there is one and nothing else is said."""
+    login: str = cluster.get("login", "certificate" if "clientCert" in cluster else "basic")
+    return login
+
+
 def _readable(environ: Mapping[str, str]) -> Readable:
     """Return what manifests may read where there is no project file."""
     listed = environ.get(SECRETS_ENV)
@@ -221,7 +233,7 @@ def _readable(environ: Mapping[str, str]) -> Readable:
     )
 
 
-_KNOWN = frozenset((URL, USER, PASSWORD, CA_CERT, INSECURE, SECRETS_ENV))
+_KNOWN = frozenset((URL, USER, PASSWORD, CA_CERT, INSECURE, SECRETS_ENV, LOGIN, CLIENT_CERT, CLIENT_KEY))
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -242,8 +254,17 @@ def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> Par
     word = environ.get(INSECURE, "").strip().lower()
     if word and word not in _BOOLEANS:
         report(INSECURE)(f"is {yaml12.shown(word)}", "write true or false")
+    login = environ.get(LOGIN, "").strip().lower() or ("certificate" if environ.get(CLIENT_CERT) else "basic")
+    if login not in LOGINS:
+        report(LOGIN)(f"is {yaml12.shown(login)}", f"write {', '.join(LOGINS)}")
+    for name in (CLIENT_CERT, CLIENT_KEY):
+        if login == "certificate" and not environ.get(name):
+            report(name)("is not set", "name a file in PEM: a login by certificate needs both")
     target = Target(
         name="",
+        login=login,
+        client_cert=Path(environ[CLIENT_CERT]).expanduser() if environ.get(CLIENT_CERT) else None,
+        client_key=Path(environ[CLIENT_KEY]).expanduser() if environ.get(CLIENT_KEY) else None,
         urls=tuple(url for url in urls if url),
         username={"valueFrom": {"env": USER}},
         password={"valueFrom": {"env": PASSWORD}},

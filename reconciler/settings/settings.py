@@ -68,12 +68,21 @@ class Settings:
         raise InputError([Problem("settings", 0, 0, "", "no cluster is configured", hint)])
 
     def credentials(self, target: Target) -> tuple[str, Secret]:
-        """Return user name and password of *target*; raises SecretMissing."""
+        """Return user name and password of *target*, "" for a login by certificate; raises SecretMissing."""
         where = f"cluster {target.title}"
         username = target.username
         if not isinstance(username, str):
             username = resolve(username, replace(self.login_sources, redactor=Redactor()), where=where).reveal()
+        if target.login == "certificate":
+            self._check_key(target)
+            return username, Secret("")
         return username, resolve(target.password, self.login_sources, where=where)
+
+    def _check_key(self, target: Target) -> None:
+        """Warn where others can use the private key of *target*."""
+        key = target.client_key
+        if key is not None and key.is_file() and key.stat().st_mode & 0o007:
+            self.login_sources.warn(f"the client key {key} can be used by every user of this machine: run chmod 600")
 
     def reveal(self, reference: Mapping[str, Any], where: str) -> Secret:
         """Return a secret of the project file itself, such as a token; raises SecretMissing."""

@@ -33,6 +33,9 @@ class Target:
     ca_cert: Path | None = None
     pin: str | None = None  # 64 hexadecimal digits
     insecure: bool = False  # configured *and* requested by flag
+    login: str = "basic"  # or jwt: a token that the password gives; or certificate
+    client_cert: Path | None = None  # PEM, for login: certificate
+    client_key: Path | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] | None = None  # patterns of hosts that manifests may name; None = default rules
     allowed_impacts: tuple[str, ...] = DEFAULT_ALLOWED_IMPACTS  # what manifests may consent to by metadata.allow

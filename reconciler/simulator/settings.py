@@ -59,6 +59,9 @@ SWITCHES: Mapping[str, Switch] = {
     "license_failure": Switch(
         ("keep", "remove"), "keep", "one page says that a bad licence leaves the old one, another that none is left"
     ),
+    "certificate_and_header": Switch(
+        ("certificate", "header"), "certificate", "which login counts where a request has both; a client sends one"
+    ),
     "jwt_scheme": Switch(("both", "bearer", "jwt"), "both", "pages differ on the scheme of a token"),
     "scoped_get": Switch(
         ("403", "404"),

@@ -290,6 +290,8 @@ def test_a_url_without_credentials_is_reported_when_they_are_needed() -> None:
     ("more", "words"),
     [
         ({"REDIS_ENTERPRISE_URL": "http://a"}, "REDIS_ENTERPRISE_URL: .* does not begin with https://"),
+        ({"REDIS_ENTERPRISE_LOGIN": "ldap"}, 'REDIS_ENTERPRISE_LOGIN: is "ldap"'),
+        ({"REDIS_ENTERPRISE_CLIENT_CERT": "c.pem"}, "REDIS_ENTERPRISE_CLIENT_KEY: is not set"),
         ({"REDIS_ENTERPRISE_INSECURE": "maybe"}, 'REDIS_ENTERPRISE_INSECURE: is "maybe"'),
         ({"REDIS_ENTERPRISE_CACERT": "x"}, 'did you mean "REDIS_ENTERPRISE_CA_CERT"'),
     ],
@@ -521,3 +523,29 @@ def test_what_no_layer_gives_a_cluster_is_missed_at_its_place(tmp_path: Path) ->
 def test_a_mistake_in_what_holds_for_all_is_reported_once(tmp_path: Path, old: str, new: str, message: str) -> None:
     found = problems(tmp_path, FLEET.replace(old, new, 1))
     assert len([text for text in found if message in text]) == 1
+
+
+def test_a_client_certificate_replaces_the_password(tmp_path: Path) -> None:
+    by_certificate = "clientCert: tool.pem\n    clientKey: tool.key"
+    text = PROJECT.replace("password: {valueFrom: {file: dev.password}}", by_certificate)
+    (tmp_path / "tool.key").write_text("PEM")
+    (tmp_path / "tool.key").chmod(0o644)
+    warnings: list[str] = []
+    (tmp_path / "reconciler.yaml").write_text(text, encoding="utf-8")
+    found = settings.load(tmp_path / "reconciler.yaml", {}, warn=warnings.append)
+    dev = found.targets[0]
+    assert (dev.login, dev.client_cert, dev.client_key) == (
+        "certificate",
+        tmp_path / "tool.pem",
+        tmp_path / "tool.key",
+    )
+    user, password = found.credentials(dev)
+    assert (user, password.reveal()) == ("ops", "")
+    assert warnings == [f"the client key {tmp_path}/tool.key can be used by every user of this machine: run chmod 600"]
+
+
+def test_a_login_that_lacks_a_part_is_reported(tmp_path: Path) -> None:
+    without = PROJECT.replace("    password: {valueFrom: {file: dev.password}}\n", "    clientCert: tool.pem\n")
+    assert problems(tmp_path, without)[0].startswith("reconciler.yaml:3:5: clusters[0]: clientKey is missing")
+    tokens = PROJECT.replace("    password: {valueFrom: {file: dev.password}}\n", "    login: jwt\n")
+    assert problems(tmp_path, tokens)[0].startswith("reconciler.yaml:3:5: clusters[0]: password is missing")

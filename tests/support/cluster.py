@@ -35,6 +35,9 @@ class Endpoints:
     ca_cert: Path | None = None
     pin: str | None = None
     insecure: bool = False
+    login: str = "basic"
+    client_cert: Path | None = None
+    client_key: Path | None = None
 
 
 class SimulatedCluster:

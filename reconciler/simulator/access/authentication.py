@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 
+from reconciler.simulator.access.client_certificates import client_authority, user_of
 from reconciler.simulator.api.fields import is_available
 from reconciler.simulator.api.messages import ApiError, Json, Request, encode
 from reconciler.simulator.data.tables import table
@@ -58,6 +59,13 @@ def is_open(state: ClusterState, row: Mapping[str, Json]) -> bool:
 
 def login(state: ClusterState, request: Request) -> ObjectRecord:
     """Return the user who makes *request*, or raise 401. Failed logins are counted, and too many lock the account."""
+    given = "authorization" in request.headers
+    wins = state.settings.on("certificate_and_header", "certificate")
+    if request.certificate and client_authority(state) and (wins or not given):
+        user = user_of(state, request.certificate)
+        if user is None:
+            raise _denied("the client certificate belongs to no user")
+        return user
     if has_token(request):
         return _by_token(state, request)
     if state.cluster.fields.get("control_plane_basic_authentication") is False:

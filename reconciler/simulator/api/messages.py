@@ -20,6 +20,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str] = {}
     body: bytes = b""
     node: int = 1
+    certificate: bytes = b""  # client certificate of the connection, DER
 
 
 class Wire(NamedTuple):

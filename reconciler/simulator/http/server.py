@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from reconciler.simulator.access.client_certificates import client_authority
 from reconciler.simulator.api.json_body import MAX_BYTES
 from reconciler.simulator.api.messages import ApiError, ApiResponse, Request, Wire
 from reconciler.simulator.core import Core
@@ -64,6 +65,7 @@ class NodeApp:
                 {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
                 await self._body(scope, receive),
                 self.uid,
+                _client_certificate(scope),
             )
         except ClientDisconnect:
             return
@@ -93,6 +95,12 @@ class NodeApp:
                 raise ApiError(413, "body_too_large", "the body is larger than 64 MiB")
             parts.append(part)
         return b"".join(parts)
+
+
+def _client_certificate(scope: Scope) -> bytes:
+    """Return the client certificate of a connection in DER, b"" without one."""
+    tls = scope["state"]["transport"].get_extra_info("ssl_object")
+    return (tls.getpeercert(binary_form=True) if tls is not None else None) or b""
 
 
 async def _deliver(response: ApiResponse, scope: Scope, receive: Receive, send: Send) -> None:
@@ -193,6 +201,7 @@ class Server:
         self._control: _Listener | None = None
         if isinstance(tls, ServerContext):
             core.site.shown, core.site.show = tls.pair, tls.present
+            tls.authority = lambda: client_authority(core.state)
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulator", daemon=True)
 

@@ -7,9 +7,9 @@ import ipaddress
 import os
 import ssl
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,9 +23,29 @@ class ServerContext(ssl.SSLContext):
     """The server's TLS context, which can replace its certificate."""
 
     pair: tuple[str, str] | None = None  # certificate and key as PEM text
+    authority: Callable[[], str] = staticmethod(
+        lambda: ""
+    )  # PEM of the CA of client certificates; "": none is asked for
+    _asking: tuple[str, ServerContext] | None = None
+
+    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
+        """Wrap a new connection, and ask for a client certificate where there is an authority for it."""
+        authority = self.authority()
+        if not authority:
+            return super().wrap_bio(*args, **options)
+        if self._asking is None or self._asking[0] != authority:
+            context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.load_verify_locations(cadata=authority)
+            if self.pair is not None:
+                context.present(*self.pair)
+            self._asking = authority, context
+        return super(ServerContext, self._asking[1]).wrap_bio(*args, **options)
 
     def present(self, certificate: str, key: str) -> None:
         """Use another certificate (PEM texts) for new connections."""
+        self.pair, self._asking = (certificate, key), None
         with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
             paths = (Path(folder) / "server.pem", Path(folder) / "server.key")
             for path, text in zip(paths, (certificate, key), strict=True):
@@ -123,6 +143,31 @@ def make(folder: Path, hosts: Sequence[str] = HOSTS, *, days: int = 365) -> TlsF
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     _write(files.key, secret, 0o600)
     _write(files.certificate, server.public_bytes(pem), 0o644)
+    _write(files.ca, ca.public_bytes(pem), 0o644)
+    return files
+
+
+def make_client(folder: Path, name: str, *, days: int = 365, issuer: str = "Client CA") -> TlsFiles:
+    """Write a new CA and a client certificate of the common name *name* to *folder*; negative *days*: expired."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = TlsFiles(folder / "client-ca.pem", folder / "client.pem", folder / "client.key")
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca = (
+        _builder(issuer, issuer, ca_key.public_key(), 3650)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(authority=True), critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
+    client = (
+        _builder(name, issuer, key.public_key(), days)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    _write(files.key, secret, 0o600)
+    _write(files.certificate, client.public_bytes(pem), 0o644)
     _write(files.ca, ca.public_bytes(pem), 0o644)
     return files
 
