@@ -31,7 +31,7 @@ from reconciler.errors import (
 from reconciler.plan import Action, Change, Plan, spanned_clusters
 
 _STOPS_CLUSTER = (ControlLost, Unauthorized, VersionUnsupported, Untrusted, Unreachable)
-_MAX_LENGTH = 500
+_MAX_LENGTH = 2000
 
 
 def clean(text: str) -> str:

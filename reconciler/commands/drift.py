@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +39,7 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> int:
         planned = reconcile.plan(session, manifests, Options(limits=session.settings.limits))
         found = reconcile.find_drift(session, planned)
         history = _history(session, planned, found)
+        applied = list(_last_applied(session, {one.address.cluster for one in found}))
     if output == "json":
         failed = [one._asdict() for one in planned.plan.failures]
         console.out(json.dumps([*map(_plain, history), *failed], indent=2))
@@ -46,7 +48,22 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> int:
 
         since = {(one.drift.address, one.drift.path): (one.since, one.who) for one in history if one.since}
         console.out(drift_text(found, console.color, since, console.width, planned.plan.clusters))
+        for text in applied:
+            console.note(text)
     return exit_code(session, 2 if found else 0)
+
+
+def _last_applied(session: Session, clusters: Collection[str]) -> Iterator[str]:
+    """Yield for each of *clusters* the run that last changed it: when, by whom, and from which revision."""
+    ledger = session.known_ledger()
+    runs = ledger.runs(1000) if ledger and clusters else ()
+    for cluster in sorted(clusters):
+        run = next((one for one in runs if cluster in one.clusters), None)
+        if run is not None:
+            when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(run.started))
+            revision = f", revision {run.revision}" if run.revision else ""
+            name = f" on {cluster}" if cluster else ""
+            yield f"Last apply{name}: {when} UTC by {run.who or 'unknown'}{revision} (reconciler history {run.id})"
 
 
 def _history(session: Session, planned: reconcile.Planned, found: tuple[Drift, ...]) -> tuple[DriftEntry, ...]:

@@ -90,17 +90,11 @@ def _plain(run: Run) -> dict[str, Any]:
         "finished": _timestamp(run.finished) if run.finished is not None else None,
         "who": run.who or None,
         "revision": run.revision or None,
-        "clusters": _clusters(run),
+        "clusters": list(filter(None, run.clusters)),
         "plan": run.digest,
         "counts": dict(run.counts),
         "outcomes": list(run.outcomes),
     }
-
-
-def _clusters(run: Run) -> list[str]:
-    """Return the names of the clusters of a run; the one that the environment configures has none."""
-    before = (str(one.get("address", "")).partition("/")[0].rpartition(":")[0] for one in run.outcomes)
-    return sorted(set(filter(None, before)))
 
 
 def _timestamp(seconds: float) -> str:
@@ -118,7 +112,7 @@ def _lines(run: Run, console: Console) -> Iterator[str]:
     """Yield the line of a run, and one with its objects."""
     from reconciler.render.escape import clean
 
-    about = (run.who or "-", run.revision or "-", ", ".join(_clusters(run)) or "-")
+    about = (run.who or "-", run.revision or "-", ", ".join(filter(None, run.clusters)) or "-")
     yield "   ".join([_timestamp(run.started), run.id, *map(clean, about), _outcome(run)])
     objects = [f"{_mark(one)} {clean(str(one.get('address', '')))}" for one in run.outcomes]
     if len(objects) > _MOST_OBJECTS:
@@ -133,7 +127,7 @@ def _details(run: Run, console: Console) -> Iterator[str]:
         "started": _timestamp(run.started),
         "actor": run.who,
         "revision": run.revision,
-        "clusters": ", ".join(_clusters(run)),
+        "clusters": ", ".join(filter(None, run.clusters)),
         "plan": run.digest,
         "outcome": _outcome(run),
     }

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 @format_option("text", "json", "dotenv")
 @with_flags(*CLUSTERS, *CONNECTION, *GLOBAL)
 def command(passwords: bool, output: str, **flags: Any) -> int:
-    """Print the connection details of each database: endpoint, addresses, port, TLS, roles."""
+    """Print the connection details of each database: endpoint, addresses, port, TLS, roles.
+
+    dotenv names are those of the databases, ORDERS_HOST. Endpoints that would share a name get the cluster before it,
+    EAST_ORDERS_HOST, and where that is not enough the port behind it, ORDERS_12000_HOST.
+    """
     from reconciler.export import outputs
 
     if passwords and output == "text":

@@ -60,3 +60,9 @@ class Run(NamedTuple):
     counts: Mapping[str, int]
     outcomes: tuple[Mapping[str, Any], ...]
     who: str = ""  # user@host that started it
+
+    @property
+    def clusters(self) -> list[str]:
+        """The clusters that it was to change; the one that the environment configures has no name."""
+        before = (str(one.get("address", "")).partition("/")[0].rpartition(":")[0] for one in self.outcomes)
+        return sorted(set(before))

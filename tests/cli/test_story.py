@@ -139,6 +139,7 @@ def test_drift_says_who_moved_and_apply_repairs(applied: Cli, server: Running) -
         "\n"
         "Drift: 1 on the cluster, 0 in the manifests, 0 on both sides.\n"
     )
+    assert re.search(r"^Last apply on here: \S+ \S+ UTC by \w+@\S+ \(reconciler history \w+\)$", done.err, re.MULTILINE)
     applied("apply", "--yes")
     assert applied("drift").out == "No drift on here.\n"
 
