@@ -15,6 +15,7 @@ from reconciler.api.codec import decode, natural_key, unnamed
 from reconciler.api.driver import ONE_CLUSTER, Connections, Reader, drive
 from reconciler.api.endpoints import wire_names
 from reconciler.api.hooks import hook_of
+from reconciler.api.offer import offer
 from reconciler.api.own_account import access
 from reconciler.api.protocol import ProjectCluster
 from reconciler.api.read import listing
@@ -28,7 +29,7 @@ from reconciler.errors import (
     Unreachable,
 )
 from reconciler.kinds import Kind, server_schema, versions
-from reconciler.model import Address, Level, LiveObject, LiveState, Note, Reason
+from reconciler.model import Address, Level, LiveObject, LiveState, Note, Offer, Reason
 from reconciler.plan.read_set import Fields, Metrics, ReadSet, referred_kinds
 
 if TYPE_CHECKING:
@@ -88,6 +89,28 @@ def read(
         access=drive(access(client.user, client.login_method), client) if read_set.access else frozenset(),
         measured=_measured(client, kinds, read_set.metrics_needed(kinds, found.objects)),
         unreadable=found.unreadable,
+        offer=_offer(client, kinds, read_set, found.objects),
+    )
+
+
+def _offer(
+    client: Reader, kinds: Mapping[str, Kind], read_set: ReadSet, objects: Mapping[str, Collection[LiveObject]]
+) -> Offer:
+    """Return what the cluster offers, where databases are to be created."""
+    new = read_set.new_databases(kinds, objects)
+    if not new:
+        return Offer()
+    specs = [one.spec.get(kinds[one.address.kind].traits.settings or "", one.spec) for one in new]
+    memory = [spec.get("memory_size", 0) for spec in specs]
+    memory += [one.spec.get("memory_size", 0) for items in objects.values() for one in items]
+    names = {(kind, one.name) for kind, items in objects.items() for one in items}
+    return drive(
+        offer(
+            modules=any("module_list" in spec for spec in specs),
+            licence=any(one.address[1:] in names for one in new),
+            memory=sum(memory),
+        ),
+        client,
     )
 
 

@@ -104,6 +104,8 @@ class Reason(enum.Enum):
     CANNOT_REPLACE = "cannot-be-replaced"  # fields, kind
     NO_FREE_PORT = "no-free-port"  # first, last
     PORT_RESERVED = "port-reserved"  # port
+    NO_MEMORY = "no-memory"  # needed by all creates, used by what stays, of all nodes
+    NO_SHARDS = "no-shards"  # needed, left
     VALUE_TAKEN = "value-taken"  # what, value, holder
     VALUE_FREED_LATER = "value-freed-later"  # what, value
     NEEDS_ABSENT_CLUSTER = "needs-absent-cluster"  # reference, clusters, why
@@ -172,6 +174,18 @@ class Note(NamedTuple):
     details: tuple[str, ...] = ()
 
 
+class Offer(NamedTuple):
+    """What a cluster can give new databases; None and empty: not known."""
+
+    memory: int | None = None  # bytes of all nodes, where the limits of databases count
+    database_versions: frozenset[str] = frozenset()
+    modules: Mapping[str, str] = MappingProxyType({})  # by name: the name that people know
+    shards_left: int | None = None  # by the licence
+
+
+UNKNOWN_OFFER = Offer()
+
+
 @dataclass(frozen=True, slots=True)
 class LiveState:
     """Everything that one plan needs of one cluster."""
@@ -179,6 +193,7 @@ class LiveState:
     cluster: str
     objects: Mapping[str, tuple[LiveObject, ...]]  # by kind name, ordered by uid
     taken_ports: frozenset[int] = frozenset()  # only where ports had to be read: used and reserved ones
+    offer: Offer = UNKNOWN_OFFER  # only where databases are to be created
     reserved_ports: frozenset[int] = frozenset()  # those of them that no database may have
     state_id: int = 0  # highest cluster-state-id seen
     bootstrapped: bool = True  # False: the cluster does not exist yet

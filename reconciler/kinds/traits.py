@@ -49,6 +49,8 @@ class Traits(NamedTuple):
     lasting: tuple[str, ...] = ()  # names of objects that a cluster requires: changed, never deleted
     create_defaults: tuple[CreateDefault, ...] = ()
     readiness: Readiness | None = None
+    settings: str | None = None  # of a database: the field that holds its settings, "" for the spec itself
+    is_module: bool = False  # its objects are modules that databases may have
 
 
 _NONE = Traits()
@@ -56,7 +58,9 @@ _OF_HOOK: Mapping[str, Traits] = MappingProxyType(
     {
         "activeactive": Traits(
             multi_cluster=MultiCluster("instances", "Database", "force_remove", ("credentials", "certificate_auth")),
+            settings="default_db_config",
         ),
+        "module": Traits(is_module=True),
         "certificate": Traits(lasting=("api", "cm", "metrics_exporter", "proxy", "syncer")),
         "database": Traits(
             create_defaults=(
@@ -66,6 +70,7 @@ _OF_HOOK: Mapping[str, Traits] = MappingProxyType(
                     [{"regex": r".*\{(?<tag>.*)\}.*"}, {"regex": "(?<tag>.*)"}],
                 ),
             ),
+            settings="",
             readiness=Readiness("action_uid", "status", ("active",), ("creation-failed",), 1800),
         ),
     }

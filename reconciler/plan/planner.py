@@ -18,6 +18,7 @@ from reconciler.plan import conflicts, dependencies
 from reconciler.plan.compatibility import check_versions, compare_schemas
 from reconciler.plan.copies import with_copies
 from reconciler.plan.decide import decide_resource, decide_undeclared, followed_renames
+from reconciler.plan.feasibility import infeasible
 from reconciler.plan.limits import with_consent
 from reconciler.plan.multicluster import absent_members, moves, written_clusters
 from reconciler.plan.order import break_cycles, deadlocked, order
@@ -62,6 +63,7 @@ def decide(kinds: Mapping[str, Kind], desired: Desired, observed: Observed, opti
     while known != len(draft.held):  # what is held frees nothing, and nothing that needs it can be done
         known = len(draft.held)
         draft.add(conflicts.taken(view, draft.changes))
+        draft.add(infeasible(view, draft.changes))
         draft.add(deadlocked(draft.changes, view.objects(), kinds))
         draft.add(dependencies.needing_held(view, draft.changes, draft.held))
         draft.add(dependencies.still_referenced(view, draft.changes, draft.held))

@@ -35,7 +35,23 @@ class ReadSet(NamedTuple):
     deciding: tuple[Resource, ...] = ()  # a figure decides the impact of what they declare
     schemas: bool = False  # the cluster's own schemas too
     access: bool = False  # what the access of this tool rests on: the plan may end it
+    databases: tuple[Resource, ...] = ()  # declared: where one has to be created, what the cluster offers is needed
     optional: frozenset[str] = frozenset()  # kinds that are left out where this account cannot read them
+
+    def new_databases(self, kinds: Mapping[str, Kind], objects: Mapping[str, Collection[LiveObject]]) -> list[Resource]:
+        """Return which of *databases* may have to be created, replaced or upgraded, given the live *objects*."""
+        named = {one.address.kind for one in self.databases} & kinds.keys()
+        live = {(kind, one.name): one for kind in named for one in objects.get(kind, ())}
+        decisive = {kind: [n for n, f in kinds[kind].fields.items() if _is_decisive(f)] for kind in named}
+        found = []
+        for resource in (one for one in self.databases if one.address.kind in named):
+            kind, there = resource.address.kind, live.get(resource.address[1:])
+            spec = {name: resource.spec[name] for name in decisive[kind] if name in resource.spec}
+            if there is None or (
+                not spec.items() <= there.spec.items() and any(changes(kinds[kind], spec, there.spec))
+            ):
+                found.append(resource)
+        return found
 
     def needs_ports(self, names: Mapping[str, Collection[str]]) -> bool:
         """Return whether something is to be created that needs a port, given the *names* of live objects by kind."""
@@ -86,6 +102,9 @@ def read_sets(
             tuple(_needing_ports(kinds, mine)),
             deciding=tuple(one for one in mine if not decided[one.address.kind].isdisjoint(one.spec)),
             schemas=True,
+            databases=tuple(
+                one for one in mine if not one.absent and kinds[one.address.kind].traits.settings is not None
+            ),
             access=may_end_access(kinds, mine, [a for a in leaving if a.cluster == name]),
             optional=_optional(kinds, mine, [a for a in leaving if a.cluster == name]) - named.keys(),
         )
@@ -171,6 +190,11 @@ def _needing_ports(kinds: Mapping[str, Kind], resources: Iterable[Resource]) -> 
         kind = kinds[resource.address.kind]
         if "port" in kind.policy.guard and not resource.absent:
             yield resource.address
+
+
+def _is_decisive(field: Field) -> bool:
+    """Return whether a change of *field* may need a new object or an upgrade."""
+    return field.change.immutable or field.change.only_grows
 
 
 def _decided_fields(kind: Kind) -> frozenset[str]:

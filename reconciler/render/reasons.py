@@ -75,6 +75,10 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.CANNOT_REPLACE: "{0} cannot be changed, and a {1} cannot be replaced",
     Reason.NO_FREE_PORT: "no port from {0} to {1} is free",
     Reason.PORT_RESERVED: "port {0} is taken: the cluster reserves it",
+    Reason.NO_MEMORY: (
+        "the databases that this plan creates need {0}, others have {1}, and all nodes together have {2} of memory"
+    ),
+    Reason.NO_SHARDS: "it needs {0} shards, and the licence has {1} left",
     Reason.VALUE_TAKEN: "{0} {1} is taken by {2}",
     Reason.VALUE_FREED_LATER: (
         "needs {0} {1}, which is free only once this change is done; use another value first, in an apply of its own"
