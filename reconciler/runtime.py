@@ -40,6 +40,7 @@ class Runtime:
     new_id: Callable[[], str] = random_id
     stop: threading.Event = field(default_factory=threading.Event)  # set: finish what is in flight, start nothing
     observe: telemetry.Observer = telemetry.ignore
+    redact: Callable[[str], str] = str  # masks secrets in a text that leaves the process
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def emit(self, name: str, attributes: Mapping[str, Any]) -> None:

@@ -212,7 +212,8 @@ class Session:
 
         with self._ledger_lock:
             if self._ledger is None:
-                self._ledger = self._open.enter_context(Ledger.open(self.settings.state_dir))
+                redact = self.settings.redactor.redact_all
+                self._ledger = self._open.enter_context(Ledger.open(self.settings.state_dir, redact=redact))
             return self._ledger
 
     def state_problem(self) -> str:

@@ -191,10 +191,9 @@ class HttpSession:
 
     def _error_details(self, data: bytes | None) -> ErrorDetails:
         try:
-            details = error_details(parse_json(data or b"null"))
+            return error_details(parse_json(data or b"null"), lambda text: self._redact(self._auth.redact(text)))
         except MalformedJson:
             return ErrorDetails()
-        return ErrorDetails(*(self._redact(self._auth.redact(part)) for part in details))
 
 
 def _content(call: Call) -> tuple[bytes | None, Mapping[str, str]]:

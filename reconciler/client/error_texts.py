@@ -5,7 +5,7 @@ Used by `attempt`, which reads error responses, and `retry_loop`, which raises.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.api.protocol import Call
@@ -41,15 +41,18 @@ class ErrorDetails(NamedTuple):
         return ": ".join(filter(None, self))
 
 
-def error_details(body: Any) -> ErrorDetails:
-    """Return `error_code` and `description` (or `message`) of an error *body*; both are optional."""
+def error_details(body: Any, redact: Callable[[str], str]) -> ErrorDetails:
+    """Return `error_code` and `description` (or `message`) of an error *body*; both are optional.
+
+    Secrets are masked first: a part of one would not be recognized.
+    """
     if not isinstance(body, Mapping):
         return ErrorDetails()
     description = body.get("description") or body.get("message") or ""
     code = body.get("error_code")
     return ErrorDetails(
-        _printable(code, 80) if isinstance(code, str) else "",
-        _printable(description, 300) if isinstance(description, str) else "",
+        _printable(redact(code), 80) if isinstance(code, str) else "",
+        _printable(redact(description), 300) if isinstance(description, str) else "",
     )
 
 

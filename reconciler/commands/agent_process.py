@@ -64,7 +64,7 @@ class AgentProcess:
                 observer(event)
 
         with ExitStack() as stack:
-            ledger = stack.enter_context(Ledger.open(settings.state_dir))
+            ledger = stack.enter_context(Ledger.open(settings.state_dir, redact=settings.redactor.redact_all))
             if flags["restored"]:
                 for target in settings.selected:
                     ledger.forget_state_id(target.name)
@@ -115,7 +115,7 @@ class AgentProcess:
             run=self.ledger.run,
             fetch_now=self.loop.fetch_now,
         )
-        runtime = Runtime(observe=self.observers[0])
+        runtime = Runtime(observe=self.observers[0], redact=settings.redactor.redact)
         server = serve(self.status_store, settings.listen, handle, reveal=settings.reveal, runtime=runtime)
         with server as running:
             self.observers.append(running.metrics.observe)
@@ -132,7 +132,10 @@ class AgentProcess:
         from reconciler.notify import notifying
 
         with notifying(
-            self.status_store, settings.notify, reveal=settings.reveal, runtime=Runtime(observe=self.observe)
+            self.status_store,
+            settings.notify,
+            reveal=settings.reveal,
+            runtime=Runtime(observe=self.observe, redact=settings.redactor.redact),
         ):
             yield
 

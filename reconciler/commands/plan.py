@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import reconcile
-from reconciler.commands import private_file
+from reconciler.commands import private_file, saved_plan
 from reconciler.commands.console import Console, console_of
 from reconciler.commands.flags import CONNECTION, FILES, GLOBAL, PLANNING, format_option, plan_options, with_flags
 from reconciler.commands.inputs import check_names, exit_code, known_names, load_manifests, open_session
@@ -71,7 +71,9 @@ def command(
         console.warn(f"{unusable}; an apply with it is refused (--state-dir DIR, or state in the project file)")
     reconcile.check(plan, options)
     if out is not None:
-        private_file.write(Path(out), plan_json(plan, plan_input=plain_input(planned.desired, options)))
+        content = plan_json(plan, plan_input=plain_input(planned.desired, options))
+        saved_plan.refuse_secrets(content, session.settings.redactor.redact_all)
+        private_file.write(Path(out), content)
         if plan.changes:
             console.note(f"Plan saved. To apply exactly this plan: reconciler apply {out} --digest {digest(plan)}")
         if plan.failures:

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import reconcile
-from reconciler.errors import InputError, PlanStale, Problem
+from reconciler.errors import InputError, PlanStale, Problem, Refused
 
 if TYPE_CHECKING:
     from reconciler.plan import Options, Plan, SavedPlan
@@ -21,6 +23,22 @@ if TYPE_CHECKING:
 
 LARGEST = 64 * 1024 * 1024
 _LONGEST = 200  # characters of a value in a message
+
+
+def refuse_secrets(content: bytes, redact: Callable[[Any], Any]) -> None:
+    """Raise Refused where a plan has the value of a secret: a manifest or the cluster has it in plain text."""
+    plain = json.loads(content)
+    where = [change["address"] for change in plain.get("changes", ()) if redact(change) != change]
+    if where or redact(plain) != plain:
+        names = ", ".join(_named(address) for address in where) or "its notes or its manifests"
+        raise Refused(
+            f"the plan has the value of a secret in plain text and cannot be saved: {names}; change the secret, "
+            "or take its value out of the manifest or the object"
+        )
+
+
+def _named(address: Any) -> str:
+    return "/".join(map(str, address.values() if isinstance(address, dict) else [address]))
 
 
 def read(path: Path) -> bytes:

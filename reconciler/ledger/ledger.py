@@ -40,10 +40,20 @@ ON CONFLICT DO UPDATE SET uid = excluded.uid, created = excluded.created, fields
 _RUNS = "SELECT runs.*, authors.who FROM runs LEFT JOIN authors ON authors.run = runs.id"
 
 
+Redact = Callable[[Any], Any]  # a JSON value → the same with secrets masked
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 class Ledger:
     """The ledger in one state folder; safe to use from several threads. Writes raise LedgerUnwritable."""
 
-    def __init__(self, folder: Path, database: Database, key: bytes, now: Callable[[], float]) -> None:
+    def __init__(
+        self, folder: Path, database: Database, key: bytes, now: Callable[[], float], redact: Redact = _as_it_is
+    ) -> None:
+        self._redact = redact
         self._folder = folder
         self._database = database
         self._key = key
@@ -55,16 +65,22 @@ class Ledger:
 
     @classmethod
     def open(
-        cls, folder: Path, *, now: Callable[[], float] = time.time, random_bytes: Callable[[int], bytes] = os.urandom
+        cls,
+        folder: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        redact: Redact = _as_it_is,
     ) -> Ledger:
-        """Open the ledger in *folder*, or create it. *now*: seconds since the epoch, for display only.
+        """Open the ledger in *folder*, or create it. *now*: seconds since the epoch, for display only. *redact* masks
+        secrets in a JSON value.
 
         In a folder that is not writable it can be read, and writes raise LedgerUnwritable. Raises LedgerError.
         """
         read_only = state_dir.is_read_only(folder)
         state_dir.prepare(folder, read_only=read_only)
         key = state_dir.key(folder, random_bytes, read_only=read_only)
-        return cls(folder, Database(folder, read_only=read_only), key, now)
+        return cls(folder, Database(folder, read_only=read_only), key, now, redact)
 
     def disconnect(self) -> None:
         """Close the files."""
@@ -82,7 +98,7 @@ class Ledger:
         """Record *intent* durably. Raises LedgerUnwritable; its write must then not be sent."""
         content = {
             "action": intent.action,
-            "body": intent.body,
+            "body": self._redact(intent.body),
             "body_hash": intent.body_hash,
             "uid": intent.uid,
             "secrets": intent.secrets,
@@ -245,7 +261,8 @@ class Ledger:
     def finish_run(self, run: str, counts: Mapping[str, int], outcomes: Iterable[Mapping[str, Any]]) -> None:
         """Record the end of a run."""
         statement = "UPDATE runs SET finished = :now, counts = :counts, outcomes = :outcomes WHERE id = :id"
-        values = {"id": run, "now": self._now(), "counts": to_json(counts), "outcomes": to_json(list(outcomes))}
+        shown = to_json(self._redact(list(outcomes)))
+        values = {"id": run, "now": self._now(), "counts": to_json(counts), "outcomes": shown}
         self._database.write((statement, values))
 
     def runs(self, limit: int = 50) -> tuple[Run, ...]:
@@ -307,7 +324,7 @@ class Ledger:
         values = {
             "uid": to_json(record.uid),
             "created": record.created,
-            "fields": to_json(record.fields),
+            "fields": to_json(self._redact(record.fields)),
             "secrets": to_json(record.secrets),
             "made": int(record.made),
         }

@@ -100,8 +100,14 @@ class Notifier:
     """Decides which notifications are due; its thread calls `tick` periodically."""
 
     def __init__(
-        self, status_store: StatusStore, settings: Notify, outboxes: list[Outbox], now: Callable[[], float] = time.time
+        self,
+        status_store: StatusStore,
+        settings: Notify,
+        outboxes: list[Outbox],
+        now: Callable[[], float] = time.time,
+        redact: Callable[[str], str] = str,
     ) -> None:
+        self._redact = redact
         self._status_store, self._settings, self._outboxes, self._now = status_store, settings, outboxes, now
         self._policy = NotifyPolicy(settings.settle, settings.every, settings.quiet)
         self._state = NotificationState()
@@ -111,6 +117,8 @@ class Notifier:
         status = self._status_store.status
         self._state, transitions = advance(self._state, status, at, self._policy)
         self._state, commit = advance_commit_status(self._state, status, at, self._policy)
+        transitions = tuple(one._replace(text=self._redact(one.text)) for one in transitions)
+        commit = commit._replace(text=self._redact(commit.text)) if commit is not None else None
         for outbox in self._outboxes:
             to, secrets = outbox.to, outbox.secrets
             if transitions and to.kind == "slack":
@@ -146,7 +154,7 @@ def notifying(
     if not outboxes:
         yield
         return
-    notifier, stop = Notifier(status_store, settings, outboxes, runtime.now), threading.Event()
+    notifier, stop = Notifier(status_store, settings, outboxes, runtime.now, runtime.redact), threading.Event()
 
     def deliver(outbox: Outbox) -> None:
         while not stop.wait(poll_interval):

@@ -20,6 +20,7 @@ from reconciler.secrets.secret import MASK, Secret
 _SHORTEST_MASKED = 4
 _SHORTEST_ANYWHERE = 8  # shorter ones are masked as whole words only
 _SHORTEST_BASE64 = 6
+_CUT = "…"
 _SHORTEST_LINE = 16  # of a secret with several lines, such as a private key
 _KEY_BLOCK = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(-----END [^\n]*|\Z)", re.DOTALL)
 
@@ -50,12 +51,30 @@ class Redactor:
                 longest_first = sorted(self._forms.items(), key=lambda form: (-len(form[0]), form))
                 self._pattern = re.compile("|".join(_as_pattern(*form) for form in longest_first))
             pattern = self._pattern
-        return pattern.sub(MASK, text) if pattern else text
+        return self._without_cut(pattern.sub(MASK, text)) if pattern else text
+
+    def _without_cut(self, text: str) -> str:
+        """Return *text* with the beginnings of secrets masked that were cut with a mark."""
+        end = text.find(_CUT)
+        while end >= 0:
+            for form in [form for form in self._forms if len(form) > _SHORTEST_ANYWHERE]:
+                start = text.find(form[:_SHORTEST_ANYWHERE], max(0, end - len(form)), end)
+                if start >= 0 and form.startswith(text[start:end]):
+                    text, end = f"{text[:start]}{MASK}{text[end:]}", start + len(MASK)
+            end = text.find(_CUT, end + 1)
+        return text
 
     def redact_all(self, value: Any) -> Any:
-        """Return a JSON *value* with every string in it redacted; names of fields are kept."""
+        """Return a JSON *value* with secrets of at least eight characters masked in its strings; for data at rest.
+
+        Names of fields are kept, and shorter secrets, too: they may be words of the data, which is used later.
+        """
         if isinstance(value, str):
-            return self.redact(value)
+            with self._gate:
+                found = [form for form, anywhere in self._forms.items() if anywhere and form in value]
+            for form in sorted(found, key=len, reverse=True):
+                value = value.replace(form, MASK)
+            return value
         if isinstance(value, Mapping):
             return {name: self.redact_all(item) for name, item in value.items()}
         return [self.redact_all(item) for item in value] if isinstance(value, list | tuple) else value

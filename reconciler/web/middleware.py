@@ -52,13 +52,21 @@ class HttpError(Exception):
 class RequestGuard:
     """ASGI middleware around the application."""
 
-    def __init__(self, app: App, hosts: AllowedHosts, tokens: TokenAuth, observe: Observer) -> None:
-        self._app, self._hosts, self._tokens, self._observe = app, hosts, tokens, observe
+    def __init__(
+        self,
+        app: App,
+        hosts: AllowedHosts,
+        tokens: TokenAuth,
+        observe: Observer,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self._app, self._hosts, self._tokens, self._observe, self._redact = app, hosts, tokens, observe, redact
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         started = False
+        masked = MaskedResponse(send, self._redact)
 
         async def respond(message: AsgiMessage) -> None:
             nonlocal started
@@ -67,7 +75,7 @@ class RequestGuard:
                 fixed = {name for name, _ in HEADERS}
                 own = [(name, value) for name, value in message.get("headers", ()) if name.lower() not in fixed]
                 message = {**message, "headers": [*own, *HEADERS]}
-            await send(message)
+            await masked.send(message)
 
         try:
             scope.setdefault("state", {})["authenticated"] = self._admit(scope)
@@ -116,6 +124,41 @@ class RequestGuard:
         given = headers.get(b"authorization", [b""])
         peer = scope["client"][0] if scope.get("client") else ""
         return self._tokens.check(given[0].decode("latin-1") if len(given) == 1 else "", peer)
+
+
+class MaskedResponse:
+    """One response whose text is masked before it is sent: it is held back until it is complete."""
+
+    def __init__(self, send: Send, redact: Callable[[str], str]) -> None:
+        self._send, self._redact = send, redact
+        self._start: AsgiMessage | None = None
+        self._body = bytearray()
+
+    async def send(self, message: AsgiMessage) -> None:
+        """Send *message*, or keep it."""
+        if message["type"] == "http.response.start" and _is_text(message):
+            self._start = message
+        elif self._start is None or message["type"] != "http.response.body":
+            await self._send(message)
+        else:
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._finish(self._start)
+
+    async def _finish(self, start: AsgiMessage) -> None:
+        before = self._body.decode("utf-8", "surrogateescape")
+        body = self._redact(before)
+        if body != before:
+            kept = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+            length = str(len(body.encode("utf-8", "surrogateescape"))).encode()
+            start = {**start, "headers": [*kept, (b"content-length", length)]}
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": body.encode("utf-8", "surrogateescape")})
+
+
+def _is_text(start: AsgiMessage) -> bool:
+    kinds = [value for name, value in start.get("headers", ()) if name.lower() == b"content-type"]
+    return any(kind.startswith((b"text/", b"application/json", b"application/openmetrics")) for kind in kinds)
 
 
 def failure_event(path: str, bug: Exception) -> Event:

@@ -90,7 +90,7 @@ def serve(
 
     runtime = replace(runtime, observe=emit)
     app = WebApp(status_store, metrics, agent, webhooks, runtime)
-    guarded = RequestGuard(app.asgi(), AllowedHosts(settings), TokenAuth(token, runtime.clock), emit)
+    guarded = RequestGuard(app.asgi(), AllowedHosts(settings), TokenAuth(token, runtime.clock), emit, runtime.redact)
     tls = _tls_context(settings)
     with contextlib.closing(_listening_socket(settings)) as sock, _running(guarded, sock, tls, request_timeout):
         yield RunningServer(settings.host, sock.getsockname()[1], tls is not None, metrics)
