@@ -124,6 +124,7 @@ class Reason(enum.Enum):
 
     # of a warning
     RENAME_SOURCE_EXISTS = "rename-source-exists"  # old name
+    MAYBE_RENAMED = "maybe-renamed"  # name of the other object, fields that both have
     ABSENT_CANNOT_DELETE = "declared-absent-cannot-delete"  # kind
     ABSENT_ESSENTIAL = "declared-absent-essential"
     WOULD_PRUNE = "would-prune"  # delete or forget

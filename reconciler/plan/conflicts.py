@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from reconciler.kinds import Kind
+from reconciler.diff import changes as differences
+from reconciler.kinds import Kind, reference_fields
 from reconciler.kinds.uniqueness import PORT, UniqueValue, unique_values
-from reconciler.model import Address, LiveObject, Reason
+from reconciler.model import Address, LiveObject, Note, Reason
 from reconciler.plan.plan import Action, Change
 from reconciler.plan.topology import Edges
-from reconciler.plan.view import Held, View
+from reconciler.plan.view import Held, View, warning
 
 Kinds = Mapping[str, Kind]
 Key = tuple[str, str, Any]  # cluster, sort of value, value
@@ -131,3 +132,27 @@ def _frees(change: Change, key: Key, kinds: Kinds) -> bool:
         sent = any(field.form.unique == what for name, field in kind.fields.items() if name in change.body)
         return (sent or (what == _NAME and bool(change.renamed_from))) and key not in _new_keys(change, kinds)
     return change.action is Action.DELETE or (change.action is Action.REPLACE and key not in _new_keys(change, kinds))
+
+
+def maybe_renamed(view: View, changes: Iterable[Change]) -> Iterator[Note]:
+    """Yield a warning for each create that looks like the new name of an owned object that is no longer declared."""
+    new = [change for change in changes if change.action is Action.CREATE and not view.kind(change.address).singleton]
+    if not new:
+        return
+    followed = {one.address._replace(name=one.renamed_from) for one in view.resources.values() if one.renamed_from}
+    declared = {*view.resources, *view.elsewhere, *followed}
+    left = [(old, live) for old in view.observed.owned if old not in declared and (live := view.owned_object(old))]
+    for change in new:
+        for old, live in left:
+            if old[:2] == change.address[:2] and (same := _in_common(view.kind(old), change.body, live)):
+                yield warning(change.address, Reason.MAYBE_RENAMED, live.name, ", ".join(same))
+
+
+def _in_common(kind: Kind, body: Mapping[str, Any], live: LiveObject) -> list[str]:
+    """Return the fields of *body* that *live* has too and that hardly two objects share: a port, modules, tags."""
+    shared = (name for name in sorted(body) if name in live.spec)
+    equal = [name for name in shared if not differences(kind, {name: body[name]}, live.spec)]
+    names, fields = {*kind.policy.guard, *kind.rest.key}, kind.fields
+    listed = (n for n in equal if body[n] and fields[n].form.key and not reference_fields.contains(fields[n]))
+    common = sorted({*names.intersection(equal), *listed})
+    return common or (equal if len(equal) == len(body) else [])

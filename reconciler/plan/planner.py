@@ -57,7 +57,7 @@ def decide(kinds: Mapping[str, Kind], desired: Desired, observed: Observed, opti
             draft.decided(decision)
     draft.put(with_ports(view, draft.changes))
     draft.add(ending_access(kinds, observed.live, draft.changes))
-    draft.add(absent_members(view, draft.changes))
+    draft.add([*absent_members(view, draft.changes), *conflicts.maybe_renamed(view, draft.changes)])
     draft.add(dependencies.unresolved(view, draft.changes, draft.held))
     known = -1
     while known != len(draft.held):  # what is held frees nothing, and nothing that needs it can be done

@@ -96,6 +96,10 @@ _TEXTS: Mapping[Reason, str | Callable[[Sequence[str]], str]] = {
     Reason.WRITE_ONLY_UNKNOWN: f"{{0}} cannot be read back and was never applied; {_RESEND}",
     # warnings
     Reason.RENAME_SOURCE_EXISTS: "{0} exists too, so renamedFrom is ignored",
+    Reason.MAYBE_RENAMED: (
+        "a new object; {0}, which is owned and no longer declared, has the same {1}: to rename that one instead, "
+        "declare metadata.renamedFrom: {0}"
+    ),
     Reason.ABSENT_CANNOT_DELETE: "declared absent, but the API cannot delete a {0}",
     Reason.ABSENT_ESSENTIAL: "declared absent, but the cluster requires it",
     Reason.WOULD_PRUNE: "owned and no longer declared; `reconciler apply --prune` would {0} it",

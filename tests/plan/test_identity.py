@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reconciler.kinds import load_kinds
@@ -129,3 +131,47 @@ def test_drift_says_what_became_of_it() -> None:
     text = drift_text(drift.find(load_kinds(), plan, Observed({"": there}, OWNED)))
     assert "uid 1 is now called orders-keep" in text
     assert "Drift: 1 on the cluster" in text
+
+
+# --- a rename without renamedFrom ------------------------------------------------------------------------------------
+
+PERSON = {"email": "ana@example.com", "roles": ["app"]}
+MORE = {"Database": {"memory_size": "3GiB"}, "User": {"password": {"valueFrom": {"env": "ANA_PASSWORD"}}}}
+HINTED = [
+    ("Database", {"memory_size": "1GiB", "port": 12001}, "port"),
+    ("Database", {"memory_size": "2GiB", "module_list": [{"module_name": "search"}]}, "module_list"),
+    ("Database", {"memory_size": "2GiB", "tags": [{"key": "team", "value": "a"}]}, "tags"),
+    ("User", PERSON, "email"),
+    ("RedisACL", {"acl": "+@read ~app:*"}, "acl"),
+]
+
+
+@pytest.mark.parametrize(("kind", "spec", "field"), HINTED)
+def test_a_create_that_looks_like_a_rename_hints_at_renamed_from(kind: str, spec: dict[str, Any], field: str) -> None:
+    there = state(found(kind, 7, "old", spec), found("Role", 9, "app"))
+    owned = {Address("", kind, "old"): Owned(7, "", {})}
+    wanted = {**spec, **MORE.get(kind, {})}
+    plan = plan_of([declared(kind, "new", wanted)], there, owned=owned)
+    assert [note_text(note) for note in plan.notes if note.reason.value == "maybe-renamed"] == [
+        f"a new object; old, which is owned and no longer declared, has the same {field}: to rename that one instead, "
+        "declare metadata.renamedFrom: old"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("resources", "owned"),
+    [
+        ([("new", {"memory_size": "1GiB"})], {"old"}),  # the same size says nothing
+        ([("new", {"memory_size": "2GiB", "port": 12002})], {"old"}),
+        (
+            [("new", {"memory_size": "2GiB", "port": 12001}), ("old", {"memory_size": "1GiB"})],
+            {"old"},
+        ),  # still declared
+        ([("new", {"memory_size": "2GiB", "port": 12001})], set()),  # never managed
+    ],
+)
+def test_a_create_that_is_none_gets_no_hint(resources: list[tuple[str, dict[str, Any]]], owned: set[str]) -> None:
+    there = state(found("Database", 7, "old", {"memory_size": "2GiB", "port": 12001}))
+    mine = {Address("", "Database", name): Owned(7, "", {}) for name in owned}
+    plan = plan_of([declared("Database", *one) for one in resources], there, owned=mine)
+    assert "maybe-renamed" not in [note.reason.value for note in plan.notes]
