@@ -7,7 +7,7 @@ TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/reconciler-deploy-checks
 SBOM ?= dist/sbom.cdx.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types layers schemas build bench image deploy-checks sbom lock clean
+.PHONY: help demo test lint format types layers schemas build bench image deploy-checks audit audit-snapshot sbom lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -48,6 +48,14 @@ image: $(STAMP) ## build the image from Debian's packages and run it (root, buil
 
 deploy-checks: $(TOOLS)/.installed $(STAMP) ## validate the files in deploy/ with the tools of their formats
 	@DEPLOY_TOOLS=$(TOOLS) $(BIN)/python -m pytest -q tests/deploy/checks.py
+
+audit: $(STAMP) ## look for known vulnerabilities of the locked packages
+	@$(BIN)/python deploy/checks/audit.py $(AUDITFLAGS) $(LOCKS)
+
+audit-snapshot: $(STAMP) ## write the advisories of a fresh clone, for machines without an advisory service: ADVISORIES=FOLDER
+	@$(BIN)/python deploy/checks/audit.py --refresh $(ADVISORIES) $(LOCKS)
+
+LOCKS := requirements.lock requirements-dev.lock requirements-build.lock deploy/checks/requirements.lock
 
 sbom: $(TOOLS)/.installed ## write the locked packages as CycloneDX to $(SBOM)
 	@mkdir -p $(dir $(SBOM))
