@@ -55,7 +55,8 @@ class Problem(NamedTuple):
     cluster: str = ""  # where it is a problem of one cluster only
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        file = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in self.file)  # a name may hold anything
+        place = f"{file}:{self.line}:{self.column}" if self.line else file
         path = f" {self.path}:" if self.path else ""
         hint = f" ({self.hint})" if self.hint else ""
         return f"{place}:{path} {self.message}{hint}"

@@ -120,7 +120,8 @@ def _read(path: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the content of a file atomically; keep its mode."""
+    """Replace the content of a file, or of the one that a link leads to, atomically; keep its mode."""
+    path = Path(os.path.realpath(path))
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LARGEST = 64 * 1024 * 1024
 _LONGEST = 200  # characters of a value in a message
+MOST_CONTAINERS = 4_000_000  # lists and objects, whose size in memory is many times that in the file
 
 
 def refuse_secrets(content: bytes, redact: Callable[[Any], Any]) -> None:
@@ -52,7 +53,7 @@ def read(path: Path) -> bytes:
         raise InputError([Problem(str(path), 0, 0, "", "is not a regular file", "use a file that `plan --out` wrote")])
     with os.fdopen(handle, "rb") as file:
         content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
+    if len(content) > LARGEST or content.count(b"[") + content.count(b"{") > MOST_CONTAINERS:
         raise InputError([Problem(str(path), 0, 0, "", "is too large for a plan")])
     return content
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import Problem
-from reconciler.manifests.files import ENDINGS, NOT_FOUND_HINT, STDIN, Files, Text
-from reconciler.settings import PROJECT_FILE, ProjectLimits
+from reconciler.manifests.files import NOT_FOUND_HINT, STDIN, Files, Text
+from reconciler.manifests.folder_walk import is_manifest_name
+from reconciler.settings import ProjectLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +70,4 @@ def is_manifest(name: str, folder: str = "") -> bool:
     if folder and not name.startswith(f"{folder}/"):
         return False
     parts = name[len(folder) + 1 if folder else 0 :].split("/")
-    hidden = any(part.startswith(".") for part in parts)
-    return not hidden and parts[-1].endswith(ENDINGS) and parts[-1] != PROJECT_FILE
+    return not any(part.startswith(".") for part in parts) and is_manifest_name(parts[-1])

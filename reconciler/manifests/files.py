@@ -1,7 +1,7 @@
 """Manifest files: finds and reads them, within limits. Called by the package only; must not know YAML.
 
-Folders are walked without following symbolic links, so that a link in a repository cannot expose a
-file outside it. A path given on the command line is opened as it is, a link or a pipe included.
+`folder_walk` says what belongs to a folder. A path given on the command line is opened as it is, a link or a pipe
+included.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from reconciler.errors import Problem
-from reconciler.settings import PROJECT_FILE, ProjectLimits
+from reconciler.manifests.folder_walk import ENDINGS, NotRead, walk
+from reconciler.settings import ProjectLimits
 
 STDIN = "-"
 STDIN_NAME = "<stdin>"
-ENDINGS = (".yaml", ".yml")
-NOT_FOUND_HINT = f"manifests end in {' or '.join(ENDINGS)}; symbolic links and hidden files are ignored"
+NOT_FOUND_HINT = f"manifests end in {' or '.join(ENDINGS)}; hidden files are ignored"
 
 
 class Text(NamedTuple):
@@ -48,14 +48,14 @@ class Files:
         if path == STDIN:
             stream = self.stdin or sys.stdin.buffer
             return [self.counted(STDIN_NAME, stream.read(self.limits.file_size + 1))]
-        name = os.fspath(path)
+        name, before = os.fspath(path), len(self.problems)
         try:
             is_folder = stat.S_ISDIR(os.stat(name).st_mode)
-            texts = list(self._walked(name)) if is_folder else [self._read(name, os.O_RDONLY)]
+            texts = list(self._walked(name)) if is_folder else [self._read(name, name, os.O_RDONLY)]
         except OSError as error:
             self.report(error.filename or name, (error.strerror or str(error)).lower(), "check the path")
             return []
-        if is_folder and not texts:
+        if is_folder and not texts and len(self.problems) == before:
             hint = NOT_FOUND_HINT
             self.report(name, "no manifests found", hint)
         return texts
@@ -65,18 +65,15 @@ class Files:
         return os.path.realpath(file)
 
     def _walked(self, folder: str) -> Iterator[Text]:
-        with os.scandir(folder) as scan:
-            entries = sorted(scan, key=lambda entry: entry.name)
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._walked(entry.path)
-            elif entry.name.endswith(ENDINGS) and entry.name != PROJECT_FILE and entry.is_file(follow_symlinks=False):
-                yield self._read(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        for found in walk(folder):
+            name = os.path.join(folder, found.name)
+            if isinstance(found, NotRead):
+                self.report(name, found.message, found.hint)
+            else:
+                yield self._read(name, found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
 
-    def _read(self, name: str, flags: int) -> Text:
-        handle = os.open(name, flags | os.O_CLOEXEC)
+    def _read(self, name: str, path: str, flags: int) -> Text:
+        handle = os.open(path, flags | os.O_CLOEXEC)
         with os.fdopen(handle, "rb", buffering=0) as file:
             data = file.read(self.limits.file_size + 1) or b""
             while len(data) <= self.limits.file_size and (more := file.read(self.limits.file_size + 1 - len(data))):

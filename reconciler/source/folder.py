@@ -1,8 +1,8 @@
 """The folder source: a folder that something else updates, such as a mounted ConfigMap or a checkout.
 
 Opened by `sources`. A ConfigMap is updated by replacing the link `..data`, so the target of that link at one moment is
-one revision. Any other folder is compared before and after it is read, and must not have changed. No link inside is
-followed.
+one revision. Any other folder is compared before and after it is read, and must not have changed. Links are followed
+while they stay inside the folder.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import Interrupted, SourceEmpty, SourceError, SourceStale, SourceUnsafe
-from reconciler.manifests.file_tree import is_manifest
-from reconciler.manifests.files import ENDINGS
+from reconciler.manifests.folder_walk import ENDINGS, NotRead, walk
 from reconciler.settings import FolderSource, ProjectLimits
 from reconciler.source.git_tree import display_name
 from reconciler.source.mirror import make_private, source_id, write_private
@@ -26,9 +25,8 @@ from reconciler.source.revision import Rejection, Revision
 
 _CONFIG_MAP_LINK = "..data"
 _ATTEMPTS = 5
-_MAX_DEPTH = 32
 
-Fingerprint = tuple[tuple[str, int, int, int], ...]  # name, inode, size, mtime in ns
+Fingerprint = tuple[tuple[str, int, int, int, str], ...]  # name, inode, size, mtime in ns, real path
 
 
 class ManifestFolder:
@@ -96,11 +94,11 @@ class ManifestFolder:
             root = os.path.realpath(link)
             if os.path.dirname(root) != os.path.realpath(self._folder):
                 raise SourceUnsafe(f"{link} points outside the folder; it is not followed")
-        before = _fingerprint(root)
+        before = _fingerprint(root, str(self._folder))
         if self._last is not None and self._last[:2] == (root, before):
             return self._last[2]
-        files = self._files(root, before)
-        if _fingerprint(root) != before or (os.path.islink(link) and os.path.realpath(link) != root):
+        files = self._files(before)
+        if _fingerprint(root, str(self._folder)) != before or (os.path.islink(link) and os.path.realpath(link) != root):
             return None
         if not files:
             raise SourceEmpty(
@@ -109,24 +107,24 @@ class ManifestFolder:
         digest = hashlib.sha256()
         for name, data in sorted(files.items()):
             digest.update(f"{len(name.encode())} {name} {len(data)}\n".encode() + data)
-        newest = max(changed for *_, changed in before) / 1e9
+        newest = max(changed for _, _, _, changed, _ in before) / 1e9
         found = Revision(f"sha256:{digest.hexdigest()}", files, time=newest, name=str(self._folder))
         self._last = root, before, found
         return found
 
-    def _files(self, root: str, fingerprint: Fingerprint) -> dict[str, bytes]:
+    def _files(self, fingerprint: Fingerprint) -> dict[str, bytes]:
         limits = self._limits
-        total = sum(size for _, _, size, _ in fingerprint)
+        total = sum(size for _, _, size, _, _ in fingerprint)
         if len(fingerprint) > limits.files or total > limits.total_size:
             raise SourceUnsafe(
                 f"{self._folder} contains {len(fingerprint):,} manifests of {total:,} bytes; "
                 f"the limits are {limits.files:,} and {limits.total_size:,}"
             )
         files = {}
-        for name, _, size, _ in fingerprint:
+        for name, _, size, _, path in fingerprint:
             if size > limits.file_size:
                 raise SourceUnsafe(f"{display_name(name)} is {size:,} bytes, over the limit of {limits.file_size:,}")
-            handle = os.open(os.path.join(root, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(handle, "rb") as file:
                 files[name] = file.read(limits.file_size + 1)
         return files
@@ -151,24 +149,14 @@ class ManifestFolder:
         write_private(self._record, json.dumps(recorded, sort_keys=True).encode())
 
 
-def _fingerprint(root: str) -> Fingerprint:
+def _fingerprint(root: str, inside: str) -> Fingerprint:
     """Return the manifests below *root*, sorted, with the metadata that changes with them."""
-    return tuple(sorted(_walk(root, "", 0)))
+    return tuple(sorted(_manifests(root, inside)))
 
 
-def _walk(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, int, int, int]]:
-    if depth > _MAX_DEPTH:
-        raise SourceUnsafe(f"{display_name(prefix)} is nested more than {_MAX_DEPTH} folders deep")
-    with os.scandir(folder) as scan:
-        entries = list(scan)
-    for entry in entries:
-        name = f"{prefix}{entry.name}"
-        if entry.name.startswith("."):
-            continue
-        if entry.is_symlink() and is_manifest(name):  # other links are ignored, as the commands do in a folder
-            raise SourceUnsafe(f"{display_name(name)} is a symbolic link; links are not followed, use a regular file")
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{name}/", depth + 1)
-        elif is_manifest(name) and entry.is_file(follow_symlinks=False):
-            found = entry.stat(follow_symlinks=False)
-            yield name, found.st_ino, found.st_size, found.st_mtime_ns
+def _manifests(root: str, inside: str) -> Iterator[tuple[str, int, int, int, str]]:
+    for found in walk(root, inside):
+        if isinstance(found, NotRead):
+            raise SourceUnsafe(f"{display_name(found.name)} {display_name(found.message)}; {found.hint}")
+        about = os.stat(found.path, follow_symlinks=False)
+        yield found.name, about.st_ino, about.st_size, about.st_mtime_ns, found.path

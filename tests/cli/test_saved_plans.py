@@ -97,3 +97,9 @@ def test_the_answer_to_another_plan_is_what_differs(cli: Cli, server: Running) -
     refused = cli("apply", "plan.json", "--yes", code=5).err
     assert "nothing was written; plan again\n  here:Role/app body.management: is admin, should be none\n" in refused
     assert writes(server) == []
+
+
+def test_a_file_with_millions_of_lists_is_no_plan(bare: Cli) -> None:
+    bare.write("p.json", "[" + "[]," * 5_000_000 + "[]]")
+    refused = bare("apply", "p.json", code=3, REDIS_ENTERPRISE_URL="https://127.0.0.1:9")
+    assert refused.err == "error: p.json: is too large for a plan\n"

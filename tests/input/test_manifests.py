@@ -99,13 +99,59 @@ def test_a_folder_is_read_in_order_and_everything_else_in_it_is_left_alone(tmp_p
     assert names == ["a", "b", "c", "e"]
 
 
-def test_symbolic_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
-    outside = put(tmp_path / "outside", secret=database("outside"))
+def test_links_that_stay_in_the_folder_are_followed_and_each_file_is_read_once(tmp_path: Path) -> None:
+    data = tmp_path / "..2026_11_30"
+    put(data, a=database("a"), b=database("b"))
+    put(data / "sub", c=database("c"))
+    (tmp_path / "..data").symlink_to(data.name)
+    for name in ("a.yaml", "b.yaml", "sub"):
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "again.yaml").symlink_to("a.yaml")
+    found = manifests.load([tmp_path], KINDS).resources
+    assert [str(one.address) for one in found] == ["Database/a", "Database/b", "Database/c"]
+    assert found[1].place(()).file == f"{tmp_path}/b.yaml"
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "absolute"])
+def test_a_link_that_leaves_the_folder_is_refused_and_not_opened(tmp_path: Path, what: str) -> None:
+    outside = put(tmp_path / "outside", secret="[broken")
     inside = put(tmp_path / "inside", a=database("a"))
-    (inside / "file.yaml").symlink_to(outside / "secret.yaml")
-    (inside / "folder").symlink_to(outside)
-    (inside / "loop").symlink_to(inside)
-    assert [str(r.address) for r in manifests.load([inside], KINDS).resources] == ["Database/a"]
+    link = inside / ("link" if what == "folder" else "link.yaml")
+    link.symlink_to({"file": "../outside/secret.yaml", "folder": outside, "absolute": outside / "secret.yaml"}[what])
+    with pytest.raises(InputError) as found:
+        manifests.load([inside], KINDS)
+    (problem,) = found.value.problems
+    assert str(problem).startswith(f"{link}: is a symbolic link that leaves the folder: {outside}")
+
+
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, a=database("a"))
+    (tmp_path / "gone.yaml").symlink_to("nothing.yaml")
+    with pytest.raises(InputError, match="leads nowhere"):
+        manifests.load([tmp_path], KINDS)
+
+
+def test_a_folder_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    here = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        for _ in range(1_500):
+            os.mkdir("d")
+            os.chdir("d")
+    finally:
+        os.chdir(here)
+    with pytest.raises(InputError, match="is nested more than 32 folders deep"):
+        manifests.load([tmp_path], KINDS)
+
+
+@pytest.mark.parametrize("name", ["a\nerror: b.yaml", "a\x1b[2J.yaml", "a\u202e.yaml"])
+def test_a_name_with_control_characters_is_refused_and_shown_escaped(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(database("a"))
+    with pytest.raises(InputError) as found:
+        manifests.load([tmp_path], KINDS)
+    (problem,) = found.value.problems
+    assert str(problem) == f"{tmp_path}/{ascii(name)[1:-1]}: has a name with control characters (rename it)"
 
 
 def test_pipes_and_devices_in_a_folder_are_not_opened(tmp_path: Path) -> None:

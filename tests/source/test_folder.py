@@ -137,17 +137,29 @@ def test_the_record_is_ours_alone(folder: Path, source: Source, tmp_path: Path) 
         source.accepted()
 
 
-def test_links_are_refused_and_never_followed(folder: Path, source: Source, tmp_path: Path) -> None:
+def test_links_inside_are_followed(folder: Path, source: Source) -> None:
+    first = ConfigMap(folder / "base")
+    first.folder.mkdir()
+    first.swap({"a.yaml": "1", "sub/b.yaml": "2"})
+    assert texts(source.fetch()) == {"base/a.yaml": "1", "base/sub/b.yaml": "2"}
+    first.swap({"a.yaml": "3", "sub/b.yaml": "2"})
+    assert texts(source.fetch()) == {"base/a.yaml": "3", "base/sub/b.yaml": "2"}
+
+
+def test_links_that_leave_the_folder_are_refused_and_never_followed(
+    folder: Path, source: Source, tmp_path: Path
+) -> None:
     canary = tmp_path / "canary.yaml"
     canary.write_text("secret")
     (folder / "a.yaml").write_text("1")
     watched = Opened(canary)
-    (folder / "folder").symlink_to(tmp_path)
     (folder / "x.txt").symlink_to(canary)
     assert texts(source.fetch()) == {"a.yaml": "1"}
-    (folder / "link.yaml").symlink_to(canary)
-    with pytest.raises(SourceUnsafe, match="is a symbolic link"):
-        source.fetch()
+    for name, target in (("folder", tmp_path), ("link.yaml", canary)):
+        (folder / name).symlink_to(target)
+        with pytest.raises(SourceUnsafe, match=f"{name} is a symbolic link that leaves the folder"):
+            source.fetch()
+        (folder / name).unlink()
     (folder / "..data").symlink_to(tmp_path)
     with pytest.raises(SourceUnsafe, match="points outside the folder"):
         source.fetch()
