@@ -9,8 +9,8 @@ from reconciler.plan import Action, Change, Plan, digest
 from reconciler.render.calls import call_lines
 from reconciler.render.escape import clean, fence, markdown
 from reconciler.render.impacts import ignored_freeze_lines, impact_lines
-from reconciler.render.reasons import note_text, why
-from reconciler.render.text import counts, field_lines, name_of, summary
+from reconciler.render.reasons import why
+from reconciler.render.text import counts, field_lines, grouped_notes, name_of, summary
 
 if TYPE_CHECKING:
     from reconciler.render.calls import Calls
@@ -43,7 +43,10 @@ def plan_markdown(plan: Plan, calls: Calls | None = None) -> str:
         parts.append("\n".join(["**Not part of this plan**, since these clusters failed:", "", *why]))
     parts += [markdown(line) for line in ignored_freeze_lines(plan)]
     if plan.notes:
-        lines = [f"- {markdown(str(n.address))} ({n.level.value}): {markdown(note_text(n))}" for n in plan.notes]
+        lines = [
+            f"- {markdown(one.subject)} ({one.notes[0].level.value}): {markdown(one.text)}"
+            for one in grouped_notes(plan)
+        ]
         shown = list(_fitting(lines, max(room, _LEAST_NOTES)))
         if len(lines) > len(shown):
             shown.append(f"- {len(lines) - len(shown)} more; `reconciler plan` shows all")

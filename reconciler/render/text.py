@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.diff import FieldChange, masked
 from reconciler.kinds import MISSING, load_kinds
-from reconciler.model import Address, Level, Note
+from reconciler.model import Address, Level, Note, Reason
 from reconciler.plan import Action, Change, Plan
 from reconciler.render.calls import call_lines
 from reconciler.render.escape import clean
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 COLORS = {"+": "32", "~": "33", "-/+": "35", "-": "31", ".": "2", "!": "33", "bold": "1", "dim": "2"}
 _WIDEST_PATH = 40
+_MOST_NAMES = 3  # of objects in one line
 _NARROWEST = 40  # on narrower terminals, lines wrap
 
 
@@ -68,7 +69,7 @@ def failed_clusters(number: int) -> str:
 def plan_text(plan: Plan, width: int = 100, color: bool = False, calls: Calls | None = None) -> str:
     """Return *plan* as text that ends with its summary; with *calls*, those of each change are below it."""
     width = max(width, _NARROWEST)
-    several = plan.several
+    several, grouped = plan.several, grouped_notes(plan)
     blocks: list[str] = []
     for cluster in _clusters(plan):
         lines = [
@@ -77,13 +78,16 @@ def plan_text(plan: Plan, width: int = 100, color: bool = False, calls: Calls | 
             if change.address.cluster == cluster
             for line in (*_change(change, width, color, several), *_calls(change, calls, width, color))
         ]
-        notes = [note for note in plan.notes if note.address.cluster == cluster]
+        notes = [one for one in grouped if {note.address.cluster for note in one.notes} == {cluster}]
         if several and (lines or notes):
             blocks.append(paint(f"Cluster {clean(cluster)}", "bold", color))
         if lines:
             blocks.append("\n".join(lines))
         if notes:
-            blocks.append("\n".join(line for note in notes for line in _note(note, width, color, several)))
+            blocks.append("\n".join(line for one in notes for line in _note(one, width, color)))
+    shared = [one for one in grouped if len({note.address.cluster for note in one.notes}) > 1]
+    if shared:
+        blocks.append("\n".join(line for one in shared for line in _note(one, width, color)))
     for failure in plan.failures:
         text = f"Cluster {clean(failure.cluster)} failed ({failure.error}); it is not part of this plan"
         blocks.append(paint(text, "-", color))
@@ -155,9 +159,43 @@ def _options(change: Change) -> tuple[FieldChange, ...]:
     return tuple(FieldChange(name, MISSING, masked(change.body[name])) for name in named)
 
 
-def _note(note: Note, width: int, color: bool, several: bool) -> Iterator[str]:
-    held = " (held)" if note.level is Level.HELD else ""
-    lines = _wrapped(f"! {name_of(note.address, several)}{held}: {clean(note_text(note))}", "  ", width)
+class NoteGroup(NamedTuple):
+    """Notes that say the same: of an object on several clusters, or of many objects that are no longer declared."""
+
+    subject: str
+    text: str
+    notes: tuple[Note, ...]
+
+
+def grouped_notes(plan: Plan) -> list[NoteGroup]:
+    """Return the notes of *plan* in order, each text once where it is about several clusters or undeclared objects."""
+    groups: dict[tuple[object, ...], list[Note]] = {}
+    for note in plan.notes:
+        name = str(note.address._replace(cluster=""))
+        text = note_text(note).replace(str(note.address), name)
+        undeclared = note.reason is Reason.WOULD_PRUNE
+        groups.setdefault((note.level, note.reason, text, "" if undeclared else name), []).append(note)
+    return [NoteGroup(_subject(notes, plan.several), _text(notes), tuple(notes)) for notes in groups.values()]
+
+
+def _subject(notes: Sequence[Note], several: bool) -> str:
+    if len(notes) == 1:
+        return name_of(notes[0].address, several)
+    if len({note.address[1:] for note in notes}) == 1:
+        clusters = ", ".join(clean(note.address.cluster) for note in notes)
+        return f"{name_of(notes[0].address)} on {len(notes)} clusters ({clusters})"
+    shown = ", ".join(name_of(note.address, several) for note in notes[:_MOST_NAMES])
+    return f"{len(notes)} objects ({shown}{', …' if len(notes) > _MOST_NAMES else ''})"
+
+
+def _text(notes: Sequence[Note]) -> str:
+    text, address = note_text(notes[0]), notes[0].address
+    return text if len(notes) == 1 else text.replace(str(address), str(address._replace(cluster="")))
+
+
+def _note(group: NoteGroup, width: int, color: bool) -> Iterator[str]:
+    held = " (held)" if group.notes[0].level is Level.HELD else ""
+    lines = _wrapped(f"! {group.subject}{held}: {clean(group.text)}", "  ", width)
     return (paint(line, "!", color) for line in lines)
 
 
