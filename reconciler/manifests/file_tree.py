@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import Problem
-from reconciler.manifests.files import NOT_FOUND_HINT, STDIN, Files, Text
-from reconciler.manifests.folder_walk import is_manifest_name
+from reconciler.manifests.files import NOT_FOUND_HINT, STDIN, Files, Text, is_manifest_name
 from reconciler.settings import ProjectLimits
 
 

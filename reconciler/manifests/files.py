@@ -1,22 +1,27 @@
 """Manifest files: finds and reads them, within limits. Called by the package only; must not know YAML.
 
-`folder_walk` says what belongs to a folder. A path given on the command line is opened as it is, a link or a pipe
-included.
+A path given on the command line is opened as it is, a link or a pipe included. `walk` says what belongs to a folder,
+for the folder source of the agent too. Links in it are followed while they stay inside the folder, as in a mounted
+ConfigMap, whose files are links into the hidden folder `..data`. One that leaves it is refused: a link in a repository
+must not expose a file outside of it. Each file is read once, under the first of its names.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from reconciler.errors import Problem
-from reconciler.manifests.folder_walk import ENDINGS, NotRead, walk
-from reconciler.settings import ProjectLimits
+from reconciler.settings import PROJECT_FILE, ProjectLimits
 
+ENDINGS: Final = (".yaml", ".yml")
+MAX_DEPTH: Final = 32  # folders
+INVALID_NAME: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 STDIN = "-"
 STDIN_NAME = "<stdin>"
 NOT_FOUND_HINT = f"manifests end in {' or '.join(ENDINGS)}; hidden files are ignored"
@@ -97,3 +102,80 @@ class Files:
     def report(self, name: str, message: str, hint: str = "") -> None:
         """Report a problem of a whole file or folder."""
         self.problems.append(Problem(name, 0, 0, "", message, hint))
+
+
+class ManifestFile(NamedTuple):
+    """A manifest: its name below the folder, with / between its parts, and the real path to open."""
+
+    name: str
+    path: str
+
+
+class NotRead(NamedTuple):
+    """Something that is not read, and why."""
+
+    name: str
+    message: str
+    hint: str
+
+
+def is_manifest_name(name: str) -> bool:
+    """Tell by its last part whether a file is a manifest."""
+    return name.endswith(ENDINGS) and name != PROJECT_FILE and not name.startswith(".")
+
+
+def walk(folder: str, inside: str = "") -> Iterator[ManifestFile | NotRead]:
+    """Yield what is in *folder* and below, ordered by name; links must stay inside of *inside*, by default the folder.
+
+    Raises OSError.
+    """
+    real = os.path.realpath(folder)
+    yield from _below("", real, _Walk(os.path.realpath(inside) if inside else real, set()), 1)
+
+
+class _Walk(NamedTuple):
+    """What one walk works with: where links may lead, and the real paths that were visited."""
+
+    inside: str
+    seen: set[str]
+
+    def is_new(self, real: str) -> bool:
+        """Return whether a file or folder was not visited yet, and note the visit."""
+        new = real not in self.seen
+        self.seen.add(real)
+        return new
+
+    def holds(self, real: str) -> bool:
+        return real == self.inside or real.startswith(self.inside.rstrip("/") + "/")
+
+
+def _below(prefix: str, real: str, state: _Walk, depth: int) -> Iterator[ManifestFile | NotRead]:
+    if not state.is_new(real):
+        return
+    if depth > MAX_DEPTH:
+        yield NotRead(prefix, f"is nested more than {MAX_DEPTH} folders deep", "move the manifests up")
+        return
+    with os.scandir(real) as scan:
+        entries = sorted(scan, key=lambda entry: entry.name)
+    for entry in entries:
+        name = f"{prefix}{entry.name}"
+        if entry.name.startswith("."):
+            continue
+        is_folder, is_file = entry.is_dir(), is_manifest_name(entry.name)
+        if not is_folder and not is_file:
+            continue
+        if INVALID_NAME.search(entry.name):
+            yield NotRead(name, "has a name with control characters", "rename it")
+            continue
+        target = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+        if not state.holds(target):
+            yield NotRead(
+                name, f"is a symbolic link that leaves the folder: {target}", "use a copy of what it leads to"
+            )
+        elif is_folder:
+            yield from _below(f"{name}/", target, state, depth + 1)
+        elif entry.is_file():
+            if state.is_new(target):
+                yield ManifestFile(name, target)
+        elif entry.is_symlink() and not os.path.exists(target):
+            yield NotRead(name, "is a symbolic link that leads nowhere", "remove it, or restore what it leads to")

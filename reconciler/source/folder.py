@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import Interrupted, SourceEmpty, SourceError, SourceStale, SourceUnsafe
-from reconciler.manifests.folder_walk import ENDINGS, NotRead, walk
+from reconciler.manifests.files import ENDINGS, NotRead, walk
 from reconciler.settings import FolderSource, ProjectLimits
 from reconciler.source.git_tree import display_name
 from reconciler.source.mirror import make_private, source_id, write_private

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from reconciler.errors import SourceEmpty, SourceUnsafe
 from reconciler.manifests.file_tree import is_manifest
-from reconciler.manifests.folder_walk import ENDINGS
+from reconciler.manifests.files import ENDINGS
 from reconciler.render.escape import clean, shorten
 from reconciler.settings import ProjectLimits
 from reconciler.source.git import GitRunner
