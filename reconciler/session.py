@@ -19,7 +19,6 @@ from reconciler.kinds import load_kinds
 from reconciler.model import Address
 from reconciler.runtime import Runtime, utc_text
 from reconciler.secrets import Secret, resolve
-from reconciler.yaml12 import Path, path_text
 
 if TYPE_CHECKING:
     from reconciler.client import Client
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from reconciler.secrets import PublicSources
     from reconciler.settings import Settings, Target
     from reconciler.telemetry import Observer
+    from reconciler.yaml12 import Path
 
 
 # An error of these says nothing about the other clusters: it is unreachable or refuses, it lacks a secret or a CA file,
@@ -132,6 +132,8 @@ class Session:
 
     def check_addresses(self, resources: Iterable[Resource]) -> None:
         """Raise InputError where resources make a cluster connect to a host that is denied, by whatever source."""
+        from reconciler.yaml12 import path_text
+
         problems = []
         for one in resources:
             for path, why, hint in self._denied(one.address, one.spec):
@@ -141,6 +143,8 @@ class Session:
 
     def check_plan_addresses(self, plan: Plan) -> None:
         """Raise Refused where changes make a cluster connect to a host that is denied: a saved plan may be edited."""
+        from reconciler.yaml12 import path_text
+
         for change in plan.changes:
             for path, why, hint in self._denied(change.address, change.body):
                 raise Refused(f"{change.address}: {path_text(path)}: {why}; nothing was written ({hint})")

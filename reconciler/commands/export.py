@@ -14,12 +14,12 @@ from reconciler.commands.console import Console, console_of
 from reconciler.commands.flags import CLUSTERS, CONNECTION, GLOBAL, with_flags
 from reconciler.commands.inputs import exit_code, open_session
 from reconciler.errors import InputError, Problem
-from reconciler.export import SCHEMA, Exported, Remark, manifests_of
 from reconciler.kinds.kind_files import schema_folder
 from reconciler.plan.read_set import ReadSet
 from reconciler.render.escape import clean
 
 if TYPE_CHECKING:
+    from reconciler.export import Remark
     from reconciler.session import Session
 
 _MOST_NAMES = 20  # on one line
@@ -49,6 +49,8 @@ def command(names: tuple[str, ...], out: str | None, **flags: Any) -> int:
 
 
 def _write(folder: Path, pages: Mapping[str, str], console: Console) -> None:
+    from reconciler.export import SCHEMA
+
     for path in pages:
         if (folder / path).exists():
             raise click.UsageError(f"{folder / path} exists already; use another folder")
@@ -65,6 +67,8 @@ def _exported(session: Session, kinds: Sequence[str], *, in_folder: bool) -> tup
 
     Several clusters get a folder each.
     """
+    from reconciler.export import SCHEMA, Exported, manifests_of
+
     names = dict.fromkeys(kinds or session.kinds)
     unknown = [
         Problem("KIND", 0, 0, "", f"unknown kind {name}", f"the kinds are {', '.join(session.kinds)}")

@@ -25,7 +25,7 @@ _WHEN = {
     "set": "when it is set",
     "increase": "when it is increased",
     "decrease": "when it is decreased",
-    "taken": "when something of it changes or goes",
+    "taken": "when an existing entry is changed or removed",
 }
 
 

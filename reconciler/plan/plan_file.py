@@ -10,18 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.diff import SECRET, FieldChange
 from reconciler.errors import InputError, Problem
 from reconciler.kinds import MISSING, Kind
 from reconciler.kinds.freeze import Window, is_usable
-from reconciler.manifests.resolve import Desired
 from reconciler.model import Address, Level, Note, Reason
 from reconciler.plan.consent import Consent, ConsentSource
 from reconciler.plan.impacts import RANK, Impacted
 from reconciler.plan.plan import Action, Change, ClusterFailure, Options, Plan, SourceLocation
 from reconciler.plan.plan_input import input_of
+
+if TYPE_CHECKING:
+    from reconciler.manifests.resolve import Desired
 
 FORMAT = "reconciler-plan/4"
 _TEXTS = frozenset({"why", "message", "calls", "calls_unknown"})  # added for readers, and not read back

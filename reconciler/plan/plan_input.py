@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.kinds import Kind
 from reconciler.kinds.freeze import Window, is_usable
-from reconciler.manifests.resolve import Desired
-from reconciler.manifests.resource import Resource
 from reconciler.model import Address
 from reconciler.plan.plan import Options
-from reconciler.yaml12 import Path, Place
+
+if TYPE_CHECKING:
+    from reconciler.manifests.resolve import Desired
+    from reconciler.manifests.resource import Resource
+    from reconciler.yaml12 import Path, Place
 
 _TUPLES: Final = frozenset({"ignore", "allow", "source"})
 _UNUSED: Final = frozenset({"place", "labels"})  # of a resource: no decision depends on them
@@ -36,6 +38,8 @@ def plain_input(desired: Desired, options: Options) -> dict[str, Any]:
 
 def input_of(plain: Mapping[str, Any], kinds: Mapping[str, Kind]) -> tuple[Desired, Options]:
     """Return what `plain_input` made plain. Raises ValueError, KeyError or TypeError where it is something else."""
+    from reconciler.manifests.resolve import Desired
+
     resources = [_resource(one, kinds) for one in plain["resources"]]
     options = {name: _option(name, value) for name, value in plain["options"].items() if name not in _OF_THE_RUN}
     return Desired(resources, frozenset(_address(one) for one in plain["elsewhere"])), Options(**options)
@@ -59,11 +63,14 @@ def _option(name: str, value: Any) -> Any:
 
 
 def _plain_resource(resource: Resource) -> dict[str, Any]:
-    plain = {one.name: getattr(resource, one.name) for one in fields(Resource) if one.name not in _UNUSED}
+    plain = {one.name: getattr(resource, one.name) for one in fields(resource) if one.name not in _UNUSED}
     return {**plain, "freeze": [window._asdict() for window in resource.freeze]}
 
 
 def _resource(plain: Mapping[str, Any], kinds: Mapping[str, Kind]) -> Resource:
+    from reconciler.manifests.resource import Resource
+    from reconciler.yaml12 import Place
+
     address, spec, freeze = _address(plain["address"]), plain["spec"], tuple(Window(**one) for one in plain["freeze"])
     if address.kind not in kinds or not isinstance(spec, dict) or not all(map(is_usable, freeze)):
         raise ValueError(f"{address} is not a resource of this version")

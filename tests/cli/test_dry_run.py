@@ -104,7 +104,7 @@ def test_a_plan_with_objections_is_saved_and_its_digest_is_that_of_the_work(cli:
 
 def test_help_says_what_is_sent(bare: Cli) -> None:
     text = " ".join(bare("plan", "--help").out.split())
-    assert "Sends only GETs. With --server-dry-run, also sends each create and update with dry_run=true" in text
+    assert "Sends only GETs. With --server-dry-run, also sends each create, update and replacement with dry_run" in text
 
 
 # --- versions --------------------------------------------------------------------------------------------------------

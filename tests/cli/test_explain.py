@@ -84,7 +84,8 @@ Database.roles_permissions.role
   Name of a Role.
 
   type        string
-  impact      drops clients: applications can lose access
+  impact      drops clients when an existing entry is changed or removed: applications can lose
+              access
   refers to   Role
   API         /v1/bdbs roles_permissions.role_uid
   documented  https://redis.io/docs/latest/operate/rs/references/rest-api/objects/bdb/

@@ -96,7 +96,8 @@ def test_every_file_of_the_tour_teaches_something_at_its_top() -> None:
 
 def test_the_tour_becomes_so_on_two_clusters_and_a_last_plan_is_empty(tour: Cli, east: Running) -> None:
     first = tour("plan", "--out", "plan.json")
-    assert re.search(r"! ClusterBootstrap/cluster: \d+ more declared objects wait until the cluster exists", first.out)
+    waiting = r"! west:ClusterBootstrap/cluster: \d+ more declared objects wait until the cluster exists"
+    assert re.search(waiting, first.out)
     assert "secret file" not in first.err  # the licence and the certificate may be read by everybody
     done = counts(tour("apply", "plan.json", "--yes").out)
     assert done == (creates("east") + 1, updates("east", same=("NodeMaintenance",)), 0)  # and the cluster west itself
