@@ -59,6 +59,7 @@ _OF_HOOK: Mapping[str, Traits] = MappingProxyType(
         "activeactive": Traits(
             multi_cluster=MultiCluster("instances", "Database", "force_remove", ("credentials", "certificate_auth")),
             settings="default_db_config",
+            readiness=Readiness("", "@status", ("active",), ("creation-failed",), 1800),
         ),
         "module": Traits(is_module=True),
         "certificate": Traits(lasting=("api", "cm", "metrics_exporter", "proxy", "syncer")),

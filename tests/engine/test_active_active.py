@@ -305,7 +305,7 @@ def test_instances_are_no_databases_of_their_own(rig: ActiveActive) -> None:
     plain = declared("Database", "other", {"memory_size": GIB}, cluster="dc2")
     rig.assert_converges([one, plain])
     assert rig.plan([one, plain], prune=True).changes == ()
-    same = declared("Database", "carts", {"memory_size": GIB}, cluster="dc2")
+    same = declared("Database", "carts", {"memory_size": 2 * GIB}, cluster="dc2")
     assert held(rig.plan([one, same]))["dc2:Database/carts"].startswith("managed by the Active-Active database carts")
 
 
@@ -536,3 +536,15 @@ def test_others_are_told_of_a_machine_that_serves(tmp_path: Path) -> None:
     rig = FirstIsNoMember(tmp_path / "state", ("dc1", "dc2"), nodes=1, outside=1)
     report = rig.converge([carts("dc1", "dc2")])
     assert [outcome.why for outcome in report.outcomes if outcome.why] == []
+
+
+@pytest.mark.parametrize("status", ["pending", "active-change-pending", "delete-pending"])
+def test_an_instance_in_transition_is_never_no_change(rig: ActiveActive, status: str) -> None:
+    one = carts("dc1", "dc2")
+    rig.assert_converges([one])
+    state = rig.clusters["dc2"].core.state
+    next(iter(state.bdbs.values())).set(status=status)
+    state.bdbs.version += 1
+    plan = rig.plan([one])
+    assert f"in progress: the cluster reports {status}" in held(plan)[str(CARTS)]
+    assert [note.details for note in plan.in_progress] == [(status,)]

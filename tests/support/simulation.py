@@ -168,10 +168,17 @@ class Simulation:
             recover(self.ledger, KINDS, state)
 
     def converge(self, resources: Sequence[Resource], **more: Any) -> Report:
-        """Do one whole run: read, recover, plan, apply."""
+        """Do one whole run: read, recover, plan once nothing is in progress any more, apply."""
         live = self.read()
         self.recover(live)
-        return self.apply(self.plan(resources, live), live=live, **more)
+        plan = self.plan(resources, live)
+        for _ in range(60 if plan.in_progress else 0):
+            self.cluster.clock.sleep(10)
+            live = self.read()
+            plan = self.plan(resources, live)
+            if not plan.in_progress:
+                break
+        return self.apply(plan, live=live, **more)
 
     def assert_converges(self, resources: Sequence[Resource]) -> None:
         """Converge, and show that nothing is left to do."""

@@ -15,6 +15,7 @@ from reconciler.errors import ReadIncomplete
 
 PATH = "/v1/crdbs"
 PARTS, OVERRIDES, SHARED = "@instances", "@overrides", "@shared"  # what a read adds to the object, for the writes
+STATUS = "@status"  # of the first instance that is not ready, else that of all; absent where none could be read
 OVERRIDABLE = (  # settings that can be changed on one instance, and that mean the same there
     "aof_policy",
     "data_persistence",
@@ -185,6 +186,9 @@ def _assembled(body: Json, titles: Mapping[str, str], databases: Mapping[str, Ma
                 seen.setdefault(name, part.local[name])
     instances = [_instance(part, shared) for part in parts]
     more = {PARTS: parts, OVERRIDES: {name: one for name, one in overrides.items() if one}, SHARED: shared}
+    statuses = [str(part.local["status"]) for part in parts if part.local and part.local.get("status")]
+    if statuses:
+        more[STATUS] = next((status for status in statuses if status != "active"), "active")
     return {**body, "default_db_config": seen, "instances": instances, **more}
 
 
