@@ -29,6 +29,7 @@ ReconcilerError            1   any error that is not listed below
 │   └── SourceUnsafe       5   it has content that is not read: links, submodules, unusual names, too much
 ├── Refused                5   refused by this tool: unsafe, stale, protected, locked
 │   ├── PlanStale          5
+│   ├── ClusterIncarnationChanged 5   another cluster, or a rebuilt one, is behind a known name
 │   ├── ChangedUnderneath  5   an object changed between the plan and its write
 │   ├── PlanTooLarge       5
 │   ├── ImpactRefused      5
@@ -216,6 +217,10 @@ class Refused(ReconcilerError):
 
 class PlanStale(Refused):
     """The cluster changed after the plan was made."""
+
+
+class ClusterIncarnationChanged(Refused):
+    """Another cluster than before is behind a name or URL: it was rebuilt, or the address leads elsewhere."""
 
 
 class ChangedUnderneath(Refused):

@@ -15,6 +15,7 @@ from reconciler.api.codec import decode, natural_key, unnamed
 from reconciler.api.driver import ONE_CLUSTER, Connections, Reader, drive
 from reconciler.api.endpoints import wire_names
 from reconciler.api.hooks import hook_of
+from reconciler.api.identity import BOOTSTRAP, CLUSTER
 from reconciler.api.offer import offer
 from reconciler.api.own_account import access
 from reconciler.api.protocol import ProjectCluster
@@ -35,8 +36,6 @@ from reconciler.plan.read_set import Fields, Metrics, ReadSet, referred_kinds
 if TYPE_CHECKING:
     from reconciler.client.shared_reads import ClusterReader
 
-BOOTSTRAP = "ClusterBootstrap"  # the only kind that can be read before the cluster exists
-CLUSTER = "/v1/cluster"
 PORTS = ("port", "endpoints")  # fields of a database that hold the ports it uses
 
 _PARALLEL = 4

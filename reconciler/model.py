@@ -27,6 +27,16 @@ class Address(NamedTuple):
         return f"{self.cluster}:{self.kind}/{self.name}" if self.cluster else f"{self.kind}/{self.name}"
 
 
+class ClusterIdentity(NamedTuple):
+    """What distinguishes a cluster from all others, as it reports it: names and URLs may lead to another one later."""
+
+    name: str  # its FQDN, set once
+    created: str  # its created_time
+
+    def __str__(self) -> str:
+        return f"{self.name} (created {self.created})"
+
+
 @dataclass(frozen=True, slots=True)
 class LiveObject:
     """One object read from a cluster, in the form of a manifest's spec."""
@@ -198,6 +208,7 @@ class LiveState:
     reserved_ports: frozenset[int] = frozenset()  # those of them that no database may have
     state_id: int = 0  # highest cluster-state-id seen
     bootstrapped: bool = True  # False: the cluster does not exist yet
+    identity: ClusterIdentity | None = None  # None where it reports none
     notes: tuple[Note, ...] = ()  # of unreadable objects, which are held; name "" if unknown
     version: ServerVersion | None = None  # None where it is unknown
     schemas: Mapping[str, ServerSchema] = field(default_factory=dict)  # by kind: the JSON schema that it serves

@@ -6,7 +6,7 @@ The commands and the agent call it with a session and options. It prints nothing
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -41,7 +41,7 @@ from reconciler.session import CONCERNS_ONE_CLUSTER
 if TYPE_CHECKING:
     from reconciler.apply.recorder import PlannedCalls
     from reconciler.apply.report import Report
-    from reconciler.manifests import Manifests
+    from reconciler.manifests import Manifests, Resource
     from reconciler.manifests.resolve import Desired
     from reconciler.session import Session
     from reconciler.settings import Target
@@ -120,7 +120,9 @@ def observe(session: Session, desired: Desired, options: Options) -> Observed:
     from reconciler.plan.copies import with_copies
     from reconciler.plan.secret_status import secret_statuses
 
-    kinds, owned = session.kinds, session.owned()
+    kinds = session.kinds
+    session.identify(desired.resources)
+    owned = session.owned()
     declared = {resource.address for resource in desired.resources}
     previous = options.previous - declared - owned.keys() if options.prune else frozenset()
     leaving = [*owned, *previous] if options.prune else []
@@ -166,10 +168,10 @@ def read(session: Session, sets: Mapping[str, ReadSet]) -> dict[str, LiveState]:
     """Read the read set of each cluster, concurrently; clusters that fail are left out."""
     from reconciler import live
     from reconciler.api.driver import Connections
-    from reconciler.client.shared_reads import SharedReads
 
+    session.identify()
     ledger = session.known_ledger()
-    shared = {name: SharedReads(client) for name, client in session.clients().items()}
+    shared = session.take_readers()
     states: dict[str, LiveState] = {}
     while waiting := [name for name in sets if name not in states and name in session.clients()]:
         clients = {name: shared[name] for name in session.clients()}
@@ -177,7 +179,8 @@ def read(session: Session, sets: Mapping[str, ReadSet]) -> dict[str, LiveState]:
 
         def one(name: str, connections: Connections = connections) -> LiveState | ReconcilerError:
             try:
-                return live.read(shared[name], session.kinds, sets[name], name, connections)
+                found = live.read(shared[name], session.kinds, sets[name], name, connections)
+                return replace(found, identity=session.identities.get(name))
             except CONCERNS_ONE_CLUSTER as error:
                 return error
 
@@ -259,10 +262,11 @@ def probe(session: Session, ask: Probe) -> None:
             session.leave_out(target.name, error)
 
 
-def recover(session: Session) -> None:
-    """Close intents of an earlier run in the ledger whose outcome the clusters show."""
+def recover(session: Session, resources: Iterable[Resource]) -> None:
+    """Close intents of an earlier run in the ledger whose outcome the clusters show; *resources* are those declared."""
     from reconciler.apply import recover
 
+    session.identify(resources)
     ledger = session.known_ledger()
     open_intents = {target.name: ledger.open_intents(target.name) for target in session.targets} if ledger else {}
     for name, intents in open_intents.items():

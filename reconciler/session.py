@@ -10,11 +10,21 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.errors import ClusterError, ClustersFailed, InputError, Locked, Problem, ReconcilerError, Refused
+from reconciler.errors import (
+    ClusterError,
+    ClusterIncarnationChanged,
+    ClustersFailed,
+    InputError,
+    Locked,
+    Problem,
+    ReconcilerError,
+    Refused,
+)
 from reconciler.kinds import load_kinds
 from reconciler.model import Address
 from reconciler.runtime import Runtime, utc_text
@@ -22,10 +32,11 @@ from reconciler.secrets import Secret, resolve
 
 if TYPE_CHECKING:
     from reconciler.client import Client
+    from reconciler.client.shared_reads import SharedReads
     from reconciler.ledger import Intent, Ledger, Logins
     from reconciler.ledger.login_table import LoginTable
     from reconciler.manifests import Resource
-    from reconciler.model import Owned
+    from reconciler.model import ClusterIdentity, Owned
     from reconciler.plan import Plan
     from reconciler.secrets import PublicSources
     from reconciler.settings import Settings, Target
@@ -68,6 +79,9 @@ class Session:
         self.failures: dict[str, ReconcilerError] = {}  # by cluster that was left out: why
         self._reported: set[str] = set()  # of them
         self.selected = frozenset(target.name for target in targets)  # the clusters of the run, left out or not
+        self.identities: dict[str, ClusterIdentity | None] = {}  # by cluster, as far as it is known in this run
+        self._readers: dict[str, SharedReads] = {}
+        self._accepts_change = False
         self._clients: dict[str, Client] = {}
         self._ledger = overrides.ledger
         self._ledger_lock = threading.Lock()
@@ -173,15 +187,13 @@ class Session:
         from reconciler.client import Client, ClientOptions
 
         if target.name not in self._clients:
-            ledger = self.known_ledger()
-            state_id = ledger.state_id(target.name) if ledger else 0
             credentials = self.settings.credentials(target)
             login = self._logins.of(target.urls, *credentials)
             client = (self._connect or Client)(
                 target,
                 credentials,
                 replace(self.runtime, sleep=self.runtime.stop.wait, observe=lambda event: self.runtime.observe(event)),
-                ClientOptions(redact=self.settings.redactor.redact, state_id=state_id, login=login),
+                ClientOptions(redact=self.settings.redactor.redact, login=login),
             )
             self._open.callback(client.close)
             self._clients[target.name] = client
@@ -218,6 +230,8 @@ class Session:
             if self._ledger is None:
                 redact = self.settings.redactor.redact_all
                 self._ledger = self._open.enter_context(Ledger.open(self.settings.state_dir, redact=redact))
+                for target in (*self.targets, *self.other_clusters):
+                    self._bind(self._ledger, target)
             return self._ledger
 
     def state_problem(self) -> str:
@@ -269,8 +283,72 @@ class Session:
         """Let rejected credentials be sent once more."""
         self._logins.retry()
 
+    def readers(self) -> dict[str, SharedReads]:
+        """Return for each client what reads each shared list once, until `take_readers`."""
+        from reconciler.client.shared_reads import SharedReads
+
+        for name, client in self.clients().items():
+            self._readers.setdefault(name, SharedReads(client))
+        return self._readers
+
+    def take_readers(self) -> dict[str, SharedReads]:
+        """Return the `readers`, for one read of the clusters: the next one reads again."""
+        taken, self._readers = self.readers(), {}
+        return taken
+
+    def identify(self, resources: Iterable[Resource] = ()) -> None:
+        """Learn which cluster is behind each name of the run, before anything else is read; once in a session.
+
+        Clusters that fail, or that are others than the ledger knows, are left out. *resources* are those declared: a
+        cluster that is to be bootstrapped has no identity yet.
+        """
+        from reconciler.api.identity import BOOTSTRAP, identify
+
+        new = {resource.address.cluster for resource in resources if resource.address.kind == BOOTSTRAP}
+        known = {name for name, identity in self.identities.items() if identity is not None or name not in new}
+        targets = [target for target in (*self.targets, *self.other_clusters) if target.name not in known]
+        readers = self.readers() if targets else {}
+
+        def ask(target: Target) -> ClusterIdentity | ReconcilerError | None:
+            try:
+                return identify(readers[target.name], self.kinds, may_be_new=target.name in new)
+            except CONCERNS_ONE_CLUSTER as error:
+                return error
+
+        targets = [target for target in targets if target.name in readers]
+        with ThreadPoolExecutor(max_workers=min(8, len(targets)) or 1) as pool:
+            found = list(pool.map(ask, targets))
+        for target, one in zip(targets, found, strict=True):
+            try:
+                if isinstance(one, ReconcilerError):
+                    raise one
+                self._identified(target, one)
+            except CONCERNS_ONE_CLUSTER as error:
+                self.leave_out(target.name, error)
+
+    def _identified(self, target: Target, identity: ClusterIdentity | None) -> None:
+        """Take note of which cluster is behind *target*: what the ledger has of others does not count.
+
+        Raises ClusterIncarnationChanged where the ledger knows another one there, and that was not accepted.
+        """
+        ledger = self.known_ledger()
+        known = ledger.identities.expected(_places(target)) if ledger else ""
+        if known and known != str(identity) and not self._accepts_change:
+            raise ClusterIncarnationChanged(_change_text(target, known, identity))
+        self.identities[target.name] = identity
+        if ledger:
+            self._bind(ledger, target)
+
+    def _bind(self, ledger: Ledger, target: Target) -> None:
+        identity = self.identities.get(target.name)
+        if identity is not None:
+            ledger.identities.bind(target.name, str(identity), _places(target))
+        if target.name in self._clients:
+            self._clients[target.name].require_state_id(ledger.state_id(target.name))
+
     def accept_restored(self) -> None:
-        """Accept a cluster-state-id that went backwards: the clusters were restored or rebuilt."""
+        """Accept that the clusters were restored or rebuilt: an older cluster-state-id, or another identity."""
+        self._accepts_change = True
         ledger = self.known_ledger()
         for target in self.targets if ledger else ():
             self.ledger().forget_state_id(target.name)
@@ -287,3 +365,17 @@ class Session:
                         raise
                     self.leave_out(name, error)
             yield
+
+
+def _places(target: Target) -> tuple[str, ...]:
+    """Return where the cluster of *target* is expected: behind its name, or behind each URL of one without a name."""
+    return (target.name,) if target.name else target.urls
+
+
+def _change_text(target: Target, known: str, identity: ClusterIdentity | None) -> str:
+    where, now = target.name or ", ".join(target.urls), identity or "one that reports no identity"
+    return (
+        f"{where}: another cluster responds than before: it was {known}, and is {now}; nothing else was read. "
+        "If that is intended, accept it with `reconciler plan --restored`; what was recorded of the other one is kept, "
+        "and does not count"
+    )

@@ -85,7 +85,7 @@ class _Reconciliation:
     def run(self) -> ReconcileResult:
         """Do what the mode allows."""
         reconcile.probe(self.session, self.context.coordination.probes.probe)
-        reconcile.recover(self.session)
+        reconcile.recover(self.session, self.request.resources)
         with step(self.context, self.request, "plan"):
             found = self.assessor.assess()
             self.members = found.members

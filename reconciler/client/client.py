@@ -75,6 +75,10 @@ class Client:
         """The highest cluster-state-id seen."""
         return self._loop.state_id
 
+    def require_state_id(self, state_id: int) -> None:
+        """Reject responses with a lower cluster-state-id than *state_id*, which an earlier run has seen."""
+        self._loop.state_id = max(self._loop.state_id, state_id)
+
     def open(self) -> Response:
         """Verify the credentials with one GET of the nodes before any parallel requests, and return the response.
 

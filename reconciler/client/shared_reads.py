@@ -15,7 +15,15 @@ from reconciler.api.protocol import OwnClusterInfo, Response
 from reconciler.client.json_parser import MalformedObject
 from reconciler.client.retry_loop import PROBE
 
-_SHARED: Final = (PROBE, "/v1/nodes/status", "/v1/cluster", "/v1/redis_acls", "/v1/roles", "/v1/users")
+_SHARED: Final = (
+    PROBE,
+    "/v1/bootstrap",
+    "/v1/nodes/status",
+    "/v1/cluster",
+    "/v1/redis_acls",
+    "/v1/roles",
+    "/v1/users",
+)
 
 
 class ClusterReader(Reader, Protocol):
@@ -54,10 +62,11 @@ class SharedReads:
         return self._client.login_method
 
     def open(self) -> Response:
-        """Verify the credentials, and keep the list of nodes that this gives."""
+        """Verify the credentials, once, and keep the list of nodes that this gives."""
         with self._locks[PROBE]:
-            response = self._responses[PROBE] = self._client.open()
-        return response
+            if PROBE not in self._responses:
+                self._responses[PROBE] = self._client.open()
+            return self._responses[PROBE]
 
     def get(self, path: str, *, shape: type | None = None, tolerant: bool = False, **options: bool) -> Response:
         """Return a response to *path*, as the client does. Failures are not kept, nor is what does not exist."""

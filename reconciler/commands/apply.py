@@ -116,8 +116,8 @@ class _Apply:
     def manifests(self, files: tuple[str, ...], flags: Mapping[str, Any]) -> Report | None:
         """Plan and apply the manifests; return None where nothing was applied."""
         session, self.from_manifests = self.session, True
-        reconcile.recover(session)
         manifests = load_manifests(session.settings, files, self.console)
+        reconcile.recover(session, manifests.resources)
         options = plan_options(flags, session.settings, files)
         check_names(options, known_names(session, manifests, options), self.console)
         if self.yes:  # without a prompt, one plan under the lock is enough
@@ -188,6 +188,7 @@ class _Apply:
             left = ", ".join(one.cluster for one in saved.plan.failures)
             self.console.warn(f"{path} does not cover {left}, which failed when it was planned")
         session.only(saved.plan.clusters)
+        saved_plan.require_clusters(session, saved)
         known = bool(reviewed)
         if not self.yes:
             planned = saved_plan.decide_again(session, saved, options)

@@ -97,7 +97,7 @@ CONNECTION = (
     click.option("--ca-cert", metavar="FILE", help="CA certificate of the cluster, PEM."),
     click.option("--pin", metavar="SHA256", help="SHA-256 fingerprint of the cluster's certificate."),
     click.option("--insecure", is_flag=True, help="Disable TLS verification; traffic can be intercepted."),
-    click.option("--restored", is_flag=True, help="Accept a cluster-state-id that went backwards (restored cluster)."),
+    click.option("--restored", is_flag=True, help="Accept a restored, rebuilt or other cluster behind a known name."),
     click.option("--retry-login", is_flag=True, help="Send a login again that was rejected in the last 20 minutes."),
 )
 PLANNING = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,7 @@ from reconciler.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from reconciler.ledger import Ledger, Run
+    from reconciler.ledger.identities import IdentityRecord
 
 _MOST_OBJECTS = 6  # of a run in the list
 _UNFINISHED = "running, or interrupted: the next apply continues it"
@@ -29,17 +31,21 @@ _UNFINISHED = "running, or interrupted: the next apply continues it"
 def command(run: str | None, limit: int, output: str, **flags: Any) -> int:
     """List the runs in the ledger: start, actor, revision, clusters, objects and outcome.
 
+    After them come the names and URLs behind which the cluster changed.
+
     With RUN, the id of a run or its beginning, show each change of that run: its fields, how it ended, and why.
     """
     console = console_of(flags)
     settings = load_settings(flags, console)
     runs: tuple[Run, ...] = ()
+    changed: list[str] = []
     if settings.state_dir.is_dir():
         from reconciler.ledger import Ledger
 
         with Ledger.open(settings.state_dir) as ledger:
             runs = (_found(ledger, run),) if run is not None else ledger.runs(limit)
             runs = tuple(one if one.outcomes else one._replace(outcomes=tuple(_intents(ledger, one))) for one in runs)
+            changed = _changed_clusters(ledger.identities.history())
     elif run is not None:
         raise _unknown(run, ())
     if output == "json":
@@ -48,8 +54,19 @@ def command(run: str | None, limit: int, output: str, **flags: Any) -> int:
     elif run is not None:
         console.out("\n".join(_details(runs[0], console)))
     else:
-        console.out("\n".join(line for one in runs for line in _lines(one, console)) if runs else "No runs yet.")
+        lines = [*(line for one in runs for line in _lines(one, console)), *changed]
+        console.out("\n".join(lines) if lines else "No runs yet.")
     return 0
+
+
+def _changed_clusters(identities: Sequence[IdentityRecord]) -> list[str]:
+    """Return a line for each cluster that responded behind a name or URL that led to several, oldest first."""
+    several = {place for place, count in Counter(one.place for one in identities).items() if count > 1}
+    return [
+        f"{_timestamp(one.since)}   {one.place} is {one.identity} since then"
+        for one in identities
+        if one.place in several
+    ]
 
 
 def _found(ledger: Ledger, start: str) -> Run:

@@ -101,6 +101,8 @@ def check_names(options: Options, known: Collection[Address], console: Console) 
 
 def known_names(session: Session, manifests: Manifests, options: Options) -> set[Address]:
     """Return what options of a run may name: everything declared or owned, now or at the previous revision."""
+    if session.known_ledger() is not None:  # what is owned depends on which cluster is behind a name
+        session.identify(manifests.resources)
     return {*(resource.address for resource in manifests.resources), *session.owned(), *options.previous}
 
 

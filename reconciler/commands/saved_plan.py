@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import reconcile
-from reconciler.errors import InputError, PlanStale, Problem, Refused
+from reconciler.errors import ClusterIncarnationChanged, InputError, PlanStale, Problem, Refused
 
 if TYPE_CHECKING:
     from reconciler.plan import Options, Plan, SavedPlan
@@ -74,6 +74,20 @@ def require_digest(plan: Plan, reviewed: str) -> None:
         raise PlanStale(f"the plan file has the digest {actual}, not {reviewed}; nothing was read; review this plan")
 
 
+def require_clusters(session: Session, saved: SavedPlan) -> None:
+    """Raise ClusterIncarnationChanged unless the clusters of *saved* are those that it was made for."""
+    session.identify(saved.desired.resources)
+    for error in session.failures.values():
+        if isinstance(error, ClusterIncarnationChanged):
+            raise error
+    for name in sorted(session.names):
+        planned, found = saved.plan.identities.get(name), session.identities.get(name)
+        if planned != found:
+            where, before = name or "the cluster", planned or "one that did not exist yet"
+            text = f"the plan was made for {before}, and {found or 'one without identity'} responds"
+            raise ClusterIncarnationChanged(f"{where}: {text}; nothing else was read; plan again")
+
+
 def decide_again(session: Session, saved: SavedPlan, options: Options) -> Planned:
     """Decide *saved* again from the clusters and the ledger of now, and return its changes as they are decided now.
 
@@ -82,6 +96,7 @@ def decide_again(session: Session, saved: SavedPlan, options: Options) -> Planne
     """
     from reconciler.plan import decide, decided_again
 
+    require_clusters(session, saved)
     own = replace(saved.options, limits=options.limits, allowed_impacts=options.allowed_impacts)
     observed = reconcile.observe(session, saved.desired, own)
     shown = [change for change in saved.plan.changes if change.address.cluster in session.names]

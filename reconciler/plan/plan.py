@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from reconciler.diff import FieldChange
 from reconciler.kinds.freeze import Window
-from reconciler.model import Address, Level, Note, Reason
+from reconciler.model import Address, ClusterIdentity, Level, Note, Reason
 from reconciler.plan.consent import FREEZE, Consent, ConsentSource, missing
 from reconciler.plan.impacts import LOCKS_OUT, Impacted, count
 
@@ -172,6 +172,7 @@ class Plan:
     notes: tuple[Note, ...] = ()
     unchanged: int = 0  # declared objects that are as declared
     clusters: tuple[str, ...] = ()
+    identities: Mapping[str, ClusterIdentity] = field(default_factory=dict)  # of clusters that report one
     present: Mapping[str, int] = field(default_factory=dict)  # by cluster: declared objects that exist there
     failures: tuple[ClusterFailure, ...] = ()  # clusters of the run that could not be planned
     ignored_freezes: tuple[str, ...] = ()  # clusters whose freeze windows in the project file do not hold it

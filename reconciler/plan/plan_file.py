@@ -16,7 +16,7 @@ from reconciler.diff import SECRET, FieldChange
 from reconciler.errors import InputError, Problem
 from reconciler.kinds import MISSING, Kind
 from reconciler.kinds.freeze import Window, is_usable
-from reconciler.model import Address, Level, Note, Reason
+from reconciler.model import Address, ClusterIdentity, Level, Note, Reason
 from reconciler.plan.consent import Consent, ConsentSource
 from reconciler.plan.impacts import RANK, Impacted
 from reconciler.plan.plan import Action, Change, ClusterFailure, Options, Plan, SourceLocation
@@ -106,6 +106,7 @@ def _plain(plan: Plan) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "clusters": list(plan.clusters),
+        **({"identities": {n: one._asdict() for n, one in plan.identities.items()}} if plan.identities else {}),
         "changes": [_plain_change(change) for change in plan.changes],
         "notes": [_plain_note(note) for note in plan.notes],
         "unchanged": plan.unchanged,
@@ -188,6 +189,7 @@ def _plan(plain: Mapping[str, Any]) -> Plan:
         notes=tuple(_note(note) for note in plain["notes"]),
         unchanged=plain["unchanged"],
         clusters=tuple(plain["clusters"]),
+        identities={name: ClusterIdentity(**one) for name, one in plain.get("identities", {}).items()},
         present=plain["present"],
         failures=tuple(ClusterFailure(**one) for one in plain.get("failures", ())),
         ignored_freezes=tuple(map(str, plain["ignored_freezes"])),

@@ -197,6 +197,7 @@ class _Draft:
             notes=tuple(sorted({*self.notes}, key=lambda n: (n.address, n.level.value, n.reason.value, n.details))),
             unchanged=len(self._unchanged),
             clusters=tuple(sorted(view.observed.live)),
+            identities={name: state.identity for name, state in sorted(view.observed.live.items()) if state.identity},
             present={cluster: count for cluster, count in sorted(self._present.items()) if count},
         )
         return with_consent(plan, view.options)

@@ -319,6 +319,8 @@ def is_locked(fleet: Fleet, name: str) -> bool:
 
 def test_while_somebody_else_is_at_a_peer_the_rest_goes_on(make: Callable[..., Fleet]) -> None:
     fleet = make("east", "west")
+    fleet.source.commit(base=plain("own", "east", "101MiB"))
+    fleet.run(60)  # takes note of which clusters are there
     fleet.source.commit(base=carts("east", "west") + "---\n" + plain("own", "east"))
     with fleet.ledger.lock("west"):
         fleet.run(120)

@@ -388,8 +388,11 @@ def test_what_moves_while_the_question_stands_is_not_applied(applied: Cli, serve
 def test_somebody_else_applying_is_waited_for_not_overrun(cli: Cli, server: Running) -> None:
     from reconciler.ledger import Ledger
 
-    with Ledger.open(cli.folder / ".reconciler") as ledger, ledger.lock("here"):
-        done = cli("apply", "--yes", code=5)
+    with Ledger.open(cli.folder / ".reconciler") as ledger:
+        cli("plan")  # takes note of which cluster is there
+        ledger.identities.bind("here", ledger.identities.expected(["here"]), ["here"])
+        with ledger.lock("here"):
+            done = cli("apply", "--yes", code=5)
     assert "here" in done.err
     assert writes(server) == []
 

@@ -62,11 +62,13 @@ class Runs:
         runtime = replace(runtime, sleep=clock.sleep, clock=clock, random=random.Random(9))
         return Client(target, credentials, runtime, replace(options, transport=transport))
 
-    def plan(self, manifests: str, **options: Any) -> tuple[Planned, Options]:
-        """Plan *manifests*, which replace those of before."""
+    def plan(self, manifests: str, *, accept: bool = False, **options: Any) -> tuple[Planned, Options]:
+        """Plan *manifests*, which replace those of before; *accept*: as with --restored."""
         (self.folder / "manifests" / "all.yaml").write_text(manifests)
         chosen = Options(**options)
         with self.session() as session:
+            if accept:
+                session.accept_restored()
             found = load([], KINDS, clusters=session.settings.targets)
             return reconcile.plan(session, found, chosen), chosen
 
