@@ -6,7 +6,7 @@ and must contain `{valueFrom: …}`. The loader validates manifests with the res
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.kinds.quantities import PATTERNS
@@ -55,6 +55,15 @@ VALUE_FROM: Mapping[str, Any] = {
 def is_value_from(value: Any) -> bool:
     """Return whether *value* is a reference to a value elsewhere: `{valueFrom: …}`."""
     return isinstance(value, Mapping) and len(value) == 1 and "valueFrom" in value
+
+
+def sources_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield what each `valueFrom` in *value* holds, at any depth."""
+    if is_value_from(value):
+        yield value["valueFrom"]
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from sources_in(item)
 
 
 _MOVED = {"name": "metadata.name"}  # keys that are often put elsewhere, and their right place

@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.diff.normalize import canonical, hidden_values
+from reconciler.diff.normalize import canonical
 from reconciler.errors import InputError, Problem, SecretMissing
 from reconciler.kinds import Kind
-from reconciler.kinds.vocabulary import is_value_from
+from reconciler.kinds.vocabulary import is_value_from, sources_in
 from reconciler.model import Address
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ def resolve(kinds: Mapping[str, Kind], manifests: Manifests, read: Read, reveal:
     resources = with_pending_retirements(kinds, manifests.resources, now)
     if any(_public_references(kinds[resource.address.kind], resource) for resource in resources):
         for resource in resources:
-            hidden = hidden_values(kinds[resource.address.kind], resource.spec)
-            for value in (value for _, value in hidden if is_value_from(value)):
+            public = _public_references(kinds[resource.address.kind], resource)
+            for source in sources_in([value for name, value in resource.spec.items() if name not in public]):
                 with suppress(SecretMissing):
-                    reveal(value["valueFrom"])
+                    reveal(source)
     return Desired(with_file_texts(kinds, resources, read), manifests.elsewhere)
 
 
