@@ -164,11 +164,10 @@ class Session:
                 raise Refused(f"{change.address}: {path_text(path)}: {why}; nothing was written ({hint})")
 
     def _denied(self, address: Address, spec: Mapping[str, Any]) -> Iterator[tuple[Path, str, str]]:
-        from reconciler.manifests.hosts import HINT, denied
+        from reconciler.manifests.hosts import denied
 
         hosts = {target.name: target.hosts for target in self.settings.targets}
-        for path, why in denied(self.kinds[address.kind], spec, hosts.get(address.cluster), self.reveal):
-            yield path, why, HINT
+        yield from denied(self.kinds[address.kind], spec, hosts.get(address.cluster), self.reveal)
 
     def clients(self) -> Mapping[str, Client]:
         """Return a client for each cluster; looks up the credentials, sends nothing.

@@ -28,7 +28,9 @@ from reconciler.yaml12 import Path, shown
 Allowed = tuple[str, ...] | None  # patterns; None = any host that is not special
 Reveal = Callable[[Mapping[str, Any]], Secret]
 
-HINT = "allow it in clusters[].hosts of the project file"
+_LOGIN = "an address cannot hold a user or a password here"
+_HINT = "allow it in clusters[].hosts of the project file"
+_HINTS = {_LOGIN: "write the host alone; user and password have fields of their own"}
 
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+\Z")
@@ -49,21 +51,23 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 def check_hosts(manifest: Manifest, kind: Kind, cluster: Target, problems: list[Problem]) -> None:
     """Add a problem for each address in *manifest* that *cluster* must not connect to."""
-    for path, why in denied(kind, manifest.value.get("spec", {}), cluster.hosts):
-        problems.append(manifest.problem(path, why, HINT))
+    for path, why, hint in denied(kind, manifest.value.get("spec", {}), cluster.hosts):
+        found = manifest.problem(path, why, hint)
+        if why != _LOGIN or all(one[:3] != found[:3] for one in problems):  # the schema of some fields refuses it, too
+            problems.append(found)
 
 
 def denied(
     kind: Kind, spec: Mapping[str, Any], allowed: Allowed, reveal: Reveal | None = None
-) -> Iterator[tuple[Path, str]]:
-    """Yield (path, why) for each address in *spec* that is denied; with *reveal*, those in secrets, too."""
+) -> Iterator[tuple[Path, str, str]]:
+    """Yield (path, why, hint) for each address in *spec* that is denied; with *reveal*, those in secrets, too."""
     fields = address_fields.of(kind)
     for name in sorted(spec.keys() & fields.keys()):
         for path, address, text in _addresses(fields[name], spec[name], ("spec", name), spec):
             try:
                 secret = isinstance(text, Mapping)
                 if why := _why_denied(address, _text(text, reveal), allowed, secret=secret):
-                    yield path, why
+                    yield path, why, _HINTS.get(why, _HINT)
             except SecretMissing:
                 continue  # reported where it is needed
 
@@ -112,7 +116,7 @@ def _why_denied(address: str, text: str, allowed: Allowed, *, secret: bool) -> s
 
 
 def _reason_without_login(url: str, allowed: Allowed) -> str:
-    return denied_reason(url, allowed) or ("an address cannot hold a user or a password here" if "@" in url else "")
+    return denied_reason(url, allowed) or (_LOGIN if "@" in url else "")
 
 
 def _with_slashes(text: str) -> str:

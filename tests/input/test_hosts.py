@@ -285,7 +285,7 @@ def spec_of(path: str, value: Any, shape: str = "") -> dict[str, Any]:
 
 def why(path: str, value: Any, hosts: tuple[str, ...] | None, secret: str = "", shape: str = "") -> list[str]:
     kind = load_kinds()[path.partition(".")[0]]
-    return [text for _, text in denied(kind, spec_of(path, value, shape), hosts, lambda value_from: Secret(secret))]
+    return [why for _, why, _ in denied(kind, spec_of(path, value, shape), hosts, lambda value_from: Secret(secret))]
 
 
 @pytest.mark.parametrize("path", [path for path, schema in ADDRESSES.items() if schema["x-address"] != "bucket"])
