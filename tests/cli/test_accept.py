@@ -69,11 +69,19 @@ def test_what_does_not_differ_or_is_gone_cannot_be_accepted(applied: Cli, server
     assert "write state: absent" in applied("accept", "Database/sessions", code=3).err
 
 
-def test_what_holds_a_secret_is_refused(applied: Cli, server: Running) -> None:
+def test_a_secret_is_not_accepted(applied: Cli) -> None:
+    refused = applied("accept", "Database/sessions.backup_location", code=3, BACKUP_KEY="another-backup-key")
+    assert "backup_location.secret_access_key: is or contains a secret, which cannot be read back" in refused.err
+
+
+def test_what_is_beside_a_secret_is_accepted_and_the_reference_stays(applied: Cli, server: Running) -> None:
     place = {"type": "s3", "bucket_name": "elsewhere", "access_key_id": "AK1", "secret_access_key": "x" * 12}
     by_hand(server, "/v1/bdbs", "sessions", backup_location=place)
     settled(server)
-    assert "secret" in applied("accept", "Database/sessions.backup_location", code=3).err
+    shown = applied("accept", "Database/sessions.backup_location").out
+    assert "+    bucket_name: elsewhere" in shown
+    assert "     secret_access_key: {valueFrom: {env: BACKUP_KEY}}" in shown
+    assert "x" * 12 not in shown
 
 
 def test_what_cannot_be_edited_safely_stays_as_it_is(applied: Cli, server: Running) -> None:
@@ -85,8 +93,9 @@ def test_what_cannot_be_edited_safely_stays_as_it_is(applied: Cli, server: Runni
 
 
 def test_what_other_clusters_share_is_not_changed_for_one(applied: Cli, server: Running) -> None:
-    head, _, cluster = (applied.folder / "reconciler.yaml").read_text().partition("  - name: here")
-    applied.write("reconciler.yaml", f"{head}  - name: here{cluster}  - name: there{cluster}")
+    head, _, rest = (applied.folder / "reconciler.yaml").read_text().partition("  - name: here")
+    cluster, _, secrets = rest.partition("secrets:")
+    applied.write("reconciler.yaml", f"{head}  - name: here{cluster}  - name: there{cluster}secrets:{secrets}")
     by_hand(server, "/v1/bdbs", "sessions", memory_size=3 * GIB)
     assert "shares this value with there" in applied("accept", "here:Database/sessions", code=5).err
 

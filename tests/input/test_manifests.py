@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,16 +135,24 @@ def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
         manifests.load([tmp_path], KINDS)
 
 
-def test_a_folder_nested_too_deep_is_refused(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def nested_folders(top: Path, depth: int) -> Iterator[None]:
+    """Make folders whose path is longer than a system call takes, and remove them: pytest could not."""
     here = os.getcwd()
-    os.chdir(tmp_path)
+    os.chdir(top)
     try:
-        for _ in range(1_500):
+        for _ in range(depth):
             os.mkdir("d")
             os.chdir("d")
-    finally:
         os.chdir(here)
-    with pytest.raises(InputError, match="is nested more than 32 folders deep"):
+        yield
+    finally:
+        subprocess.run(["rm", "-rf", str(top / "d")], check=True)
+        os.chdir(here)
+
+
+def test_a_folder_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    with nested_folders(tmp_path, 1_500), pytest.raises(InputError, match="is nested more than 32 folders deep"):
         manifests.load([tmp_path], KINDS)
 
 
