@@ -30,7 +30,7 @@ def report_text(report: Report, width: int = 100, color: bool = False, go_on: st
     tail = [] if not lines else [""]
     tail.append(paint(final_line(report), "bold", color))
     if not report.complete and go_on:
-        tail.append(f"To continue: {go_on}")
+        tail.append(f"To go on: {go_on}")
     return "\n".join(lines + tail) + "\n"
 
 

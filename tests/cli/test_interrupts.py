@@ -68,7 +68,7 @@ def test_a_polite_signal_ends_at_a_boundary_and_the_next_run_goes_on(
     assert f"{number.name}: completing in-flight operations; no new ones started" in done.err
     assert "Interrupted: in-flight operations completed" in done.out
     assert "not attempted" in done.out
-    assert "To continue: reconciler apply --yes --parallelism 2" in done.out
+    assert "To go on: reconciler apply --yes --parallelism 2" in done.out
     begun = len(created(server))
     assert 3 <= begun < COUNT + 4
     assert_converged(many, server)

@@ -406,7 +406,7 @@ def test_a_failure_skips_what_needs_it_and_nothing_else(cli: Cli, server: Runnin
               "  management: db_viewer\n  resources: [{type: db, databases: [sessions]}]\n")  # fmt: skip
     done = cli("apply", "--yes", code=6)
     assert "Apply incomplete: 3 created, 0 updated, 0 deleted; 1 failed, 1 skipped." in done.out
-    assert "To continue: reconciler apply --yes" in done.out
+    assert "To go on: reconciler apply --yes" in done.out
 
 
 def test_a_failure_of_everything_is_the_cluster_refusing(cli: Cli, server: Running) -> None:

@@ -62,8 +62,8 @@ def test_the_advice_after_a_failed_create_creates_it(cli: Cli, server: Running) 
     failed = cli("apply", "--yes", code=4)
     assert statuses(server) == ["creation-failed"]
     assert "--replace Database/orders" in cli("plan").out.replace("\n   ", "").replace("here:", "")
-    (advice,) = [line for line in failed.out.splitlines() if line.startswith("To continue: ")]
-    cli(*shlex.split(advice.removeprefix("To continue: reconciler ")))
+    (advice,) = [line for line in failed.out.splitlines() if line.startswith("To go on: ")]
+    cli(*shlex.split(advice.removeprefix("To go on: reconciler ")))
     assert statuses(server) == ["active"]
     assert cli("plan").out.endswith("No changes.\n")
 
