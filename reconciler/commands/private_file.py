@@ -15,8 +15,10 @@ def write(path: Path, content: bytes) -> None:
     draft = None
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            kind = "symbolic link" if path.is_symlink() else "folder" if path.is_dir() else "device, a pipe or a socket"
-            raise InputError([Problem(str(path), 0, 0, "", f"is a {kind}", "name a regular file")])
+            what = "is a symbolic link" if path.is_symlink() else "is not a regular file"
+            if not path.is_symlink() and path.is_dir():
+                what = "is a folder"
+            raise InputError([Problem(str(path), 0, 0, "", what, "name a regular file")])
         draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:

@@ -65,24 +65,29 @@ _COMMON = {
     "caCert": "cluster-ca.pem",
     "username": "reconciler@example.com",
     "password": _env("EAST_PASSWORD"),
+    "login": "jwt",
     "hosts": ["*.backup.example.com"],
     "allowedImpacts": ["may-lose-data", "irreversible"],
     "manifests": ["base", "east"],
 }
+_BY_CERTIFICATE = {"login": "certificate", "clientCert": "tls/reconciler.pem", "clientKey": "tls/reconciler.key"}
 _LABELS = {"region": "east", "tier": "primary"}
 _PIN = "sha256:" + "5f" * 32
 
 _FRAGMENTS: Sequence[Mapping[str, Any]] = (
     {"apiVersion": "reconciler/v1", "clusters": [{**_EAST, **_COMMON, "labels": _LABELS}]},
     {"clusters": [{**_EAST, "pin": _PIN}]},
+    {"clusters": [{**_EAST, **_BY_CERTIFICATE}]},
     {"clusters": [{**_EAST, "insecure": False}]},
     {"clusters": [{**_EAST, "agent": _AGENT}]},
     {"clusterDefaults": {**_COMMON, "labels": _LABELS}},
     {"clusterDefaults": {"pin": _PIN}},
+    {"clusterDefaults": _BY_CERTIFICATE},
     {"clusterDefaults": {"insecure": False}},
     {"clusterDefaults": {"agent": _AGENT}},
     {"groups": [{"selector": {"region": "east"}, **_COMMON}]},
     {"groups": [{"selector": {"region": "east"}, "pin": _PIN}]},
+    {"groups": [{"selector": {"region": "east"}, **_BY_CERTIFICATE}]},
     {"groups": [{"selector": {"region": "east"}, "insecure": False}]},
     {"groups": [{"selector": {"region": "east"}, "agent": _AGENT}]},
     {

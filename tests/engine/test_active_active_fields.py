@@ -43,6 +43,7 @@ NEEDS: Mapping[str, Mapping[str, Any]] = {  # what a value needs beside it, in w
     "shard_key_regex": {"sharding": True, "shards_count": 2},
     "oss_sharding": {"sharding": True, "shards_count": 2},
     "bigstore_ram_size": {"bigstore": True},
+    "private_key": {"cert": PLACES["shared"]["cert"]["examples"][0]},
 }
 VALUES: Mapping[str, list[Any]] = {
     "memory_size": ["512MiB", 3 * 2**30],
@@ -58,7 +59,8 @@ FORWARD = {"redis_version", "shards_count"}
 def spec(place: str, name: str, value: Any) -> Any:
     """Return an Active-Active database that says *value* of one field."""
     shared = {**NEEDS.get(name, {}), **({name: value} if place == "shared" else {})}
-    there = {"own": {"db_config": {name: value}}, "instance": {name: value}}.get(place, {})
+    own = {**(NEEDS[name] if name == "private_key" else {}), name: value}
+    there = {"own": {"db_config": own}, "instance": {name: value}}.get(place, {})
     more = {name: value} if place == "top" else {}
     return carts("dc1", instance("dc2", **there), config=shared, **more)
 

@@ -146,7 +146,7 @@ def test_a_busy_sub_resource_is_retried(rig: Simulation) -> None:
 
 
 def test_a_create_that_was_killed_before_its_sub_resources_is_finished_by_the_next_run(rig: Simulation) -> None:
-    rig.cluster.faults.add("401", method="POST", path="/v1/bdbs/alerts", times=1)
+    rig.cluster.faults.add("401", method="POST", path="/v1/bdbs/alerts", times=2)
     wanted = [declared("Database", "db", {**LEAST, "alerts": {"bdb_size": alert("80")}, "passwords": [ONE]})]
     assert not rig.converge(wanted).complete
     rig.reopen()

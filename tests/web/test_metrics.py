@@ -43,7 +43,7 @@ def test_the_board_is_shown_as_it_is() -> None:
     assert value(metrics, "reconciler_cluster_failure", cluster="prod-us", class_="Unreachable") == 1
     assert value(metrics, "reconciler_cluster_drift", cluster="staging", kind="Database", ahead="theirs") == 1
     assert value(metrics, "reconciler_cluster_planned_changes", cluster="prod-asia", action="delete") == 4
-    assert value(metrics, "reconciler_cluster_held_resources", cluster="dev-2") == 5
+    assert value(metrics, "reconciler_cluster_held_resources", cluster="dev-2") == 6
     assert value(metrics, "reconciler_source_last_fetch_timestamp_seconds") == NOW - 33
     assert value(metrics, "reconciler_source_revision_rejected") == 0
     assert value(metrics, "reconciler_leader") == 1
