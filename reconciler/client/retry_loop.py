@@ -206,7 +206,7 @@ class RetryLoop:
         while True:
             if self._verified:
                 with self._login.in_flight():
-                    if not self._login.blocked():
+                    if self._verified and not self._login.blocked():
                         yield False
                         return
                 self._verified = False  # rejected meanwhile, perhaps in another process

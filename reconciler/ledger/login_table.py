@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from reconciler.errors import Unreachable
+from reconciler.errors import LedgerUnwritable, Unreachable
 from reconciler.ledger import state_dir
 
 if TYPE_CHECKING:
@@ -38,10 +38,18 @@ class RejectedLogin(NamedTuple):
 
 
 class LoginTable:
-    """The table; safe to use from several threads. Methods raise LedgerError."""
+    """The table; safe to use from several threads. Methods raise LedgerError.
+
+    It is asked before each request. A file beside it becomes longer with each change, so that the table is only read
+    again after one, by whatever process: reading would wait for the commits of an apply.
+    """
 
     def __init__(self, database: Database, key: bytes) -> None:
         self._database, self._key = database, key
+        self._changes = database.path.with_name("logins.changes")
+        self._known: dict[
+            tuple[str, ...], tuple[int, list[RejectedLogin]]
+        ] = {}  # by accounts: length of that file, rows
 
     def digest(self, *parts: str) -> str:
         """Return the keyed digest of *parts*."""
@@ -49,9 +57,17 @@ class LoginTable:
 
     def since(self, accounts: Sequence[str], moment: float) -> list[RejectedLogin]:
         """Return the rejections of *accounts* after *moment*."""
-        query = "SELECT * FROM rejected_logins WHERE account IN (SELECT value FROM json_each(?)) AND at > ?"
-        rows = self._database.read(query, json.dumps(accounts), moment)
-        return [RejectedLogin(row["event"], row["credential"], row["at"]) for row in rows]
+        try:
+            length = os.stat(self._changes).st_size
+        except OSError:
+            length = 0
+        known = self._known.get(tuple(accounts))
+        if known is None or known[0] != length:
+            query = "SELECT * FROM rejected_logins WHERE account IN (SELECT value FROM json_each(?))"
+            rows = self._database.read(query, json.dumps(accounts))
+            known = length, [RejectedLogin(row["event"], row["credential"], row["at"]) for row in rows]
+            self._known[tuple(accounts)] = known
+        return [one for one in known[1] if one.at > moment]
 
     def add(self, accounts: Sequence[str], credentials: Sequence[str], event: str, at: float) -> None:
         """Record one rejection; both digests are those of each URL."""
@@ -62,6 +78,7 @@ class LoginTable:
         ]
         old = ("DELETE FROM rejected_logins WHERE at < :before", {"before": at - _KEPT})
         self._database.write(old, *((insert, row) for row in rows))
+        self._changed()
 
     def accept(self, credentials: Sequence[str]) -> None:
         """Record that these credentials work; their rejections still count for the account."""
@@ -69,6 +86,16 @@ class LoginTable:
         delete = "DELETE FROM rejected_logins WHERE credential = '?' || :credential"
         values = [{"credential": one} for one in credentials]
         self._database.write(*((statement, each) for statement in (update, delete) for each in values))
+        self._changed()
+
+    def _changed(self) -> None:
+        handle = state_dir.open_private(self._changes, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(handle, b".")
+        except OSError as error:
+            raise LedgerUnwritable(f"{self._changes} cannot be written: {error.strerror}") from error
+        finally:
+            os.close(handle)
 
 
 def keyed_digest(key: bytes, parts: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from reconciler.plan.decide_update import decide_replacement, decide_update
 from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
 from reconciler.plan.multicluster import check_instances, moved_to
 from reconciler.plan.plan import Action, Change
-from reconciler.plan.view import Decision, Held, Names, Unchanged, View, names_of, warning
+from reconciler.plan.view import Decision, Held, Names, Unchanged, View, is_named, warning
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -63,7 +63,7 @@ def decide_resource(view: View, resource: Resource) -> Decision:
         decision = _decide_absent(view, resource, live)
     elif live is None:
         decision = _decide_create(view, resource)
-    elif names_of(address) & view.options.replace:
+    elif is_named(address, view.options.replace):
         decision = decide_replacement(view, resource, live, lost=not _failed(view, live))
     elif _failed(view, live):
         decision = Decision(Held(address, Reason.FAILED, (live.status, str(address))))
@@ -112,7 +112,7 @@ def _other_object(view: View, resource: Resource, found: Found) -> Held | None:
     elif found.renamed_from and address not in view.observed.owned:
         address = address._replace(name=found.renamed_from)
     owned = view.observed.owned.get(address)
-    if owned is None or (live is not None and owned.is_of(live)) or names_of(resource.address) & view.options.adopt:
+    if owned is None or (live is not None and owned.is_of(live)) or is_named(resource.address, view.options.adopt):
         return None
     now = view.owned_object(address)
     if now is None:

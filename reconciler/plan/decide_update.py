@@ -27,7 +27,7 @@ from reconciler.plan.copies import undeclared
 from reconciler.plan.impacts import LOSES, Impacted, impacts_of, ordered
 from reconciler.plan.multicluster import check_instances, departure
 from reconciler.plan.plan import Action, Change
-from reconciler.plan.view import Decision, Held, Unchanged, View, names_of, problem, warning
+from reconciler.plan.view import Decision, Held, Unchanged, View, is_named, problem, warning
 
 if TYPE_CHECKING:
     from reconciler.manifests import Resource
@@ -93,7 +93,7 @@ def _unreadable_changes(
     address, kind, spec = resource.address, view.kinds[live.kind], view.spec(resource)
     last = view.observed.owned.get(address._replace(name=live.name))
     replaced = last is not None and not last.is_of(live)  # the ledger entry is of a deleted object
-    resend = bool(names_of(address) & view.options.resend_secrets)
+    resend = is_named(address, view.options.resend_secrets)
     applied = dict(hidden_values(kind, last.fields)) if last is not None and not replaced else {}
     made = last is not None and last.made and not replaced
     for path, value in hidden_values(kind, spec):

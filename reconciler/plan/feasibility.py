@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import Problem
@@ -39,10 +39,12 @@ _KNOWN_AS = {  # product names, and the names of other interfaces → the API's 
 def infeasible(view: View, changes: Sequence[Change]) -> Iterator[Problem | Held]:
     """Yield what is wrong with databases that *changes* create or upgrade, and hold those without room."""
     new = [change for change in changes if view.kind(change.address).traits.settings is not None]
+    modules = {address for address in view.resources if view.kind(address).traits.is_module} if new else set()
     for change in new:
         resource = view.resources.get(change.address)
         if resource is not None and change.writes:
-            yield from _wrong_modules(view, change, resource)
+            declared = {address.name for address in modules if address.cluster == change.address.cluster}
+            yield from _wrong_modules(view, change, resource, declared)
             yield from _wrong_version(view, change, resource)
     for cluster in sorted({change.address.cluster for change in new if change.creates}):
         mine = [one for one in new if one.address.cluster == cluster]
@@ -66,12 +68,11 @@ def _path(kind: Kind, *path: str | int) -> tuple[str | int, ...]:
     return ("spec", kind.traits.settings, *path) if kind.traits.settings else ("spec", *path)
 
 
-def _wrong_modules(view: View, change: Change, resource: Resource) -> Iterator[Problem]:
+def _wrong_modules(view: View, change: Change, resource: Resource, declared: Collection[str]) -> Iterator[Problem]:
     kind, offered = view.kind(change.address), _offer(view, change).modules
-    own = {a.name for a in view.resources if a.cluster == change.address.cluster and view.kind(a).traits.is_module}
     for index, item in enumerate(_settings(kind, change.body).get("module_list", ()) if change.creates else ()):
         name = item.get("module_name", "")
-        if offered and name not in offered and name not in own:
+        if offered and name not in offered and name not in declared:
             near = _module_meant(name, offered)
             hint = f'did you mean "{near}"?' if near else f"it has {', '.join(offered)}"
             yield problem(resource, _path(kind, "module_list", index), f"the cluster has no module {name}", hint)

@@ -31,10 +31,11 @@ def ending_access(
 
 def may_end_access(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving: Iterable[Address]) -> bool:
     """Return whether a login may depend on what *resources* declare, or on what is *leaving*."""
-    resources = list(resources)
-    gone = {*(a.kind for a in leaving), *(one.address.kind for one in resources if one.absent)}
-    return any(_decides(kinds[name], None) for name in gone if name in kinds) or any(
-        _decides(kinds[one.address.kind], one.spec) for one in resources
+    deciding = {name: kind for name, kind in kinds.items() if _decides(kind, None)}
+    return any(address.kind in deciding for address in leaving) or any(
+        one.absent or _decides(deciding[one.address.kind], one.spec)
+        for one in resources
+        if one.address.kind in deciding
     )
 
 

@@ -118,10 +118,12 @@ def _optional(kinds: Mapping[str, Kind], resources: Iterable[Resource], leaving:
     """
     resources = list(resources)
     ends = {address.kind for address in leaving} | {one.address.kind for one in resources if one.absent}
-    needed = ends | {one.address.kind for one in resources}
+    declared: dict[str, set[str]] = {}
     for resource in resources:
-        fields = kinds[resource.address.kind].fields
-        needed.update(*(referred_kinds(fields[name]) for name in resource.spec if name in fields))
+        declared.setdefault(resource.address.kind, set()).update(resource.spec)
+    needed = ends | declared.keys()
+    for name, names in declared.items():
+        needed.update(*(referred_kinds(field) for field in kinds[name].fields.values() if field.name in names))
     referring = {
         kind.name for kind in kinds.values() if any(ends.intersection(referred_kinds(f)) for f in kind.fields.values())
     }

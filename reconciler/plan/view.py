@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -153,6 +153,11 @@ def problem(resource: Resource | None, path: tuple[str | int, ...], message: str
 def names_of(address: Address) -> set[str]:
     """Return the addresses by which an option may name *address*: with and without its cluster."""
     return {str(address), str(address._replace(cluster=""))}
+
+
+def is_named(address: Address, names: Collection[str]) -> bool:
+    """Return whether an option with *names* names *address*."""
+    return bool(names) and not names_of(address).isdisjoint(names)
 
 
 def warning(address: Address, reason: Reason, *details: str) -> Note:
