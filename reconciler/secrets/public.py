@@ -67,11 +67,11 @@ class PublicSources:
         return None
 
     def _variable(self, name: str) -> str | Fault:
+        if name in self.secrets.logins:
+            return Fault("is a credential of this project", "name a variable that holds no secret")
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in self.env):
             hint = f"list it in public: {{env: [{name}]}} of the project file, or write the text into the manifest"
             return Fault("may not be read as public text", hint)
-        if name in self.secrets.logins:
-            return Fault("is a credential of this project", "name a variable that holds no secret")
         if name not in self.secrets.environ:
             return Fault("is not set", f"set {name} where this command runs")
         return _public(os.fsencode(self.secrets.environ[name]))

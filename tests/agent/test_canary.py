@@ -50,6 +50,30 @@ agent:
 clusters:
 """
 
+CREDENTIALS = ("REDIS_ENTERPRISE_PASSWORD", "TOKEN", "HOOK", "SIGN", "GIT", "NOTIFY", "ANA_PASSWORD", "BACKUP_KEY")
+# Wherever a public text can be, and a secret; what the project's own manifests may read as a secret is no use there.
+ASKING = """\
+apiVersion: reconciler/v1
+kind: Certificate
+metadata: {{name: proxy}}
+spec: {{certificate: {{valueFrom: {{env: {name}}}}}, key: {{valueFrom: {{env: BOB_PASSWORD}}}}}}
+---
+apiVersion: reconciler/v1
+kind: License
+metadata: {{name: cluster}}
+spec: {{license: {{valueFrom: {{env: {name}}}}}}}
+---
+apiVersion: reconciler/v1
+kind: SSO
+metadata: {{name: cluster}}
+spec: {{idp_metadata: {{valueFrom: {{env: {name}}}}}}}
+---
+apiVersion: reconciler/v1
+kind: User
+metadata: {{name: eve}}
+spec: {{email: eve@example.com, password: {{valueFrom: {{env: {name}}}}}}}
+"""
+
 
 class Listener:
     """Where notifications arrive: keeps the bodies and headers, and not the path, which is the secret."""
@@ -203,6 +227,16 @@ def test_no_page_log_file_message_or_argument_shows_a_secret(
     everything(url, cli)
     server.faults.clear()
     agent.wait("reconciliation.done", changes=1, revision=third)
+
+    # Manifests that ask for a credential of the project get an error that names it.
+    tip = third
+    for name in CREDENTIALS:
+        tip = remote.add({"manifests/shop.yaml": SHOP, "manifests/asking.yaml": ASKING.format(name=name)}, tip)
+        failed = agent.wait("reconciliation.failed", revision=tip)
+        assert f"variable {name} " in str(failed["why"])
+        everything(url, cli)
+    third = remote.add({"manifests/shop.yaml": SHOP.replace("1GiB", "3GiB")}, tip)
+    agent.wait("reconciliation.done", revision=third)
     Caller(server.core)("PUT", "/v1/users/1", {"password": "another-one-entirely"})
     agent.wait("reconciliation.failed", failure="Unauthorized")
     everything(url, cli)
