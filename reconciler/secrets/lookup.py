@@ -75,9 +75,9 @@ def _variable(name: str, sources: Sources) -> str | Fault:
 
 
 def allowed_variable(name: str, sources: Sources) -> bool:
-    """Return whether manifests may read the variable *name*."""
-    if sources.env is None:
-        return name not in sources.logins
+    """Return whether manifests may read the variable *name*; a credential of the project only if listed by its name."""
+    if sources.env is None or name in sources.logins:
+        return name not in sources.logins or name in (sources.env or ())
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in sources.env)
 
 

@@ -10,6 +10,7 @@ import os
 import pickle
 import traceback
 import urllib.parse
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,12 @@ def test_only_allowed_names_are_read(tmp_path: Path) -> None:
     assert resolve({"env": "DB_A"}, where).reveal() == "1"
     assert "is set, but manifests may not read it" in said({"env": "AWS_SECRET"}, where)
     assert "is not set" in said({"env": "db_a"}, where)
+
+
+def test_a_pattern_does_not_include_the_credentials_of_the_project(tmp_path: Path) -> None:
+    where = Sources({"DB_LOGIN": "1"}, tmp_path, env=("DB_*",), logins=frozenset({"DB_LOGIN"}))
+    assert "manifests may not read it" in said({"env": "DB_LOGIN"}, where)
+    assert resolve({"env": "DB_LOGIN"}, replace(where, env=("DB_*", "DB_LOGIN"))).reveal() == "1"
 
 
 @pytest.mark.parametrize(
