@@ -29,7 +29,7 @@ def consent_text(change: Change, lacking: str) -> str:
         ways.append(f"add {lacking} to allowedImpacts in the project file: metadata.allow has it already")
     elif lacking != DESTROY:
         where = "a tombstone (state: absent)" if change.reason is Reason.UNDECLARED else "its manifest"
-        ways.append(f"metadata.allow: [{lacking}] in {where}")
+        ways.append(f"metadata.allow: [{lacking}] in {where}, if allowedImpacts of the project file permits it")
     verb = change.action.name.lower()
     return f"the plan would {verb} {change.address}{reason}, which {does}; to consent, {', or '.join(ways)}"
 

@@ -90,7 +90,8 @@ def test_a_tombstone_consents_to_nothing_by_itself() -> None:
         check(plan, Options())
     assert str(refused.value) == (
         "the plan would delete Database/old (declared absent), which loses data (all that it holds); to consent, use "
-        "`reconciler apply --allow-destroy Database/old`, or metadata.allow: [loses-data] in its manifest"
+        "`reconciler apply --allow-destroy Database/old`, or metadata.allow: [loses-data] in its manifest, "
+        "if allowedImpacts of the project file permits it"
     )
     check(plan_of([declared("Database", "old", absent=True, allow=("loses-data",))], live), Options())
 

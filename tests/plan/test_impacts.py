@@ -227,7 +227,7 @@ def test_it_is_refused_without_consent_and_the_text_names_what_to_add() -> None:
     assert str(refused.value) == (
         "the plan would update Database/a, which may lose data: data_persistence (nothing is left on disk after a "
         "failure); to consent, use `reconciler apply --allow-impact Database/a=may-lose-data`, or metadata.allow: "
-        "[may-lose-data] in its manifest"
+        "[may-lose-data] in its manifest, if allowedImpacts of the project file permits it"
     )
     assert refused.value.exit_code == 5
 
