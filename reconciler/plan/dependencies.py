@@ -49,7 +49,8 @@ def unresolved(view: View, changes: Sequence[Change], held: Collection[Address])
 def _unresolved(
     view: View, resource: Resource, ref: Ref, makers: Collection[Address], gone: Collection[Address]
 ) -> Held | Problem | None:
-    address, target, name = resource.address, ref.at(resource.address.cluster), f"{ref.kind}/{ref.name}"
+    address, home = resource.address, resource.address.cluster
+    target, name = ref.at(home), ref.named(home)
     if target.cluster not in view.observed.live:
         return Held(address, Reason.NEEDS_ABSENT_CLUSTER, (str(target), *absence(view, [target.cluster])))
     found, declared = view.named(target), view.resources.get(target)
@@ -79,7 +80,7 @@ def needing_held(view: View, changes: Sequence[Change], held: Collection[Address
     while True:
         makers = {change.address for change in left if change.introduces}
         found = {
-            change.address: Held(change.address, Reason.NEEDS_HELD, (f"{ref.kind}/{ref.name}",))
+            change.address: Held(change.address, Reason.NEEDS_HELD, (ref.named(change.address.cluster),))
             for change in left
             if change.writes
             for ref in references(view.kind(change.address), change.body)

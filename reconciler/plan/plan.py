@@ -50,9 +50,7 @@ class Options:
     allow_impact: frozenset[tuple[str, str]] = frozenset()  # (address, class of impact) that is consented to
     allowed_impacts: Mapping[str, Collection[str]] = field(default_factory=dict)  # by cluster, of its operator: what
     # manifests may consent to by themselves; a cluster that is not listed has no limit
-    ignore_freeze: frozenset[str] = (
-        frozenset()
-    )  # addresses that may be changed in the freeze windows of their manifests
+    ignore_freeze: frozenset[str] = frozenset()  # addresses that may be changed in windows of their manifests
     ignored_freezes: frozenset[str] = frozenset()  # clusters that may be changed in their own freeze windows
     targets: tuple[str, ...] = ()  # only these and what they need; names may hold * and ?
     excludes: tuple[str, ...] = ()
@@ -217,8 +215,14 @@ def unexpected(notes: Iterable[Note], declared: Iterable[Address]) -> frozenset[
     held = [note for note in notes if note.level is Level.HELD]
     expected = {*declared, *(note.address for note in held if note.reason in _DECLARED)}
     while True:
-        names = {f"{address.kind}/{address.name}" for address in expected}
-        more = {n.address for n in held if n.reason in _FOLLOWS and n.details[0] in names} - expected
+        names = {f"{address.cluster}:{address.kind}/{address.name}" for address in expected}
+        more = {note.address for note in held if note.reason in _FOLLOWS and _needed(note) in names} - expected
         if not more:
             return frozenset(note.address for note in held) - expected
         expected |= more
+
+
+def _needed(note: Note) -> str:
+    """Return what the object of *note* refers to, always with the cluster."""
+    name = note.details[0]
+    return name if ":" in name.partition("/")[0] else f"{note.address.cluster}:{name}"

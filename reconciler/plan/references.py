@@ -23,6 +23,11 @@ class Ref(NamedTuple):
         """Return what is referred to, by something on cluster *home*."""
         return Address(self.cluster or home, self.kind, self.name)
 
+    def named(self, home: str) -> str:
+        """Return how something on cluster *home* names it: with its cluster only if that is another one."""
+        target = self.at(home)
+        return str(target._replace(cluster="") if target.cluster == home else target)
+
 
 def references(kind: Kind, spec: Mapping[str, Any]) -> Iterator[Ref]:
     """Yield what *spec* refers to, in a stable order; the same reference may come twice."""

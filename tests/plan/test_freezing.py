@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.errors import ImpactRefused
 from reconciler.kinds.freeze import Window
-from reconciler.model import Address, Owned
+from reconciler.model import Address, Level, Note, Owned, Reason
 from reconciler.plan import Options, Plan, frozen_changes, with_consent, without_frozen
 from reconciler.reconcile import check
 from reconciler.render.markdown import plan_markdown
@@ -106,3 +106,14 @@ def test_text_and_markdown_show_who_consented_and_what_does_not_count() -> None:
     for text, plan in shown.items():
         assert text in plan_text(plan)
         assert text in plan_markdown(plan).replace("\\", "")
+
+
+def test_what_refers_to_a_declared_hold_is_expected_on_that_cluster_only() -> None:
+    suspended, database = Address("east", "Role", "app"), Address("east", "Database", "a")
+    notes = (
+        Note(Level.HELD, suspended, Reason.SUSPENDED),
+        Note(Level.HELD, database, Reason.NEEDS_HELD, ("Role/app",)),
+        Note(Level.HELD, Address("west", "Database", "b"), Reason.NEEDS_HELD, ("east:Role/app",)),
+        Note(Level.HELD, Address("west", "Database", "c"), Reason.NEEDS_HELD, ("Role/app",)),
+    )
+    assert Plan((), notes).unexpectedly_held == {Address("west", "Database", "c")}
