@@ -15,7 +15,7 @@ from reconciler.api.codec import decode, natural_key, unnamed
 from reconciler.api.driver import ONE_CLUSTER, Connections, Reader, drive
 from reconciler.api.endpoints import wire_names
 from reconciler.api.hooks import hook_of
-from reconciler.api.identity import BOOTSTRAP, CLUSTER
+from reconciler.api.identity import CLUSTER
 from reconciler.api.offer import offer
 from reconciler.api.own_account import access
 from reconciler.api.protocol import ProjectCluster
@@ -69,8 +69,10 @@ def read(
     ReadIncomplete when a list is not whole, Refused while the cluster is being upgraded, and what the client raises;
     optional kinds that cannot be read are among `unreadable`, and what refers to them has their uids.
     """
-    if BOOTSTRAP in read_set.fields and BOOTSTRAP in kinds and not _list(client, _Query(kinds[BOOTSTRAP]), connections):
-        return LiveState(cluster=cluster, objects={BOOTSTRAP: ()}, bootstrapped=False)
+    asked = (kinds[name] for name in read_set.fields if name in kinds)
+    bootstrap = next((kind for kind in asked if kind.traits.creates_cluster), None)
+    if bootstrap is not None and not _list(client, _Query(bootstrap), connections):
+        return LiveState(cluster=cluster, objects={bootstrap.name: ()}, bootstrapped=False)
     version = probe(client, cluster)
     served = _served_schemas(client, kinds, read_set.fields, version) if read_set.schemas else {}
     known = {name: server_schema.known_fields(kinds[name], one) for name, one in served.items()}

@@ -301,16 +301,17 @@ class Session:
         Clusters that fail, or that are others than the ledger knows, are left out. *resources* are those declared: a
         cluster that is to be bootstrapped has no identity yet.
         """
-        from reconciler.api.identity import BOOTSTRAP, identify
+        from reconciler.api.identity import identify
 
-        new = {resource.address.cluster for resource in resources if resource.address.kind == BOOTSTRAP}
+        kinds = ((one.address.cluster, self.kinds[one.address.kind]) for one in resources)
+        new = {cluster: kind for cluster, kind in kinds if kind.traits.creates_cluster}
         known = {name for name, identity in self.identities.items() if identity is not None or name not in new}
         targets = [target for target in (*self.targets, *self.other_clusters) if target.name not in known]
         readers = self.readers() if targets else {}
 
         def ask(target: Target) -> ClusterIdentity | ReconcilerError | None:
             try:
-                return identify(readers[target.name], self.kinds, may_be_new=target.name in new)
+                return identify(readers[target.name], new.get(target.name))
             except CONCERNS_ONE_CLUSTER as error:
                 return error
 

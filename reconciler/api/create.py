@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 from reconciler.api.codec import Uid, decode
 from reconciler.api.endpoints import endpoint
 from reconciler.api.hooks import Created
-from reconciler.api.protocol import Backoff, Body, Call, Flow, clock_time, request, wait
+from reconciler.api.protocol import Backoff, Body, Flow, clock_time, request, wait
 from reconciler.api.sub_resources import write_sub_resources
 from reconciler.api.task import MAX_SENDS, FlowResult, ReadObject, Task, running_action
 from reconciler.api.wait import RUNNING, actions, object_type, object_uid, singular, verify, wait_until_ready
 from reconciler.diff import changes
-from reconciler.errors import Ambiguous, Conflict, ReadIncomplete, ReconcilerError, Rejected
+from reconciler.errors import Ambiguous, Conflict, ReadIncomplete, Rejected
 from reconciler.kinds import SINGLETON, Kind
 from reconciler.model import LiveObject
 
@@ -81,27 +81,6 @@ def without_own_values(kind: Kind, wire: Mapping[str, Any], old: Mapping[str, An
     """Return what validates the create of a replacement: *wire* without unique values that the *old* object holds."""
     unique = {name for name, field in kind.fields.items() if field.form.unique}
     return Body({name: value for name, value in wire.items() if name not in unique or old.get(name) != value})
-
-
-def dry_run_create(task: Task) -> Flow[None]:
-    """Have the server validate the create, which stores nothing; raises what the create would be answered with.
-
-    Only for a kind and a version that take `dry_run`: any other would execute it.
-    """
-    flow = send_create(task)
-    effect = next(flow)
-    try:
-        while not isinstance(effect, Call) or effect.method == "GET":
-            try:
-                response = yield effect
-            except ReconcilerError as error:
-                effect = flow.throw(error)
-            else:
-                effect = flow.send(response)
-    finally:
-        flow.close()
-    if (effect.method, effect.path) == endpoint(task.kind, "create") and not effect.cluster:
-        yield effect._replace(path=f"{effect.path}?dry_run=true")
 
 
 def _finish(task: Task, uid: Uid, action: str) -> Flow[FlowResult]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from reconciler.api.driver import Reader, drive
@@ -12,7 +11,6 @@ from reconciler.errors import Forbidden
 from reconciler.kinds import Kind
 from reconciler.model import ClusterIdentity
 
-BOOTSTRAP = "ClusterBootstrap"  # the only kind that can be read before the cluster exists
 CLUSTER = "/v1/cluster"
 
 
@@ -22,12 +20,12 @@ class LoginReader(Reader, Protocol):
     def open(self) -> Response: ...
 
 
-def identify(client: LoginReader, kinds: Mapping[str, Kind], *, may_be_new: bool) -> ClusterIdentity | None:
+def identify(client: LoginReader, bootstrap: Kind | None) -> ClusterIdentity | None:
     """Return which cluster responds, after the check of the login; None where it reports no identity.
 
-    *may_be_new*: its bootstrap is declared, and it may not exist yet.
+    *bootstrap*: the kind that creates a cluster, where such an object is declared and the cluster may not exist yet.
     """
-    if may_be_new and not drive(listing(kinds[BOOTSTRAP]), client):
+    if bootstrap is not None and not drive(listing(bootstrap), client):
         return None
     client.open()
     try:

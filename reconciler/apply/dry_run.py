@@ -180,19 +180,28 @@ def _ask(cluster: _ClusterView, freed: Collection[int], change: Change) -> tuple
 
 def _send(cluster: _ClusterView, kind: Kind, change: Change, body: Mapping[str, Any]) -> str:
     """Send the request of *change* with dry_run; return why it could not be sent, "" where it was accepted."""
-    verb, uid = ("create", None) if change.creates else ("update", change.uid)
     client = cluster.clients[cluster.name]
     others = Connections({name: _FailFastReader(one) for name, one in cluster.clients.items()})
+    request = endpoint(kind, "create") if change.creates else endpoint(kind, "update", change.uid)
+    call = dry_run_call(_flow(cluster, kind, change, body), request, _FailFastReader(client), others)
+    if call is None:
+        return OTHER_REQUEST
+    client.send(call, fail_fast=True)
+    return ""
+
+
+def dry_run_call(flow: Flow[Any], request: tuple[str, str], client: Reader, connections: Connections) -> Call | None:
+    """Return the first write of *flow* as a dry run of it; None where that is not *request*, a method and a path.
+
+    Only for a kind and a version that take `dry_run`: any other would execute it.
+    """
     try:
-        drive(_flow(cluster, kind, change, body), _FailFastReader(client), Policy.DRY_RUN, connections=others)
+        drive(flow, client, Policy.DRY_RUN, connections=connections)
     except NotSent as reached:
         call = reached.call
-    else:
-        call = None
-    if call is None or (call.method, call.path) != endpoint(kind, verb, uid) or call.cluster:
-        return OTHER_REQUEST
-    client.send(call._replace(path=f"{call.path}?dry_run=true"), fail_fast=True)
-    return ""
+        if call is not None and (call.method, call.path) == request and not call.cluster:
+            return call._replace(path=f"{call.path}?dry_run=true")
+    return None
 
 
 def _meaning(cluster: _ClusterView, kind: Kind, change: Change, error: ClusterError) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from reconciler.api.codec import Uid
 from reconciler.api.driver import Policy, drive
@@ -21,8 +21,6 @@ from reconciler.plan import Action, Change
 if TYPE_CHECKING:
     from reconciler.api.protocol import Flow
     from reconciler.secrets import Secret
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -55,7 +53,7 @@ def _create(cluster: ClusterContext, change: Change, progress: ChangeProgress, b
     task, digests = create_task(cluster, change, operation)
     if before is not None:
         task.earlier_bodies = (before.body,)
-    send_create(cluster, change, progress, (task, digests), sent_before=before is not None)
+    create_object(cluster, change, progress, (task, digests), sent_before=before is not None)
 
 
 def create_task(cluster: ClusterContext, change: Change, operation: str) -> tuple[Task, Mapping[str, str]]:
@@ -66,7 +64,7 @@ def create_task(cluster: ClusterContext, change: Change, operation: str) -> tupl
     return task, secrets.digests
 
 
-def send_create(
+def create_object(
     cluster: ClusterContext,
     change: Change,
     progress: ChangeProgress,
@@ -137,23 +135,18 @@ def _intent(cluster: ClusterContext, task: Task, action: str, uid: Uid | None, d
 
 def _drive(cluster: ClusterContext, change: Change, task: Task, flow: Flow[FlowResult]) -> FlowResult:
     """Drive *flow*; close the intent at once where nothing can have taken effect, and leave it open otherwise."""
-    try:
-        return carry_out(cluster, change, flow)
-    except ReconcilerError as error:
-        if not (task.accepted or task.outcome_unknown):
-            outcome = "refused" if isinstance(error, ChangedUnderneath | Conflict) else "failed"
-            cluster.ledger.close(task.operation, f"{outcome}: {type(error).__name__}")
-        raise
-
-
-def carry_out(cluster: ClusterContext, change: Change, flow: Flow[T]) -> T:
-    """Drive *flow*, and emit an event for each wait."""
 
     def on_wait(status: str) -> None:
         attributes = {"number": change.number, "address": str(change.address), "status": status}
         cluster.execution.runtime.emit("change.waiting", attributes)
 
-    return drive(flow, cluster.client, Policy.ALL, connections=cluster.connections, host=cluster.host(on_wait))
+    try:
+        return drive(flow, cluster.client, Policy.ALL, connections=cluster.connections, host=cluster.host(on_wait))
+    except ReconcilerError as error:
+        if not (task.accepted or task.outcome_unknown):
+            outcome = "refused" if isinstance(error, ChangedUnderneath | Conflict) else "failed"
+            cluster.ledger.close(task.operation, f"{outcome}: {type(error).__name__}")
+        raise
 
 
 def _record(

@@ -8,9 +8,11 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import replace
 
-from reconciler.api.create import NAME_TAKEN_CODES, dry_run_create, without_own_values
+from reconciler.api.create import NAME_TAKEN_CODES, send_create, without_own_values
+from reconciler.api.endpoints import endpoint
 from reconciler.api.task import Task
-from reconciler.apply.execute_change import ChangeProgress, carry_out, create_task, delete_object, send_create
+from reconciler.apply.dry_run import dry_run_call
+from reconciler.apply.execute_change import ChangeProgress, create_object, create_task, delete_object
 from reconciler.apply.execution import ClusterContext
 from reconciler.errors import ReconcilerError, Rejected
 from reconciler.kinds import versions
@@ -40,7 +42,7 @@ def replace_object(cluster: ClusterContext, change: Change, progress: ChangeProg
         raise
     progress.destroyed = True
     try:
-        send_create(cluster, change, progress, prepared)
+        create_object(cluster, change, progress, prepared)
     finally:
         if not progress.destroyed:
             cluster.ledger.close(whole, "done")
@@ -56,7 +58,10 @@ def _check_create(cluster: ClusterContext, change: Change, task: Task) -> None:
         return
     wire = without_own_values(task.kind, task.wire, change.rests_on or {})
     try:
-        carry_out(cluster, change, dry_run_create(replace(task, wire=wire)))
+        flow = send_create(replace(task, wire=wire))
+        call = dry_run_call(flow, endpoint(task.kind, "create"), cluster.client, cluster.connections)
+        if call is not None:
+            cluster.client.send(call)
     except Rejected as error:
         if error.error_code not in NAME_TAKEN_CODES:
             raise _unharmed(error) from error

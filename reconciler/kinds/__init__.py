@@ -32,6 +32,7 @@ from reconciler.kinds.kind import (
     Support,
     Usual,
     address_fields,
+    copying_fields,
     ratio_fields,
     reference_fields,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "Traits",
     "Usual",
     "address_fields",
+    "copying_fields",
     "envelope_schema",
     "envelope_validator",
     "kind_source",

@@ -218,4 +218,5 @@ class MarkedFields:
 unique_fields = MarkedFields(lambda field_: bool(field_.form.unique))
 ratio_fields = MarkedFields(lambda field_: field_.usual.ratio is not None)
 reference_fields = MarkedFields(lambda field_: field_.reference is not None)
+copying_fields = MarkedFields(lambda field_: field_.reference is not None and bool(field_.reference.address_into))
 address_fields = MarkedFields(lambda field_: bool(field_.access.address))

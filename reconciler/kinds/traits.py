@@ -51,6 +51,7 @@ class Traits(NamedTuple):
     readiness: Readiness | None = None
     settings: str | None = None  # of a database: the field that holds its settings, "" for the spec itself
     is_module: bool = False  # its objects are modules that databases may have
+    creates_cluster: bool = False  # it can be read before the cluster exists, as nothing else can
 
 
 _NONE = Traits()
@@ -61,6 +62,7 @@ _OF_HOOK: Mapping[str, Traits] = MappingProxyType(
             settings="default_db_config",
             readiness=Readiness("", "@status", ("active",), ("creation-failed",), 1800),
         ),
+        "clusterbootstrap": Traits(creates_cluster=True),
         "module": Traits(is_module=True),
         "certificate": Traits(lasting=("api", "cm", "metrics_exporter", "proxy", "syncer")),
         "database": Traits(

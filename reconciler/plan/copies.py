@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.kinds import Field, Kind, Reference, reference_fields
+from reconciler.kinds import Field, Kind, Reference, copying_fields
 from reconciler.kinds.labels import label
 from reconciler.kinds.vocabulary import is_value_from
 from reconciler.model import Address, LiveObject, LiveState
@@ -59,15 +59,9 @@ def without_addresses(kind: Kind, spec: Mapping[str, Any], home: str, targets: C
 
 def copies(kind: Kind, spec: Mapping[str, Any], home: str) -> Iterator[Copy]:
     """Yield each place in *spec* whose values come from another object; *home* is the cluster of its own object."""
-    for name, field in reference_fields.of(kind).items():
-        if name in spec and copies_address(field):
+    for name, field in copying_fields.of(kind).items():
+        if name in spec:
             yield from _places(field, spec[name], name, home)
-
-
-def copies_address(field: Field) -> bool:
-    """Return whether *field* copies addresses, at any depth."""
-    below = (*field.properties.values(), *((field.items,) if field.items else ()))
-    return bool(field.reference and field.reference.address_into) or any(map(copies_address, below))
 
 
 def undeclared(kind: Kind, spec: Mapping[str, Any], home: str) -> Iterator[str]:
@@ -76,12 +70,10 @@ def undeclared(kind: Kind, spec: Mapping[str, Any], home: str) -> Iterator[str]:
         yield from (f"{copy.path}.{name}" for name, _ in copy.reference.copies if name not in copy.holder)
 
 
-def copying_fields(kinds: Mapping[str, Kind], deleted: frozenset[str]) -> dict[str, frozenset[str]]:
+def fields_copying(kinds: Mapping[str, Kind], deleted: frozenset[str]) -> dict[str, frozenset[str]]:
     """Return by kind the fields that may hold the address of an object of the kinds *deleted*, on any cluster."""
     found = {
-        kind.name: frozenset(
-            n for n, f in reference_fields.of(kind).items() if not deleted.isdisjoint(_copied_kinds(f))
-        )
+        kind.name: frozenset(n for n, f in copying_fields.of(kind).items() if not deleted.isdisjoint(_copied_kinds(f)))
         for kind in kinds.values()
     }
     return {name: fields for name, fields in found.items() if fields}
@@ -100,8 +92,8 @@ def with_more(
 
 def live_copies(kind: Kind, spec: Mapping[str, Any], owners: Mapping[str, Address]) -> Iterator[tuple[str, Address]]:
     """Yield (top-level field, object) for each address in a live *spec*; *owners* are objects by their addresses."""
-    for name, field in reference_fields.of(kind).items():
-        if name in spec and copies_address(field):
+    for name, field in copying_fields.of(kind).items():
+        if name in spec:
             for address in _copied_addresses(field, spec[name]):
                 if address in owners:
                     yield name, owners[address]
@@ -118,8 +110,8 @@ def _with(kind: Kind, resource: Resource, edit: Edit) -> Resource:
 
 
 def _edited(kind: Kind, spec: Mapping[str, Any], home: str, edit: Edit) -> Json:
-    fields = reference_fields.of(kind)
-    return {name: _each(f, spec[name], home, edit) for name, f in fields.items() if name in spec and copies_address(f)}
+    fields = copying_fields.of(kind)
+    return {name: _each(field, spec[name], home, edit) for name, field in fields.items() if name in spec}
 
 
 def _each(field: Field, value: Any, home: str, edit: Edit) -> Any:

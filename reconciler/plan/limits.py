@@ -55,9 +55,9 @@ def _consented(change: Change, names: Collection[str], options: Options) -> Chan
     flags += [DESTROY] if options.allow_destroy.intersection(names) else []
     flags += [FREEZE] if options.ignore_freeze.intersection(names) else []
     given = {*by_manifest(classes, limit), *(Consent(name, ConsentSource.FLAG) for name in flags)}
-    kept = [one for one in given if (bool(change.freeze) if one.to == FREEZE else _concerns(change, one.to))]
+    kept = [
+        one
+        for one in given
+        if (bool(change.freeze) if one.to == FREEZE else concerns(one.to, change.impacts, protected=change.protected))
+    ]
     return replace(change, consents=tuple(sorted(kept, key=lambda one: (one.to, one.source.value))))
-
-
-def _concerns(change: Change, to: str) -> bool:
-    return concerns(to, change.impacts, protected=change.protected)

@@ -13,7 +13,7 @@ from reconciler.diff import changes
 from reconciler.kinds import Field, Kind
 from reconciler.kinds.uniqueness import unique_values
 from reconciler.model import Address, LiveObject
-from reconciler.plan.copies import copying_fields, with_more
+from reconciler.plan.copies import fields_copying, with_more
 from reconciler.plan.impacts import undecided
 from reconciler.plan.multicluster import spanned_clusters
 from reconciler.plan.own_login import may_end_access
@@ -92,7 +92,7 @@ def read_sets(
     for resource in resources:
         by_cluster[resource.address.cluster].append(resource)
     decided = {name: _decided_fields(kind) for name, kind in kinds.items()}
-    copying = copying_fields(kinds, frozenset({*_deleted(kinds, resources), *(address.kind for address in leaving)}))
+    copying = fields_copying(kinds, frozenset({*_deleted(kinds, resources), *(address.kind for address in leaving)}))
     found = {}
     for name, mine in by_cluster.items():
         fields = fields_of(kinds, mine, [a for a in leaving if a.cluster == name])

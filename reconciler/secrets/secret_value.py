@@ -17,23 +17,10 @@ _LINE_BREAK = re.compile(r"[\r\n\u2028\u2029]")
 _PEM = re.compile(r"\s*-----BEGIN ")
 
 # Variables that every process has: their values are not secret.
-_STANDARD = (
-    *("PATH", "HOME", "USER", "LOGNAME", "USERNAME", "SHELL", "PWD", "OLDPWD", "LANG", "LANGUAGE", "LC_ALL"),
-    *(
-        "LC_CTYPE",
-        "TERM",
-        "HOSTNAME",
-        "HOST",
-        "TMPDIR",
-        "TZ",
-        "SHLVL",
-        "DISPLAY",
-        "EDITOR",
-        "PAGER",
-        "MAIL",
-        "CI",
-        "PYTHONPATH",
-    ),
+_STANDARD = re.findall(
+    r"\w+",
+    "PATH HOME USER LOGNAME USERNAME SHELL PWD OLDPWD LANG LANGUAGE LC_ALL LC_CTYPE TERM HOSTNAME HOST TMPDIR TZ SHLVL "
+    "DISPLAY EDITOR PAGER MAIL CI PYTHONPATH",
 )
 
 

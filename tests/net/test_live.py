@@ -48,13 +48,13 @@ def test_one_list_call_a_kind_and_one_probe() -> None:
 
 def test_the_probe_comes_first_and_alone() -> None:
     cluster = shop()
-    live.read(cluster.client(), KINDS, ReadSet(dict.fromkeys(KINDS.keys() - {live.BOOTSTRAP})), "dc1")
+    live.read(cluster.client(), KINDS, ReadSet(dict.fromkeys(KINDS.keys() - {"ClusterBootstrap"})), "dc1")
     assert cluster.log[0].path == "/v1/nodes"
 
 
 def test_whether_there_is_a_cluster_is_asked_before_anything_else() -> None:
     cluster = shop()
-    live.read(cluster.client(), KINDS, ReadSet({live.BOOTSTRAP: None, "Role": None}), "dc1")
+    live.read(cluster.client(), KINDS, ReadSet({"ClusterBootstrap": None, "Role": None}), "dc1")
     asked = [entry.path for entry in cluster.log]
     assert set(asked[: asked.index("/v1/nodes")]) == {"/v1/bootstrap", "/v1/cluster"}
 

@@ -32,7 +32,7 @@ def sent(cluster: SimulatedCluster) -> Counter[str]:
 
 
 def test_all_kinds_together_request_each_list_once(cluster: SimulatedCluster) -> None:
-    wanted = ReadSet(dict.fromkeys(KINDS.keys() - {live.BOOTSTRAP}))
+    wanted = ReadSet(dict.fromkeys(KINDS.keys() - {"ClusterBootstrap"}))
     state = live.read(shared(cluster), KINDS, wanted, "dc1")
     assert [path for path, count in sent(cluster).items() if count > 1] == []
     assert state.objects["Node"]
